@@ -1,0 +1,55 @@
+"""The composition root: the one place where clients, clock and randomness are made and wired together.
+
+Nothing is made on import. Discovery imports ``main`` and has ten seconds; the production server imports it before it
+forks, and a gRPC channel does not survive a fork.
+"""
+
+import random
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Self
+
+from google.cloud import firestore
+
+from imagegen.clock import Clock, SystemClock
+from imagegen.database import Database
+from imagegen.firestore import FirestoreDatabase
+from imagegen.generators.deadline import WithDeadline
+from imagegen.generators.mock import MockGenerator
+from imagegen.retry import Retry
+from imagegen.services.catalog import Catalogs
+from imagegen.services.generations import Generations
+from imagegen.services.histories import Histories
+from imagegen.services.reports import Reports
+
+
+@dataclass(frozen=True)
+class Backend:
+    """The services, ready to use."""
+
+    catalogs: Catalogs
+    generations: Generations
+    histories: Histories
+    reports: Reports
+
+    @classmethod
+    def on(cls, database: Database, clock: Clock, rng: random.Random, new_id: Callable[[], str]) -> Self:
+        """The services on a database, with a source of time, chance and ids."""
+        catalogs = Catalogs(database, clock)
+        generators = {"mock": WithDeadline(MockGenerator(clock, rng))}
+        return cls(
+            catalogs=catalogs,
+            generations=Generations(database, generators, clock, Retry(clock, rng), new_id),
+            histories=Histories(database),
+            reports=Reports(database, catalogs, clock),
+        )
+
+
+@cache
+def backend() -> Backend:
+    """The backend of this process, on the project that its environment names."""
+    return Backend.on(
+        FirestoreDatabase(firestore.Client()), SystemClock(), random.SystemRandom(), lambda: uuid.uuid4().hex
+    )

@@ -1,0 +1,93 @@
+"""The options a request chooses from, as operators keep them in Firestore."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+
+class Kind(StrEnum):
+    """A kind of option. The value is its field in a request; its collection is the plural."""
+
+    MODEL = "model"
+    STYLE = "style"
+    COLOR = "color"
+    SIZE = "size"
+
+    @property
+    def collection(self) -> str:
+        return f"{self.value}s"
+
+
+class Option(BaseModel):
+    """One option. ``name`` is what callers write; fields that we do not know are left alone."""
+
+    model_config = ConfigDict(frozen=True, alias_generator=to_camel, extra="ignore")
+
+    id: str
+    name: Annotated[str, Field(min_length=1)]
+    enabled: bool = True
+    order: int = 0
+
+
+class Style(Option):
+    pass
+
+
+class Color(Option):
+    pass
+
+
+class Size(Option):
+    """``credit_cost``: the price of a request, which depends on nothing else."""
+
+    credit_cost: Annotated[int, Field(ge=1)]
+    width: Annotated[int, Field(ge=1)]
+    height: Annotated[int, Field(ge=1)]
+
+
+class Model(Option):
+    """A model and how to run it.
+
+    ``failure_rate`` (0 to 1), ``latency_seconds`` and ``image_url`` drive the mock provider; ``timeout_seconds`` is the
+    deadline of a generation, whatever the provider.
+    """
+
+    provider: str = "mock"
+    image_url: str
+    failure_rate: Annotated[float, Field(ge=0, le=1)] = 0.05
+    latency_seconds: Annotated[float, Field(ge=0)] = 0.0
+    timeout_seconds: Annotated[float, Field(gt=0, le=60)] = 30.0
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """All options, the disabled ones included, each kind in its order."""
+
+    models: Sequence[Model]
+    styles: Sequence[Style]
+    colors: Sequence[Color]
+    sizes: Sequence[Size]
+
+    def options(self, kind: Kind) -> Sequence[Option]:
+        by_kind: dict[Kind, Sequence[Option]] = {
+            Kind.MODEL: self.models,
+            Kind.STYLE: self.styles,
+            Kind.COLOR: self.colors,
+            Kind.SIZE: self.sizes,
+        }
+        return by_kind[kind]
+
+    def names(self, kind: Kind) -> list[str]:
+        """The names a request may use: those of the enabled options."""
+        return [option.name for option in self.options(kind) if option.enabled]
+
+    def choose(self, kind: Kind, name_or_id: str) -> Option | None:
+        """The enabled option of that exact name, or else of that document id; None where there is none."""
+        enabled = [option for option in self.options(kind) if option.enabled]
+        by_name = (option for option in enabled if option.name == name_or_id)
+        by_id = (option for option in enabled if option.id == name_or_id)
+        return next(by_name, None) or next(by_id, None)

@@ -1,0 +1,150 @@
+"""A generation request: what was asked for, what became of it, and what it did to its user's account."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+
+from imagegen.domain.catalog import Color, Model, Size, Style
+from imagegen.domain.ledger import Credits, EntryType, LedgerEntry, Wallet
+from imagegen.domain.weeks import Week
+
+USAGE_WEEKS = 53
+"""How many weeks of usage counters a user's document keeps."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """A validated wish for an image: everything the caller chose."""
+
+    user_id: str
+    model: Model
+    style: Style
+    color: Color
+    size: Size
+    prompt: str
+    idempotency_key: str | None = None
+
+    @property
+    def cost(self) -> int:
+        """In credits; the size alone sets it."""
+        return self.size.credit_cost
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for the same payload, whichever of an option's two spellings it came in."""
+        payload = [self.model.id, self.style.id, self.color.id, self.size.id, self.prompt]
+        return hashlib.sha256(json.dumps(payload).encode()).hexdigest()
+
+
+def keyed_request_id(user_id: str, idempotency_key: str) -> str:
+    """The one request id that this user's key can ever lead to."""
+    return hashlib.sha256(json.dumps([user_id, idempotency_key]).encode()).hexdigest()[:32]
+
+
+class Status(StrEnum):
+    PROCESSING = "processing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+class FailureReason(StrEnum):
+    GENERATION_FAILED = "GENERATION_FAILED"
+    GENERATION_TIMEOUT = "GENERATION_TIMEOUT"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a request failed, and what its user was told about their credits."""
+
+    reason: FailureReason
+    message: str
+    refunded_credits: int
+    current_credits: int
+
+
+@dataclass(frozen=True)
+class GenerationRequest:
+    """A request as recorded. Options are recorded by name; ``paid_from`` says which buckets paid ``cost``.
+
+    ``execution`` names the one call that reserved it: a call that finds its own name knows that its commit got through.
+    """
+
+    id: str
+    user_id: str
+    model: str
+    style: str
+    color: str
+    size: str
+    prompt: str
+    cost: int
+    paid_from: Credits
+    fingerprint: str
+    execution: str
+    created_at: datetime
+    started_at: datetime
+    status: Status = Status.PROCESSING
+    finished_at: datetime | None = None
+    image_url: str | None = None
+    failure: Failure | None = None
+
+    @property
+    def week(self) -> Week:
+        """The week it counts in, whenever it is settled."""
+        return Week.of(self.created_at)
+
+    def completed(self, image_url: str, at: datetime) -> "GenerationRequest":
+        return replace(self, status=Status.COMPLETED, image_url=image_url, finished_at=at)
+
+    def failed(self, failure: Failure, at: datetime) -> "GenerationRequest":
+        return replace(self, status=Status.FAILED, failure=failure, finished_at=at)
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a user did in one week: requests made in it, how many of those failed, and their credits."""
+
+    requests: int = 0
+    failed: int = 0
+    credits_deducted: int = 0
+    credits_refunded: int = 0
+
+
+@dataclass(frozen=True)
+class Account:
+    """The part of a user's document that the money path reads and writes as one."""
+
+    wallet: Wallet
+    usage: Mapping[Week, Usage] = field(default_factory=dict)
+
+    def reserve(self, request: GenerationRequest) -> tuple["Account", LedgerEntry]:
+        """The account after paying for ``request``, and the deduction."""
+        wallet, entry = self.wallet.post(
+            EntryType.DEDUCTION,
+            request.paid_from,
+            entry_id=f"{request.id}-deduction",
+            generation_request_id=request.id,
+            timestamp=request.created_at,
+        )
+        used = self.usage.get(request.week, Usage())
+        used = replace(used, requests=used.requests + 1, credits_deducted=used.credits_deducted + request.cost)
+        return Account(wallet, self._with_usage(request.week, used)), entry
+
+    def refund(self, request: GenerationRequest, at: datetime) -> tuple["Account", LedgerEntry]:
+        """The account after giving back what ``request`` took, to the buckets it came from, and the refund."""
+        wallet, entry = self.wallet.post(
+            EntryType.REFUND,
+            request.paid_from,
+            entry_id=f"{request.id}-refund",
+            generation_request_id=request.id,
+            timestamp=at,
+        )
+        used = self.usage.get(request.week, Usage())
+        used = replace(used, failed=used.failed + 1, credits_refunded=used.credits_refunded + request.cost)
+        return Account(wallet, self._with_usage(request.week, used)), entry
+
+    def _with_usage(self, week: Week, usage: Usage) -> dict[Week, Usage]:
+        weeks = {**self.usage, week: usage}
+        return {kept: weeks[kept] for kept in sorted(weeks)[-USAGE_WEEKS:]}

@@ -1,0 +1,120 @@
+"""A user's credits and the append-only ledger that explains every one of them."""
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Self
+
+GENESIS = "0" * 64
+"""The head of a ledger without entries."""
+
+
+class EntryType(StrEnum):
+    GRANT = "grant"
+    DEDUCTION = "deduction"
+    REFUND = "refund"
+
+    @property
+    def sign(self) -> int:
+        """What an entry of this type does to the balance: +1 or -1."""
+        return -1 if self is EntryType.DEDUCTION else 1
+
+
+class NotEnoughCredits(Exception):
+    """A deduction larger than the balance."""
+
+
+@dataclass(frozen=True)
+class Credits:
+    """An amount of credits, by the bucket that it is in or came from."""
+
+    trial: int = 0
+    paid: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.trial + self.paid
+
+    def __add__(self, other: Self) -> "Credits":
+        return Credits(self.trial + other.trial, self.paid + other.paid)
+
+    def __sub__(self, other: Self) -> "Credits":
+        return Credits(self.trial - other.trial, self.paid - other.paid)
+
+    def part(self, credits: int) -> "Credits":
+        """The part of this amount that pays for ``credits``: trial credits first.
+
+        Raises NotEnoughCredits.
+        """
+        if credits > self.total:
+            raise NotEnoughCredits
+        trial = min(self.trial, credits)
+        return Credits(trial, credits - trial)
+
+
+@dataclass(frozen=True)
+class LedgerEntry:
+    """One line of a user's ledger. ``amount`` is never negative; ``type`` says which way it goes."""
+
+    id: str
+    user_id: str
+    type: EntryType
+    amount: Credits
+    balance_after: int
+    seq: int
+    generation_request_id: str | None
+    timestamp: datetime
+    hash: str = ""
+
+    def sealed(self, previous_hash: str) -> Self:
+        """This entry with the SHA-256 (hex) over itself and its predecessor's hash, its link in the chain."""
+        content = [
+            previous_hash,
+            self.id,
+            self.user_id,
+            self.type.value,
+            self.amount.trial,
+            self.amount.paid,
+            self.balance_after,
+            self.seq,
+            self.generation_request_id,
+            self.timestamp.isoformat(timespec="microseconds"),
+        ]
+        canonical = json.dumps(content, ensure_ascii=True, separators=(",", ":"))
+        return replace(self, hash=hashlib.sha256(canonical.encode()).hexdigest())
+
+
+@dataclass(frozen=True)
+class Wallet:
+    """A user's balance and the head of their ledger: how many entries there are, and the last one's hash."""
+
+    user_id: str
+    credits: Credits = Credits()
+    seq: int = 0
+    head: str = GENESIS
+
+    def post(
+        self,
+        type: EntryType,
+        amount: Credits,
+        *,
+        entry_id: str,
+        generation_request_id: str | None,
+        timestamp: datetime,
+    ) -> tuple["Wallet", LedgerEntry]:
+        """The wallet after one more ledger entry, and that entry."""
+        balance = self.credits + amount if type.sign > 0 else self.credits - amount
+        assert balance.trial >= 0 and balance.paid >= 0, "a balance never goes below zero"
+        entry = LedgerEntry(
+            id=entry_id,
+            user_id=self.user_id,
+            type=type,
+            amount=amount,
+            balance_after=balance.total,
+            seq=self.seq + 1,
+            generation_request_id=generation_request_id,
+            timestamp=timestamp,
+        ).sealed(self.head)
+        return replace(self, credits=balance, seq=entry.seq, head=entry.hash), entry

@@ -1,0 +1,51 @@
+"""ISO 8601 weeks in UTC, written as in ``2026-W46``; a week runs from Monday 00:00 to the next."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Self
+
+
+@dataclass(frozen=True, order=True)
+class Week:
+    """A week, by its Monday. ``str(week)`` is its name."""
+
+    monday: date
+
+    @classmethod
+    def of(cls, moment: datetime) -> Self:
+        """The week that ``moment`` falls into."""
+        day = moment.astimezone(UTC).date()
+        return cls(day - timedelta(days=day.weekday()))
+
+    @classmethod
+    def parse(cls, name: str) -> Self:
+        """The week called ``name``. Raises ValueError."""
+        match = re.fullmatch(r"(\d{4})-W(\d{2})", name)
+        if match is None:
+            raise ValueError(f"{name!r} is not an ISO week like 2026-W46")
+        return cls(date.fromisocalendar(int(match[1]), int(match[2]), 1))
+
+    def __str__(self) -> str:
+        year, number, _ = self.monday.isocalendar()
+        return f"{year:04}-W{number:02}"
+
+    def __sub__(self, weeks: int) -> "Week":
+        return Week(self.monday - timedelta(weeks=weeks))
+
+    def __add__(self, weeks: int) -> "Week":
+        return self - -weeks
+
+    @property
+    def start(self) -> datetime:
+        return datetime(self.monday.year, self.monday.month, self.monday.day, tzinfo=UTC)
+
+    @property
+    def end(self) -> datetime:
+        """The first moment after it."""
+        return self.start + timedelta(weeks=1)
+
+    @property
+    def days(self) -> list[str]:
+        """Its seven days, Monday first, as in ``2026-11-09``."""
+        return [str(self.monday + timedelta(days=offset)) for offset in range(7)]

@@ -1,0 +1,185 @@
+"""Everything that can go wrong, as classes that carry their place in the API's outcome table.
+
+Services raise them; ``entry.callables`` turns them into the callable protocol once, at the edge; the outcome
+table in the documentation is generated from them.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, ClassVar
+
+
+class Code(StrEnum):
+    """The callable protocol's status codes that we answer with."""
+
+    INVALID_ARGUMENT = "invalid-argument"
+    FAILED_PRECONDITION = "failed-precondition"
+    UNAUTHENTICATED = "unauthenticated"
+    PERMISSION_DENIED = "permission-denied"
+    NOT_FOUND = "not-found"
+    ALREADY_EXISTS = "already-exists"
+    ABORTED = "aborted"
+    INTERNAL = "internal"
+    UNAVAILABLE = "unavailable"
+    DEADLINE_EXCEEDED = "deadline-exceeded"
+
+    @property
+    def status(self) -> str:
+        """As it is written in an answer: ``INVALID_ARGUMENT``."""
+        return self.name
+
+    @property
+    def http_status(self) -> int:
+        """The HTTP status that goes with it, https://cloud.google.com/apis/design/errors#handling_errors"""
+        return _HTTP_STATUS[self]
+
+
+_HTTP_STATUS = {
+    Code.INVALID_ARGUMENT: 400,
+    Code.FAILED_PRECONDITION: 400,
+    Code.UNAUTHENTICATED: 401,
+    Code.PERMISSION_DENIED: 403,
+    Code.NOT_FOUND: 404,
+    Code.ALREADY_EXISTS: 409,
+    Code.ABORTED: 409,
+    Code.INTERNAL: 500,
+    Code.UNAVAILABLE: 503,
+    Code.DEADLINE_EXCEEDED: 504,
+}
+
+
+class ApiError(Exception):
+    """An outcome other than success, as the caller is told it.
+
+    ``message`` names the remedy; ``details`` are the machine-readable facts beside the ``reason``.
+    """
+
+    code: ClassVar[Code]
+    reason: ClassVar[str]
+    situation: ClassVar[str]
+    retryable: ClassVar[str]
+    billed: ClassVar[str] = "no"
+
+    def __init__(self, message: str, **details: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self._details = details
+
+    @property
+    def details(self) -> Mapping[str, Any]:
+        """What goes into the answer's ``details``: the stable reason and the facts."""
+        return {"reason": self.reason, **self._details}
+
+
+class InvalidInput(ApiError):
+    """``violations``: one ``{field, message, allowed?}`` for everything that is wrong, not only for the first."""
+
+    code = Code.INVALID_ARGUMENT
+    reason = "INVALID_INPUT"
+    situation = "malformed or invalid input; `violations` lists all of it"
+    retryable = "after correcting it"
+
+    def __init__(self, violations: list[dict[str, Any]]) -> None:
+        summary = "; ".join(f"{violation['field']} {violation['message']}" for violation in violations)
+        super().__init__(f"Invalid input: {summary}.", violations=violations)
+
+
+class Unauthenticated(ApiError):
+    code = Code.UNAUTHENTICATED
+    reason = "UNAUTHENTICATED"
+    situation = "not signed in, or a token that is invalid or expired"
+    retryable = "after signing in"
+
+
+class PermissionDenied(ApiError):
+    code = Code.PERMISSION_DENIED
+    reason = "PERMISSION_DENIED"
+    situation = "someone else's `userId`"
+    retryable = "no"
+
+
+class UserNotFound(ApiError):
+    code = Code.NOT_FOUND
+    reason = "USER_NOT_FOUND"
+    situation = "no such user"
+    retryable = "no"
+
+
+class InsufficientCredits(ApiError):
+    code = Code.FAILED_PRECONDITION
+    reason = "INSUFFICIENT_CREDITS"
+    situation = "balance too small: `requiredCredits`, `currentCredits`"
+    retryable = "after adding credits"
+
+
+class GenerationFailed(ApiError):
+    code = Code.UNAVAILABLE
+    reason = "GENERATION_FAILED"
+    situation = "the model failed: `generationRequestId`, `refundedCredits`, `currentCredits`"
+    retryable = "yes, as a new request"
+    billed = "refunded"
+
+
+class GenerationTimeout(ApiError):
+    code = Code.DEADLINE_EXCEEDED
+    reason = "GENERATION_TIMEOUT"
+    situation = "the model took too long: same details"
+    retryable = "yes, as a new request"
+    billed = "refunded"
+
+
+class IdempotencyMismatch(ApiError):
+    code = Code.ALREADY_EXISTS
+    reason = "IDEMPOTENCY_MISMATCH"
+    situation = "the same `idempotencyKey` came with another payload before"
+    retryable = "no, use another key"
+
+
+class RequestInProgress(ApiError):
+    code = Code.ABORTED
+    reason = "REQUEST_IN_PROGRESS"
+    situation = "the request of this `idempotencyKey` is still running: `generationRequestId`"
+    retryable = "yes, with the same key"
+    billed = "once"
+
+
+class Contention(ApiError):
+    code = Code.ABORTED
+    reason = "CONTENTION"
+    situation = "too many simultaneous requests of this user; the retries ran out"
+    retryable = "yes"
+
+
+class SettlementPending(ApiError):
+    code = Code.UNAVAILABLE
+    reason = "SETTLEMENT_PENDING"
+    situation = (
+        "the outcome could not be recorded: the request stays `processing`, its credits stay taken until it is settled: "
+        "`generationRequestId`, `deductedCredits`"
+    )
+    retryable = "with the same key, to learn the outcome"
+    billed = "until settled"
+
+
+class ServiceUnavailable(ApiError):
+    code = Code.UNAVAILABLE
+    reason = "SERVICE_UNAVAILABLE"
+    situation = "the database cannot be reached, or the catalog is empty"
+    retryable = "yes, with the same key"
+    billed = "no, or once under the same key"
+
+
+class Internal(ApiError):
+    """``correlation_id`` finds the traceback in the log; the caller learns nothing else."""
+
+    code = Code.INTERNAL
+    reason = "INTERNAL"
+    situation = "a bug: `correlationId`, and nothing else"
+    retryable = "report it with the correlation id"
+    billed = "never silently"
+
+    def __init__(self, correlation_id: str) -> None:
+        super().__init__(
+            f"An unexpected error occurred. Report it with correlation id {correlation_id}.",
+            correlationId=correlation_id,
+        )

@@ -1,0 +1,108 @@
+"""Cloud Firestore behind the ``Database`` seam."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from google.api_core import exceptions
+from google.cloud import firestore
+from google.cloud.firestore_v1.base_query import FieldFilter
+
+from imagegen.database import (
+    CommitRefused,
+    Create,
+    DatabaseUnavailable,
+    OutcomeUnknown,
+    Put,
+    Query,
+    Snapshot,
+    Totals,
+    Update,
+    Version,
+    Write,
+)
+
+CALL_TIMEOUT_SECONDS = 10.0
+
+# The server looked at the commit and declined it: these leave nothing behind.
+_REFUSALS = (exceptions.Aborted, exceptions.AlreadyExists, exceptions.FailedPrecondition, exceptions.NotFound)
+# The answer got lost or the server gave up somewhere: the commit may have been applied.
+_UNCERTAIN = (
+    exceptions.ServiceUnavailable,
+    exceptions.DeadlineExceeded,
+    exceptions.InternalServerError,
+    exceptions.Unknown,
+    exceptions.Cancelled,
+    exceptions.ResourceExhausted,
+    exceptions.RetryError,
+)
+
+
+class FirestoreDatabase:
+    """Firestore through its official client. Thread-safe, like the client."""
+
+    def __init__(self, client: firestore.Client) -> None:
+        self._client = client
+
+    def read(self, *paths: str) -> list[Snapshot]:
+        references = [self._client.document(path) for path in paths]
+        try:
+            found = {
+                document.reference.path: Snapshot(
+                    document.reference.path, document.to_dict() or {}, document.update_time
+                )
+                for document in self._client.get_all(references, timeout=CALL_TIMEOUT_SECONDS)
+            }
+        except (*_UNCERTAIN, exceptions.Aborted) as error:
+            raise DatabaseUnavailable(str(error)) from error
+        return [found[path] for path in paths]
+
+    def commit(self, *writes: Write) -> list[Version]:
+        batch = self._client.batch()
+        for write in writes:
+            document = self._client.document(write.path)
+            match write:
+                case Create(data=data):
+                    batch.create(document, dict(data))
+                case Update(fields=fields, version=version):
+                    batch.update(document, dict(fields), self._client.write_option(last_update_time=version))
+                case Put(data=data):
+                    batch.set(document, dict(data))
+        try:
+            # No retry below us: after a lost answer only a fresh read can tell whether to send the commit again.
+            results = batch.commit(retry=None, timeout=CALL_TIMEOUT_SECONDS)
+        except _REFUSALS as error:
+            raise CommitRefused(str(error)) from error
+        except _UNCERTAIN as error:
+            raise OutcomeUnknown(str(error)) from error
+        return [result.update_time for result in results]
+
+    def find(self, query: Query) -> Sequence[Snapshot]:
+        try:
+            return [
+                Snapshot(document.reference.path, document.to_dict() or {}, document.update_time)
+                for document in self._prepare(query).stream(timeout=CALL_TIMEOUT_SECONDS)
+            ]
+        except (*_UNCERTAIN, exceptions.Aborted) as error:
+            raise DatabaseUnavailable(str(error)) from error
+
+    def total(self, query: Query, sum_of: str) -> Totals:
+        aggregation = self._prepare(query).count(alias="count").sum(sum_of, alias="sum")
+        try:
+            [results] = aggregation.get(timeout=CALL_TIMEOUT_SECONDS)
+        except (*_UNCERTAIN, exceptions.Aborted) as error:
+            raise DatabaseUnavailable(str(error)) from error
+        values = {result.alias: int(result.value) for result in results}
+        return Totals(count=values["count"], sum=values["sum"])
+
+    def _prepare(self, query: Query) -> Any:
+        prepared: Any = self._client.collection(query.collection)
+        for condition in query.where:
+            value = list(condition.value) if condition.op == "in" else condition.value
+            prepared = prepared.where(filter=FieldFilter(condition.field, condition.op, value))
+        if query.order_by is not None:
+            prepared = prepared.order_by(query.order_by, direction=firestore.Query.DESCENDING)
+            if query.start_after is not None:
+                prepared = prepared.start_after({query.order_by: query.start_after})
+        if query.limit is not None:
+            prepared = prepared.limit(query.limit)
+        return prepared

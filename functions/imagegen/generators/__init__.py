@@ -1,0 +1,27 @@
+"""The models. A real provider is one more class with a ``generate`` method, registered in ``bootstrap``."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from imagegen.domain.generation import Order
+
+
+@dataclass(frozen=True)
+class Job:
+    """One image to make. ``request_id`` is unique to it, for providers that accept an idempotency key."""
+
+    request_id: str
+    order: Order
+
+
+class GeneratorFailed(Exception):
+    """The provider could not make the image; the message may be shown to the caller."""
+
+
+class GeneratorTimedOut(Exception):
+    """The image was not there by the model's deadline."""
+
+
+class Generator(Protocol):
+    def generate(self, job: Job) -> str:
+        """The URL of the finished image. Raises GeneratorFailed or GeneratorTimedOut."""

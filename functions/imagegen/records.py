@@ -1,0 +1,278 @@
+"""How each thing is written in Firestore: paths, fields, and the way back.
+
+Fields that we do not know are never touched: updates name the top-level fields that they replace.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from imagegen.database import Create, Snapshot, Update
+from imagegen.domain.anomalies import Anomaly, Metric, Scope, Series
+from imagegen.domain.catalog import Kind
+from imagegen.domain.generation import Account, Failure, FailureReason, GenerationRequest, Status, Usage
+from imagegen.domain.ledger import GENESIS, Credits, EntryType, LedgerEntry, Wallet
+from imagegen.domain.report import Report, Tally
+from imagegen.domain.weeks import Week
+
+SCHEMA_VERSION = 1
+
+REQUESTS = "generationRequests"
+REPORTS = "weeklyReports"
+USERS = "users"
+
+
+def user_path(user_id: str) -> str:
+    return f"{USERS}/{user_id}"
+
+
+def ledger_path(user_id: str) -> str:
+    return f"{USERS}/{user_id}/creditTransactions"
+
+
+def request_path(request_id: str) -> str:
+    return f"{REQUESTS}/{request_id}"
+
+
+def report_path(week: Week) -> str:
+    return f"{REPORTS}/{week}"
+
+
+def usage_field(week: Week, counter: str) -> str:
+    """The field path of one of a user's weekly counters; a week's name is no plain identifier."""
+    return f"usage.`{week}`.{counter}"
+
+
+# Accounts
+
+
+def account_of(user: Snapshot) -> Account:
+    ledger: Mapping[str, Any] = user.data.get("ledger", {})
+    return Account(
+        wallet=Wallet(
+            user_id=user.id,
+            credits=_credits_of(user.data.get("credits", {})),
+            seq=ledger.get("seq", 0),
+            head=ledger.get("head", GENESIS),
+        ),
+        usage={Week.parse(name): _usage_of(counters) for name, counters in user.data.get("usage", {}).items()},
+    )
+
+
+def account_fields(account: Account) -> dict[str, Any]:
+    return {
+        "credits": _credits(account.wallet.credits),
+        "ledger": {"seq": account.wallet.seq, "head": account.wallet.head},
+        "usage": {str(week): _usage(counters) for week, counters in account.usage.items()},
+    }
+
+
+def update_account(user: Snapshot, account: Account) -> Update:
+    assert user.version is not None, "only an account that was read can be updated"
+    return Update(user.path, account_fields(account), user.version)
+
+
+def _usage(usage: Usage) -> dict[str, int]:
+    return {
+        "requests": usage.requests,
+        "failed": usage.failed,
+        "creditsDeducted": usage.credits_deducted,
+        "creditsRefunded": usage.credits_refunded,
+    }
+
+
+def _usage_of(counters: Mapping[str, int]) -> Usage:
+    return Usage(
+        requests=counters.get("requests", 0),
+        failed=counters.get("failed", 0),
+        credits_deducted=counters.get("creditsDeducted", 0),
+        credits_refunded=counters.get("creditsRefunded", 0),
+    )
+
+
+def _credits(amount: Credits) -> dict[str, int]:
+    return {"trial": amount.trial, "paid": amount.paid}
+
+
+def _credits_of(buckets: Mapping[str, int]) -> Credits:
+    return Credits(trial=buckets.get("trial", 0), paid=buckets.get("paid", 0))
+
+
+# Ledger entries
+
+
+def create_entry(entry: LedgerEntry) -> Create:
+    data = {
+        "schemaVersion": SCHEMA_VERSION,
+        "type": entry.type.value,
+        "credits": entry.amount.total,
+        "buckets": _credits(entry.amount),
+        "balanceAfter": entry.balance_after,
+        "seq": entry.seq,
+        "hash": entry.hash,
+        "generationRequestId": entry.generation_request_id,
+        "timestamp": entry.timestamp,
+    }
+    return Create(f"{ledger_path(entry.user_id)}/{entry.id}", data)
+
+
+def entry_of(user_id: str, document: Snapshot) -> LedgerEntry:
+    data = document.data
+    return LedgerEntry(
+        id=document.id,
+        user_id=user_id,
+        type=EntryType(data["type"]),
+        amount=_credits_of(data["buckets"]),
+        balance_after=data["balanceAfter"],
+        seq=data["seq"],
+        generation_request_id=data["generationRequestId"],
+        timestamp=data["timestamp"],
+        hash=data["hash"],
+    )
+
+
+# Generation requests
+
+
+def create_request(request: GenerationRequest) -> Create:
+    data = {
+        "schemaVersion": SCHEMA_VERSION,
+        "userId": request.user_id,
+        "model": request.model,
+        "style": request.style,
+        "color": request.color,
+        "size": request.size,
+        "prompt": request.prompt,
+        "cost": request.cost,
+        "paidFrom": _credits(request.paid_from),
+        "fingerprint": request.fingerprint,
+        "execution": request.execution,
+        "createdAt": request.created_at,
+        "startedAt": request.started_at,
+        "week": str(request.week),
+        "day": str(request.created_at.date()),
+        **settlement_fields(request),
+    }
+    return Create(request_path(request.id), data)
+
+
+def settlement_fields(request: GenerationRequest) -> dict[str, Any]:
+    """The fields that settling a request changes."""
+    failure = request.failure
+    return {
+        "status": request.status.value,
+        "finishedAt": request.finished_at,
+        "imageUrl": request.image_url,
+        "error": failure
+        and {
+            "reason": failure.reason.value,
+            "message": failure.message,
+            "refundedCredits": failure.refunded_credits,
+            "currentCredits": failure.current_credits,
+        },
+    }
+
+
+def request_of(document: Snapshot) -> GenerationRequest:
+    data = document.data
+    error = data["error"]
+    return GenerationRequest(
+        id=document.id,
+        user_id=data["userId"],
+        model=data["model"],
+        style=data["style"],
+        color=data["color"],
+        size=data["size"],
+        prompt=data["prompt"],
+        cost=data["cost"],
+        paid_from=_credits_of(data["paidFrom"]),
+        fingerprint=data["fingerprint"],
+        execution=data["execution"],
+        created_at=data["createdAt"],
+        started_at=data["startedAt"],
+        status=Status(data["status"]),
+        finished_at=data["finishedAt"],
+        image_url=data["imageUrl"],
+        failure=error
+        and Failure(
+            reason=FailureReason(error["reason"]),
+            message=error["message"],
+            refunded_credits=error["refundedCredits"],
+            current_credits=error["currentCredits"],
+        ),
+    )
+
+
+# Weekly reports
+
+
+def report_data(report: Report) -> dict[str, Any]:
+    return {
+        "schemaVersion": SCHEMA_VERSION,
+        "week": str(report.week),
+        "start": report.week.start,
+        "end": report.week.end,
+        "generatedAt": report.generated_at,
+        "total": _tally(report.total),
+        "days": [{"day": day, **_tally(tally)} for day, tally in report.days.items()],
+        **{
+            kind.collection: [{"name": name, **_tally(tally)} for name, tally in by_name.items()]
+            for kind, by_name in report.options.items()
+        },
+        "topUsers": [{"userId": user_id, **_usage(usage)} for user_id, usage in report.top_users],
+        "anomalies": [
+            {
+                "scope": anomaly.series.scope.value,
+                "name": anomaly.series.name,
+                "metric": anomaly.series.metric.value,
+                "observed": anomaly.observed,
+                "expected": anomaly.expected,
+                "threshold": anomaly.threshold,
+                "weeksCompared": anomaly.weeks_compared,
+                "message": anomaly.message,
+            }
+            for anomaly in report.anomalies
+        ],
+    }
+
+
+def report_of(document: Snapshot) -> Report:
+    data = document.data
+    return Report(
+        week=Week.parse(data["week"]),
+        generated_at=data["generatedAt"],
+        days={day["day"]: _tally_of(day) for day in data["days"]},
+        options={kind: {option["name"]: _tally_of(option) for option in data[kind.collection]} for kind in Kind},
+        top_users=[(user["userId"], _usage_of(user)) for user in data["topUsers"]],
+        anomalies=[
+            Anomaly(
+                series=Series(Scope(found["scope"]), found["name"], Metric(found["metric"])),
+                observed=found["observed"],
+                expected=found["expected"],
+                threshold=found["threshold"],
+                weeks_compared=found["weeksCompared"],
+            )
+            for found in data["anomalies"]
+        ],
+    )
+
+
+def _tally(tally: Tally) -> dict[str, int | float | None]:
+    return {
+        "requests": tally.requests,
+        "completed": tally.completed,
+        "failed": tally.failed,
+        "successRate": tally.success_rate,
+        "creditsDeducted": tally.credits_deducted,
+        "creditsRefunded": tally.credits_refunded,
+        "creditsNet": tally.credits_net,
+    }
+
+
+def _tally_of(data: Mapping[str, int]) -> Tally:
+    return Tally(
+        requests=data["requests"],
+        completed=data["completed"],
+        failed=data["failed"],
+        credits_deducted=data["creditsDeducted"],
+        credits_refunded=data["creditsRefunded"],
+    )

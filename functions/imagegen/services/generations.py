@@ -1,0 +1,253 @@
+"""The money path: reserve, generate, settle.
+
+1. **reserve**: read account and request together, check, and commit account, request and deduction as one.
+2. **generate**: holding nothing.
+3. **settle**: complete the request, or fail it and refund, in one commit that is refused if anyone settled it first.
+
+What the caller is told is always what the request's document says, on the first call and on every replay.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from imagegen.clock import Clock
+from imagegen.database import (
+    CommitRefused,
+    Database,
+    DatabaseUnavailable,
+    OutcomeUnknown,
+    Snapshot,
+    Update,
+    Version,
+    Write,
+)
+from imagegen.domain.generation import (
+    Failure,
+    FailureReason,
+    GenerationRequest,
+    Order,
+    Status,
+    keyed_request_id,
+)
+from imagegen.domain.ledger import Credits, NotEnoughCredits
+from imagegen.errors import (
+    Contention,
+    GenerationFailed,
+    GenerationTimeout,
+    IdempotencyMismatch,
+    InsufficientCredits,
+    RequestInProgress,
+    ServiceUnavailable,
+    SettlementPending,
+    UserNotFound,
+)
+from imagegen.generators import Generator, GeneratorFailed, GeneratorTimedOut, Job
+from imagegen.records import (
+    account_of,
+    create_entry,
+    create_request,
+    request_of,
+    request_path,
+    settlement_fields,
+    update_account,
+    user_path,
+)
+from imagegen.retry import Retry
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Held:
+    """A request as last seen, and the version of its document then."""
+
+    request: GenerationRequest
+    version: Version
+
+
+@dataclass(frozen=True)
+class Image:
+    """The outcome of a generation that worked."""
+
+    url: str
+
+
+@dataclass(frozen=True)
+class NoImage:
+    """The outcome of one that did not."""
+
+    reason: FailureReason
+    message: str
+
+
+@dataclass(frozen=True)
+class Generations:
+    """Creates generation requests and sees each of them to its end."""
+
+    database: Database
+    generators: Mapping[str, Generator]
+    clock: Clock
+    retry: Retry
+    new_id: Callable[[], str]
+
+    def create(self, order: Order) -> GenerationRequest:
+        """The completed request, paid for once; for a repeated idempotency key the same one again.
+
+        Raises UserNotFound, InsufficientCredits, IdempotencyMismatch, RequestInProgress and Contention (nothing was
+        taken by this call), ServiceUnavailable (nothing, or once under the same key), GenerationFailed and
+        GenerationTimeout (taken and given back), and SettlementPending (taken, and not yet settled).
+        """
+        held = self._reserve(order)
+        if held.request.status is Status.PROCESSING:
+            return _answer(self._settle(held, self._generate(held.request, order)))
+        return _answer(held.request)
+
+    def _reserve(self, order: Order) -> Held:
+        """This call's own new request, or the settled one that its idempotency key led to."""
+        execution = self.new_id()
+        key = order.idempotency_key
+        request_id = self.new_id() if key is None else keyed_request_id(order.user_id, key)
+
+        def attempt(_tries: int) -> Held:
+            user, document = self.database.read(user_path(order.user_id), request_path(request_id))
+            if document.exists:
+                return _recognised(_held(document), order, execution)
+            if not user.exists:
+                raise UserNotFound(f"There is no user {order.user_id!r}.", userId=order.user_id)
+            account = account_of(user)
+            request = self._request(order, request_id, execution, _payment(order, account.wallet.credits))
+            account, deduction = account.reserve(request)
+            version, *_ = self.database.commit(
+                create_request(request), update_account(user, account), create_entry(deduction)
+            )
+            return Held(request, version)
+
+        try:
+            return self.retry(attempt)
+        except CommitRefused as error:
+            raise Contention("Too many simultaneous requests of this user. Nothing was charged; try again.") from error
+        except (OutcomeUnknown, DatabaseUnavailable) as error:
+            raise ServiceUnavailable(
+                "The database cannot be reached. Try again with the same idempotencyKey, which is never charged twice."
+            ) from error
+
+    def _request(self, order: Order, request_id: str, execution: str, paid_from: Credits) -> GenerationRequest:
+        now = self.clock.now()
+        return GenerationRequest(
+            id=request_id,
+            user_id=order.user_id,
+            model=order.model.name,
+            style=order.style.name,
+            color=order.color.name,
+            size=order.size.name,
+            prompt=order.prompt,
+            cost=order.cost,
+            paid_from=paid_from,
+            fingerprint=order.fingerprint,
+            execution=execution,
+            created_at=now,
+            started_at=now,
+        )
+
+    def _generate(self, request: GenerationRequest, order: Order) -> Image | NoImage:
+        """Whatever a provider does, there is an outcome, so that the request gets settled."""
+        try:
+            return Image(self.generators[order.model.provider].generate(Job(request.id, order)))
+        except GeneratorFailed as failure:
+            return NoImage(FailureReason.GENERATION_FAILED, str(failure))
+        except GeneratorTimedOut as timeout:
+            return NoImage(FailureReason.GENERATION_TIMEOUT, str(timeout))
+        except Exception:
+            log.exception("The generator of %s crashed on request %s", order.model.name, request.id)
+            return NoImage(FailureReason.GENERATION_FAILED, f"{order.model.name} could not generate this image.")
+
+    def _settle(self, held: Held, outcome: Image | NoImage) -> GenerationRequest:
+        """The request as it was settled, by this call or by whoever was first."""
+
+        def attempt(tries: int) -> GenerationRequest:
+            # The first try relies on what was reserved; after a refusal only the document can tell.
+            current = _held(*self.database.read(request_path(held.request.id))) if tries else held
+            if current.request.status is not Status.PROCESSING:
+                return current.request
+            settled, refund = self._settlement(current.request, outcome)
+            completion = Update(request_path(settled.id), settlement_fields(settled), current.version)
+            self.database.commit(completion, *refund)
+            return settled
+
+        try:
+            return self.retry(attempt)
+        except (CommitRefused, OutcomeUnknown, DatabaseUnavailable) as error:
+            raise SettlementPending(
+                "The outcome could not be recorded yet. The credits stay taken until the request is settled.",
+                generationRequestId=held.request.id,
+                deductedCredits=held.request.cost,
+            ) from error
+
+    def _settlement(
+        self, request: GenerationRequest, outcome: Image | NoImage
+    ) -> tuple[GenerationRequest, list[Write]]:
+        """The request as settled by ``outcome``, and the writes that give back its credits where it failed."""
+        now = self.clock.now()
+        if isinstance(outcome, Image):
+            return request.completed(outcome.url, now), []
+        [user] = self.database.read(user_path(request.user_id))
+        account, refund = account_of(user).refund(request, now)
+        failure = Failure(outcome.reason, outcome.message, request.cost, account.wallet.credits.total)
+        return request.failed(failure, now), [update_account(user, account), create_entry(refund)]
+
+
+def _held(document: Snapshot) -> Held:
+    assert document.version is not None, "requests are never deleted"
+    return Held(request_of(document), document.version)
+
+
+def _recognised(held: Held, order: Order, execution: str) -> Held:
+    """An existing request that ``order`` may be answered with.
+
+    Raises IdempotencyMismatch and RequestInProgress.
+    """
+    request = held.request
+    if request.execution == execution:
+        return held  # our own commit got through, and only its answer was lost
+    if request.fingerprint != order.fingerprint:
+        raise IdempotencyMismatch(
+            "This idempotencyKey was used for a request with other options. Use a new key for a new request.",
+            generationRequestId=request.id,
+        )
+    if request.status is Status.PROCESSING:
+        raise RequestInProgress(
+            "The first request with this idempotencyKey is still running. Try again with the same key in a moment.",
+            generationRequestId=request.id,
+        )
+    return held
+
+
+def _payment(order: Order, balance: Credits) -> Credits:
+    """Which of the user's credits pay for ``order``. Raises InsufficientCredits."""
+    try:
+        return balance.part(order.cost)
+    except NotEnoughCredits:
+        raise InsufficientCredits(
+            f"This size costs {order.cost} credits and the balance is {balance.total}. "
+            "Choose a smaller size or add credits.",
+            requiredCredits=order.cost,
+            currentCredits=balance.total,
+        ) from None
+
+
+def _answer(request: GenerationRequest) -> GenerationRequest:
+    """A settled request, if it succeeded. Raises GenerationFailed and GenerationTimeout."""
+    failure = request.failure
+    if failure is None:
+        return request
+    error = {
+        FailureReason.GENERATION_FAILED: GenerationFailed,
+        FailureReason.GENERATION_TIMEOUT: GenerationTimeout,
+    }[failure.reason]
+    raise error(
+        f"{failure.message} The {failure.refunded_credits} credits were refunded; try again.",
+        generationRequestId=request.id,
+        refundedCredits=failure.refunded_credits,
+        currentCredits=failure.current_credits,
+    )
