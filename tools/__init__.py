@@ -1,0 +1,1 @@
+"""Developer tools: what `make` runs. Nothing in here is deployed."""

@@ -1,0 +1,126 @@
+"""`make seed`: writes `emulator-seed/` by driving the real emulators and exporting them.
+
+The history is made by the backend's own money path, on a clock that stands where the plan says.
+"""
+
+import os
+import random
+import shutil
+import tempfile
+from contextlib import suppress
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import firebase_admin
+from firebase_admin import auth
+from google.cloud import firestore
+from rich.progress import track
+
+from imagegen.bootstrap import Backend
+from imagegen.database import Put
+from imagegen.domain.generation import Account
+from imagegen.domain.ledger import Credits, EntryType, Wallet
+from imagegen.errors import GenerationFailed
+from imagegen.firestore import FirestoreDatabase
+from imagegen.records import SCHEMA_VERSION, account_fields, create_entry, user_path
+from tools import history
+from tools.project import ROOT
+from tools.suite import Suite, workspace
+
+TARGET = ROOT / "emulator-seed"
+REPORTED_WEEKS = -1  # all but the newest, which is left for whoever starts the emulators to report
+
+
+class PlannedClock:
+    """Stands still but for what sleeps, and is set by hand."""
+
+    def __init__(self, at: datetime) -> None:
+        self.at = at
+
+    def now(self) -> datetime:
+        return self.at
+
+    def monotonic(self) -> float:
+        return self.at.timestamp()
+
+    def sleep(self, seconds: float) -> None:
+        self.at += timedelta(seconds=seconds)
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as temporary:
+        directory = workspace(Path(temporary) / "project", seed=None)
+        with Suite(directory, "--only", "auth,firestore") as suite:
+            os.environ["FIRESTORE_EMULATOR_HOST"] = suite.firestore_host
+            os.environ["FIREBASE_AUTH_EMULATOR_HOST"] = suite.auth_host
+            write_accounts(suite.project_id)
+            write_documents(firestore.Client(project=suite.project_id))
+            exported = Path(temporary) / "export"
+            suite.export(exported)
+        shutil.rmtree(TARGET, ignore_errors=True)
+        shutil.move(exported, TARGET)
+    print(f"Written: {TARGET.relative_to(ROOT)}/")
+
+
+def write_accounts(project_id: str) -> None:
+    """Auth accounts, with the ids of the user documents."""
+    app = firebase_admin.initialize_app(options={"projectId": project_id})
+    users = history.source("users")
+    for user in users["users"]:
+        auth.create_user(
+            uid=user["id"],
+            email=email(user),
+            email_verified=user.get("emailVerified", True),
+            display_name=user["name"],
+            password=users["password"],
+            app=app,
+        )
+
+
+def write_documents(client: firestore.Client) -> None:
+    """Catalog, users, and the history of those who have one, with its weekly reports."""
+    database = FirestoreDatabase(client)
+    for path, data in history.documents():
+        database.commit(Put(path, data))
+    users = history.source("users")
+    registered = datetime.fromisoformat(users["registeredAt"])
+    for user in users["users"]:
+        write_user(database, user, registered)
+
+    rng = random.Random(history.source("history")["randomSeed"])
+    clock = PlannedClock(registered)
+    backend = Backend.on(database, clock, rng, lambda: f"{rng.getrandbits(128):032x}")
+    for request in track(history.plan(), "Eight weeks of requests"):
+        clock.at = max(clock.at, request.at)  # one after the other, as their ledgers are
+        with suppress(GenerationFailed):
+            backend.generations.create(request.order)
+    for week in history.weeks()[:REPORTED_WEEKS]:
+        clock.at = week.end + timedelta(hours=6)
+        backend.reports.write(clock.at)
+
+
+def write_user(database: FirestoreDatabase, user: dict[str, Any], registered: datetime) -> None:
+    """A user's document, and the grant that their ledger starts with."""
+    wallet, writes = Wallet(user["id"]), []
+    granted = Credits(user["trial"], user["paid"])
+    if granted.total:
+        wallet, grant = wallet.post(
+            EntryType.GRANT, granted, entry_id="welcome-grant", generation_request_id=None, timestamp=registered
+        )
+        writes.append(create_entry(grant))
+    profile = {
+        "schemaVersion": SCHEMA_VERSION,
+        "displayName": user["name"],
+        "email": email(user),
+        "createdAt": registered,
+    }
+    database.commit(Put(user_path(user["id"]), {**profile, **account_fields(Account(wallet))}), *writes)
+
+
+def email(user: dict[str, Any]) -> str:
+    return f"{user['id']}@example.com"
+
+
+if __name__ == "__main__":
+    main()
