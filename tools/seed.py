@@ -10,7 +10,6 @@ import tempfile
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import firebase_admin
 from firebase_admin import auth
@@ -18,7 +17,7 @@ from google.cloud import firestore
 from rich.progress import track
 
 from imagegen.bootstrap import Backend
-from imagegen.database import Put
+from imagegen.database import Put, Write
 from imagegen.domain.generation import Account
 from imagegen.domain.ledger import Credits, EntryType, Wallet
 from imagegen.errors import GenerationFailed
@@ -70,7 +69,7 @@ def write_accounts(project_id: str) -> None:
     for user in users["users"]:
         auth.create_user(
             uid=user["id"],
-            email=email(user),
+            email=email(user["id"]),
             email_verified=user.get("emailVerified", True),
             display_name=user["name"],
             password=users["password"],
@@ -86,7 +85,8 @@ def write_documents(client: firestore.Client) -> None:
     users = history.source("users")
     registered = datetime.fromisoformat(users["registeredAt"])
     for user in users["users"]:
-        write_user(database, user, registered)
+        granted = Credits(user["trial"], user["paid"])
+        write_user(database, user["id"], user["name"], granted, registered)
 
     rng = random.Random(history.source("history")["randomSeed"])
     clock = PlannedClock(registered)
@@ -100,26 +100,26 @@ def write_documents(client: firestore.Client) -> None:
         backend.reports.write(clock.at)
 
 
-def write_user(database: FirestoreDatabase, user: dict[str, Any], registered: datetime) -> None:
+def write_user(database: FirestoreDatabase, user_id: str, name: str, granted: Credits, at: datetime) -> None:
     """A user's document, and the grant that their ledger starts with."""
-    wallet, writes = Wallet(user["id"]), []
-    granted = Credits(user["trial"], user["paid"])
+    wallet = Wallet(user_id)
+    writes: list[Write] = []
     if granted.total:
         wallet, grant = wallet.post(
-            EntryType.GRANT, granted, entry_id="welcome-grant", generation_request_id=None, timestamp=registered
+            EntryType.GRANT, granted, entry_id="welcome-grant", generation_request_id=None, timestamp=at
         )
         writes.append(create_entry(grant))
     profile = {
         "schemaVersion": SCHEMA_VERSION,
-        "displayName": user["name"],
-        "email": email(user),
-        "createdAt": registered,
+        "displayName": name,
+        "email": email(user_id),
+        "createdAt": at,
     }
-    database.commit(Put(user_path(user["id"]), {**profile, **account_fields(Account(wallet))}), *writes)
+    database.commit(Put(user_path(user_id), {**profile, **account_fields(Account(wallet))}), *writes)
 
 
-def email(user: dict[str, Any]) -> str:
-    return f"{user['id']}@example.com"
+def email(user_id: str) -> str:
+    return f"{user_id}@example.com"
 
 
 if __name__ == "__main__":

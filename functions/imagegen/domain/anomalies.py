@@ -54,8 +54,8 @@ class Anomaly:
         """The same in one sentence."""
         what = "failed requests" if self.series.metric is Metric.FAILED else "requests"
         return (
-            f"{self.series.scope.value.capitalize()} {self.series.name}: {self.observed} {what}, expected about "
-            f"{self.expected:.0f} and at most {self.threshold:.0f} from the {self.weeks_compared} weeks before."
+            f"{self.series.name} ({self.series.scope.value}): {self.observed} {what}, expected about "
+            f"{self.expected:.0f} and at most {int(self.threshold)} from the {self.weeks_compared} weeks before."
         )
 
 

@@ -25,6 +25,8 @@ PAGE_SIZE_DEFAULT = 50
 PAGE_SIZE_MAX = 200
 DOCUMENT_ID_BYTES_MAX = 1_500  # https://firebase.google.com/docs/firestore/quotas
 
+SEQUENCE = range(1, 2**63)  # what Firestore's integers leave for entry numbers
+
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -128,7 +130,7 @@ class PageToken:
         try:
             text = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True).decode()
             seq, _, owner = text.partition("@")
-            if owner == user_id and token == PageToken.encode(user_id, int(seq)):
+            if owner == user_id and int(seq) in SEQUENCE and token == PageToken.encode(user_id, int(seq)):
                 return int(seq)
         except ValueError:
             pass

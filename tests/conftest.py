@@ -1,0 +1,35 @@
+"""Fixtures for everything that needs a database: a real Firestore emulator, and an empty project for each test."""
+
+import os
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.indexes import Indexes, Need
+from tests.support.wire import ObservedClient
+from tools.firestore_emulator import FirestoreEmulator
+
+INDEXES = Indexes.declared()
+
+
+@pytest.fixture(scope="session")
+def firestore_host() -> Iterator[str]:
+    """The emulator that FIRESTORE_EMULATOR_HOST names, or else one of our own."""
+    if host := os.environ.get("FIRESTORE_EMULATOR_HOST"):
+        yield host
+        return
+    with FirestoreEmulator() as emulator, pytest.MonkeyPatch.context() as environment:
+        environment.setenv("FIRESTORE_EMULATOR_HOST", emulator.host)
+        yield emulator.host
+
+
+@pytest.fixture
+def client(firestore_host: str) -> Iterator[ObservedClient]:
+    """A client on a project that nothing else uses; in the end, production must have an index for all it was asked."""
+    client = ObservedClient(f"demo-{uuid.uuid4().hex[:12]}")
+    yield client
+    client.wire.start = 0
+    needs = {Need.of(query, sums) for _, query, sums in client.wire.queries}
+    assert [need for need in needs if INDEXES.serving(need) is None] == []
+    client.close()  # type: ignore[no-untyped-call]

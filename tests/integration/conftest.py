@@ -1,0 +1,62 @@
+"""A backend of its own for each test, on the real emulator, with users and the seeded catalog."""
+
+import random
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+import pytest
+
+from imagegen.bootstrap import Backend
+from imagegen.clock import SystemClock
+from imagegen.database import Put
+from imagegen.domain.ledger import Credits
+from imagegen.firestore import FirestoreDatabase
+from tests.support.api import Api
+from tests.support.invariants import violations
+from tests.support.wire import ObservedClient
+from tools import history, seed
+
+AddUser = Callable[..., str]
+
+
+@pytest.fixture
+def database(client: ObservedClient) -> FirestoreDatabase:
+    """The test's own project, holding the seeded catalog, whose models never fail by chance."""
+    database = FirestoreDatabase(client)
+    database.commit(*(Put(path, data) for path, data in history.documents()))
+    set_models(client, failureRate=0.0)
+    client.wire.reset()
+    return database
+
+
+@pytest.fixture
+def backend(database: FirestoreDatabase) -> Backend:
+    return Backend.on(database, SystemClock(), random.Random(1), lambda: uuid.uuid4().hex)
+
+
+@pytest.fixture
+def api(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> Api:
+    """The functions as they are deployed, on this test's backend, open as in the demo project."""
+    monkeypatch.setattr("main.backend", lambda: backend)
+    monkeypatch.setenv("REQUIRE_AUTH", "false")
+    return Api()
+
+
+@pytest.fixture
+def add_user(client: ObservedClient, database: FirestoreDatabase) -> Iterator[AddUser]:
+    """Registers users with a granted balance; after the test, no credit may be lost or invented."""
+
+    def add(user_id: str = "user", *, trial: int = 0, paid: int = 0) -> str:
+        seed.write_user(database, user_id, user_id, Credits(trial, paid), datetime.now(UTC))
+        client.wire.reset()
+        return user_id
+
+    yield add
+    assert violations(client) == []
+
+
+def set_models(client: ObservedClient, **fields: object) -> None:
+    """Changes every model's document, as an operator would."""
+    for model in client.collection("models").list_documents():
+        model.update(fields)

@@ -1,0 +1,81 @@
+"""The catalog is the operators': changes take effect while running, slips do not take the rest down."""
+
+import random
+import uuid
+
+import pytest
+
+from imagegen.bootstrap import Backend
+from imagegen.errors import ServiceUnavailable
+from imagegen.firestore import FirestoreDatabase
+from imagegen.services.catalog import MAX_AGE_SECONDS
+from tests.integration.conftest import AddUser
+from tests.integration.test_money_path import ORDER, order
+from tests.support.api import Api
+from tests.support.clocks import TestClock
+from tests.support.wire import ObservedClient
+
+
+@pytest.fixture
+def clock() -> TestClock:
+    return TestClock()
+
+
+@pytest.fixture
+def backend(database: FirestoreDatabase, clock: TestClock) -> Backend:
+    return Backend.on(database, clock, random.Random(1), lambda: uuid.uuid4().hex)
+
+
+def test_a_change_takes_effect_within_seconds(
+    api: Api, client: ObservedClient, clock: TestClock, add_user: AddUser
+) -> None:
+    add_user(paid=20)
+    api.result("createGenerationRequest", ORDER)
+    client.document("sizes/1024x1024").update({"creditCost": 5})
+    client.document("models/model-a").update({"imageUrl": "https://images.example.com/new.png"})
+    client.document("styles/pop-art").set({"name": "pop art", "enabled": True})
+    clock.sleep(MAX_AGE_SECONDS)
+    created = api.result("createGenerationRequest", order(style="pop art"))
+    assert created["deductedCredits"] == 5
+    assert created["imageUrl"] == "https://images.example.com/new.png"
+
+
+def test_a_warm_catalog_is_not_read_again(backend: Backend, client: ObservedClient) -> None:
+    backend.catalogs.current()
+    client.wire.reset()
+    backend.catalogs.current()
+    assert client.wire.round_trips == 0
+
+
+def test_an_empty_catalog_is_reported_and_never_kept(backend: Backend, client: ObservedClient) -> None:
+    sizes = {size.id: size.to_dict() or {} for size in client.collection("sizes").stream()}
+    for size in sizes:
+        client.document(f"sizes/{size}").delete()
+    with pytest.raises(ServiceUnavailable, match="no sizes"):
+        backend.catalogs.current()
+    for size, data in sizes.items():
+        client.document(f"sizes/{size}").set(data)
+    assert len(backend.catalogs.current().sizes) == len(sizes)
+
+
+def test_a_document_that_is_no_option_is_not_offered_and_the_others_are(
+    api: Api, client: ObservedClient, add_user: AddUser, capfd: pytest.CaptureFixture[str]
+) -> None:
+    add_user(paid=10)
+    client.document("sizes/huge").set({"name": "huge", "creditCost": -4, "width": 1, "height": 1})
+    client.document("models/model-c").set({"name": "Model C"})
+    error = api.error("createGenerationRequest", order(size="huge"))
+    [violation] = error["details"]["violations"]
+    assert violation["allowed"] == ["512x512", "1024x1024", "1024x1792"]
+    log = "".join(capfd.readouterr())
+    assert "sizes/huge is not offered until it is corrected: creditCost" in log
+    assert "models/model-c is not offered until it is corrected: imageUrl" in log
+    api.result("createGenerationRequest", ORDER)
+
+
+def test_an_option_goes_by_its_name_or_its_document_id(api: Api, client: ObservedClient, add_user: AddUser) -> None:
+    add_user(paid=10)
+    by_id = order(model="model-a", style="oil-painting")
+    created = api.result("createGenerationRequest", by_id)
+    recorded = client.document(f"generationRequests/{created['generationRequestId']}").get().to_dict() or {}
+    assert (recorded["model"], recorded["style"]) == ("Model A", "oil painting")

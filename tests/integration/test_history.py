@@ -1,0 +1,79 @@
+"""getUserCredits: balance and history, page by page."""
+
+from typing import Any
+
+from imagegen.bootstrap import Backend
+from tests.integration.conftest import AddUser, set_models
+from tests.integration.test_money_path import ORDER, order
+from tests.support.api import Api
+from tests.support.wire import ObservedClient
+
+
+def all_pages(api: Api, page_size: int) -> list[list[dict[str, Any]]]:
+    """Every page of the user's history, by following the tokens."""
+    pages, token = [], None
+    while True:
+        answer = api.result("getUserCredits", {"userId": "user", "pageSize": page_size, "pageToken": token})
+        pages.append(answer["transactions"])
+        if "nextPageToken" not in answer:
+            return pages
+        token = answer["nextPageToken"]
+
+
+def test_a_history_has_exactly_the_fields_of_the_contract(api: Api, client: ObservedClient, add_user: AddUser) -> None:
+    add_user(trial=1, paid=9)
+    set_models(client, failureRate=1)
+    request_id = api.error("createGenerationRequest", ORDER)["details"]["generationRequestId"]
+    answer = api.result("getUserCredits", {"userId": "user"})
+    refund, deduction = answer["transactions"]
+    for transaction, type_ in ((refund, "refund"), (deduction, "deduction")):
+        assert transaction == {
+            "id": f"{request_id}-{type_}",
+            "type": type_,
+            "credits": 3,
+            "generationRequestId": request_id,
+            "timestamp": transaction["timestamp"],
+        }
+        assert transaction["timestamp"].endswith("Z")
+    assert deduction["timestamp"] < refund["timestamp"]
+    assert set(answer) == {"currentCredits", "transactions"}
+
+
+def test_a_user_without_requests_has_an_empty_history(api: Api, add_user: AddUser) -> None:
+    add_user(paid=5)
+    assert api.result("getUserCredits", {"userId": "user"}) == {"currentCredits": 5, "transactions": []}
+
+
+def test_pages_are_newest_first_without_gaps_or_repeats(api: Api, client: ObservedClient, add_user: AddUser) -> None:
+    add_user(paid=50)
+    created = [api.result("createGenerationRequest", order(size="512x512"))["generationRequestId"] for _ in range(7)]
+    for size, lengths in ((3, [3, 3, 1]), (7, [7]), (6, [6, 1]), (1, [1] * 7)):
+        pages = all_pages(api, size)
+        assert [len(page) for page in pages] == lengths
+        listed = [entry["generationRequestId"] for page in pages for entry in page]
+        assert listed == created[::-1]
+
+
+def test_entries_written_while_paging_do_not_shift_the_pages(api: Api, add_user: AddUser) -> None:
+    add_user(paid=50)
+    for _ in range(4):
+        api.result("createGenerationRequest", ORDER)
+    first = api.result("getUserCredits", {"userId": "user", "pageSize": 2})
+    api.result("createGenerationRequest", ORDER)
+    second = api.result("getUserCredits", {"userId": "user", "pageSize": 2, "pageToken": first["nextPageToken"]})
+    ids = [entry["id"] for page in (first, second) for entry in page["transactions"]]
+    assert len(set(ids)) == 4
+    assert "nextPageToken" not in second
+
+
+def test_the_default_page_has_fifty_entries_and_a_page_costs_two_round_trips(
+    api: Api, backend: Backend, client: ObservedClient, add_user: AddUser
+) -> None:
+    add_user(paid=60)
+    for _ in range(51):
+        api.result("createGenerationRequest", order(size="512x512"))
+    client.wire.reset()
+    answer = api.result("getUserCredits", {"userId": "user"})
+    assert len(answer["transactions"]) == 50
+    assert client.wire.round_trips == 2
+    assert len(api.result("getUserCredits", {"userId": "user", "pageSize": 200})["transactions"]) == 51

@@ -1,0 +1,52 @@
+"""Every query that the code issues has its index declared, and every declared index has its query."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from tests.integration.conftest import AddUser
+from tests.integration.test_money_path import ORDER
+from tests.support.api import Api
+from tests.support.indexes import Indexes, Need
+from tests.support.wire import ObservedClient
+
+INDEXES = Indexes.declared()
+DEDUCTIONS = Need("creditTransactions", frozenset({"type"}), (("seq", "DESCENDING"),))
+
+
+@pytest.fixture
+def needs(api: Api, client: ObservedClient, add_user: AddUser) -> list[Need]:
+    """What every function's queries need, the report's and a second page's included."""
+    add_user(paid=20)
+    for _ in range(3):
+        api.result("createGenerationRequest", ORDER)
+    page = api.result("getUserCredits", {"userId": "user", "pageSize": 2})
+    api.result("getUserCredits", {"userId": "user", "pageSize": 2, "pageToken": page["nextPageToken"]})
+    now = {"X-CloudScheduler-ScheduleTime": datetime.now(UTC).isoformat()}
+    assert api.http.post("/scheduleWeeklyReport", headers=now).status_code == 200
+    return [Need.of(query, sums) for _, query, sums in client.wire.queries]
+
+
+def test_production_would_serve_every_query(needs: list[Need]) -> None:
+    assert {need.collection for need in needs} >= {"models", "creditTransactions", "generationRequests", "users"}
+    assert [need for need in needs if INDEXES.serving(need) is None] == []
+
+
+def test_every_declared_index_serves_a_query(needs: list[Need]) -> None:
+    served = {INDEXES.serving(need) for need in needs} - {"single-field", None}
+    assert len(served) == len(INDEXES.composite)
+
+
+@pytest.mark.parametrize(
+    "need",
+    [
+        Need("creditTransactions", frozenset({"type"}), (("seq", "ASCENDING"),)),
+        Need("creditTransactions", frozenset({"type"}), (("timestamp", "DESCENDING"),)),
+        Need("generationRequests", frozenset({"userId"}), (("createdAt", "DESCENDING"),)),
+        Need("generationRequests", frozenset({"week", "model"}), sums=frozenset({"cost"})),
+        Need("generationRequests", frozenset({"prompt"})),
+    ],
+)
+def test_a_query_without_an_index_is_noticed(need: Need) -> None:
+    assert INDEXES.serving(DEDUCTIONS) is not None
+    assert INDEXES.serving(need) is None

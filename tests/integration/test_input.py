@@ -1,0 +1,170 @@
+"""Hostile and mistaken input: the right error, nothing charged, nothing logged as a crash."""
+
+from typing import Any
+
+import pytest
+
+from tests.integration.conftest import AddUser
+from tests.integration.test_money_path import ORDER, order
+from tests.support.api import Api
+from tests.support.wire import ObservedClient
+
+WITHOUT_PROMPT: dict[str, object] = {field: value for field, value in ORDER.items() if field != "prompt"}
+
+BAD_ORDERS: dict[str, tuple[dict[str, object], set[str]]] = {
+    "nothing at all": ({}, {"userId", "model", "style", "color", "size", "prompt"}),
+    "a missing field": (WITHOUT_PROMPT, {"prompt"}),
+    "null": (order(prompt=None), {"prompt"}),
+    "an unknown field": (order(quality="high"), {"quality"}),
+    "a misspelt field": ({**WITHOUT_PROMPT, "promt": "a fox"}, {"prompt", "promt"}),
+    "a field in snake case": (order(user_id="user"), {"user_id"}),
+    "wrong types": (order(userId=7, model=["Model A"], prompt={"text": "a fox"}), {"userId", "model", "prompt"}),
+    "a number as text": (order(prompt=7), {"prompt"}),
+    "an unknown option": (order(style="baroque"), {"style"}),
+    "another case": (order(model="model a"), {"model"}),
+    "an empty option": (order(size=""), {"size"}),
+    "a disabled option": (order(color="vintage"), {"color"}),
+    "everything wrong at once": (
+        order(userId="", model="x", style=None, color=1, size="1x1", prompt=" "),
+        {"userId", "model", "style", "color", "size", "prompt"},
+    ),
+    "an empty prompt": (order(prompt=""), {"prompt"}),
+    "a blank prompt": (order(prompt=" \n\t "), {"prompt"}),
+    "an oversized prompt": (order(prompt="x" * 2001), {"prompt"}),
+    "a control character": (order(prompt="a\x00fox"), {"prompt"}),
+    "an escape sequence": (order(prompt="a \x1b[31mred fox"), {"prompt"}),
+    "a slash in the user id": (order(userId="users/user"), {"userId"}),
+    "a user id of dots": (order(userId=".."), {"userId"}),
+    "a reserved user id": (order(userId="__name__"), {"userId"}),
+    "a user id that is too long": (order(userId="é" * 751), {"userId"}),
+    "an empty key": (order(idempotencyKey=""), {"idempotencyKey"}),
+    "a key that is too long": (order(idempotencyKey="k" * 256), {"idempotencyKey"}),
+    "an unprintable key": (order(idempotencyKey="a\tb"), {"idempotencyKey"}),
+}
+
+
+@pytest.mark.parametrize("what", BAD_ORDERS)
+def test_bad_orders_are_refused_with_every_violation(
+    api: Api, client: ObservedClient, add_user: AddUser, what: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    add_user(paid=10)
+    client.document("colors/vintage").update({"enabled": False})
+    data, fields = BAD_ORDERS[what]
+    error = api.error("createGenerationRequest", data)
+    assert (error["status"], error["details"]["reason"]) == ("INVALID_ARGUMENT", "INVALID_INPUT")
+    assert {violation["field"] for violation in error["details"]["violations"]} == fields
+    assert all(violation["message"] for violation in error["details"]["violations"])
+    assert api.result("getUserCredits", {"userId": "user"})["currentCredits"] == 10
+    assert list(client.collection("generationRequests").stream()) == []
+    assert "Traceback" not in "".join(capfd.readouterr())
+
+
+def test_violations_of_options_name_the_allowed_values(api: Api, client: ObservedClient, add_user: AddUser) -> None:
+    add_user(paid=10)
+    client.document("colors/vintage").update({"enabled": False})
+    error = api.error("createGenerationRequest", {"userId": "user", "size": "huge", "prompt": "a fox"})
+    allowed = {violation["field"]: violation["allowed"] for violation in error["details"]["violations"]}
+    assert allowed == {
+        "model": ["Model A", "Model B"],
+        "style": ["realistic", "anime", "oil painting", "sketch", "cyberpunk", "watercolor"],
+        "color": ["vibrant", "monochrome", "pastel", "neon"],
+        "size": ["512x512", "1024x1024", "1024x1792"],
+    }
+
+
+@pytest.mark.parametrize("prompt", ["x" * 2000, "two\nlines\tand a tab", "Ein Füchslein 🦊", "a"])
+def test_unusual_prompts_are_kept_as_they_are(api: Api, client: ObservedClient, add_user: AddUser, prompt: str) -> None:
+    add_user(paid=10)
+    created = api.result("createGenerationRequest", order(prompt=prompt))
+    document = client.document(f"generationRequests/{created['generationRequestId']}").get().to_dict() or {}
+    assert document["prompt"] == prompt
+
+
+@pytest.mark.parametrize(
+    ("data", "field"),
+    [
+        ({}, "userId"),
+        ({"userId": "user", "pageSize": 0}, "pageSize"),
+        ({"userId": "user", "pageSize": 201}, "pageSize"),
+        ({"userId": "user", "pageSize": "50"}, "pageSize"),
+        ({"userId": "user", "pageSize": 10**400}, "pageSize"),
+        ({"userId": "user", "pageSize": True}, "pageSize"),
+        ({"userId": "user", "pageToken": 7}, "pageToken"),
+        ({"userId": "user", "pageToken": ""}, "pageToken"),
+        ({"userId": "user", "pageToken": "not a token"}, "pageToken"),
+        ({"userId": "user", "pageToken": "AAAA"}, "pageToken"),
+        ({"userId": "user", "pageToken": "ä"}, "pageToken"),
+        ({"userId": "user", "pageToken": "MUBvdGhlcg"}, "pageToken"),  # 1@other: another user's
+        ({"userId": "user", "pageToken": "LTFAdXNlcg"}, "pageToken"),  # -1@user
+        ({"userId": "user", "pageToken": "OTk5OTk5OTk5OTk5OTk5OTk5OTk5QHVzZXI"}, "pageToken"),  # beyond 64 bits
+    ],
+)
+def test_bad_questions_for_credits_are_refused(
+    api: Api, add_user: AddUser, data: dict[str, object], field: str
+) -> None:
+    add_user(paid=10)
+    error = api.error("getUserCredits", data)
+    assert (error["status"], error["details"]["reason"]) == ("INVALID_ARGUMENT", "INVALID_INPUT")
+    assert [violation["field"] for violation in error["details"]["violations"]] == [field]
+
+
+NESTED = b'{"data":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+
+
+@pytest.mark.parametrize(
+    ("method", "body", "content_type", "field"),
+    [
+        ("POST", b"", "application/json", "body"),
+        ("POST", b"{", "application/json", "body"),
+        ("POST", b"userId=user", "application/json", "body"),
+        ("POST", b"\xff\xfe", "application/json", "body"),
+        ("POST", b'{"data": {"userId": NaN}}', "application/json", "body"),
+        ("POST", b'{"data": {"userId": "\\ud800"}}', "application/json", "body"),
+        ("POST", NESTED, "application/json", "body"),
+        ("POST", b"[]", "application/json", "body"),
+        ("POST", b'["data"]', "application/json", "body"),
+        ("POST", b"null", "application/json", "body"),
+        ("POST", b"{}", "application/json", "body"),
+        ("POST", b'{"data": {}, "more": 1}', "application/json", "body"),
+        ("POST", b'{"data": null}', "application/json", "data"),
+        ("POST", b'{"data": []}', "application/json", "data"),
+        ("POST", b'{"data": "user"}', "application/json", "data"),
+        ("POST", b'{"data": {"userId": "user"}}', "text/plain", "Content-Type"),
+        ("POST", b'{"data": {"userId": "user"}}', None, "Content-Type"),
+        ("GET", b"", None, "method"),
+        ("PUT", b'{"data": {"userId": "user"}}', "application/json", "method"),
+    ],
+)
+def test_bodies_that_are_no_call_are_refused(
+    api: Api, method: str, body: bytes, content_type: str | None, field: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for function in ("createGenerationRequest", "getUserCredits"):
+        response = api.http.open(f"/{function}", method=method, data=body, content_type=content_type)
+        error: Any = response.get_json()["error"]
+        assert (response.status_code, error["status"]) == (400, "INVALID_ARGUMENT")
+        assert error["details"]["reason"] == "INVALID_INPUT"
+        assert [violation["field"] for violation in error["details"]["violations"]] == [field]
+        assert response.headers["Access-Control-Allow-Origin"] == "*"
+    assert "Traceback" not in "".join(capfd.readouterr())
+
+
+def test_a_browser_may_ask_first(api: Api) -> None:
+    headers = {"Origin": "https://app.example.com", "Access-Control-Request-Method": "POST"}
+    response = api.http.options("/createGenerationRequest", headers=headers)
+    assert response.status_code == 200
+    assert "POST" in response.headers["Access-Control-Allow-Methods"]
+
+
+def test_a_bug_is_internal_with_a_correlation_id_and_its_traceback_is_in_the_log(
+    api: Api, client: ObservedClient, add_user: AddUser, capfd: pytest.CaptureFixture[str]
+) -> None:
+    add_user(paid=10)
+    client.document("users/user").update({"ledger": "not a ledger"})
+    error = api.error("getUserCredits", {"userId": "user"})
+    assert error["status"] == "INTERNAL"
+    assert set(error["details"]) == {"reason", "correlationId"}
+    assert "ledger" not in error["message"]
+    log = "".join(capfd.readouterr())
+    assert error["details"]["correlationId"] in log
+    assert "Traceback" in log
+    client.document("users/user").delete()

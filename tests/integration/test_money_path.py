@@ -1,0 +1,163 @@
+"""Reserve, generate, settle on the real Firestore emulator; after each test every invariant is checked."""
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from imagegen.bootstrap import Backend
+from tests.integration.conftest import AddUser, set_models
+from tests.support.api import Api
+from tests.support.wire import ObservedClient
+
+ORDER = {
+    "userId": "user",
+    "model": "Model A",
+    "style": "oil painting",
+    "color": "neon",
+    "size": "1024x1024",
+    "prompt": "a lighthouse",
+}
+
+
+def order(**changes: object) -> dict[str, object]:
+    return {**ORDER, **changes}
+
+
+def request_document(client: ObservedClient, request_id: str) -> dict[str, Any]:
+    return client.document(f"generationRequests/{request_id}").get().to_dict() or {}
+
+
+def test_a_request_is_paid_for_recorded_with_all_its_options_and_delivered(
+    api: Api, client: ObservedClient, add_user: AddUser
+) -> None:
+    add_user(paid=10)
+    result = api.result("createGenerationRequest", ORDER)
+    assert result == {
+        "generationRequestId": result["generationRequestId"],
+        "deductedCredits": 3,
+        "imageUrl": "https://images.example.com/model-a.png",
+    }
+    recorded = request_document(client, result["generationRequestId"])
+    assert {field: recorded[field] for field in ORDER} == ORDER
+    assert recorded["status"] == "completed"
+    assert recorded["cost"] == 3
+    assert recorded["imageUrl"] == result["imageUrl"]
+    assert recorded["createdAt"] <= recorded["startedAt"] <= recorded["finishedAt"]
+    assert api.result("getUserCredits", {"userId": "user"})["currentCredits"] == 7
+
+
+@pytest.mark.parametrize(("size", "cost"), [("512x512", 1), ("1024x1024", 3), ("1024x1792", 4)])
+def test_the_size_alone_sets_the_price(api: Api, add_user: AddUser, size: str, cost: int) -> None:
+    add_user(paid=20)
+    for model in ("Model A", "Model B"):
+        for style, color in (("anime", "vintage"), ("sketch", "pastel")):
+            wish = order(model=model, style=style, color=color, size=size)
+            assert api.result("createGenerationRequest", wish)["deductedCredits"] == cost
+
+
+def test_each_model_delivers_its_own_image(api: Api, add_user: AddUser) -> None:
+    add_user(paid=10)
+    images = {api.result("createGenerationRequest", order(model=m))["imageUrl"] for m in ("Model A", "Model B")}
+    assert images == {"https://images.example.com/model-a.png", "https://images.example.com/model-b.png"}
+
+
+def test_a_model_that_always_fails_refunds_every_time(api: Api, client: ObservedClient, add_user: AddUser) -> None:
+    add_user(paid=10)
+    set_models(client, failureRate=1)
+    for _ in range(5):
+        error = api.error("createGenerationRequest", ORDER)
+        assert error["status"] == "UNAVAILABLE"
+        assert error["details"] == {
+            "reason": "GENERATION_FAILED",
+            "generationRequestId": error["details"]["generationRequestId"],
+            "refundedCredits": 3,
+            "currentCredits": 10,
+        }
+        recorded = request_document(client, error["details"]["generationRequestId"])
+        assert (recorded["status"], recorded["imageUrl"]) == ("failed", None)
+    history = api.result("getUserCredits", {"userId": "user"})
+    assert Counter(entry["type"] for entry in history["transactions"]) == {"deduction": 5, "refund": 5}
+
+
+def test_a_model_that_is_too_slow_refunds_as_a_timeout(api: Api, client: ObservedClient, add_user: AddUser) -> None:
+    add_user(paid=10)
+    set_models(client, latencySeconds=30, timeoutSeconds=0.05)
+    error = api.error("createGenerationRequest", ORDER)
+    assert error["status"] == "DEADLINE_EXCEEDED"
+    assert error["details"]["reason"] == "GENERATION_TIMEOUT"
+    assert (error["details"]["refundedCredits"], error["details"]["currentCredits"]) == (3, 10)
+
+
+def test_a_refund_goes_back_to_the_buckets_it_came_from(api: Api, client: ObservedClient, add_user: AddUser) -> None:
+    add_user(trial=2, paid=5)
+    set_models(client, failureRate=1)
+    api.error("createGenerationRequest", ORDER)
+    refunded = client.document("users/user").get().to_dict() or {}
+    assert refunded["credits"] == {"trial": 2, "paid": 5}
+    entries = [entry.to_dict() or {} for entry in client.collection("users/user/creditTransactions").stream()]
+    assert [entry["buckets"] for entry in entries if entry["type"] != "grant"] == [{"trial": 2, "paid": 1}] * 2
+
+
+def test_a_balance_that_is_too_small_takes_nothing(api: Api, client: ObservedClient, add_user: AddUser) -> None:
+    add_user(paid=2)
+    error = api.error("createGenerationRequest", ORDER)
+    assert error["status"] == "FAILED_PRECONDITION"
+    assert error["details"] == {"reason": "INSUFFICIENT_CREDITS", "requiredCredits": 3, "currentCredits": 2}
+    assert list(client.collection("generationRequests").stream()) == []
+
+
+def test_an_unknown_user_is_not_found(api: Api, client: ObservedClient) -> None:
+    for function, data in (("createGenerationRequest", ORDER), ("getUserCredits", {"userId": "user"})):
+        error = api.error(function, data)
+        assert (error["status"], error["details"]["reason"]) == ("NOT_FOUND", "USER_NOT_FOUND")
+    assert list(client.collection("generationRequests").stream()) == []
+
+
+def test_fields_that_we_do_not_know_are_preserved(api: Api, client: ObservedClient, add_user: AddUser) -> None:
+    add_user(paid=10)
+    client.document("users/user").update({"newsletter": True})
+    api.result("createGenerationRequest", ORDER)
+    assert (client.document("users/user").get().to_dict() or {})["newsletter"] is True
+
+
+def test_fifty_parallel_requests_deliver_exactly_what_ten_credits_buy(
+    api: Api, client: ObservedClient, add_user: AddUser
+) -> None:
+    add_user(paid=10)
+    with ThreadPoolExecutor(50) as pool:
+        answers = list(pool.map(lambda _: api.call("createGenerationRequest", ORDER).get_json(), range(50)))
+    reasons = Counter(answer["error"]["details"]["reason"] if "error" in answer else "delivered" for answer in answers)
+    assert reasons == {"delivered": 3, "INSUFFICIENT_CREDITS": 47}
+    assert api.result("getUserCredits", {"userId": "user"})["currentCredits"] == 1
+
+
+def test_parallel_failures_are_all_refunded(api: Api, client: ObservedClient, add_user: AddUser) -> None:
+    add_user(trial=3, paid=57)
+    set_models(client, failureRate=1)
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(lambda _: api.error("createGenerationRequest", ORDER), range(20)))
+    assert {answer["details"]["reason"] for answer in answers} == {"GENERATION_FAILED"}
+    assert (client.document("users/user").get().to_dict() or {})["credits"] == {"trial": 3, "paid": 57}
+
+
+def test_a_successful_request_costs_three_round_trips_two_reads_and_four_writes(
+    api: Api, backend: Backend, client: ObservedClient, add_user: AddUser
+) -> None:
+    add_user(paid=10)
+    backend.catalogs.current()
+    client.wire.reset()
+    api.result("createGenerationRequest", ORDER)
+    assert (client.wire.round_trips, client.wire.documents_read, client.wire.writes) == (3, 2, 4)
+
+
+def test_a_failed_request_costs_four_round_trips_three_reads_and_six_writes(
+    api: Api, backend: Backend, client: ObservedClient, add_user: AddUser
+) -> None:
+    add_user(paid=10)
+    set_models(client, failureRate=1)
+    backend.catalogs.current()
+    client.wire.reset()
+    api.error("createGenerationRequest", ORDER)
+    assert (client.wire.round_trips, client.wire.documents_read, client.wire.writes) == (4, 3, 6)

@@ -1,0 +1,274 @@
+"""Retries, of clients and of commits: nothing is charged or refunded twice, and answers match the database."""
+
+import itertools
+import random
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from imagegen.bootstrap import Backend
+from imagegen.database import Database, Update
+from imagegen.domain.generation import Failure, FailureReason, keyed_request_id
+from imagegen.entry import schemas
+from imagegen.firestore import FirestoreDatabase
+from imagegen.generators.deadline import WithDeadline
+from imagegen.records import (
+    account_of,
+    create_entry,
+    request_of,
+    request_path,
+    settlement_fields,
+    update_account,
+    user_path,
+)
+from tests.integration.conftest import AddUser, set_models
+from tests.integration.test_money_path import ORDER, order
+from tests.support.api import Api
+from tests.support.clocks import TestClock
+from tests.support.faults import FaultyDatabase, Lost, refuse
+from tests.support.invariants import violations
+from tests.support.wire import ObservedClient
+
+KEYED = order(idempotencyKey="key-1")
+
+
+@pytest.fixture
+def faulty(database: FirestoreDatabase) -> FaultyDatabase:
+    return FaultyDatabase(database)
+
+
+@pytest.fixture
+def backend(faulty: FaultyDatabase) -> Backend:
+    """The backend over a database with faults, whose pauses take no real time."""
+    ids = itertools.count(1)
+    return Backend.on(faulty, TestClock(), random.Random(1), lambda: f"id-{next(ids)}")
+
+
+def balance(api: Api) -> int:
+    credits: int = api.result("getUserCredits", {"userId": "user"})["currentCredits"]
+    return credits
+
+
+def entry_types(api: Api) -> list[str]:
+    return [entry["type"] for entry in api.result("getUserCredits", {"userId": "user"})["transactions"]]
+
+
+# Clients that try again
+
+
+def test_the_same_key_and_payload_gets_the_same_answer_and_is_charged_once(api: Api, add_user: AddUser) -> None:
+    add_user(paid=10)
+    first = api.result("createGenerationRequest", KEYED)
+    by_id = {**KEYED, "style": "oil-painting", "model": "model-a"}
+    assert api.result("createGenerationRequest", KEYED) == first
+    assert api.result("createGenerationRequest", by_id) == first
+    assert balance(api) == 7
+
+
+def test_a_failure_is_replayed_too_and_refunded_once(api: Api, client: ObservedClient, add_user: AddUser) -> None:
+    add_user(paid=10)
+    set_models(client, failureRate=1)
+    first = api.error("createGenerationRequest", KEYED)
+    set_models(client, failureRate=0)
+    assert api.error("createGenerationRequest", KEYED) == first
+    assert entry_types(api) == ["refund", "deduction"]
+
+
+def test_the_same_key_with_another_payload_is_refused(api: Api, add_user: AddUser) -> None:
+    add_user(paid=10)
+    api.result("createGenerationRequest", KEYED)
+    error = api.error("createGenerationRequest", {**KEYED, "prompt": "something else"})
+    assert (error["status"], error["details"]["reason"]) == ("ALREADY_EXISTS", "IDEMPOTENCY_MISMATCH")
+    assert balance(api) == 7
+
+
+def test_another_users_key_is_another_request(api: Api, add_user: AddUser) -> None:
+    add_user("user", paid=10)
+    add_user("other", paid=10)
+    ids = {
+        api.result("createGenerationRequest", {**KEYED, "userId": user})["generationRequestId"]
+        for user in ("user", "other")
+    }
+    assert len(ids) == 2
+
+
+def test_a_retry_while_the_first_is_running_is_told_so(
+    api: Api, backend: Backend, client: ObservedClient, add_user: AddUser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_user(paid=10)
+    reached, go_on = threading.Event(), threading.Event()
+
+    class Waiting:
+        def generate(self, _job: object) -> str:
+            reached.set()
+            assert go_on.wait(20)
+            return "https://images.example.com/slow.png"
+
+    monkeypatch.setitem(backend.generations.generators, "mock", Waiting())
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(api.result, "createGenerationRequest", KEYED)
+        assert reached.wait(20)
+        error = api.error("createGenerationRequest", KEYED)
+        go_on.set()
+    assert (error["status"], error["details"]["reason"]) == ("ABORTED", "REQUEST_IN_PROGRESS")
+    assert error["details"]["generationRequestId"] == first.result()["generationRequestId"]
+    assert balance(api) == 7
+
+
+def test_a_refused_request_leaves_nothing_behind_for_its_key(api: Api, add_user: AddUser) -> None:
+    add_user(paid=2)
+    assert api.error("createGenerationRequest", KEYED)["details"]["reason"] == "INSUFFICIENT_CREDITS"
+    assert api.result("createGenerationRequest", {**KEYED, "size": "512x512"})["deductedCredits"] == 1
+
+
+def test_concurrent_duplicates_charge_once(api: Api, add_user: AddUser) -> None:
+    add_user(paid=10)
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda _: api.call("createGenerationRequest", KEYED).get_json(), range(16)))
+    results = [answer["result"] for answer in answers if "result" in answer]
+    reasons = {answer["error"]["details"]["reason"] for answer in answers if "error" in answer}
+    assert results
+    assert all(result == results[0] for result in results)
+    assert reasons <= {"REQUEST_IN_PROGRESS"}
+    assert balance(api) == 7
+
+
+# Commits whose answer is lost
+
+
+@pytest.mark.parametrize("lost", Lost)
+@pytest.mark.parametrize("commit", ["reserve", "complete"])
+def test_a_lost_answer_neither_charges_twice_nor_for_nothing(
+    api: Api, faulty: FaultyDatabase, add_user: AddUser, lost: Lost, commit: str
+) -> None:
+    add_user(paid=10)
+    faulty.faults = [lost] if commit == "reserve" else [None, lost]
+    assert api.result("createGenerationRequest", ORDER)["deductedCredits"] == 3
+    assert entry_types(api) == ["deduction"]
+
+
+@pytest.mark.parametrize("lost", Lost)
+def test_a_lost_answer_does_not_refund_twice(
+    api: Api, client: ObservedClient, faulty: FaultyDatabase, add_user: AddUser, lost: Lost
+) -> None:
+    add_user(paid=10)
+    set_models(client, failureRate=1)
+    faulty.faults = [None, lost]
+    error = api.error("createGenerationRequest", ORDER)
+    assert (error["details"]["refundedCredits"], error["details"]["currentCredits"]) == (3, 10)
+    assert entry_types(api) == ["refund", "deduction"]
+
+
+# Rivals
+
+
+def test_a_rival_that_was_first_only_costs_another_try(
+    api: Api, client: ObservedClient, faulty: FaultyDatabase, add_user: AddUser
+) -> None:
+    add_user(paid=10)
+    set_models(client, failureRate=1)
+
+    def touch() -> None:
+        client.document("users/user").update({"newsletter": True})
+
+    faulty.faults = [touch, touch, None, touch]
+    assert api.error("createGenerationRequest", ORDER)["details"]["currentCredits"] == 10
+    assert entry_types(api) == ["refund", "deduction"]
+
+
+def test_a_decision_is_made_afresh_on_what_the_rival_left(
+    api: Api, client: ObservedClient, faulty: FaultyDatabase, database: FirestoreDatabase, add_user: AddUser
+) -> None:
+    add_user(paid=4)
+    rival = Backend.on(database, TestClock(), random.Random(2), (f"rival-{n}" for n in range(9)).__next__)
+    wish = schemas.parse(schemas.CreateGenerationRequest, ORDER, rival.catalogs.current())
+    faulty.faults = [lambda: rival.generations.create(wish.order())]
+    error = api.error("createGenerationRequest", ORDER)
+    assert error["details"] == {"reason": "INSUFFICIENT_CREDITS", "requiredCredits": 3, "currentCredits": 1}
+
+
+def test_contention_that_outlasts_the_retries_takes_nothing(
+    api: Api, client: ObservedClient, faulty: FaultyDatabase, add_user: AddUser
+) -> None:
+    add_user(paid=10)
+    faulty.faults = [refuse] * 200
+    error = api.error("createGenerationRequest", ORDER)
+    assert (error["status"], error["details"]["reason"]) == ("ABORTED", "CONTENTION")
+    faulty.faults.clear()
+    assert (balance(api), entry_types(api)) == (10, [])
+
+
+def test_a_request_that_was_settled_meanwhile_is_not_settled_again(
+    api: Api, faulty: FaultyDatabase, add_user: AddUser
+) -> None:
+    """Somebody fails and refunds the request while its image is being made: the late image must not win."""
+    add_user(paid=10)
+    request_id = keyed_request_id("user", "key-1")
+    faulty.faults = [None, lambda: refund(faulty.database, request_id)]
+    error = api.error("createGenerationRequest", KEYED)
+    assert (error["status"], error["details"]["refundedCredits"]) == ("UNAVAILABLE", 3)
+    assert entry_types(api) == ["refund", "deduction"]
+
+
+def refund(database: Database, request_id: str) -> None:
+    """Settle a request behind its back: failed, and refunded."""
+    document, user = database.read(request_path(request_id), user_path("user"))
+    assert document.version is not None
+    request = request_of(document)
+    account, entry = account_of(user).refund(request, request.created_at)
+    failure = Failure(FailureReason.GENERATION_FAILED, "Abandoned.", request.cost, account.wallet.credits.total)
+    settled = settlement_fields(request.failed(failure, request.created_at))
+    database.commit(
+        Update(document.path, settled, document.version), update_account(user, account), create_entry(entry)
+    )
+
+
+# A database that stays away
+
+
+def test_a_database_that_is_down_is_said_to_be_and_takes_nothing(
+    api: Api, faulty: FaultyDatabase, add_user: AddUser
+) -> None:
+    add_user(paid=10)
+    faulty.down = True
+    for function, data in (("createGenerationRequest", ORDER), ("getUserCredits", {"userId": "user"})):
+        error = api.error(function, data)
+        assert (error["status"], error["details"]["reason"]) == ("UNAVAILABLE", "SERVICE_UNAVAILABLE")
+    faulty.down = False
+    assert balance(api) == 10
+
+
+def test_an_outcome_that_cannot_be_recorded_is_never_called_refunded(
+    api: Api, client: ObservedClient, faulty: FaultyDatabase, add_user: AddUser
+) -> None:
+    add_user(paid=10)
+    set_models(client, failureRate=1)
+    faulty.faults = [None, *[Lost.BEFORE] * 200]
+    error = api.error("createGenerationRequest", KEYED)
+    request_id = error["details"]["generationRequestId"]
+    assert error["details"] == {
+        "reason": "SETTLEMENT_PENDING",
+        "generationRequestId": request_id,
+        "deductedCredits": 3,
+    }
+    assert violations(client, in_flight=1) == []
+    assert balance(api) == 7
+    faulty.faults.clear()
+    assert api.error("createGenerationRequest", KEYED)["details"]["reason"] == "REQUEST_IN_PROGRESS"
+    refund(faulty.database, request_id)
+
+
+def test_a_provider_that_crashes_is_a_failed_generation(
+    api: Api, backend: Backend, add_user: AddUser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Crashing:
+        def generate(self, _job: object) -> str:
+            raise RuntimeError("secret of the provider")
+
+    monkeypatch.setitem(backend.generations.generators, "mock", WithDeadline(Crashing()))
+    add_user(paid=10)
+    error = api.error("createGenerationRequest", ORDER)
+    assert error["details"]["reason"] == "GENERATION_FAILED"
+    assert "secret" not in str(error)
+    assert balance(api) == 10

@@ -1,0 +1,105 @@
+"""The committed seed, imported into a fresh emulator: it is what its sources say, and its books balance."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC
+from typing import Any
+
+import pytest
+from google.cloud import firestore
+
+from imagegen.domain.weeks import Week
+from tests.support.invariants import violations
+from tools import history, seed
+from tools.firestore_emulator import FirestoreEmulator
+
+Documents = dict[str, dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def seeded() -> Iterator[firestore.Client]:
+    """An emulator of its own: what is under test is the import."""
+    with FirestoreEmulator(import_from=seed.TARGET) as emulator, pytest.MonkeyPatch.context() as environment:
+        environment.setenv("FIRESTORE_EMULATOR_HOST", emulator.host)
+        yield firestore.Client(project="demo-imagegen")
+
+
+@pytest.fixture(scope="module")
+def requests(seeded: firestore.Client) -> Documents:
+    return documents(seeded, "generationRequests")
+
+
+def documents(client: firestore.Client, collection: str) -> Documents:
+    return {document.id: document.to_dict() or {} for document in client.collection(collection).stream()}
+
+
+def test_every_invariant_holds(seeded: firestore.Client) -> None:
+    assert violations(seeded) == []
+
+
+def test_the_catalog_is_the_sources(seeded: firestore.Client) -> None:
+    for path, data in history.documents():
+        assert seeded.document(path).get().to_dict() == data
+
+
+def test_users_have_the_balances_of_the_sources(seeded: firestore.Client) -> None:
+    users = documents(seeded, "users")
+    source = history.source("users")["users"]
+    assert set(users) == {user["id"] for user in source}
+    for user in source:
+        if not user.get("requestsPerWeek"):
+            assert users[user["id"]]["credits"] == {"trial": user["trial"], "paid": user["paid"]}
+
+
+def test_ledgers_start_with_a_grant(seeded: firestore.Client) -> None:
+    for user in history.source("users")["users"]:
+        entries = documents(seeded, f"users/{user['id']}/creditTransactions").values()
+        first = next((entry for entry in entries if entry["seq"] == 1), None)
+        granted = user["trial"] + user["paid"]
+        assert (first and (first["type"], first["credits"])) == (("grant", granted) if granted else None)
+
+
+def test_the_history_is_the_plan(requests: Documents) -> None:
+    planned = Counter(
+        (
+            request.order.user_id,
+            request.order.model.name,
+            request.order.style.name,
+            request.order.color.name,
+            request.order.size.name,
+            request.order.prompt,
+            "failed" if request.fails else "completed",
+        )
+        for request in history.plan()
+    )
+    fields = ("userId", "model", "style", "color", "size", "prompt", "status")
+    assert Counter(tuple(data[field] for field in fields) for data in requests.values()) == planned
+    assert 2_000 <= len(requests) <= 4_000
+
+
+def test_the_history_has_eight_weeks_with_a_rhythm(requests: Documents) -> None:
+    weeks = Counter(data["week"] for data in requests.values())
+    assert sorted(weeks) == [f"2026-W{number}" for number in range(39, 47)]
+    weekdays = Counter(data["createdAt"].astimezone(UTC).weekday() for data in requests.values())
+    assert min(weekdays[day] for day in range(5)) > max(weekdays[5], weekdays[6])
+    for data in requests.values():
+        assert data["week"] == str(Week.of(data["createdAt"]))
+        assert data["finishedAt"] > data["startedAt"] >= data["createdAt"]
+
+
+def test_the_planted_burst_stands_out_in_its_report_and_the_newest_week_is_left_to_report(
+    seeded: firestore.Client,
+) -> None:
+    reports = documents(seeded, "weeklyReports")
+    assert sorted(reports) == [f"2026-W{number}" for number in range(39, 46)]
+    burst = {(found["scope"], found["name"], found["metric"]) for found in reports["2026-W44"]["anomalies"]}
+    assert {("day", "Wednesday", "failed"), ("model", "Model B", "failed")} <= burst
+
+
+def test_accounts_have_the_ids_of_the_users() -> None:
+    accounts = json.loads((seed.TARGET / "auth_export" / "accounts.json").read_text("utf-8"))["users"]
+    source = history.source("users")["users"]
+    exported = {account["localId"]: (account["email"], account["emailVerified"]) for account in accounts}
+    assert exported == {user["id"]: (seed.email(user["id"]), user.get("emailVerified", True)) for user in source}
+    assert [user for user, (_, verified) in exported.items() if not verified] == ["user-unverified"]

@@ -1,0 +1,41 @@
+"""The deployed functions over HTTP, in this process."""
+
+from typing import Any
+
+from flask import Flask, request
+from werkzeug.test import TestResponse
+
+import main
+
+
+class Api:
+    """What curl sees, without a network: the decorated functions behind Flask, as functions-framework serves them."""
+
+    def __init__(self) -> None:
+        app = Flask("functions")
+        for name in ("createGenerationRequest", "getUserCredits", "scheduleWeeklyReport"):
+            function = getattr(main, name)
+            app.add_url_rule(
+                f"/{name}",
+                endpoint=name,
+                view_func=lambda function=function: function(request),
+                methods=["GET", "POST", "PUT", "OPTIONS"],
+                provide_automatic_options=False,
+            )
+        self.http = app.test_client()
+
+    def call(self, function: str, data: object, **headers: str) -> TestResponse:
+        """A call as the client SDKs make it."""
+        return self.http.post(f"/{function}", json={"data": data}, headers=headers)
+
+    def result(self, function: str, data: object) -> Any:
+        """The result of a call that has to succeed."""
+        response = self.call(function, data)
+        assert response.status_code == 200, response.get_data(as_text=True)
+        return response.get_json()["result"]
+
+    def error(self, function: str, data: object) -> Any:
+        """The error of a call that has to be refused."""
+        response = self.call(function, data)
+        assert response.status_code != 200, response.get_data(as_text=True)
+        return response.get_json()["error"]

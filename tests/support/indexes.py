@@ -1,0 +1,84 @@
+"""Which index a query needs in production; the emulator serves every query without asking for any.
+
+The rules: https://firebase.google.com/docs/firestore/query-data/index-overview and, for sums,
+https://firebase.google.com/docs/firestore/query-data/aggregation-queries#limitations
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from google.cloud.firestore_v1.types import StructuredQuery
+
+from tools.project import ROOT
+
+
+@dataclass(frozen=True)
+class Need:
+    """What a query filters on by equality, sorts by (with direction), and sums up."""
+
+    collection: str
+    equal: frozenset[str]
+    order: tuple[tuple[str, str], ...] = ()
+    sums: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, query: StructuredQuery, sums: list[str]) -> "Need":
+        [source] = query.from_
+        assert not source.all_descendants, "collection group queries need indexes of their own scope"
+        order = tuple((by.field.field_path, by.direction.name) for by in query.order_by)
+        return cls(
+            source.collection_id,
+            frozenset(_equal_fields(query.where)),
+            tuple((path, direction) for path, direction in order if path != "__name__"),
+            frozenset(sums),
+        )
+
+
+@dataclass(frozen=True)
+class Indexes:
+    """The composite indexes that are declared, and the fields that have no index of their own."""
+
+    composite: frozenset[tuple[str, tuple[tuple[str, str], ...]]]
+    exempt: frozenset[tuple[str, str]]
+
+    @classmethod
+    def declared(cls, path: Path = ROOT / "firestore.indexes.json") -> "Indexes":
+        data = json.loads(path.read_text("utf-8"))
+        return cls(
+            frozenset(
+                (index["collectionGroup"], tuple((field["fieldPath"], field["order"]) for field in index["fields"]))
+                for index in data["indexes"]
+                if index["queryScope"] == "COLLECTION"
+            ),
+            frozenset((field["collectionGroup"], field["fieldPath"]) for field in data["fieldOverrides"]),
+        )
+
+    def serving(self, need: Need) -> str | None:
+        """The name of an index that serves ``need``; None where production would refuse it."""
+        fields = need.equal | {path for path, _ in need.order} | need.sums
+        if len(fields) <= 1 or not (need.order or need.sums):
+            # One field, or equalities alone, which merge the indexes that every field has by itself.
+            exempt = any((need.collection, field.split(".")[0]) in self.exempt for field in fields)
+            return None if exempt else "single-field"
+        for collection, index in self.composite:
+            equal, rest = index[: len(need.equal)], index[len(need.equal) :]
+            order, sums = rest[: len(need.order)], rest[len(need.order) :]
+            if (
+                collection == need.collection
+                and {path for path, _ in equal} == need.equal
+                and order == need.order
+                and {path for path, _ in sums} == need.sums
+            ):
+                return f"{collection}: {', '.join(path for path, _ in index)}"
+        return None
+
+
+def _equal_fields(where: StructuredQuery.Filter) -> list[str]:
+    if "composite_filter" in where:
+        return [path for part in where.composite_filter.filters for path in _equal_fields(part)]
+    if "field_filter" in where:
+        operator = StructuredQuery.FieldFilter.Operator
+        assert where.field_filter.op in (operator.EQUAL, operator.IN), "teach this file the new kind of condition"
+        return [where.field_filter.field.field_path]
+    return []

@@ -1,0 +1,72 @@
+"""A Firestore client that remembers what it really sent: the gRPC calls under the official client."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+from google.cloud import firestore
+from google.cloud.firestore_v1.types import StructuredQuery
+
+
+@dataclass
+class Wire(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):  # type: ignore[misc]
+    """Every call made, each by its method's name and its request; counted from the last ``reset`` on."""
+
+    seen: list[tuple[str, Any]] = field(default_factory=list)
+    start: int = 0
+
+    def reset(self) -> None:
+        """Count from here."""
+        self.start = len(self.seen)
+
+    @property
+    def calls(self) -> list[tuple[str, Any]]:
+        return self.seen[self.start :]
+
+    def intercept_unary_unary(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
+        return self._passed_on(continuation, details, request)
+
+    def intercept_unary_stream(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
+        return self._passed_on(continuation, details, request)
+
+    def _passed_on(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
+        self.seen.append((details.method.rpartition("/")[2], request))
+        return continuation(details, request)
+
+    @property
+    def round_trips(self) -> int:
+        return len(self.calls)
+
+    @property
+    def documents_read(self) -> int:
+        """Documents asked for by path; whoever counts queries has to look at ``queries``."""
+        return sum(len(request.documents) for method, request in self.calls if method == "BatchGetDocuments")
+
+    @property
+    def writes(self) -> int:
+        return sum(len(request.writes) for method, request in self.calls if method == "Commit")
+
+    @property
+    def queries(self) -> list[tuple[str, StructuredQuery, list[str]]]:
+        """Every query: its method, itself, and the fields that it sums up."""
+        found: list[tuple[str, StructuredQuery, list[str]]] = []
+        for method, request in self.calls:
+            if method == "RunQuery":
+                found.append((method, request.structured_query, []))
+            elif method == "RunAggregationQuery":
+                aggregated = request.structured_aggregation_query
+                fields = [part.sum.field.field_path for part in aggregated.aggregations if "sum" in part]
+                found.append((method, aggregated.structured_query, fields))
+        return found
+
+
+class ObservedClient(firestore.Client):
+    """The official client on an emulator, with its traffic in ``wire``."""
+
+    def __init__(self, project: str) -> None:
+        super().__init__(project=project)
+        self.wire = Wire()
+
+    def _emulator_channel(self, transport: Any) -> Any:
+        return grpc.intercept_channel(super()._emulator_channel(transport), self.wire)  # type: ignore[no-untyped-call]

@@ -1,0 +1,57 @@
+"""What `firebase deploy` reads: the functions' manifest, their settings and their dependencies."""
+
+import re
+from typing import Any
+
+import pytest
+import yaml
+from firebase_functions.private.serving import functions_as_yaml
+
+import main
+from imagegen.domain.catalog import Model
+from tools.project import ROOT, Project
+
+FUNCTIONS = ROOT / "functions"
+
+
+@pytest.fixture
+def manifest() -> dict[str, Any]:
+    functions = {name: value for name, value in vars(main).items() if hasattr(value, "__firebase_endpoint__")}
+    manifest: dict[str, Any] = yaml.safe_load(functions_as_yaml(functions))
+    return manifest
+
+
+def test_the_functions_of_the_contract_are_deployed(manifest: dict[str, Any]) -> None:
+    endpoints = manifest["endpoints"]
+    assert set(endpoints) == {"createGenerationRequest", "getUserCredits", "scheduleWeeklyReport"}
+    assert all(endpoint["region"] == ["us-central1"] for endpoint in endpoints.values())
+    for name in ("createGenerationRequest", "getUserCredits"):
+        assert "callableTrigger" in endpoints[name]
+    schedule = endpoints["scheduleWeeklyReport"]["scheduleTrigger"]
+    assert (schedule["schedule"], schedule["timeZone"]) == ("0 6 * * 1", "Etc/UTC")
+    assert schedule["retryConfig"]["retryCount"] > 0
+
+
+def test_an_instance_has_a_thread_for_each_call_that_it_takes(manifest: dict[str, Any]) -> None:
+    [threads] = re.findall(r"^THREADS=(\d+)$", (FUNCTIONS / ".env").read_text("utf-8"), re.MULTILINE)
+    for endpoint in manifest["endpoints"].values():
+        assert endpoint["concurrency"] == int(threads)
+
+
+def test_a_function_outlives_the_slowest_generation_with_its_commits(manifest: dict[str, Any]) -> None:
+    [limit] = [rule.le for rule in Model.model_fields["timeout_seconds"].metadata if hasattr(rule, "le")]
+    assert manifest["endpoints"]["createGenerationRequest"]["timeoutSeconds"] >= limit + 2 * 20
+
+
+def test_calls_need_a_signed_in_user_everywhere_but_in_the_demo_project(manifest: dict[str, Any]) -> None:
+    [parameter] = [parameter for parameter in manifest["params"] if parameter["name"] == "REQUIRE_AUTH"]
+    assert parameter["default"] is True
+    open_projects = [path.name for path in FUNCTIONS.glob(".env*") if "REQUIRE_AUTH" in path.read_text("utf-8")]
+    assert open_projects == [".env.demo-imagegen"]
+    assert Project.load(ROOT).id == "demo-imagegen"
+
+
+def test_every_dependency_of_the_functions_is_pinned() -> None:
+    lines = (FUNCTIONS / "requirements.txt").read_text("utf-8").splitlines()
+    pins = [line for line in lines if line and not line.lstrip().startswith("#")]
+    assert all(re.match(r"^[a-z0-9._-]+==[^ ]+", pin) for pin in pins)

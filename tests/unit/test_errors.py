@@ -1,0 +1,19 @@
+"""The error classes and the protocol that they are answered in."""
+
+import pytest
+from firebase_functions.https_fn import FunctionsErrorCode, HttpsError
+
+from imagegen.errors import ApiError, Code
+
+
+@pytest.mark.parametrize("code", Code)
+def test_our_codes_are_the_sdks(code: Code) -> None:
+    error = HttpsError(FunctionsErrorCode(code.value), "message")
+    assert error._http_error_code.status == code.http_status
+    assert error._http_error_code.canonical_name == code.status
+
+
+def test_each_reason_belongs_to_one_error() -> None:
+    reasons = [error.reason for error in ApiError.__subclasses__()]
+    assert len(set(reasons)) == len(reasons)
+    assert all(reason == reason.upper() for reason in reasons)

@@ -1,0 +1,59 @@
+"""How often, how long and after what an attempt is made again."""
+
+import random
+from datetime import UTC, datetime
+
+import pytest
+
+from imagegen.database import CommitRefused, DatabaseUnavailable, OutcomeUnknown
+from imagegen.retry import LONGEST_PAUSE_SECONDS, Retry
+from tests.support.clocks import TestClock
+
+START = datetime(2026, 11, 9, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("error", [CommitRefused, OutcomeUnknown, DatabaseUnavailable])
+def test_what_may_pass_is_tried_again(error: type[Exception]) -> None:
+    def attempt(tries: int) -> int:
+        if tries < 5:
+            raise error
+        return tries
+
+    assert Retry(TestClock(START), random.Random(1))(attempt) == 5
+
+
+def test_patience_ends_on_time_and_with_the_last_error() -> None:
+    clock, tries_made = TestClock(START), []
+
+    def attempt(tries: int) -> None:
+        tries_made.append(tries)
+        raise CommitRefused(str(tries))
+
+    with pytest.raises(CommitRefused) as refused:
+        Retry(clock, random.Random(1), patience_seconds=20)(attempt)
+    assert str(refused.value) == str(tries_made[-1])
+    waited = (clock.at - START).total_seconds()
+    assert 20 - LONGEST_PAUSE_SECONDS <= waited <= 20
+
+
+def test_a_bug_is_not_tried_again() -> None:
+    def attempt(tries: int) -> None:
+        assert tries == 0
+        raise KeyError("bug")
+
+    with pytest.raises(KeyError):
+        Retry(TestClock(START), random.Random(1))(attempt)
+
+
+def test_rivals_draw_different_pauses() -> None:
+    def waited(seed: int) -> float:
+        clock = TestClock(START)
+
+        def attempt(tries: int) -> None:
+            if tries < 6:
+                raise CommitRefused
+
+        Retry(clock, random.Random(seed))(attempt)
+        return (clock.at - START).total_seconds()
+
+    assert len({waited(seed) for seed in range(20)}) == 20
