@@ -154,7 +154,7 @@ class SettlementPending(ApiError):
     code = Code.UNAVAILABLE
     reason = "SETTLEMENT_PENDING"
     situation = (
-        "the outcome could not be recorded: the request stays `processing`, its credits stay taken until it is settled: "
+        "the outcome could not be recorded; the request stays `processing` and its credits taken until it is settled: "
         "`generationRequestId`, `deductedCredits`"
     )
     retryable = "with the same key, to learn the outcome"

@@ -17,6 +17,7 @@ BAD_ORDERS: dict[str, tuple[dict[str, object], set[str]]] = {
     "null": (order(prompt=None), {"prompt"}),
     "an unknown field": (order(quality="high"), {"quality"}),
     "a misspelt field": ({**WITHOUT_PROMPT, "promt": "a fox"}, {"prompt", "promt"}),
+    "a field without a name": (order(**{"": 1}), {""}),
     "a field in snake case": (order(user_id="user"), {"user_id"}),
     "wrong types": (order(userId=7, model=["Model A"], prompt={"text": "a fox"}), {"userId", "model", "prompt"}),
     "a number as text": (order(prompt=7), {"prompt"}),
@@ -70,6 +71,11 @@ def test_violations_of_options_name_the_allowed_values(api: Api, client: Observe
         "color": ["vibrant", "monochrome", "pastel", "neon"],
         "size": ["512x512", "1024x1024", "1024x1792"],
     }
+
+
+def test_an_answer_does_not_grow_with_what_was_sent(api: Api) -> None:
+    error = api.error("createGenerationRequest", {f"field-{number}": number for number in range(20_000)})
+    assert len(error["details"]["violations"]) == 100
 
 
 @pytest.mark.parametrize("prompt", ["x" * 2000, "two\nlines\tand a tab", "Ein Füchslein 🦊", "a"])

@@ -1,7 +1,7 @@
 """What is far above its own recent weeks.
 
-A count is flagged when it exceeds the mean of the earlier weeks by three standard deviations and by a number of requests
-worth looking at. The deviation is never taken smaller than a Poisson count's, the square root of the mean.
+A count is flagged when it exceeds the mean of the earlier weeks by three standard deviations, and by a number of
+requests that is worth a look. The deviation is never taken smaller than a Poisson count's, the square root of the mean.
 """
 
 from collections.abc import Mapping, Sequence

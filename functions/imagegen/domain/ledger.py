@@ -106,7 +106,7 @@ class Wallet:
     ) -> tuple["Wallet", LedgerEntry]:
         """The wallet after one more ledger entry, and that entry."""
         balance = self.credits + amount if type.sign > 0 else self.credits - amount
-        assert balance.trial >= 0 and balance.paid >= 0, "a balance never goes below zero"
+        assert min(balance.trial, balance.paid) >= 0, "a balance never goes below zero"
         entry = LedgerEntry(
             id=entry_id,
             user_id=self.user_id,

@@ -1,7 +1,7 @@
 """Callable functions and scheduled ones, answering as the contract says.
 
-The SDK speaks the callable protocol; this adds what it leaves open: a body that is no JSON would be a crash, its own
-refusals carry no reason, an unhandled exception is logged without its traceback, and a scheduled function has no answer.
+The SDK speaks the callable protocol; this adds what it leaves open. There, a body that is no JSON is a crash, a refused
+token has no reason, an exception is logged without its traceback, and a scheduled function has no answer.
 """
 
 import functools
@@ -37,7 +37,7 @@ def callable_function(**options: Any) -> Callable[[Callable[[CallableRequest[Any
                 return handler(request)
             except ApiError as error:
                 raise _https_error(error) from None
-            except Exception:
+            except Exception:  # noqa: BLE001 - logged, and told the caller as INTERNAL
                 raise _https_error(_internal(handler.__name__)) from None
 
         @cross_origin(methods="POST")
@@ -71,7 +71,7 @@ def scheduled_function(**options: Any) -> Callable[[Callable[[ScheduledEvent], W
         def run(event: ScheduledEvent) -> None:
             try:
                 g.answer = jsonify(handler(event))
-            except Exception:
+            except Exception:  # noqa: BLE001 - logged, and told the scheduler as INTERNAL
                 g.answer = _error_response(_internal(handler.__name__))
 
         @functools.wraps(run)

@@ -15,7 +15,10 @@ _SEVERITIES = {
 
 
 class StructuredHandler(logging.Handler):
-    """Hands records to the Functions SDK's logger; a traceback becomes part of the message, where Error Reporting looks."""
+    """Hands records to the Functions SDK's logger.
+
+    A traceback becomes part of the message, where Error Reporting looks for it.
+    """
 
     def emit(self, record: logging.LogRecord) -> None:
         message = record.getMessage()

@@ -25,21 +25,23 @@ PAGE_SIZE_DEFAULT = 50
 PAGE_SIZE_MAX = 200
 DOCUMENT_ID_BYTES_MAX = 1_500  # https://firebase.google.com/docs/firestore/quotas
 
+VIOLATIONS_MAX = 100  # an answer must not grow with whatever was sent
 SEQUENCE = range(1, 2**63)  # what Firestore's integers leave for entry numbers
 
 M = TypeVar("M", bound=BaseModel)
 
 
 def parse(shape: type[M], data: object, catalog: Catalog | None = None) -> M:
-    """``data`` as a ``shape``. Raises InvalidInput with every violation."""
+    """``data`` as a ``shape``. Raises InvalidInput with every violation, up to ``VIOLATIONS_MAX``."""
     try:
         return shape.model_validate(data, context=catalog)
     except ValidationError as error:
-        raise InvalidInput([_violation(problem, catalog) for problem in error.errors(include_url=False)]) from None
+        problems = error.errors(include_url=False)[:VIOLATIONS_MAX]
+        raise InvalidInput([_violation(problem, catalog) for problem in problems]) from None
 
 
 def _violation(problem: Any, catalog: Catalog | None) -> dict[str, Any]:
-    field = ".".join(str(part) for part in problem["loc"]) or "data"
+    field = ".".join(str(part) for part in problem["loc"]) if problem["loc"] else "data"
     violation: dict[str, Any] = {"field": field, "message": _MESSAGES.get(problem["type"], _as_is)(problem)}
     if catalog is not None and field in set(Kind):
         violation["allowed"] = catalog.names(Kind(field))

@@ -1,0 +1,52 @@
+"""One emulator suite under the real Firebase CLI, with the whole seed, for all end-to-end tests.
+
+It takes some seconds to start and is shared, so tests leave the seeded catalog alone and spend the credits of users
+that they add.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+from google.cloud import firestore
+
+from tests.support.live import Live, operator_of
+from tools import history
+from tools.suite import Suite, workspace
+
+BROKEN = "Model Broken"
+"""Always fails."""
+
+SLOW = "Model Slow"
+"""Never answers in time."""
+
+_MODELS = {
+    "model-broken": {"name": BROKEN, "failureRate": 1},
+    "model-slow": {"name": SLOW, "latencySeconds": 30, "timeoutSeconds": 0.5},
+}
+
+
+@pytest.fixture(scope="session")
+def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
+    """The running suite. The seeded models never fail in it; two others do, each in its way. One style is disabled."""
+    directory = workspace(tmp_path_factory.mktemp("e2e") / "project")
+    with Suite(directory) as suite:
+        with operator_of(suite) as operator:
+            _prepare(operator)
+        yield suite
+
+
+@pytest.fixture(scope="session")
+def live(suite: Suite) -> Iterator[Live]:
+    with operator_of(suite) as operator:
+        yield Live(suite, operator)
+
+
+def _prepare(operator: firestore.Client) -> None:
+    """Before the first call, so that no function has the catalog in its cache yet."""
+    models = operator.collection("models")
+    template = next(data for path, data in history.documents() if path == "models/model-a")
+    for model in models.list_documents():
+        model.update({"failureRate": 0})
+    operator.document("styles/retired").set({"name": "retired", "enabled": False, "order": 100})
+    for id, fields in _MODELS.items():
+        models.document(id).set({**template, "failureRate": 0, "order": 100, **fields})

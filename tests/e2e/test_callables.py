@@ -1,0 +1,173 @@
+"""The two callables' contract over real HTTP: what a stranger with curl sees, and what the database says then."""
+
+import itertools
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from imagegen.domain.catalog import Kind
+from tests.e2e.conftest import BROKEN, SLOW
+from tests.support.live import Live, order, until
+from tools import history
+
+OPTIONS = [
+    (kind, option.name, spelling)
+    for kind in Kind
+    for option in history.catalog().options(kind)
+    for spelling in sorted({option.name, option.id})
+]
+
+
+def test_an_image_is_generated_paid_for_and_recorded(live: Live) -> None:
+    before = live.credits("user-100")
+    wish = order(
+        "user-100", model="Model B", style="oil painting", color="vintage", size="1024x1792", prompt="a fox\nin snow"
+    )
+
+    result = live.result("createGenerationRequest", wish)
+
+    assert result.keys() == {"generationRequestId", "deductedCredits", "imageUrl"}
+    assert result["deductedCredits"] == 4
+    assert result["imageUrl"] == "https://images.example.com/model-b.png"
+    assert live.credits("user-100") == before - 4
+    request = live.request(result["generationRequestId"])
+    assert wish.items() <= request.items()
+    assert (request["status"], request["cost"], request["error"]) == ("completed", 4, None)
+    assert request["imageUrl"] == result["imageUrl"]
+    assert request["createdAt"] <= request["startedAt"] <= request["finishedAt"] <= datetime.now(UTC)
+
+
+def test_the_history_tells_of_a_deduction(live: Live) -> None:
+    user = live.add_user(trial=2, paid=5)
+    asked_at = datetime.now(UTC)
+
+    request_id = live.create(user, size="1024x1024").json()["result"]["generationRequestId"]
+
+    [deduction] = live.transactions(user)
+    timestamp = deduction.pop("timestamp")
+    assert deduction.pop("id")
+    assert deduction == {"type": "deduction", "credits": 3, "generationRequestId": request_id}
+    assert timestamp.endswith("Z")
+    assert asked_at - timedelta(seconds=1) <= datetime.fromisoformat(timestamp) <= datetime.now(UTC)
+    assert live.user(user)["credits"] == {"trial": 0, "paid": 4}
+
+
+@pytest.mark.parametrize(("kind", "name", "spelling"), OPTIONS, ids=str)
+def test_every_option_is_accepted_by_name_and_by_id(live: Live, kind: Kind, name: str, spelling: str) -> None:
+    response = live.create(live.add_user(paid=4), **{kind.value: spelling})
+
+    assert response.status_code == 200, response.text
+    result = response.json()["result"]
+    request = live.request(result["generationRequestId"])
+    assert request[kind.value] == name
+    assert result["deductedCredits"] == {"512x512": 1, "1024x1024": 3, "1024x1792": 4}[request["size"]]
+
+
+@pytest.mark.parametrize(
+    ("model", "http_status", "status", "reason"),
+    [(BROKEN, 503, "UNAVAILABLE", "GENERATION_FAILED"), (SLOW, 504, "DEADLINE_EXCEEDED", "GENERATION_TIMEOUT")],
+)
+def test_a_model_that_does_not_deliver_gives_the_credits_back(
+    live: Live, model: str, http_status: int, status: str, reason: str
+) -> None:
+    user = live.add_user(trial=2, paid=5)
+
+    response = live.create(user, model=model, size="1024x1024")
+
+    assert response.status_code == http_status
+    error = response.json()["error"]
+    request_id = error["details"]["generationRequestId"]
+    assert error["status"] == status
+    assert error["details"] == {
+        "reason": reason,
+        "generationRequestId": request_id,
+        "refundedCredits": 3,
+        "currentCredits": 7,
+    }
+    refund, deduction = live.transactions(user)
+    assert (refund["type"], refund["credits"], refund["generationRequestId"]) == ("refund", 3, request_id)
+    assert (deduction["type"], deduction["credits"], deduction["generationRequestId"]) == ("deduction", 3, request_id)
+    assert live.user(user)["credits"] == {"trial": 2, "paid": 5}
+    request = live.request(request_id)
+    assert (request["status"], request["error"]["reason"], request["imageUrl"]) == ("failed", reason, None)
+
+
+def test_who_cannot_pay_is_told_what_is_missing_and_charged_nothing(live: Live) -> None:
+    user = live.add_user(trial=1, paid=1)
+
+    response = live.create(user, size="1024x1024")
+
+    assert response.status_code == 400
+    error = response.json()["error"]
+    assert error["status"] == "FAILED_PRECONDITION"
+    assert error["details"] == {"reason": "INSUFFICIENT_CREDITS", "requiredCredits": 3, "currentCredits": 2}
+    assert live.credits(user) == 2
+    assert live.transactions(user) == []
+
+
+@pytest.mark.parametrize("function", ["createGenerationRequest", "getUserCredits"])
+def test_nobody_by_that_id_is_not_found(live: Live, function: str) -> None:
+    data = order("user-nobody") if function == "createGenerationRequest" else {"userId": "user-nobody"}
+
+    response = live.call(function, data)
+
+    assert response.status_code == 404
+    error = response.json()["error"]
+    assert (error["status"], error["details"]["reason"]) == ("NOT_FOUND", "USER_NOT_FOUND")
+
+
+def test_a_long_history_is_paged_through_without_gaps_or_repeats(live: Live) -> None:
+    expected = [entry["id"] for entry in reversed(live.ledger("user-ada")) if entry["type"] != "grant"]
+    pages = []
+    data: dict[str, object] = {"userId": "user-ada", "pageSize": 200}
+    while True:
+        page = live.result("getUserCredits", data)
+        pages.append(page["transactions"])
+        if "nextPageToken" not in page:
+            break
+        data["pageToken"] = page["nextPageToken"]
+
+    listed = list(itertools.chain(*pages))
+    assert len(expected) > 400
+    assert [entry["id"] for entry in listed] == expected
+    assert {len(page) for page in pages[:-1]} == {200}
+    moments = [datetime.fromisoformat(entry["timestamp"]) for entry in listed]
+    assert moments == sorted(moments, reverse=True)
+
+
+def test_a_page_holds_fifty_entries_where_nobody_asks_for_another_number(live: Live) -> None:
+    assert len(live.transactions("user-ada")) == 50
+
+
+@pytest.mark.parametrize("model", ["Model A", BROKEN])
+def test_an_idempotency_key_is_charged_once_and_always_gets_the_same_answer(live: Live, model: str) -> None:
+    user = live.add_user(paid=10)
+
+    first, *later = [live.create(user, model=model, idempotencyKey="order 1") for _ in range(3)]
+
+    assert first.status_code == (503 if model == BROKEN else 200)
+    assert [(answer.status_code, answer.json()) for answer in later] == [(first.status_code, first.json())] * 2
+    assert len(live.transactions(user)) == (2 if model == BROKEN else 1)
+    assert live.credits(user) == (10 if model == BROKEN else 9)
+
+
+def test_an_idempotency_key_is_refused_for_another_payload(live: Live) -> None:
+    user = live.add_user(paid=10)
+    live.create(user, idempotencyKey="order 1")
+
+    response = live.create(user, idempotencyKey="order 1", prompt="something else")
+
+    assert response.status_code == 409
+    error = response.json()["error"]
+    assert (error["status"], error["details"]["reason"]) == ("ALREADY_EXISTS", "IDEMPOTENCY_MISMATCH")
+    assert live.credits(user) == 9
+
+
+def test_an_option_that_an_operator_adds_is_on_offer_within_seconds(live: Live) -> None:
+    user = live.add_user(paid=1)
+    assert live.create(user, style="fresco").status_code == 400
+
+    live.operator.document("styles/fresco").set({"name": "fresco", "enabled": True, "order": 100})
+
+    until(lambda: live.create(user, style="fresco").status_code == 200, seconds=10)
+    assert live.credits(user) == 0

@@ -1,0 +1,66 @@
+"""Simultaneous calls under the real CLI, which gives each of them a process of its own."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import requests
+
+from tests.e2e.conftest import BROKEN
+from tests.support.invariants import violations
+from tests.support.live import Live
+
+CALLS_AT_ONCE = 12
+
+
+def at_once(live: Live, user_id: str, **options: object) -> list[requests.Response]:
+    with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
+        return list(pool.map(lambda _: live.create(user_id, **options), range(CALLS_AT_ONCE)))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _warm(live: Live) -> None:
+    """Processes that still have to start take turns at the processor, and would meet nobody in the database."""
+    at_once(live, "user-nobody")
+
+
+def test_parallel_requests_get_exactly_what_the_credits_buy(live: Live) -> None:
+    user = live.add_user(trial=1, paid=5)
+
+    answers = at_once(live, user)
+
+    images = {answer.json()["result"]["generationRequestId"] for answer in answers if answer.status_code == 200}
+    refusals = [answer.json()["error"]["details"]["reason"] for answer in answers if answer.status_code != 200]
+    assert len(images) == 6
+    assert refusals == ["INSUFFICIENT_CREDITS"] * (CALLS_AT_ONCE - 6)
+    assert live.credits(user) == 0
+    charged = live.transactions(user)
+    assert [entry["type"] for entry in charged] == ["deduction"] * 6
+    assert {entry["generationRequestId"] for entry in charged} == images
+
+
+def test_parallel_failures_give_every_credit_back(live: Live) -> None:
+    user = live.add_user(trial=5, paid=CALLS_AT_ONCE)
+
+    answers = at_once(live, user, model=BROKEN)
+
+    assert {answer.status_code for answer in answers} == {503}
+    assert live.user(user)["credits"] == {"trial": 5, "paid": CALLS_AT_ONCE}
+    assert len(live.transactions(user)) == 2 * CALLS_AT_ONCE
+
+
+def test_parallel_calls_with_one_idempotency_key_are_charged_once(live: Live) -> None:
+    user = live.add_user(paid=CALLS_AT_ONCE)
+
+    answers = at_once(live, user, idempotencyKey="once")
+
+    images = [answer.json()["result"] for answer in answers if answer.status_code == 200]
+    refusals = {answer.json()["error"]["details"]["reason"] for answer in answers if answer.status_code != 200}
+    assert refusals <= {"REQUEST_IN_PROGRESS"}
+    assert images
+    assert all(image == images[0] for image in images)
+    assert len(live.transactions(user)) == 1
+    assert live.credits(user) == CALLS_AT_ONCE - 1
+
+
+def test_no_credit_in_the_whole_database_is_lost_or_invented(live: Live) -> None:
+    assert violations(live.operator) == []

@@ -1,0 +1,146 @@
+"""Input that is refused over real HTTP: always INVALID_INPUT with what is wrong, never charged, never a crash."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import requests
+
+from tests.support.live import Live, order
+
+NOBODY = order("user-nobody")
+JSON = {"Content-Type": "application/json"}
+
+MALFORMED: dict[str, dict[str, Any]] = {
+    "no body": {"headers": JSON},
+    "no JSON": {"data": "{data", "headers": JSON},
+    "no data": {"json": {}},
+    "an array": {"json": [{"data": NOBODY}]},
+    "a string": {"json": "data"},
+    "an extra key": {"json": {"data": NOBODY, "context": {}}},
+    "no content type": {"data": json.dumps({"data": NOBODY}).encode()},
+    "a form": {"data": {"userId": "user-nobody"}},
+    "another content type": {"data": json.dumps({"data": NOBODY}), "headers": {"Content-Type": "text/plain"}},
+    "deep nesting": {"data": '{"data":' + "[" * 100_000 + "]" * 100_000 + "}", "headers": JSON},
+    "NaN": {"data": '{"data": NaN}', "headers": JSON},
+    "a lone surrogate": {"data": r'{"data": {"userId": "\ud800"}}', "headers": JSON},
+    "no UTF-8": {"data": b'{"data": {"userId": "\xff"}}', "headers": JSON},
+    "a number too long": {"data": '{"data": ' + "9" * 5_000 + "}", "headers": JSON},
+    "data that is null": {"json": {"data": None}},
+    "data that is an array": {"json": {"data": [NOBODY]}},
+    "data of a type that the SDK decodes": {
+        "json": {"data": {"@type": "type.googleapis.com/google.protobuf.Int64Value", "value": "x"}}
+    },
+}
+
+INVALID: list[tuple[str, object]] = [
+    ("userId", ""),
+    ("userId", None),
+    ("userId", "users/user-100"),
+    ("userId", "ü" * 751),
+    ("userId", "__user__"),
+    ("model", "model a"),
+    ("style", {"name": "anime"}),
+    ("style", "retired"),
+    ("color", None),
+    ("size", 512),
+    ("prompt", ""),
+    ("prompt", " \n "),
+    ("prompt", "a" * 2_001),
+    ("prompt", "a\u0000fox"),
+    ("prompt", 7),
+    ("idempotencyKey", ""),
+    ("idempotencyKey", "a" * 256),
+    ("failureRate", 0),
+]
+
+INVALID_PAGES: list[tuple[str, object]] = [
+    ("userId", 100),
+    ("pageSize", 0),
+    ("pageSize", 201),
+    ("pageSize", "50"),
+    ("pageSize", True),
+    ("pageSize", 10**30),
+    ("pageToken", "page 2"),
+    ("pageToken", 2),
+    ("pagesize", 10),
+]
+
+
+@pytest.fixture(autouse=True)
+def _logged_without_a_crash(live: Live) -> Iterator[None]:
+    """Nothing that is refused here may look like a bug in the log."""
+    before = live.log()
+    yield
+    logged = live.log()[len(before) :]
+    assert "Finished" in logged
+    assert "Traceback" not in logged
+    assert '"severity": "ERROR"' not in logged
+
+
+def _violations(response: requests.Response) -> list[dict[str, Any]]:
+    assert response.status_code == 400, response.text
+    error = response.json()["error"]
+    assert error["status"] == "INVALID_ARGUMENT"
+    assert error["details"].keys() == {"reason", "violations"}
+    assert error["details"]["reason"] == "INVALID_INPUT"
+    violations: list[dict[str, Any]] = error["details"]["violations"]
+    assert all(violation["field"] and violation["message"] for violation in violations)
+    return violations
+
+
+@pytest.mark.parametrize("function", ["createGenerationRequest", "getUserCredits"])
+@pytest.mark.parametrize("malformed", MALFORMED.values(), ids=MALFORMED)
+def test_a_malformed_call_is_invalid_input(live: Live, function: str, malformed: dict[str, Any]) -> None:
+    assert _violations(live.send(function, **malformed))
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE"])
+def test_another_method_than_post_is_invalid_input(live: Live, method: str) -> None:
+    [violation] = _violations(live.send("getUserCredits", method, json={"data": {"userId": "user-100"}}))
+
+    assert violation["field"] == "method"
+
+
+@pytest.mark.parametrize(("field", "value"), INVALID)
+def test_an_invalid_field_is_named_and_nothing_is_charged(live: Live, field: str, value: object) -> None:
+    user = live.add_user(paid=1)
+
+    [violation] = _violations(live.create(user, **{field: value}))
+
+    assert violation["field"] == field
+    assert live.credits(user) == 1
+    assert live.transactions(user) == []
+
+
+@pytest.mark.parametrize(("field", "value"), INVALID_PAGES)
+def test_an_invalid_page_is_refused(live: Live, field: str, value: object) -> None:
+    [violation] = _violations(live.call("getUserCredits", {"userId": "user-ada", field: value}))
+
+    assert violation["field"] == field
+
+
+def test_the_page_token_of_somebody_else_is_refused(live: Live) -> None:
+    token = live.result("getUserCredits", {"userId": "user-ada"})["nextPageToken"]
+
+    [violation] = _violations(live.call("getUserCredits", {"userId": "user-bela", "pageToken": token}))
+
+    assert violation["field"] == "pageToken"
+
+
+def test_everything_that_is_wrong_is_reported_at_once(live: Live) -> None:
+    data = {"userId": "a/b", "model": "Model Z", "style": 7, "colour": "neon", "prompt": " ", "idempotencyKey": None}
+
+    violations = {
+        violation["field"]: violation for violation in _violations(live.call("createGenerationRequest", data))
+    }
+
+    assert violations.keys() == {"userId", "model", "style", "color", "colour", "size", "prompt"}
+    assert violations["size"]["allowed"] == ["512x512", "1024x1024", "1024x1792"]
+    assert violations["color"]["allowed"] == ["vibrant", "monochrome", "pastel", "neon", "vintage"]
+    styles = ["realistic", "anime", "oil painting", "sketch", "cyberpunk", "watercolor"]
+    assert violations["style"]["allowed"][: len(styles)] == styles
+    assert "retired" not in violations["style"]["allowed"]
+    assert violations["model"]["allowed"][:2] == ["Model A", "Model B"]
+    assert "allowed" not in violations["prompt"]

@@ -1,0 +1,158 @@
+"""The weekly report over real HTTP, against counts made anew from the plan that the seed was written by."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from imagegen.domain.catalog import Kind
+from imagegen.domain.weeks import Week
+from tests.support.live import Live
+from tools import history
+from tools.history import Planned
+
+REPORTED = Week.parse("2026-W46")
+PLAN = [planned for planned in history.plan() if Week.of(planned.at) == REPORTED]
+
+
+@pytest.fixture(scope="module")
+def report(live: Live) -> dict[str, Any]:
+    """The week's report, triggered as Cloud Scheduler does."""
+    answer = trigger(live)
+    assert answer == {"reportStatus": "success"}
+    return stored(live, REPORTED)
+
+
+def trigger(live: Live) -> object:
+    response = live.send(
+        "scheduleWeeklyReport-0", headers={"X-CloudScheduler-ScheduleTime": f"{REPORTED.end:%Y-%m-%dT06:00:00Z}"}
+    )
+    assert response.status_code == 200, response.text
+    return response.json()
+
+
+def stored(live: Live, week: Week) -> dict[str, Any]:
+    data = live.operator.document(f"weeklyReports/{week}").get().to_dict()
+    assert data is not None, f"no report of {week}"
+    return data
+
+
+def tally(planned: Iterable[Planned]) -> dict[str, Any]:
+    """What a report says of some requests."""
+    costs = [(request.order.cost, request.fails) for request in planned]
+    failed = sum(fails for _, fails in costs)
+    deducted = sum(cost for cost, _ in costs)
+    refunded = sum(cost for cost, fails in costs if fails)
+    return {
+        "requests": len(costs),
+        "completed": len(costs) - failed,
+        "failed": failed,
+        "successRate": (len(costs) - failed) / len(costs) if costs else None,
+        "creditsDeducted": deducted,
+        "creditsRefunded": refunded,
+        "creditsNet": deducted - refunded,
+    }
+
+
+def found(report: dict[str, Any]) -> dict[tuple[str, str, str], dict[str, Any]]:
+    """The report's anomalies by what they are about."""
+    return {(anomaly["scope"], anomaly["name"], anomaly["metric"]): anomaly for anomaly in report["anomalies"]}
+
+
+def test_the_total_agrees_with_the_plan(report: dict[str, Any]) -> None:
+    assert (report["week"], report["start"], report["end"]) == ("2026-W46", REPORTED.start, REPORTED.end)
+    assert report["total"] == tally(PLAN)
+    assert report["total"]["requests"] > 300
+    assert report["total"]["failed"] > 0
+
+
+def test_every_day_agrees_with_the_plan(report: dict[str, Any]) -> None:
+    assert report["days"] == [
+        {"day": day, **tally(planned for planned in PLAN if str(planned.at.date()) == day)} for day in REPORTED.days
+    ]
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_every_option_agrees_with_the_plan(live: Live, report: dict[str, Any], kind: Kind) -> None:
+    names = [option.get("name") for option in live.operator.collection(kind.collection).stream()]
+
+    listed = {option.pop("name"): option for option in map(dict, report[kind.collection])}
+
+    assert listed == {
+        name: tally(planned for planned in PLAN if getattr(planned.order, kind.value).name == name) for name in names
+    }
+
+
+def test_the_biggest_users_agree_with_the_plan(report: dict[str, Any]) -> None:
+    users = {planned.order.user_id for planned in PLAN}
+    expected = {user: tally(planned for planned in PLAN if planned.order.user_id == user) for user in users}
+    fields = ("requests", "failed", "creditsDeducted", "creditsRefunded")
+
+    listed = [(user["userId"], [user[field] for field in fields]) for user in report["topUsers"]]
+
+    assert dict(listed) == {user: [counts[field] for field in fields] for user, counts in expected.items()}
+    deducted = [expected[user]["creditsDeducted"] for user, _ in listed]
+    assert deducted == sorted(deducted, reverse=True)
+
+
+def test_the_planted_spike_is_found_and_explained(report: dict[str, Any]) -> None:
+    spike = history.source("history")["spike"]
+    of_day = [planned for planned in PLAN if str(planned.at.date()) == spike["day"]]
+    of_user = [planned for planned in PLAN if planned.order.user_id == spike["user"]]
+    weekday = f"{datetime.fromisoformat(spike['day']):%A}"
+
+    anomalies = found(report)
+
+    for series, planned in {
+        ("day", weekday, "requests"): of_day,
+        ("user", spike["user"], "requests"): of_user,
+    }.items():
+        anomaly = anomalies[series]
+        assert anomaly["observed"] == len(planned)
+        assert anomaly["expected"] < anomaly["threshold"] < anomaly["observed"]
+        assert anomaly["weeksCompared"] == 7
+        assert str(len(planned)) in anomaly["message"]
+    assert {name for scope, name, _ in anomalies if scope == "user"} == {spike["user"]}
+
+
+def test_the_planted_failure_burst_was_found_in_the_seeded_report(live: Live) -> None:
+    burst = history.source("history")["burst"]
+    week = Week.of(datetime.fromisoformat(burst["day"]).replace(tzinfo=UTC))
+    failed = [
+        planned
+        for planned in history.plan()
+        if Week.of(planned.at) == week and planned.order.model.name == burst["model"] and planned.fails
+    ]
+
+    anomaly = found(stored(live, week))["model", burst["model"], "failed"]
+
+    assert str(week) == "2026-W44"
+    assert anomaly["observed"] == len(failed)
+    assert anomaly["threshold"] < len(failed)
+
+
+def test_a_rerun_replaces_the_report_of_its_week(live: Live, report: dict[str, Any]) -> None:
+    reports = live.operator.collection("weeklyReports")
+    before = {document.id for document in reports.stream()}
+
+    assert trigger(live) == {"reportStatus": "success"}
+
+    again = stored(live, REPORTED)
+    assert {document.id for document in reports.stream()} == before
+    assert again.pop("generatedAt") > report["generatedAt"]
+    assert again == {name: value for name, value in report.items() if name != "generatedAt"}
+
+
+def test_a_failed_report_tells_only_where_to_look(live: Live) -> None:
+    before = live.log()
+
+    # No week lies before the year 1.
+    response = live.send("scheduleWeeklyReport-0", headers={"X-CloudScheduler-ScheduleTime": "0001-01-01T00:00:00Z"})
+
+    assert response.status_code == 500
+    error = response.json()["error"]
+    correlation_id = error["details"].pop("correlationId")
+    assert (error["status"], error["details"]) == ("INTERNAL", {"reason": "INTERNAL"})
+    logged = [line for line in live.log()[len(before) :].splitlines() if correlation_id in line]
+    assert any('"severity": "ERROR"' in line and "Traceback" in line for line in logged)

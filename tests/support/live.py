@@ -1,0 +1,154 @@
+"""The running emulator suite, as curl, a signed-in user and an operator see it."""
+
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import requests
+from google.cloud import firestore
+
+from imagegen.domain.ledger import Credits
+from imagegen.firestore import FirestoreDatabase
+from imagegen.records import ledger_path, request_path, user_path
+from tools import history, seed
+from tools.project import ROOT
+from tools.suite import Suite
+
+ANSWER_TIMEOUT_SECONDS = 60
+
+
+def until(condition: Callable[[], bool], *, seconds: float) -> None:
+    """Waits for ``condition``. Raises AssertionError when it does not come true in ``seconds``."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        time.sleep(0.05)
+
+
+@contextmanager
+def operator_of(suite: Suite) -> Iterator[firestore.Client]:
+    """A client on the suite's database that no rules bind."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("FIRESTORE_EMULATOR_HOST", suite.firestore_host)
+        client = firestore.Client(project=suite.project_id)
+    yield client
+    client.close()  # type: ignore[no-untyped-call]
+
+
+@dataclass(frozen=True)
+class Live:
+    """The deployed functions over real HTTP, and the suite's accounts and database around them."""
+
+    suite: Suite
+    operator: firestore.Client
+    _sent: list[str] = field(default_factory=list)
+
+    # The functions
+
+    def send(self, function: str, method: str = "POST", **arguments: Any) -> requests.Response:
+        """Any HTTP request to a function; ``arguments`` as in ``requests.request``.
+
+        Whatever it is answered with must not tell how the backend is made.
+        """
+        url = f"{self.suite.functions_url}/{function}"
+        response = requests.request(method, url, timeout=ANSWER_TIMEOUT_SECONDS, **arguments)
+        self._sent.append(function)
+        for secret in ("Traceback", str(ROOT), str(self.suite.project.directory), "site-packages"):
+            assert secret not in response.text
+        return response
+
+    def call(self, function: str, data: object, *, token: str | None = None) -> requests.Response:
+        """A call as the client SDKs make it, signed in with ``token``."""
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        return self.send(function, json={"data": data}, headers=headers)
+
+    def result(self, function: str, data: object) -> Any:
+        """The result of a call that has to succeed, and nothing beside it."""
+        response = self.call(function, data)
+        assert response.status_code == 200, response.text
+        body = response.json()
+        assert body.keys() == {"result"}
+        return body["result"]
+
+    def create(self, user_id: str, **options: object) -> requests.Response:
+        """createGenerationRequest for the smallest image of Model A, but for what ``options`` say."""
+        return self.call("createGenerationRequest", order(user_id, **options))
+
+    def credits(self, user_id: str) -> int:
+        """The balance, as the API tells it."""
+        balance: int = self.result("getUserCredits", {"userId": user_id})["currentCredits"]
+        return balance
+
+    def transactions(self, user_id: str) -> list[dict[str, Any]]:
+        """The newest page of the history, as the API tells it."""
+        listed: list[dict[str, Any]] = self.result("getUserCredits", {"userId": user_id})["transactions"]
+        return listed
+
+    def log(self) -> str:
+        """What has been printed, all about the calls so far included: it arrives a little after their answers."""
+        until(lambda: self.suite.output().count('Finished "us-central1-') >= len(self._sent), seconds=10)
+        return self.suite.output()
+
+    # The accounts
+
+    def sign_in(self, user_id: str) -> str:
+        """The ID token of a seeded user."""
+        return self._token("signInWithPassword", seed.email(user_id), history.source("users")["password"])["idToken"]
+
+    def sign_up(self) -> tuple[str, str]:
+        """The id and the ID token of a new account, which has no user document."""
+        account = self._token("signUp", f"{uuid.uuid4().hex}@example.com", "new password")
+        return account["localId"], account["idToken"]
+
+    def _token(self, action: str, email: str, password: str) -> dict[str, str]:
+        response = requests.post(
+            f"http://{self.suite.auth_host}/identitytoolkit.googleapis.com/v1/accounts:{action}?key=any",
+            json={"email": email, "password": password, "returnSecureToken": True},
+            timeout=ANSWER_TIMEOUT_SECONDS,
+        )
+        assert response.status_code == 200, response.text
+        account: dict[str, str] = response.json()
+        return account
+
+    # The database
+
+    def add_user(self, *, trial: int = 0, paid: int = 0) -> str:
+        """A new user whom no other test knows, with a granted balance."""
+        user_id = f"user-{uuid.uuid4().hex[:12]}"
+        database = FirestoreDatabase(self.operator)
+        seed.write_user(database, user_id, "Somebody", Credits(trial, paid), datetime.now(UTC))
+        return user_id
+
+    def user(self, user_id: str) -> dict[str, Any]:
+        return self._document(user_path(user_id))
+
+    def request(self, request_id: str) -> dict[str, Any]:
+        return self._document(request_path(request_id))
+
+    def ledger(self, user_id: str) -> list[dict[str, Any]]:
+        """All ledger entries, oldest first, each with its ``id``."""
+        entries = self.operator.collection(ledger_path(user_id)).order_by("seq").stream()
+        return [{"id": entry.id, **(entry.to_dict() or {})} for entry in entries]
+
+    def _document(self, path: str) -> dict[str, Any]:
+        data = self.operator.document(path).get().to_dict()
+        assert data is not None, f"there is no {path}"
+        return data
+
+
+def order(user_id: str, **options: object) -> dict[str, object]:
+    """Valid data for createGenerationRequest: one credit, a model that never fails."""
+    return {
+        "userId": user_id,
+        "model": "Model A",
+        "style": "anime",
+        "color": "neon",
+        "size": "512x512",
+        "prompt": "a lighthouse at dusk",
+        **options,
+    }
