@@ -12,6 +12,7 @@ from typing import Any
 from imagegen.domain.catalog import Catalog, Color, Kind, Model, Size, Style
 from imagegen.domain.generation import Order
 from imagegen.domain.weeks import Week
+from imagegen.entry.schemas import fingerprint
 
 SOURCES = Path(__file__).parent.parent / "seed"
 
@@ -108,11 +109,14 @@ def _order(rng: random.Random, settings: Mapping[str, Any], options: Catalog, us
     in_burst = (model.name, str(at.date())) == (burst["model"], burst["day"])
     fails = rng.random() < (burst["failureRate"] if in_burst else settings["failureRate"])
     seconds = round(rng.uniform(settings["processingSeconds"]["from"], settings["processingSeconds"]["to"]), 3)
+    prompt = rng.choice(settings["prompts"])
+    named = {"model": model.name, "style": style.name, "color": color.name, "size": size.name}
     return Order(
         user_id=user_id,
         model=model.model_copy(update={"failure_rate": float(fails), "latency_seconds": seconds}),
         style=style,
         color=color,
         size=size,
-        prompt=rng.choice(settings["prompts"]),
+        prompt=prompt,
+        fingerprint=fingerprint({"userId": user_id, **named, "prompt": prompt}),
     )

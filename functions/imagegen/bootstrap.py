@@ -24,6 +24,9 @@ from imagegen.services.generations import Generations
 from imagegen.services.histories import Histories
 from imagegen.services.reports import Reports
 
+RESERVING_PATIENCE_SECONDS = 20.0
+SETTLING_PATIENCE_SECONDS = 60.0  # longer: until a request is settled, its credits are taken
+
 
 @dataclass(frozen=True)
 class Backend:
@@ -41,7 +44,14 @@ class Backend:
         generators = {"mock": WithDeadline(MockGenerator(clock, rng))}
         return cls(
             catalogs=catalogs,
-            generations=Generations(database, generators, clock, Retry(clock, rng), new_id),
+            generations=Generations(
+                database,
+                generators,
+                clock,
+                reserving=Retry(clock, rng, RESERVING_PATIENCE_SECONDS),
+                settling=Retry(clock, rng, SETTLING_PATIENCE_SECONDS),
+                new_id=new_id,
+            ),
             histories=Histories(database),
             reports=Reports(database, catalogs, clock),
         )
@@ -49,7 +59,7 @@ class Backend:
 
 @cache
 def backend() -> Backend:
-    """The backend of this process, on the project that its environment names."""
+    """A backend on the project that the environment names, made on first use."""
     return Backend.on(
         FirestoreDatabase(firestore.Client()), SystemClock(), random.SystemRandom(), lambda: uuid.uuid4().hex
     )

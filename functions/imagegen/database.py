@@ -54,7 +54,10 @@ class Create:
 
 @dataclass(frozen=True)
 class Update:
-    """Replace the named top-level fields of a document, if it still is at ``version``. Other fields stay."""
+    """Replace the named fields of a document, if it still is at ``version``. All others stay.
+
+    A name may be a path, as in ``credits.paid``; a part of it that is no plain identifier stands in backticks.
+    """
 
     path: str
     fields: Data

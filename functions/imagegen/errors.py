@@ -164,7 +164,7 @@ class SettlementPending(ApiError):
 class ServiceUnavailable(ApiError):
     code = Code.UNAVAILABLE
     reason = "SERVICE_UNAVAILABLE"
-    situation = "the database cannot be reached, or the catalog is empty"
+    situation = "the database cannot be reached, or the catalog is empty; with `generationRequestId` it may be billed"
     retryable = "yes, with the same key"
     billed = "no, or once under the same key"
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from google.api_core import exceptions
+from google.api_core.retry import Retry, if_exception_type
 from google.cloud import firestore
 from google.cloud.firestore_v1.base_query import FieldFilter
 
@@ -22,6 +23,7 @@ from imagegen.database import (
 )
 
 CALL_TIMEOUT_SECONDS = 10.0
+"""The longest that a read, with its retries, or a commit may take."""
 
 # The server looked at the commit and declined it: these leave nothing behind.
 _REFUSALS = (exceptions.Aborted, exceptions.AlreadyExists, exceptions.FailedPrecondition, exceptions.NotFound)
@@ -37,6 +39,16 @@ _UNCERTAIN = (
 )
 
 
+# The client's own policy keeps on trying for minutes, far beyond what a caller waits.
+_READ_RETRY = Retry(
+    predicate=if_exception_type(exceptions.ServiceUnavailable, exceptions.ResourceExhausted, exceptions.Aborted),
+    initial=0.1,
+    maximum=1.0,
+    timeout=CALL_TIMEOUT_SECONDS,
+)
+_READ: Any = {"retry": _READ_RETRY, "timeout": CALL_TIMEOUT_SECONDS}
+
+
 class FirestoreDatabase:
     """Firestore through its official client. Thread-safe, like the client."""
 
@@ -50,7 +62,7 @@ class FirestoreDatabase:
                 document.reference.path: Snapshot(
                     document.reference.path, document.to_dict() or {}, document.update_time
                 )
-                for document in self._client.get_all(references, timeout=CALL_TIMEOUT_SECONDS)
+                for document in self._client.get_all(references, **_READ)
             }
         except (*_UNCERTAIN, exceptions.Aborted) as error:
             raise DatabaseUnavailable(str(error)) from error
@@ -80,7 +92,7 @@ class FirestoreDatabase:
         try:
             return [
                 Snapshot(document.reference.path, document.to_dict() or {}, document.update_time)
-                for document in self._prepare(query).stream(timeout=CALL_TIMEOUT_SECONDS)
+                for document in self._prepare(query).stream(**_READ)
             ]
         except (*_UNCERTAIN, exceptions.Aborted) as error:
             raise DatabaseUnavailable(str(error)) from error
@@ -88,7 +100,7 @@ class FirestoreDatabase:
     def total(self, query: Query, sum_of: str) -> Totals:
         aggregation = self._prepare(query).count(alias="count").sum(sum_of, alias="sum")
         try:
-            [results] = aggregation.get(timeout=CALL_TIMEOUT_SECONDS)
+            [results] = aggregation.get(**_READ)
         except (*_UNCERTAIN, exceptions.Aborted) as error:
             raise DatabaseUnavailable(str(error)) from error
         values = {result.alias: int(result.value) for result in results}

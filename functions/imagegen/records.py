@@ -1,6 +1,6 @@
 """How each thing is written in Firestore: paths, fields, and the way back.
 
-Fields that we do not know are never touched: updates name the top-level fields that they replace.
+Fields that we do not know are never touched, inside our maps neither: updates name each field that they replace.
 """
 
 from collections.abc import Mapping
@@ -66,9 +66,20 @@ def account_fields(account: Account) -> dict[str, Any]:
     }
 
 
-def update_account(user: Snapshot, account: Account) -> Update:
+def update_account(user: Snapshot, account: Account, week: Week) -> Update:
+    """Write the wallet, and the usage of the one ``week`` that changed."""
     assert user.version is not None, "only an account that was read can be updated"
-    return Update(user.path, account_fields(account), user.version)
+    fields = account_fields(account)
+    used = fields["usage"][str(week)]
+    return Update(
+        user.path,
+        {
+            **{f"credits.{bucket}": credits for bucket, credits in fields["credits"].items()},
+            **{f"ledger.{name}": value for name, value in fields["ledger"].items()},
+            **{usage_field(week, counter): number for counter, number in used.items()},
+        },
+        user.version,
+    )
 
 
 def _usage(usage: Usage) -> dict[str, int]:
@@ -93,7 +104,11 @@ def _credits(amount: Credits) -> dict[str, int]:
     return {"trial": amount.trial, "paid": amount.paid}
 
 
-def _credits_of(buckets: Mapping[str, int]) -> Credits:
+def _credits_of(buckets: Mapping[str, Any]) -> Credits:
+    """Raises ValueError for a bucket that holds anything but a whole number of credits, 0 or more."""
+    for bucket, credits in buckets.items():
+        if bucket in ("trial", "paid") and (type(credits) is not int or credits < 0):
+            raise ValueError(f"{credits!r} is no amount of {bucket} credits: it has to be an integer, 0 or more")
     return Credits(trial=buckets.get("trial", 0), paid=buckets.get("paid", 0))
 
 
@@ -149,7 +164,7 @@ def create_request(request: GenerationRequest) -> Create:
         "createdAt": request.created_at,
         "startedAt": request.started_at,
         "week": str(request.week),
-        "day": str(request.created_at.date()),
+        "day": request.day,
         **settlement_fields(request),
     }
     return Create(request_path(request.id), data)

@@ -26,21 +26,24 @@ class Retry:
 
     clock: Clock
     rng: random.Random
-    patience_seconds: float = 20.0
+    patience_seconds: float
 
     def __call__(self, attempt: Callable[[int], T]) -> T:
         """What ``attempt`` returns; it is told how many tries went before.
 
-        Raises the last CommitRefused, OutcomeUnknown or DatabaseUnavailable when patience ran out, and at once whatever
-        else ``attempt`` raises.
+        When patience ran out, raises OutcomeUnknown if any try ended in it, as that commit may still be on its way,
+        and else the last CommitRefused or DatabaseUnavailable. Raises at once whatever else ``attempt`` raises.
         """
         deadline = self.clock.monotonic() + self.patience_seconds
+        uncertain: OutcomeUnknown | None = None
         for tries in count():
             try:
                 return attempt(tries)
-            except (CommitRefused, OutcomeUnknown, DatabaseUnavailable):
+            except (CommitRefused, OutcomeUnknown, DatabaseUnavailable) as error:
+                if isinstance(error, OutcomeUnknown):
+                    uncertain = error
                 pause = self.rng.uniform(0, min(FIRST_PAUSE_SECONDS * 2 ** min(tries, 10), LONGEST_PAUSE_SECONDS))
                 if self.clock.monotonic() + pause > deadline:
-                    raise
+                    raise uncertain or error from None
             self.clock.sleep(pause)
         raise AssertionError("unreachable: count() never ends")

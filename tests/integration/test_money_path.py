@@ -117,9 +117,12 @@ def test_an_unknown_user_is_not_found(api: Api, client: ObservedClient) -> None:
 
 def test_fields_that_we_do_not_know_are_preserved(api: Api, client: ObservedClient, add_user: AddUser) -> None:
     add_user(paid=10)
-    client.document("users/user").update({"newsletter": True})
+    unknown = {"newsletter": True, "credits.bonus": 5, "ledger.note": "checked", "usage.`2026-W01`": {"gifts": 1}}
+    client.document("users/user").update(unknown)
     api.result("createGenerationRequest", ORDER)
-    assert (client.document("users/user").get().to_dict() or {})["newsletter"] is True
+    set_models(client, failureRate=1)
+    after = client.document("users/user").get()
+    assert {path: after.get(path) for path in unknown} == unknown
 
 
 def test_fifty_parallel_requests_deliver_exactly_what_ten_credits_buy(

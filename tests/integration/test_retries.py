@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from imagegen.bootstrap import Backend
-from imagegen.database import Database, Update
+from imagegen.database import Database, OutcomeUnknown, Update
 from imagegen.domain.generation import Failure, FailureReason, keyed_request_id
 from imagegen.entry import schemas
 from imagegen.firestore import FirestoreDatabase
@@ -22,6 +22,7 @@ from imagegen.records import (
     update_account,
     user_path,
 )
+from imagegen.services.catalog import MAX_AGE_SECONDS
 from tests.integration.conftest import AddUser, set_models
 from tests.integration.test_money_path import ORDER, order
 from tests.support.api import Api
@@ -60,9 +61,23 @@ def entry_types(api: Api) -> list[str]:
 def test_the_same_key_and_payload_gets_the_same_answer_and_is_charged_once(api: Api, add_user: AddUser) -> None:
     add_user(paid=10)
     first = api.result("createGenerationRequest", KEYED)
-    by_id = {**KEYED, "style": "oil-painting", "model": "model-a"}
     assert api.result("createGenerationRequest", KEYED) == first
-    assert api.result("createGenerationRequest", by_id) == first
+    assert api.result("createGenerationRequest", dict(reversed(KEYED.items()))) == first
+    assert balance(api) == 7
+
+
+def test_an_answer_stays_what_it_was_when_its_options_are_withdrawn(
+    api: Api, client: ObservedClient, backend: Backend, add_user: AddUser
+) -> None:
+    add_user(paid=10)
+    first = api.result("createGenerationRequest", KEYED)
+    client.document("styles/oil-painting").update({"enabled": False})
+    client.document("sizes/1024x1024").delete()
+    backend.generations.clock.sleep(MAX_AGE_SECONDS)
+    assert api.result("createGenerationRequest", KEYED) == first
+    for fresh in (ORDER, {**KEYED, "idempotencyKey": "key-2"}, {**KEYED, "prompt": "another"}):
+        error = api.error("createGenerationRequest", fresh)
+        assert {violation["field"] for violation in error["details"]["violations"]} == {"style", "size"}
     assert balance(api) == 7
 
 
@@ -75,10 +90,14 @@ def test_a_failure_is_replayed_too_and_refunded_once(api: Api, client: ObservedC
     assert entry_types(api) == ["refund", "deduction"]
 
 
-def test_the_same_key_with_another_payload_is_refused(api: Api, add_user: AddUser) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [{"model": "Model B"}, {"style": "anime"}, {"color": "pastel"}, {"size": "512x512"}, {"prompt": "something else"}],
+)
+def test_the_same_key_with_another_payload_is_refused(api: Api, add_user: AddUser, change: dict[str, str]) -> None:
     add_user(paid=10)
     api.result("createGenerationRequest", KEYED)
-    error = api.error("createGenerationRequest", {**KEYED, "prompt": "something else"})
+    error = api.error("createGenerationRequest", {**KEYED, **change})
     assert (error["status"], error["details"]["reason"]) == ("ALREADY_EXISTS", "IDEMPOTENCY_MISMATCH")
     assert balance(api) == 7
 
@@ -110,7 +129,9 @@ def test_a_retry_while_the_first_is_running_is_told_so(
         first = pool.submit(api.result, "createGenerationRequest", KEYED)
         assert reached.wait(20)
         error = api.error("createGenerationRequest", KEYED)
+        mismatch = api.error("createGenerationRequest", {**KEYED, "prompt": "something else"})
         go_on.set()
+    assert mismatch["details"]["reason"] == "IDEMPOTENCY_MISMATCH"
     assert (error["status"], error["details"]["reason"]) == ("ABORTED", "REQUEST_IN_PROGRESS")
     assert error["details"]["generationRequestId"] == first.result()["generationRequestId"]
     assert balance(api) == 7
@@ -183,7 +204,7 @@ def test_a_decision_is_made_afresh_on_what_the_rival_left(
     add_user(paid=4)
     rival = Backend.on(database, TestClock(), random.Random(2), (f"rival-{n}" for n in range(9)).__next__)
     wish = schemas.parse(schemas.CreateGenerationRequest, ORDER, rival.catalogs.current())
-    faulty.faults = [lambda: rival.generations.create(wish.order())]
+    faulty.faults = [lambda: rival.generations.create(wish.order("rival"))]
     error = api.error("createGenerationRequest", ORDER)
     assert error["details"] == {"reason": "INSUFFICIENT_CREDITS", "requiredCredits": 3, "currentCredits": 1}
 
@@ -220,7 +241,9 @@ def refund(database: Database, request_id: str) -> None:
     failure = Failure(FailureReason.GENERATION_FAILED, "Abandoned.", request.cost, account.wallet.credits.total)
     settled = settlement_fields(request.failed(failure, request.created_at))
     database.commit(
-        Update(document.path, settled, document.version), update_account(user, account), create_entry(entry)
+        Update(document.path, settled, document.version),
+        update_account(user, account, request.week),
+        create_entry(entry),
     )
 
 
@@ -237,6 +260,23 @@ def test_a_database_that_is_down_is_said_to_be_and_takes_nothing(
         assert (error["status"], error["details"]["reason"]) == ("UNAVAILABLE", "SERVICE_UNAVAILABLE")
     faulty.down = False
     assert balance(api) == 10
+
+
+@pytest.mark.parametrize("wish", [ORDER, KEYED], ids=["without a key", "with a key"])
+def test_a_reservation_that_was_not_confirmed_is_not_said_to_be_free(
+    api: Api, client: ObservedClient, faulty: FaultyDatabase, add_user: AddUser, wish: dict[str, object]
+) -> None:
+    """Its first commit is lost on its way, and arrives behind the back of a read that did not see it."""
+    add_user(paid=10)
+
+    def late() -> None:
+        raise OutcomeUnknown("still on its way")
+
+    faulty.faults = [late, *[refuse] * 200]
+    error = api.error("createGenerationRequest", wish)
+    assert (error["status"], error["details"]["reason"]) == ("UNAVAILABLE", "SERVICE_UNAVAILABLE")
+    assert set(error["details"]) == {"reason", "generationRequestId"}
+    assert "may have been charged" in error["message"]
 
 
 def test_an_outcome_that_cannot_be_recorded_is_never_called_refunded(
@@ -272,3 +312,15 @@ def test_a_provider_that_crashes_is_a_failed_generation(
     assert error["details"]["reason"] == "GENERATION_FAILED"
     assert "secret" not in str(error)
     assert balance(api) == 10
+
+
+def test_a_provider_that_answers_without_an_image_is_not_paid(
+    api: Api, backend: Backend, add_user: AddUser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Silent:
+        def generate(self, _job: object) -> str:
+            return ""
+
+    monkeypatch.setitem(backend.generations.generators, "mock", Silent())
+    add_user(paid=10)
+    assert api.error("createGenerationRequest", ORDER)["details"]["refundedCredits"] == 3

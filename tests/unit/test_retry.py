@@ -19,7 +19,7 @@ def test_what_may_pass_is_tried_again(error: type[Exception]) -> None:
             raise error
         return tries
 
-    assert Retry(TestClock(START), random.Random(1))(attempt) == 5
+    assert Retry(TestClock(START), random.Random(1), patience_seconds=20)(attempt) == 5
 
 
 def test_patience_ends_on_time_and_with_the_last_error() -> None:
@@ -42,7 +42,7 @@ def test_a_bug_is_not_tried_again() -> None:
         raise KeyError("bug")
 
     with pytest.raises(KeyError):
-        Retry(TestClock(START), random.Random(1))(attempt)
+        Retry(TestClock(START), random.Random(1), patience_seconds=20)(attempt)
 
 
 def test_rivals_draw_different_pauses() -> None:
@@ -53,7 +53,15 @@ def test_rivals_draw_different_pauses() -> None:
             if tries < 6:
                 raise CommitRefused
 
-        Retry(clock, random.Random(seed))(attempt)
+        Retry(clock, random.Random(seed), patience_seconds=20)(attempt)
         return (clock.at - START).total_seconds()
 
     assert len({waited(seed) for seed in range(20)}) == 20
+
+
+def test_a_commit_that_may_still_arrive_is_not_forgotten_over_later_refusals() -> None:
+    def attempt(tries: int) -> None:
+        raise OutcomeUnknown("lost") if tries == 0 else CommitRefused("a rival was first")
+
+    with pytest.raises(OutcomeUnknown, match="lost"):
+        Retry(TestClock(START), random.Random(1), patience_seconds=20)(attempt)

@@ -57,7 +57,7 @@ class Model(Option):
     """
 
     provider: str = "mock"
-    image_url: str
+    image_url: Annotated[str, Field(min_length=1)]
     failure_rate: Annotated[float, Field(ge=0, le=1)] = 0.05
     latency_seconds: Annotated[float, Field(ge=0)] = 0.0
     timeout_seconds: Annotated[float, Field(gt=0, le=60)] = 30.0

@@ -4,20 +4,20 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from imagegen.domain.catalog import Color, Model, Size, Style
 from imagegen.domain.ledger import Credits, EntryType, LedgerEntry, Wallet
 from imagegen.domain.weeks import Week
 
-USAGE_WEEKS = 53
-"""How many weeks of usage counters a user's document keeps."""
-
 
 @dataclass(frozen=True)
 class Order:
-    """A validated wish for an image: everything the caller chose."""
+    """A validated wish for an image: everything the caller chose.
+
+    ``fingerprint`` is the same for the same payload, and for no other.
+    """
 
     user_id: str
     model: Model
@@ -25,18 +25,13 @@ class Order:
     color: Color
     size: Size
     prompt: str
+    fingerprint: str
     idempotency_key: str | None = None
 
     @property
     def cost(self) -> int:
         """In credits; the size alone sets it."""
         return self.size.credit_cost
-
-    @property
-    def fingerprint(self) -> str:
-        """The same for the same payload, whichever of an option's two spellings it came in."""
-        payload = [self.model.id, self.style.id, self.color.id, self.size.id, self.prompt]
-        return hashlib.sha256(json.dumps(payload).encode()).hexdigest()
 
 
 def keyed_request_id(user_id: str, idempotency_key: str) -> str:
@@ -95,6 +90,11 @@ class GenerationRequest:
         """The week it counts in, whenever it is settled."""
         return Week.of(self.created_at)
 
+    @property
+    def day(self) -> str:
+        """The day of that week, in UTC, as in ``2026-11-09``."""
+        return str(self.created_at.astimezone(UTC).date())
+
     def completed(self, image_url: str, at: datetime) -> "GenerationRequest":
         return replace(self, status=Status.COMPLETED, image_url=image_url, finished_at=at)
 
@@ -130,7 +130,7 @@ class Account:
         )
         used = self.usage.get(request.week, Usage())
         used = replace(used, requests=used.requests + 1, credits_deducted=used.credits_deducted + request.cost)
-        return Account(wallet, self._with_usage(request.week, used)), entry
+        return Account(wallet, {**self.usage, request.week: used}), entry
 
     def refund(self, request: GenerationRequest, at: datetime) -> tuple["Account", LedgerEntry]:
         """The account after giving back what ``request`` took, to the buckets it came from, and the refund."""
@@ -143,8 +143,4 @@ class Account:
         )
         used = self.usage.get(request.week, Usage())
         used = replace(used, failed=used.failed + 1, credits_refunded=used.credits_refunded + request.cost)
-        return Account(wallet, self._with_usage(request.week, used)), entry
-
-    def _with_usage(self, week: Week, usage: Usage) -> dict[Week, Usage]:
-        weeks = {**self.usage, week: usage}
-        return {kept: weeks[kept] for kept in sorted(weeks)[-USAGE_WEEKS:]}
+        return Account(wallet, {**self.usage, request.week: used}), entry

@@ -4,6 +4,8 @@ Every violation of a request is reported at once, with its field and, where ther
 """
 
 import base64
+import hashlib
+import json
 import re
 import unicodedata
 from collections.abc import Callable
@@ -100,6 +102,16 @@ def _has_control_characters(value: str, but: str = "") -> bool:
     return any(unicodedata.category(character) == "Cc" and character not in but for character in value)
 
 
+def _page_size(value: object) -> object:
+    """Null is as if left out; the Apple and Android SDKs send 64-bit integers in the callable protocol's long form."""
+    match value:
+        case None:
+            return PAGE_SIZE_DEFAULT
+        case {"@type": "type.googleapis.com/google.protobuf.Int64Value", "value": str(digits)} if digits.isdecimal():
+            return int(digits[:20])
+    return value
+
+
 def _choose(kind: Kind) -> BeforeValidator:
     """Turns a name or id into the catalog's option."""
 
@@ -116,6 +128,7 @@ def _choose(kind: Kind) -> BeforeValidator:
 
 UserId = Annotated[str, Field(min_length=1), AfterValidator(_document_id)]
 Prompt = Annotated[str, Field(max_length=PROMPT_LENGTH_MAX), AfterValidator(_prompt)]
+PageSize = Annotated[int, Field(ge=1, le=PAGE_SIZE_MAX), BeforeValidator(_page_size)]
 IdempotencyKey = Annotated[str, Field(min_length=1, max_length=IDEMPOTENCY_KEY_LENGTH_MAX), AfterValidator(_printable)]
 
 
@@ -157,7 +170,7 @@ class CreateGenerationRequest(Request):
     prompt: Prompt
     idempotency_key: IdempotencyKey | None = None
 
-    def order(self) -> Order:
+    def order(self, fingerprint: str) -> Order:
         return Order(
             user_id=self.user_id,
             model=self.model,
@@ -165,13 +178,28 @@ class CreateGenerationRequest(Request):
             color=self.color,
             size=self.size,
             prompt=self.prompt,
+            fingerprint=fingerprint,
             idempotency_key=self.idempotency_key,
         )
 
 
+class Repeat(Request):
+    """What an earlier createGenerationRequest is found by, in a payload that may be invalid by now."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    user_id: UserId
+    idempotency_key: IdempotencyKey
+
+
+def fingerprint(data: dict[str, Any]) -> str:
+    """The same for the same ``data``, in whatever order its fields came; a SHA-256 in hex."""
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+
+
 class GetUserCredits(Request):
     user_id: UserId
-    page_size: Annotated[int, Field(ge=1, le=PAGE_SIZE_MAX)] = PAGE_SIZE_DEFAULT
+    page_size: PageSize = PAGE_SIZE_DEFAULT
     page_token: str | None = None
 
     @property

@@ -36,7 +36,6 @@ class Catalogs:
         with self._lock:
             if self._loaded is not None and self._clock.monotonic() - self._loaded[1] < MAX_AGE_SECONDS:
                 return self._loaded[0]
-            self._loaded = None
             catalog = self.load()
             self._loaded = catalog, self._clock.monotonic()
             return catalog

@@ -88,7 +88,8 @@ class Generations:
     database: Database
     generators: Mapping[str, Generator]
     clock: Clock
-    retry: Retry
+    reserving: Retry
+    settling: Retry
     new_id: Callable[[], str]
 
     def create(self, order: Order) -> GenerationRequest:
@@ -102,6 +103,22 @@ class Generations:
         if held.request.status is Status.PROCESSING:
             return _answer(self._settle(held, self._generate(held.request, order)))
         return _answer(held.request)
+
+    def repeat(self, user_id: str, idempotency_key: str, fingerprint: str) -> GenerationRequest | None:
+        """The answer that this key and payload led to before; None where there was no such call.
+
+        For a payload that has become invalid since, as options may be withdrawn: what was answered stays answered.
+        Raises what ``create`` raises for an existing request.
+        """
+        try:
+            [document] = self.database.read(request_path(keyed_request_id(user_id, idempotency_key)))
+        except DatabaseUnavailable as error:
+            raise ServiceUnavailable(
+                "The database cannot be reached. Try again with the same idempotencyKey."
+            ) from error
+        if not document.exists or request_of(document).fingerprint != fingerprint:
+            return None
+        return _answer(_repeated(_held(document)).request)
 
     def _reserve(self, order: Order) -> Held:
         """This call's own new request, or the settled one that its idempotency key led to."""
@@ -119,17 +136,25 @@ class Generations:
             request = self._request(order, request_id, execution, _payment(order, account.wallet.credits))
             account, deduction = account.reserve(request)
             version, *_ = self.database.commit(
-                create_request(request), update_account(user, account), create_entry(deduction)
+                create_request(request), update_account(user, account, request.week), create_entry(deduction)
             )
             return Held(request, version)
 
         try:
-            return self.retry(attempt)
+            return self.reserving(attempt)
         except CommitRefused as error:
             raise Contention("Too many simultaneous requests of this user. Nothing was charged; try again.") from error
-        except (OutcomeUnknown, DatabaseUnavailable) as error:
+        except DatabaseUnavailable as error:
+            raise ServiceUnavailable("The database cannot be reached. Nothing was charged; try again.") from error
+        except OutcomeUnknown as error:
             raise ServiceUnavailable(
-                "The database cannot be reached. Try again with the same idempotencyKey, which is never charged twice."
+                "The database did not confirm the request, which may have been charged. "
+                + (
+                    "Look at the history before you try again, and send an idempotencyKey next time."
+                    if key is None
+                    else "Try again with the same idempotencyKey: it is never charged twice."
+                ),
+                generationRequestId=request_id,
             ) from error
 
     def _request(self, order: Order, request_id: str, execution: str, paid_from: Credits) -> GenerationRequest:
@@ -153,7 +178,10 @@ class Generations:
     def _generate(self, request: GenerationRequest, order: Order) -> Image | NoImage:
         """Whatever a provider does, there is an outcome, so that the request gets settled."""
         try:
-            return Image(self.generators[order.model.provider].generate(Job(request.id, order)))
+            url = self.generators[order.model.provider].generate(Job(request.id, order))
+            if not url:
+                raise ValueError("a provider answered without an image")  # noqa: TRY301 - one way for all its slips
+            return Image(url)
         except GeneratorFailed as failure:
             return NoImage(FailureReason.GENERATION_FAILED, str(failure))
         except GeneratorTimedOut as timeout:
@@ -176,7 +204,7 @@ class Generations:
             return settled
 
         try:
-            return self.retry(attempt)
+            return self.settling(attempt)
         except (CommitRefused, OutcomeUnknown, DatabaseUnavailable) as error:
             raise SettlementPending(
                 "The outcome could not be recorded yet. The credits stay taken until the request is settled.",
@@ -194,7 +222,10 @@ class Generations:
         [user] = self.database.read(user_path(request.user_id))
         account, refund = account_of(user).refund(request, now)
         failure = Failure(outcome.reason, outcome.message, request.cost, account.wallet.credits.total)
-        return request.failed(failure, now), [update_account(user, account), create_entry(refund)]
+        return request.failed(failure, now), [
+            update_account(user, account, request.week),
+            create_entry(refund),
+        ]
 
 
 def _held(document: Snapshot) -> Held:
@@ -215,10 +246,15 @@ def _recognised(held: Held, order: Order, execution: str) -> Held:
             "This idempotencyKey was used for a request with other options. Use a new key for a new request.",
             generationRequestId=request.id,
         )
-    if request.status is Status.PROCESSING:
+    return _repeated(held)
+
+
+def _repeated(held: Held) -> Held:
+    """An existing request, if it has ended. Raises RequestInProgress."""
+    if held.request.status is Status.PROCESSING:
         raise RequestInProgress(
             "The first request with this idempotencyKey is still running. Try again with the same key in a moment.",
-            generationRequestId=request.id,
+            generationRequestId=held.request.id,
         )
     return held
 

@@ -28,7 +28,7 @@ class Reports:
     def write(self, scheduled_at: datetime) -> Report:
         """Report the last week that was complete at ``scheduled_at``; a rerun replaces the same document.
 
-        Raises ServiceUnavailable, DatabaseUnavailable and OutcomeUnknown; the scheduler tries again.
+        Raises ServiceUnavailable, DatabaseUnavailable, CommitRefused and OutcomeUnknown; the scheduler tries again.
         """
         week = Week.of(scheduled_at) - 1
         report = self._counted(week, self.catalogs.load())

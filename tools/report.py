@@ -1,0 +1,129 @@
+"""`make report`: triggers the weekly report in the running suite, and prints it for a person."""
+
+import os
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import requests
+from google.cloud import firestore
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from imagegen.database import Snapshot
+from imagegen.domain.catalog import Kind
+from imagegen.domain.generation import Usage
+from imagegen.domain.report import Report, Tally
+from imagegen.domain.weeks import Week
+from imagegen.records import REQUESTS, report_of, report_path
+from tools.project import Problem, Project
+from tools.start import REGION
+
+TRIGGER_TIMEOUT_SECONDS = 120
+COLUMNS = ("Requests", "Completed", "Failed", "Success", "Deducted", "Refunded", "Net")
+
+
+def main(arguments: Sequence[str], console: Console) -> int:
+    """Report the week of the first argument, or else the newest complete one that has requests."""
+    try:
+        project = Project.load(Path.cwd())
+        client = _client(project)
+        week = Week.parse(arguments[0]) if arguments else newest_week(client)
+        trigger(project, week)
+        document = client.document(report_path(week)).get()
+        report = report_of(Snapshot(document.reference.path, document.to_dict() or {}, document.update_time))
+    except (Problem, ValueError) as problem:
+        console.print(f"[red]{problem}")
+        return 1
+    show(report, console)
+    return 0
+
+
+def newest_week(client: firestore.Client, now: datetime | None = None) -> Week:
+    """The newest week before this one that has requests. Raises Problem where there is none."""
+    this_week = Week.of(now or datetime.now(UTC))
+    newest = (
+        client.collection(REQUESTS)
+        .where(filter=firestore.FieldFilter("week", "<", str(this_week)))
+        .order_by("week", direction=firestore.Query.DESCENDING)
+        .limit(1)
+        .get()
+    )
+    if not newest:
+        raise Problem("There are no requests before this week. Start the suite with the seed: make start")
+    return Week.parse(newest[0].get("week"))
+
+
+def trigger(project: Project, week: Week) -> None:
+    """Run the scheduled function as the scheduler does on the Monday after ``week``. Raises Problem."""
+    # The emulator knows a scheduled function by its name and the number of its reload.
+    url = f"http://{project.ports()['functions']}/{project.id}/{REGION}/scheduleWeeklyReport-0"
+    scheduled_at = (week.end + timedelta(hours=6)).isoformat()
+    answer = requests.post(
+        url, headers={"X-CloudScheduler-ScheduleTime": scheduled_at}, timeout=TRIGGER_TIMEOUT_SECONDS
+    )
+    if answer.status_code != requests.codes.ok:  # 204: its triggers are switched off
+        raise Problem(f"The report failed with {answer.status_code}: {answer.text}")
+
+
+def show(report: Report, console: Console) -> None:
+    """Print a report."""
+    console.print(f"\n[bold]Week {report.week}[/]  {report.week.days[0]} to {report.week.days[-1]}\n")
+    for anomaly in report.anomalies:
+        console.print(f"[yellow]![/] {anomaly.message}")
+    if not report.anomalies:
+        console.print("Nothing unusual.")
+    table = Table(box=box.SIMPLE_HEAD, header_style="dim")
+    table.add_column("")
+    for column in COLUMNS:
+        table.add_column(column, justify="right")
+    days = {f"{day} {datetime.fromisoformat(day):%a}": tally for day, tally in report.days.items()}
+    options = {kind.value.capitalize(): report.options[kind] for kind in Kind}
+    for title, tallies in {"Day": days, **options}.items():
+        table.add_row(f"[bold]{title}")
+        for name, tally in tallies.items():
+            table.add_row(f"  {name}", *_cells(tally))
+        table.add_section()
+    table.add_row("[bold]Biggest users")
+    for user_id, used in report.top_users:
+        table.add_row(f"  {user_id}", *_user_cells(used))
+    table.add_section()
+    table.add_row("[bold]Total", *_cells(report.total), style="bold")
+    console.print(table)
+
+
+def _cells(tally: Tally) -> list[str]:
+    rate = "-" if tally.success_rate is None else f"{tally.success_rate:.1%}"
+    credits = (tally.credits_deducted, tally.credits_refunded, tally.credits_net)
+    return [f"{tally.requests}", f"{tally.completed}", f"{tally.failed}", rate, *(f"{number}" for number in credits)]
+
+
+def _user_cells(used: Usage) -> list[str]:
+    """The counters that the money path keeps; it keeps none of completed requests."""
+    net = used.credits_deducted - used.credits_refunded
+    return [
+        f"{used.requests}",
+        "",
+        f"{used.failed}",
+        "",
+        f"{used.credits_deducted}",
+        f"{used.credits_refunded}",
+        f"{net}",
+    ]
+
+
+def _client(project: Project) -> firestore.Client:
+    """A client of the running suite. Raises Problem where none is running."""
+    host = str(project.ports()["firestore"])
+    try:
+        requests.get(f"http://{host}/", timeout=5)
+    except requests.ConnectionError:
+        raise Problem("The emulators are not running. Start them in another terminal: make start") from None
+    os.environ["FIRESTORE_EMULATOR_HOST"] = host
+    return firestore.Client(project=project.id)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], Console()))
