@@ -5,7 +5,10 @@ export PYTHON
 
 TOOLS := need-python .venv/.installed
 EVERYTHING := need-python need-node .venv/.installed functions/venv/.installed node_modules/.installed
-PIP_INSTALL := -m pip install --disable-pip-version-check --requirement
+PIP_INSTALL := -m pip install --disable-pip-version-check --progress-bar off --requirement
+# pip's lines, a dot each: enough to see that it moves.
+DOTS := awk '{ printf "."; fflush() } END { print "" }'
+SHELL := bash
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -18,7 +21,7 @@ start: $(EVERYTHING) ## run the Firebase emulators with the functions and the se
 	@.venv/bin/python -m tools.start
 
 test: $(EVERYTHING) ## run all tests, those under the real Firebase CLI included
-	@.venv/bin/python -m pytest
+	@.venv/bin/python -m pytest --cov
 
 doctor: ## list what is needed, what was found and what to do
 	@python3 -m tools.doctor
@@ -55,13 +58,13 @@ clean: ## remove everything that make installed or that was written while runnin
 .venv/.installed: requirements-dev.txt
 	@echo 'Installing the development tools into .venv (about a minute)'
 	@$(PYTHON) -m venv --clear .venv
-	@.venv/bin/python $(PIP_INSTALL) requirements-dev.txt
+	@set -o pipefail; .venv/bin/python $(PIP_INSTALL) requirements-dev.txt | $(DOTS)
 	@touch $@
 
 functions/venv/.installed: functions/requirements.txt
 	@echo 'Installing what the functions import into functions/venv (about half a minute)'
 	@$(PYTHON) -m venv --clear functions/venv
-	@functions/venv/bin/python $(PIP_INSTALL) functions/requirements.txt
+	@set -o pipefail; functions/venv/bin/python $(PIP_INSTALL) functions/requirements.txt | $(DOTS)
 	@touch $@
 
 node_modules/.installed: package-lock.json package.json

@@ -39,21 +39,22 @@ _UNCERTAIN = (
 )
 
 
-# The client's own policy keeps on trying for minutes, far beyond what a caller waits.
-_READ_RETRY = Retry(
-    predicate=if_exception_type(exceptions.ServiceUnavailable, exceptions.ResourceExhausted, exceptions.Aborted),
-    initial=0.1,
-    maximum=1.0,
-    timeout=CALL_TIMEOUT_SECONDS,
-)
-_READ: Any = {"retry": _READ_RETRY, "timeout": CALL_TIMEOUT_SECONDS}
-
-
 class FirestoreDatabase:
     """Firestore through its official client. Thread-safe, like the client."""
 
-    def __init__(self, client: firestore.Client) -> None:
+    def __init__(self, client: firestore.Client, timeout_seconds: float = CALL_TIMEOUT_SECONDS) -> None:
         self._client = client
+        self._timeout_seconds = timeout_seconds
+        # The client's own policy keeps on trying for minutes, far beyond what a caller waits.
+        retry = Retry(
+            predicate=if_exception_type(
+                exceptions.ServiceUnavailable, exceptions.ResourceExhausted, exceptions.Aborted
+            ),
+            initial=0.1,
+            maximum=1.0,
+            timeout=timeout_seconds,
+        )
+        self._patience: Any = {"retry": retry, "timeout": timeout_seconds}
 
     def read(self, *paths: str) -> list[Snapshot]:
         references = [self._client.document(path) for path in paths]
@@ -62,7 +63,7 @@ class FirestoreDatabase:
                 document.reference.path: Snapshot(
                     document.reference.path, document.to_dict() or {}, document.update_time
                 )
-                for document in self._client.get_all(references, **_READ)
+                for document in self._client.get_all(references, **self._patience)
             }
         except (*_UNCERTAIN, exceptions.Aborted) as error:
             raise DatabaseUnavailable(str(error)) from error
@@ -81,7 +82,7 @@ class FirestoreDatabase:
                     batch.set(document, dict(data))
         try:
             # No retry below us: after a lost answer only a fresh read can tell whether to send the commit again.
-            results = batch.commit(retry=None, timeout=CALL_TIMEOUT_SECONDS)
+            results = batch.commit(retry=None, timeout=self._timeout_seconds)
         except _REFUSALS as error:
             raise CommitRefused(str(error)) from error
         except _UNCERTAIN as error:
@@ -92,7 +93,7 @@ class FirestoreDatabase:
         try:
             return [
                 Snapshot(document.reference.path, document.to_dict() or {}, document.update_time)
-                for document in self._prepare(query).stream(**_READ)
+                for document in self._prepare(query).stream(**self._patience)
             ]
         except (*_UNCERTAIN, exceptions.Aborted) as error:
             raise DatabaseUnavailable(str(error)) from error
@@ -100,7 +101,7 @@ class FirestoreDatabase:
     def total(self, query: Query, sum_of: str) -> Totals:
         aggregation = self._prepare(query).count(alias="count").sum(sum_of, alias="sum")
         try:
-            [results] = aggregation.get(**_READ)
+            [results] = aggregation.get(**self._patience)
         except (*_UNCERTAIN, exceptions.Aborted) as error:
             raise DatabaseUnavailable(str(error)) from error
         values = {result.alias: int(result.value) for result in results}

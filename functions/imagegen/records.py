@@ -50,7 +50,7 @@ def account_of(user: Snapshot) -> Account:
     return Account(
         wallet=Wallet(
             user_id=user.id,
-            credits=_credits_of(user.data.get("credits", {})),
+            credits=_balance_of(user),
             seq=ledger.get("seq", 0),
             head=ledger.get("head", GENESIS),
         ),
@@ -104,11 +104,16 @@ def _credits(amount: Credits) -> dict[str, int]:
     return {"trial": amount.trial, "paid": amount.paid}
 
 
-def _credits_of(buckets: Mapping[str, Any]) -> Credits:
-    """Raises ValueError for a bucket that holds anything but a whole number of credits, 0 or more."""
-    for bucket, credits in buckets.items():
-        if bucket in ("trial", "paid") and (type(credits) is not int or credits < 0):
-            raise ValueError(f"{credits!r} is no amount of {bucket} credits: it has to be an integer, 0 or more")
+def _balance_of(user: Snapshot) -> Credits:
+    """Raises ValueError for anything but whole numbers of credits, 0 or more; an operator may have written it."""
+    balance = _credits_of(user.data.get("credits", {}))
+    for credits in (balance.trial, balance.paid):
+        if type(credits) is not int or credits < 0:
+            raise ValueError(f"{user.path}: {credits!r} is no amount of credits; it has to be an integer, 0 or more")
+    return balance
+
+
+def _credits_of(buckets: Mapping[str, int]) -> Credits:
     return Credits(trial=buckets.get("trial", 0), paid=buckets.get("paid", 0))
 
 

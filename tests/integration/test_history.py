@@ -2,10 +2,15 @@
 
 from typing import Any
 
+import pytest
+
 from imagegen.bootstrap import Backend
+from imagegen.firestore import FirestoreDatabase
+from imagegen.services.histories import Histories
 from tests.integration.conftest import AddUser, set_models
 from tests.integration.test_money_path import ORDER, order
 from tests.support.api import Api
+from tests.support.faults import FaultyDatabase
 from tests.support.wire import ObservedClient
 
 
@@ -64,6 +69,38 @@ def test_entries_written_while_paging_do_not_shift_the_pages(api: Api, add_user:
     ids = [entry["id"] for page in (first, second) for entry in page["transactions"]]
     assert len(set(ids)) == 4
     assert "nextPageToken" not in second
+
+
+def test_the_balance_and_its_history_are_of_one_moment(
+    api: Api, database: FirestoreDatabase, add_user: AddUser
+) -> None:
+    """A request gets through between the read of the balance and that of the history."""
+    add_user(paid=10)
+    api.result("createGenerationRequest", ORDER)
+    rival = FaultyDatabase(database, before_find=lambda: api.result("createGenerationRequest", ORDER))
+    page = Histories(rival).page("user", 50)
+    assert (page.wallet.credits.total, [entry.balance_after for entry in page.entries]) == (7, [7])
+
+
+@pytest.mark.parametrize(
+    "page_size",
+    [None, {"@type": "type.googleapis.com/google.protobuf.Int64Value", "value": "50"}],
+    ids=["null", "a 64-bit integer of the Apple and Android SDKs"],
+)
+def test_page_sizes_come_in_every_form_that_client_sdks_send(api: Api, add_user: AddUser, page_size: object) -> None:
+    add_user(paid=10)
+    assert api.result("getUserCredits", {"userId": "user", "pageSize": page_size})["currentCredits"] == 10
+
+
+@pytest.mark.parametrize("credits", [{"paid": 2.5}, {"paid": -1}, {"paid": "10"}, {"paid": True}, {"trial": None}])
+def test_a_balance_that_is_no_amount_of_credits_is_neither_shown_nor_spent(
+    api: Api, client: ObservedClient, database: FirestoreDatabase, credits: object, capfd: pytest.CaptureFixture[str]
+) -> None:
+    client.document("users/user").set({"credits": credits})
+    for function, data in (("getUserCredits", {"userId": "user"}), ("createGenerationRequest", ORDER)):
+        assert api.error(function, data)["details"]["reason"] == "INTERNAL"
+    assert "users/user" in "".join(capfd.readouterr())
+    assert (client.document("users/user").get().to_dict() or {}) == {"credits": credits}
 
 
 def test_the_default_page_has_fifty_entries_and_a_page_costs_two_round_trips(

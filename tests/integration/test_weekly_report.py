@@ -6,15 +6,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from google.cloud.firestore import FieldFilter
 from werkzeug.test import TestResponse
 
 from imagegen.bootstrap import Backend
 from imagegen.firestore import FirestoreDatabase
 from tests.integration.conftest import AddUser, set_models
 from tests.integration.test_money_path import order
+from tests.integration.test_retries import refund
 from tests.support.api import Api
 from tests.support.clocks import TestClock
-from tests.support.faults import FaultyDatabase
+from tests.support.faults import FaultyDatabase, Lost
 from tests.support.wire import ObservedClient
 
 MONDAY = datetime(2026, 11, 9, tzinfo=UTC)  # of 2026-W46
@@ -172,6 +174,59 @@ def test_what_is_far_above_its_own_weeks_is_flagged_with_its_numbers(
     assert thursday["observed"] > thursday["threshold"] > thursday["expected"]
     assert thursday["weeksCompared"] == 4
     assert "16 requests" in thursday["message"]
+
+
+def test_what_fails_after_midnight_counts_in_the_week_it_was_made_in(
+    api: Api, client: ObservedClient, clock: TestClock, add_user: AddUser
+) -> None:
+    add_user(paid=10)
+    set_models(client, failureRate=1, latencySeconds=2)
+    make(api, clock, MONDAY + timedelta(weeks=1, seconds=-1))
+    assert clock.at > MONDAY + timedelta(weeks=1)
+    run(api)
+    written = report(client)
+    assert by_name(written["days"], "day") == {"2026-11-15": (1, 1)}
+    assert written["topUsers"] == [
+        {"userId": "user", "requests": 1, "failed": 1, "creditsDeducted": 3, "creditsRefunded": 3}
+    ]
+
+
+def test_a_request_that_has_not_ended_counts_with_the_credits_it_took(
+    api: Api, client: ObservedClient, faulty: FaultyDatabase, clock: TestClock, add_user: AddUser
+) -> None:
+    add_user(paid=10)
+    make(api, clock, MONDAY)
+    faulty.faults = [None, *[Lost.BEFORE] * 500]
+    make(api, clock, MONDAY + timedelta(days=1), idempotencyKey="key")
+    faulty.faults.clear()
+    run(api)
+    total = report(client)["total"]
+    assert (total["requests"], total["completed"], total["failed"]) == (2, 1, 0)
+    assert (total["creditsDeducted"], total["creditsNet"], total["successRate"]) == (6, 6, 1)
+    [unsettled] = client.collection("generationRequests").where(filter=FieldFilter("status", "==", "processing")).get()
+    refund(faulty.database, unsettled.id)
+
+
+def test_users_are_ranked_by_credits_not_by_requests(
+    api: Api, client: ObservedClient, clock: TestClock, add_user: AddUser
+) -> None:
+    make(api, clock, MONDAY, 3, userId=add_user("often", paid=20), size="512x512")
+    make(api, clock, MONDAY, 1, userId=add_user("large", paid=20), size="1024x1792")
+    run(api)
+    assert [user["userId"] for user in report(client)["topUsers"]] == ["large", "often"]
+
+
+def test_a_users_failures_are_flagged_beside_their_requests(
+    api: Api, client: ObservedClient, clock: TestClock, add_user: AddUser
+) -> None:
+    add_user(paid=100)
+    for week in range(4):
+        make(api, clock, MONDAY + timedelta(weeks=week), 12, size="512x512")
+    set_models(client, failureRate=1)
+    make(api, clock, MONDAY + timedelta(weeks=4), 12, size="512x512")
+    run(api, (MONDAY + timedelta(weeks=5)).isoformat())
+    anomalies = report(client, "2026-W50")["anomalies"]
+    assert [(found["name"], found["metric"], found["observed"]) for found in anomalies] == [("user", "failed", 12)]
 
 
 def test_a_report_counts_on_the_server_and_never_reads_the_weeks_requests(

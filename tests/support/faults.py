@@ -35,6 +35,8 @@ class FaultyDatabase:
     database: Database
     faults: list[Fault] = field(default_factory=list)
     down: bool = False
+    before_find: Callable[[], object] | None = None
+    """Acts once, as a rival between a read and the query after it."""
 
     def read(self, *paths: str) -> list[Snapshot]:
         self._check()
@@ -55,6 +57,9 @@ class FaultyDatabase:
 
     def find(self, query: Query) -> Sequence[Snapshot]:
         self._check()
+        rival, self.before_find = self.before_find, None
+        if rival:
+            rival()
         return self.database.find(query)
 
     def total(self, query: Query, sum_of: str) -> Totals:

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from google.cloud import firestore
 
 from imagegen.database import Snapshot
-from imagegen.domain.generation import GenerationRequest, Status
+from imagegen.domain.generation import GenerationRequest, Status, Usage
 from imagegen.domain.ledger import GENESIS, EntryType, LedgerEntry
+from imagegen.domain.weeks import Week
 from imagegen.records import REQUESTS, USERS, account_of, entry_of, ledger_path, request_of
 
 
@@ -20,6 +21,7 @@ def violations(client: firestore.Client, *, in_flight: int = 0) -> list[str]:
         entries = [entry_of(user.id, entry) for entry in _documents(client, ledger_path(user.id))]
         ledgers[user.id] = sorted(entries, key=lambda entry: entry.seq)
         found += _wallet_violations(user, ledgers[user.id])
+        found += _usage_violations(user, [request for request in requests.values() if request.user_id == user.id])
     found += _request_violations(requests, ledgers)
     processing = sum(request.status is Status.PROCESSING for request in requests.values())
     if processing != in_flight:
@@ -55,9 +57,23 @@ def _wallet_violations(user: Snapshot, entries: list[LedgerEntry]) -> Iterator[s
         head = entry.hash
     if head != wallet.head:
         yield f"{user.id}: the wallet's head is not the last entry's hash"
-    deducted = sum(usage.credits_deducted for usage in account.usage.values())
-    if deducted != sum(entry.amount.total for entry in entries if entry.type is EntryType.DEDUCTION):
-        yield f"{user.id}: usage counts {deducted} deducted credits, the ledger does not"
+
+
+def _usage_violations(user: Snapshot, requests: list[GenerationRequest]) -> Iterator[str]:
+    made: dict[Week, list[GenerationRequest]] = defaultdict(list)
+    for request in requests:
+        made[request.week].append(request)
+    counted = account_of(user).usage
+    for week in counted.keys() | made.keys():
+        failed = [request for request in made[week] if request.status is Status.FAILED]
+        expected = Usage(
+            requests=len(made[week]),
+            failed=len(failed),
+            credits_deducted=sum(request.cost for request in made[week]),
+            credits_refunded=sum(request.cost for request in failed),
+        )
+        if counted.get(week) != expected:
+            yield f"{user.id}: usage of {week} is {counted.get(week)}, should be {expected}"
 
 
 def _request_violations(requests: dict[str, GenerationRequest], ledgers: dict[str, list[LedgerEntry]]) -> Iterator[str]:

@@ -4,7 +4,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -46,7 +46,6 @@ class Live:
 
     suite: Suite
     operator: firestore.Client
-    _sent: list[str] = field(default_factory=list)
 
     # The functions
 
@@ -57,7 +56,6 @@ class Live:
         """
         url = f"{self.suite.functions_url}/{function}"
         response = requests.request(method, url, timeout=ANSWER_TIMEOUT_SECONDS, **arguments)
-        self._sent.append(function)
         for secret in ("Traceback", str(ROOT), str(self.suite.project.directory), "site-packages"):
             assert secret not in response.text
         return response
@@ -91,7 +89,12 @@ class Live:
 
     def log(self) -> str:
         """What has been printed, all about the calls so far included: it arrives a little after their answers."""
-        until(lambda: self.suite.output().count('Finished "us-central1-') >= len(self._sent), seconds=10)
+
+        def complete() -> bool:
+            output = self.suite.output()
+            return output.count("Beginning execution of ") == output.count('Finished "us-central1-')
+
+        until(complete, seconds=10)
         return self.suite.output()
 
     # The accounts

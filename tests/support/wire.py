@@ -2,19 +2,43 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 import grpc
 from google.cloud import firestore
 from google.cloud.firestore_v1.types import StructuredQuery
 
 
+class Fault(grpc.RpcError):  # type: ignore[misc]
+    """The failure of a call, after the server had ``applied`` it or before it got there."""
+
+    def __init__(self, status: grpc.StatusCode, *, applied: bool = False) -> None:
+        self.status = status
+        self.applied = applied
+
+    def code(self) -> grpc.StatusCode:
+        return self.status
+
+    def details(self) -> str:
+        return "the connection broke"
+
+    def trailing_metadata(self) -> tuple[()]:
+        return ()
+
+    def result(self) -> NoReturn:
+        raise self  # gRPC takes an error that an interceptor raises for the call itself
+
+
 @dataclass
 class Wire(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):  # type: ignore[misc]
-    """Every call made, each by its method's name and its request; counted from the last ``reset`` on."""
+    """Every call made, each by its method's name and its request; counted from the last ``reset`` on.
+
+    ``commit_faults`` befall the next commits, one each, in order; None lets one through.
+    """
 
     seen: list[tuple[str, Any]] = field(default_factory=list)
     start: int = 0
+    commit_faults: list[Fault | None] = field(default_factory=list)
 
     def reset(self) -> None:
         """Count from here."""
@@ -31,8 +55,14 @@ class Wire(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):
         return self._passed_on(continuation, details, request)
 
     def _passed_on(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
-        self.seen.append((details.method.rpartition("/")[2], request))
-        return continuation(details, request)
+        method = details.method.rpartition("/")[2]
+        self.seen.append((method, request))
+        fault = self.commit_faults.pop(0) if method == "Commit" and self.commit_faults else None
+        if fault is None:
+            return continuation(details, request)
+        if fault.applied:
+            continuation(details, request).result()
+        raise fault
 
     @property
     def round_trips(self) -> int:

@@ -36,7 +36,7 @@ class Clone:
         shutil.copy(ROOT / "package-lock.json", directory)
         self.bin = directory / "bin"
         self.bin.mkdir()
-        for name in ("make", "sh", "echo", "touch", "rm", "mkdir", "cp"):
+        for name in ("make", "bash", "sh", "awk", "echo", "touch", "rm", "mkdir", "cp"):
             (self.bin / name).symlink_to(str(shutil.which(name)))
         self.command("python3.11", PYTHON)
         self.command("node", "#!/bin/sh\n")

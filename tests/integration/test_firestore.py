@@ -1,0 +1,86 @@
+"""The adapter, where it meets the network: what gRPC's failures mean to the money path."""
+
+from datetime import UTC, datetime
+
+import grpc
+import pytest
+
+from imagegen.database import CommitRefused, Create, DatabaseUnavailable, OutcomeUnknown, Query, Update
+from imagegen.firestore import FirestoreDatabase
+from tests.integration.conftest import AddUser, set_models
+from tests.integration.test_money_path import ORDER
+from tests.support.api import Api
+from tests.support.wire import Fault, ObservedClient
+from tools.ports import free_ports
+
+UNCERTAIN = [
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+    grpc.StatusCode.INTERNAL,
+    grpc.StatusCode.UNKNOWN,
+    grpc.StatusCode.CANCELLED,
+    grpc.StatusCode.RESOURCE_EXHAUSTED,
+]
+REFUSALS = [grpc.StatusCode.ABORTED, grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.ALREADY_EXISTS]
+
+
+@pytest.mark.parametrize("status", UNCERTAIN, ids=lambda status: status.name)
+def test_a_commit_without_an_answer_is_uncertain_and_sent_once(
+    client: ObservedClient, database: FirestoreDatabase, status: grpc.StatusCode
+) -> None:
+    client.wire.commit_faults = [Fault(status, applied=True)]
+    with pytest.raises(OutcomeUnknown):
+        database.commit(Create("things/thing", {"a": 1}))
+    assert client.wire.round_trips == 1
+    assert database.read("things/thing")[0].exists
+
+
+@pytest.mark.parametrize("status", REFUSALS, ids=lambda status: status.name)
+def test_a_commit_that_the_server_declined_is_refused(
+    client: ObservedClient, database: FirestoreDatabase, status: grpc.StatusCode
+) -> None:
+    client.wire.commit_faults = [Fault(status)]
+    with pytest.raises(CommitRefused):
+        database.commit(Create("things/thing", {"a": 1}))
+
+
+def test_a_commit_is_all_or_nothing(database: FirestoreDatabase) -> None:
+    [version] = database.commit(Create("things/thing", {"a": 1}))
+    for refused in (Create("things/thing", {}), Update("things/thing", {"a": 2}, datetime(2026, 1, 1, tzinfo=UTC))):
+        with pytest.raises(CommitRefused):
+            database.commit(Create("things/other", {}), refused)
+    with pytest.raises(CommitRefused):
+        database.commit(Update("things/none", {"a": 2}, version))
+    thing, other, nothing = database.read("things/thing", "things/other", "things/none")
+    assert (thing.data, other.exists, nothing.exists) == ({"a": 1}, False, False)
+
+
+@pytest.mark.parametrize("applied", [False, True], ids=["before it arrived", "after it was applied"])
+@pytest.mark.parametrize("fails", [False, True], ids=["completed", "refunded"])
+@pytest.mark.parametrize("commit", [0, 1], ids=["reserve", "settle"])
+def test_a_connection_that_breaks_around_a_commit_costs_no_credit(
+    api: Api, client: ObservedClient, add_user: AddUser, commit: int, fails: bool, applied: bool
+) -> None:
+    """The same as at the seam, once more through the official client; the invariants are checked after it."""
+    add_user(paid=10)
+    set_models(client, failureRate=int(fails))
+    client.wire.commit_faults = [None] * commit + [Fault(grpc.StatusCode.UNAVAILABLE, applied=applied)]
+    answer = api.call("createGenerationRequest", ORDER)
+    assert answer.status_code == (503 if fails else 200)
+    assert client.wire.commit_faults == []
+    assert api.result("getUserCredits", {"userId": "user"})["currentCredits"] == (10 if fails else 7)
+
+
+def test_a_database_that_cannot_be_reached_is_given_up_on_within_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The official client alone tries on for up to five minutes."""
+    [port] = free_ports(1)
+    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", f"127.0.0.1:{port}")
+    nowhere = FirestoreDatabase(ObservedClient("demo-nowhere"), timeout_seconds=0.3)
+    with pytest.raises(DatabaseUnavailable):
+        nowhere.read("users/user")
+    with pytest.raises(DatabaseUnavailable):
+        nowhere.find(Query("models"))
+    with pytest.raises(DatabaseUnavailable):
+        nowhere.total(Query("models"), sum_of="order")
+    with pytest.raises(OutcomeUnknown):
+        nowhere.commit(Create("users/user", {}))
