@@ -10,6 +10,7 @@ import requests
 from google.cloud import firestore
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from imagegen.database import Snapshot
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str], console: Console) -> int:
         document = client.document(report_path(week)).get()
         report = report_of(Snapshot(document.reference.path, document.to_dict() or {}, document.update_time))
     except (Problem, ValueError) as problem:
-        console.print(f"[red]{problem}")
+        console.print(str(problem), style="red", markup=False, highlight=False)
         return 1
     show(report, console)
     return 0
@@ -72,7 +73,7 @@ def show(report: Report, console: Console) -> None:
     """Print a report."""
     console.print(f"\n[bold]Week {report.week}[/]  {report.week.days[0]} to {report.week.days[-1]}\n")
     for anomaly in report.anomalies:
-        console.print(f"[yellow]![/] {anomaly.message}")
+        console.print(f"[yellow]![/] {escape(anomaly.message)}")
     if not report.anomalies:
         console.print("Nothing unusual.")
     table = Table(box=box.SIMPLE_HEAD, header_style="dim")
@@ -84,11 +85,11 @@ def show(report: Report, console: Console) -> None:
     for title, tallies in {"Day": days, **options}.items():
         table.add_row(f"[bold]{title}")
         for name, tally in tallies.items():
-            table.add_row(f"  {name}", *_cells(tally))
+            table.add_row(f"  {escape(name)}", *_cells(tally))
         table.add_section()
     table.add_row("[bold]Biggest users")
     for user_id, used in report.top_users:
-        table.add_row(f"  {user_id}", *_user_cells(used))
+        table.add_row(f"  {escape(user_id)}", *_user_cells(used))
     table.add_section()
     table.add_row("[bold]Total", *_cells(report.total), style="bold")
     console.print(table)

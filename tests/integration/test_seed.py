@@ -11,6 +11,7 @@ from google.cloud import firestore
 
 from imagegen.domain.weeks import Week
 from tests.support.invariants import violations
+from tests.support.wire import ObservedClient
 from tools import history, seed
 from tools.firestore_emulator import FirestoreEmulator
 
@@ -32,6 +33,17 @@ def requests(seeded: firestore.Client) -> Documents:
 
 def documents(client: firestore.Client, collection: str) -> Documents:
     return {document.id: document.to_dict() or {} for document in client.collection(collection).stream()}
+
+
+def test_a_seed_is_written_by_the_money_path(client: ObservedClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first few days of the plan, written as `make seed` writes the whole."""
+    planned = history.plan()[:40]
+    monkeypatch.setattr(history, "plan", lambda: planned)
+    seed.write_documents(client)
+    assert violations(client) == []
+    written = documents(client, "generationRequests").values()
+    assert sorted(data["status"] for data in written) == sorted("failed" if p.fails else "completed" for p in planned)
+    assert documents(client, "weeklyReports")["2026-W39"]["total"]["requests"] == len(planned)
 
 
 def test_every_invariant_holds(seeded: firestore.Client) -> None:

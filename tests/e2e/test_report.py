@@ -1,0 +1,51 @@
+"""`make report`: the running suite's weekly report, for a person."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tools.project import ROOT
+from tools.suite import Suite, workspace
+
+
+def report(directory: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """What `make report` runs, in the project at ``directory``."""
+    return subprocess.run(
+        [sys.executable, "-m", "tools.report", *arguments],
+        cwd=directory,
+        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'functions'}", "COLUMNS": "100"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def test_without_a_week_it_is_the_newest_complete_one_that_has_requests(suite: Suite) -> None:
+    printed = report(suite.project.directory)
+    assert printed.returncode == 0, printed.stderr
+    assert "Week 2026-W46  2026-11-09 to 2026-11-15" in printed.stdout
+    assert "! user-chidi (user): 125 requests" in printed.stdout
+    [total] = [line.split() for line in printed.stdout.splitlines() if line.strip().startswith("Total")]
+    assert total == ["Total", "401", "382", "19", "95.3%", "890", "41", "849"]
+
+
+def test_with_a_week_it_is_that_one(suite: Suite) -> None:
+    printed = report(suite.project.directory, "2026-W44")
+    assert printed.returncode == 0, printed.stderr
+    assert "Week 2026-W44" in printed.stdout
+    assert "Model B (model): 29 failed requests" in printed.stdout
+
+
+def test_what_is_no_week_is_said_to_be_none(suite: Suite) -> None:
+    printed = report(suite.project.directory, "nonsense")
+    assert printed.returncode == 1
+    assert "'nonsense' is not an ISO week like 2026-W46" in printed.stdout
+
+
+def test_without_a_running_suite_it_says_how_to_start_one(tmp_path: Path) -> None:
+    printed = report(workspace(tmp_path / "project", seed=None))
+    assert printed.returncode == 1
+    assert "make start" in printed.stdout
+    assert "Traceback" not in printed.stderr
