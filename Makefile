@@ -8,6 +8,8 @@ EVERYTHING := need-python need-node .venv/.installed functions/venv/.installed n
 PIP_INSTALL := -m pip install --disable-pip-version-check --progress-bar off --requirement
 # pip's lines, a dot each: enough to see that it moves.
 DOTS := awk '{ printf "."; fflush() } END { print "" }'
+# npm's downloads likewise, and the rest of what it says.
+NPM_DOTS := awk '/^npm http/ { printf "."; fflush(); next } /^npm (warn|notice)/ { next } { print }'
 SHELL := bash
 
 .DEFAULT_GOAL := help
@@ -69,7 +71,7 @@ functions/venv/.installed: functions/requirements.txt
 
 node_modules/.installed: package-lock.json package.json
 	@echo 'Installing the Firebase CLI into node_modules (1 to 3 minutes)'
-	@npm ci --no-fund --no-audit --loglevel=error
+	@set -o pipefail; npm ci --no-fund --no-audit --loglevel=http 2>&1 | $(NPM_DOTS)
 	@touch $@
 
 need-python:

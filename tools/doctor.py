@@ -39,6 +39,7 @@ class Status(Enum):
     ABSENT = "absent"
     """Not here, and not required."""
     MISSING = "MISSING"
+    IN_USE = "IN USE"
 
 
 @dataclass(frozen=True)
@@ -70,9 +71,9 @@ def examine() -> Iterator[Finding]:
         else:
             yield Finding(
                 f"port {port.number}",
-                Status.MISSING,
-                f"in use, and firebase.json gives it to the {name} emulator. Stop what uses it "
-                f"(`lsof -i :{port.number}` tells), or change the port in firebase.json.",
+                Status.IN_USE,
+                f"wanted by the {name} emulator. If that is your own `make start`, all is well; else stop what "
+                f"uses it (`lsof -i :{port.number}` tells), or change the port in firebase.json.",
             )
 
 
@@ -148,7 +149,7 @@ def main() -> int:
     """Prints the list; 1 when something required is missing, else 0."""
     missing = 0
     for finding in examine():
-        missing += finding.status is Status.MISSING
+        missing += finding.status in (Status.MISSING, Status.IN_USE)
         detail = finding.detail.replace("\n", "\n" + " " * 29)
         print(f"{finding.status.value:<8} {finding.need:<19} {detail}", flush=True)
     if missing:

@@ -23,7 +23,7 @@ from tools.project import Problem, Project
 from tools.start import REGION
 
 TRIGGER_TIMEOUT_SECONDS = 120
-COLUMNS = ("Requests", "Completed", "Failed", "Success", "Deducted", "Refunded", "Net")
+COLUMNS = ("Requests", "Done", "Failed", "Success", "Deducted", "Refunded", "Net")
 
 
 def main(arguments: Sequence[str], console: Console) -> int:
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str], console: Console) -> int:
     try:
         project = Project.load(Path.cwd())
         client = _client(project)
-        week = Week.parse(arguments[0]) if arguments else newest_week(client)
+        week = past_week(arguments[0]) if arguments else newest_week(client)
         trigger(project, week)
         document = client.document(report_path(week)).get()
         report = report_of(Snapshot(document.reference.path, document.to_dict() or {}, document.update_time))
@@ -42,12 +42,19 @@ def main(arguments: Sequence[str], console: Console) -> int:
     return 0
 
 
-def newest_week(client: firestore.Client, now: datetime | None = None) -> Week:
+def past_week(name: str) -> Week:
+    """The week called ``name``. Raises ValueError where there is none, and Problem where it is not over."""
+    week = Week.parse(name)
+    if week >= Week.of(datetime.now(UTC)):
+        raise Problem(f"The week {week} is not over yet.")
+    return week
+
+
+def newest_week(client: firestore.Client) -> Week:
     """The newest week before this one that has requests. Raises Problem where there is none."""
-    this_week = Week.of(now or datetime.now(UTC))
     newest = (
         client.collection(REQUESTS)
-        .where(filter=firestore.FieldFilter("week", "<", str(this_week)))
+        .where(filter=firestore.FieldFilter("week", "<", str(Week.of(datetime.now(UTC)))))
         .order_by("week", direction=firestore.Query.DESCENDING)
         .limit(1)
         .get()
@@ -76,8 +83,8 @@ def show(report: Report, console: Console) -> None:
         console.print(f"[yellow]![/] {escape(anomaly.message)}")
     if not report.anomalies:
         console.print("Nothing unusual.")
-    table = Table(box=box.SIMPLE_HEAD, header_style="dim")
-    table.add_column("")
+    table = Table(box=box.SIMPLE_HEAD, header_style="dim", padding=(0, 1, 0, 0))
+    table.add_column("", no_wrap=True)
     for column in COLUMNS:
         table.add_column(column, justify="right")
     days = {f"{day} {datetime.fromisoformat(day):%a}": tally for day, tally in report.days.items()}

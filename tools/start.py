@@ -68,7 +68,7 @@ class Launch:
             body = json.dumps({"data": _EXAMPLE})
             lines += ["", "Try it:", ""]
             lines += [f"curl -s {url} -H 'content-type: application/json' -d '{body}'"]
-        return "\n".join(["", *lines, "", "Ctrl-C stops everything.", "", ""])
+        return "\n".join(["", *lines, "", "Ctrl-C stops everything; the next start has the seed again.", "", ""])
 
 
 def prepare(project: Project, arguments: Sequence[str]) -> Launch:
@@ -160,7 +160,7 @@ def _write_config(project: Project, left_out: set[str]) -> None:
 def _port_taken(port: Port) -> str:
     return (
         f"Port {port.number}, which firebase.json gives to the {port.emulator} emulator, is in use"
-        f"{_holder(port)}. Stop that process, or change the port in firebase.json."
+        f"{_holder(port)}. Stop that process (another `make start`?), or change the port in firebase.json."
     )
 
 

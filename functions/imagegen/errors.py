@@ -146,27 +146,24 @@ class RequestInProgress(ApiError):
 class Contention(ApiError):
     code = Code.ABORTED
     reason = "CONTENTION"
-    situation = "too many simultaneous requests of this user; the retries ran out"
+    situation = "too many simultaneous requests of this user"
     retryable = "yes"
 
 
 class SettlementPending(ApiError):
     code = Code.UNAVAILABLE
     reason = "SETTLEMENT_PENDING"
-    situation = (
-        "the outcome could not be recorded; the request stays `processing` and its credits taken until it is settled: "
-        "`generationRequestId`, `deductedCredits`"
-    )
+    situation = "the outcome could not be recorded: `generationRequestId`, `deductedCredits`"
     retryable = "with the same key, to learn the outcome"
-    billed = "until settled"
+    billed = "until it is settled"
 
 
 class ServiceUnavailable(ApiError):
     code = Code.UNAVAILABLE
     reason = "SERVICE_UNAVAILABLE"
-    situation = "the database cannot be reached, or the catalog is empty; with `generationRequestId` it may be billed"
+    situation = "the database cannot be reached, or the catalog is empty"
     retryable = "yes, with the same key"
-    billed = "no, or once under the same key"
+    billed = "no; perhaps once, if it has a `generationRequestId`"
 
 
 class Internal(ApiError):

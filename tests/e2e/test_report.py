@@ -3,8 +3,10 @@
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
+from imagegen.domain.weeks import Week
 from tools.project import ROOT
 from tools.suite import Suite, workspace
 
@@ -14,7 +16,7 @@ def report(directory: Path, *arguments: str) -> "subprocess.CompletedProcess[str
     return subprocess.run(
         [sys.executable, "-m", "tools.report", *arguments],
         cwd=directory,
-        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'functions'}", "COLUMNS": "100"},
+        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'functions'}", "COLUMNS": "80"},
         capture_output=True,
         text=True,
         check=False,
@@ -42,6 +44,16 @@ def test_what_is_no_week_is_said_to_be_none(suite: Suite) -> None:
     printed = report(suite.project.directory, "nonsense")
     assert printed.returncode == 1
     assert "'nonsense' is not an ISO week like 2026-W46" in printed.stdout
+
+
+def test_a_week_that_is_not_over_is_not_reported(suite: Suite) -> None:
+    printed = report(suite.project.directory, str(Week.of(datetime.now(UTC))))
+    assert printed.returncode == 1
+    assert "is not over yet" in printed.stdout
+
+
+def test_it_fits_a_narrow_terminal(suite: Suite) -> None:
+    assert "…" not in report(suite.project.directory, "2026-W45").stdout
 
 
 def test_without_a_running_suite_it_says_how_to_start_one(tmp_path: Path) -> None:

@@ -86,10 +86,16 @@ def test_unusual_prompts_are_kept_as_they_are(api: Api, client: ObservedClient, 
     assert document["prompt"] == prompt
 
 
+def test_everything_wrong_with_a_page_is_said_at_once(api: Api) -> None:
+    error = api.error("getUserCredits", {"userId": "user", "pageSize": 500, "pageToken": "xx", "page": 1})
+    assert {violation["field"] for violation in error["details"]["violations"]} == {"pageSize", "pageToken", "page"}
+
+
 @pytest.mark.parametrize(
     ("data", "field"),
     [
         ({}, "userId"),
+        ({"userId": "", "pageToken": "MUBvdGhlcg"}, "userId"),
         ({"userId": "user", "pageSize": 0}, "pageSize"),
         ({"userId": "user", "pageSize": 201}, "pageSize"),
         ({"userId": "user", "pageSize": "50"}, "pageSize"),

@@ -216,6 +216,17 @@ def test_users_are_ranked_by_credits_not_by_requests(
     assert [user["userId"] for user in report(client)["topUsers"]] == ["large", "often"]
 
 
+def test_weeks_without_requests_are_no_history(
+    api: Api, client: ObservedClient, clock: TestClock, add_user: AddUser
+) -> None:
+    add_user(paid=100)
+    for week in range(4):
+        run(api, (MONDAY + timedelta(weeks=week)).isoformat())
+    make(api, clock, MONDAY + timedelta(weeks=3), 20, size="512x512")
+    run(api, (MONDAY + timedelta(weeks=4)).isoformat())
+    assert report(client, "2026-W49")["anomalies"] == []
+
+
 def test_a_users_failures_are_flagged_beside_their_requests(
     api: Api, client: ObservedClient, clock: TestClock, add_user: AddUser
 ) -> None:

@@ -31,7 +31,7 @@ def test_it_needs_the_standard_library_and_python_3_8_alone(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "code"), [(Status.OK, 0), (Status.LATER, 0), (Status.ABSENT, 0), (Status.MISSING, 1)]
+    ("status", "code"), [(Status.OK, 0), (Status.LATER, 0), (Status.ABSENT, 0), (Status.MISSING, 1), (Status.IN_USE, 1)]
 )
 def test_only_what_a_person_must_see_to_makes_it_fail(
     status: Status, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

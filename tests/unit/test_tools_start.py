@@ -82,7 +82,7 @@ def test_a_port_in_use_is_named_with_its_purpose_its_holder_and_the_remedy(proje
     assert f"Port {taken.number}, which firebase.json gives to the functions emulator, is in use" in message
     assert "by process" in message
     assert "pytest" in message
-    assert "Stop that process, or change the port in firebase.json" in message
+    assert "Stop that process (another `make start`?), or change the port in firebase.json" in message
 
 
 def test_the_functions_do_not_see_our_python_path(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,9 +22,11 @@ class Week:
     def parse(cls, name: str) -> Self:
         """The week called ``name``. Raises ValueError."""
         match = re.fullmatch(r"(\d{4})-W(\d{2})", name)
-        if match is None:
-            raise ValueError(f"{name!r} is not an ISO week like 2026-W46")
-        return cls(date.fromisocalendar(int(match[1]), int(match[2]), 1))
+        try:
+            year, number = map(int, match.groups() if match else ())
+            return cls(date.fromisocalendar(year, number, 1))
+        except ValueError:
+            raise ValueError(f"{name!r} is not an ISO week like 2026-W46") from None
 
     def __str__(self) -> str:
         year, number, _ = self.monday.isocalendar()

@@ -141,15 +141,24 @@ class PageToken:
 
     @staticmethod
     def decode(token: str, user_id: str) -> int:
-        """The entry number. Raises InvalidInput for anything that was not given out for this user."""
-        try:
-            text = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True).decode()
-            seq, _, owner = text.partition("@")
-            if owner == user_id and int(seq) in SEQUENCE and token == PageToken.encode(user_id, int(seq)):
-                return int(seq)
-        except ValueError:
-            pass
-        raise InvalidInput([{"field": "pageToken", "message": "is not a token from an earlier answer for this user"}])
+        """The entry number. Raises ValueError for anything that was not given out for this user."""
+        text = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True).decode()
+        seq = int(text.partition("@")[0])
+        if seq not in SEQUENCE or token != PageToken.encode(user_id, seq):
+            raise ValueError
+        return seq
+
+
+def _place(token: object, info: ValidationInfo) -> int | None:
+    """The entry number that a page token stands for, once the user is known whose it has to be."""
+    if token is None:
+        return None
+    if not isinstance(token, str):
+        raise _refuse("must be a string")
+    try:
+        return PageToken.decode(token, info.data["user_id"]) if "user_id" in info.data else None
+    except ValueError:
+        raise _refuse("is not a token from an earlier answer for this user") from None
 
 
 # Requests
@@ -200,12 +209,7 @@ def fingerprint(data: dict[str, Any]) -> str:
 class GetUserCredits(Request):
     user_id: UserId
     page_size: PageSize = PAGE_SIZE_DEFAULT
-    page_token: str | None = None
-
-    @property
-    def before_seq(self) -> int | None:
-        """The place that ``page_token`` stands for. Raises InvalidInput."""
-        return None if self.page_token is None else PageToken.decode(self.page_token, self.user_id)
+    before_seq: Annotated[int | None, Field(alias="pageToken"), BeforeValidator(_place)] = None
 
 
 # Responses

@@ -265,8 +265,8 @@ def _payment(order: Order, balance: Credits) -> Credits:
         return balance.part(order.cost)
     except NotEnoughCredits:
         raise InsufficientCredits(
-            f"This size costs {order.cost} credits and the balance is {balance.total}. "
-            "Choose a smaller size or add credits.",
+            f"Too few credits: this size costs {order.cost}, the balance is {balance.total}. "
+            "Add credits, or choose a size that costs less.",
             requiredCredits=order.cost,
             currentCredits=balance.total,
         ) from None
@@ -282,7 +282,7 @@ def _answer(request: GenerationRequest) -> GenerationRequest:
         FailureReason.GENERATION_TIMEOUT: GenerationTimeout,
     }[failure.reason]
     raise error(
-        f"{failure.message} The {failure.refunded_credits} credits were refunded; try again.",
+        f"{failure.message} Its cost was refunded; try again.",
         generationRequestId=request.id,
         refundedCredits=failure.refunded_credits,
         currentCredits=failure.current_credits,

@@ -85,7 +85,8 @@ class Reports:
     def _anomalies(self, report: Report, users: Mapping[str, Mapping[Week, Usage]]) -> list[anomalies.Anomaly]:
         weeks = [report.week - back for back in range(1, WEEKS_COMPARED + 1)]
         documents = self.database.read(*(report_path(week) for week in weeks))
-        earlier = [report_of(document).series for document in documents if document.exists]
+        reports = [report_of(document) for document in documents if document.exists]
+        earlier = [report.series for report in reports if report.total.requests]  # else it was not in use
         observed = report.series
         history: dict[Series, Sequence[int]] = {
             series: [counts[series] for counts in earlier if series in counts] for series in observed
