@@ -18,7 +18,8 @@ from imagegen.domain.catalog import Kind
 from imagegen.domain.generation import Usage
 from imagegen.domain.report import Report, Tally
 from imagegen.domain.weeks import Week
-from imagegen.records import REQUESTS, report_of, report_path
+from imagegen.records import REQUESTS, report_path
+from imagegen.report_records import report_of
 from tools.project import Problem, Project
 from tools.start import REGION
 

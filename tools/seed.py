@@ -24,27 +24,12 @@ from imagegen.errors import GenerationFailed
 from imagegen.firestore import FirestoreDatabase
 from imagegen.records import SCHEMA_VERSION, account_fields, create_entry, user_path
 from tools import history
+from tools.clock import ManualClock
 from tools.project import ROOT
 from tools.suite import Suite, workspace
 
 TARGET = ROOT / "emulator-seed"
 REPORTED_WEEKS = -1  # all but the newest, which is left for whoever starts the emulators to report
-
-
-class PlannedClock:
-    """Stands still but for what sleeps, and is set by hand."""
-
-    def __init__(self, at: datetime) -> None:
-        self.at = at
-
-    def now(self) -> datetime:
-        return self.at
-
-    def monotonic(self) -> float:
-        return self.at.timestamp()
-
-    def sleep(self, seconds: float) -> None:
-        self.at += timedelta(seconds=seconds)
 
 
 def main() -> None:
@@ -89,7 +74,7 @@ def write_documents(client: firestore.Client) -> None:
         write_user(database, user["id"], user["name"], granted, registered)
 
     rng = random.Random(history.source("history")["randomSeed"])
-    clock = PlannedClock(registered)
+    clock = ManualClock(registered)
     backend = Backend.on(database, clock, rng, lambda: f"{rng.getrandbits(128):032x}")
     for request in track(history.plan(), "Eight weeks of requests"):
         clock.at = max(clock.at, request.at)  # one after the other, as their ledgers are

@@ -7,11 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from imagegen.database import Create, Snapshot, Update
-from imagegen.domain.anomalies import Anomaly, Metric, Scope, Series
-from imagegen.domain.catalog import Kind
 from imagegen.domain.generation import Account, Failure, FailureReason, GenerationRequest, Status, Usage
 from imagegen.domain.ledger import GENESIS, Credits, EntryType, LedgerEntry, Wallet
-from imagegen.domain.report import Report, Tally
 from imagegen.domain.weeks import Week
 
 SCHEMA_VERSION = 1
@@ -54,7 +51,7 @@ def account_of(user: Snapshot) -> Account:
             seq=ledger.get("seq", 0),
             head=ledger.get("head", GENESIS),
         ),
-        usage={Week.parse(name): _usage_of(counters) for name, counters in user.data.get("usage", {}).items()},
+        usage={Week.parse(name): usage_of(counters) for name, counters in user.data.get("usage", {}).items()},
     )
 
 
@@ -62,7 +59,7 @@ def account_fields(account: Account) -> dict[str, Any]:
     return {
         "credits": _credits(account.wallet.credits),
         "ledger": {"seq": account.wallet.seq, "head": account.wallet.head},
-        "usage": {str(week): _usage(counters) for week, counters in account.usage.items()},
+        "usage": {str(week): usage_data(counters) for week, counters in account.usage.items()},
     }
 
 
@@ -82,7 +79,7 @@ def update_account(user: Snapshot, account: Account, week: Week) -> Update:
     )
 
 
-def _usage(usage: Usage) -> dict[str, int]:
+def usage_data(usage: Usage) -> dict[str, int]:
     return {
         "requests": usage.requests,
         "failed": usage.failed,
@@ -91,7 +88,7 @@ def _usage(usage: Usage) -> dict[str, int]:
     }
 
 
-def _usage_of(counters: Mapping[str, int]) -> Usage:
+def usage_of(counters: Mapping[str, int]) -> Usage:
     return Usage(
         requests=counters.get("requests", 0),
         failed=counters.get("failed", 0),
@@ -219,80 +216,4 @@ def request_of(document: Snapshot) -> GenerationRequest:
             refunded_credits=error["refundedCredits"],
             current_credits=error["currentCredits"],
         ),
-    )
-
-
-# Weekly reports
-
-
-def report_data(report: Report) -> dict[str, Any]:
-    return {
-        "schemaVersion": SCHEMA_VERSION,
-        "week": str(report.week),
-        "start": report.week.start,
-        "end": report.week.end,
-        "generatedAt": report.generated_at,
-        "total": _tally(report.total),
-        "days": [{"day": day, **_tally(tally)} for day, tally in report.days.items()],
-        **{
-            kind.collection: [{"name": name, **_tally(tally)} for name, tally in by_name.items()]
-            for kind, by_name in report.options.items()
-        },
-        "topUsers": [{"userId": user_id, **_usage(usage)} for user_id, usage in report.top_users],
-        "anomalies": [
-            {
-                "scope": anomaly.series.scope.value,
-                "name": anomaly.series.name,
-                "metric": anomaly.series.metric.value,
-                "observed": anomaly.observed,
-                "expected": anomaly.expected,
-                "threshold": anomaly.threshold,
-                "weeksCompared": anomaly.weeks_compared,
-                "message": anomaly.message,
-            }
-            for anomaly in report.anomalies
-        ],
-    }
-
-
-def report_of(document: Snapshot) -> Report:
-    data = document.data
-    return Report(
-        week=Week.parse(data["week"]),
-        generated_at=data["generatedAt"],
-        days={day["day"]: _tally_of(day) for day in data["days"]},
-        options={kind: {option["name"]: _tally_of(option) for option in data[kind.collection]} for kind in Kind},
-        top_users=[(user["userId"], _usage_of(user)) for user in data["topUsers"]],
-        anomalies=[
-            Anomaly(
-                series=Series(Scope(found["scope"]), found["name"], Metric(found["metric"])),
-                observed=found["observed"],
-                expected=found["expected"],
-                threshold=found["threshold"],
-                weeks_compared=found["weeksCompared"],
-            )
-            for found in data["anomalies"]
-        ],
-    )
-
-
-def _tally(tally: Tally) -> dict[str, int | float | None]:
-    return {
-        "requests": tally.requests,
-        "completed": tally.completed,
-        "failed": tally.failed,
-        "successRate": tally.success_rate,
-        "creditsDeducted": tally.credits_deducted,
-        "creditsRefunded": tally.credits_refunded,
-        "creditsNet": tally.credits_net,
-    }
-
-
-def _tally_of(data: Mapping[str, int]) -> Tally:
-    return Tally(
-        requests=data["requests"],
-        completed=data["completed"],
-        failed=data["failed"],
-        credits_deducted=data["creditsDeducted"],
-        credits_refunded=data["creditsRefunded"],
     )

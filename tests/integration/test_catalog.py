@@ -2,6 +2,7 @@
 
 import random
 import uuid
+from datetime import UTC, datetime
 
 import pytest
 
@@ -12,22 +13,24 @@ from imagegen.services.catalog import MAX_AGE_SECONDS
 from tests.integration.conftest import AddUser
 from tests.integration.test_money_path import ORDER, order
 from tests.support.api import Api
-from tests.support.clocks import TestClock
 from tests.support.wire import ObservedClient
+from tools.clock import ManualClock
+
+NOON = datetime(2026, 11, 18, 12, tzinfo=UTC)
 
 
 @pytest.fixture
-def clock() -> TestClock:
-    return TestClock()
+def clock() -> ManualClock:
+    return ManualClock(NOON)
 
 
 @pytest.fixture
-def backend(database: FirestoreDatabase, clock: TestClock) -> Backend:
+def backend(database: FirestoreDatabase, clock: ManualClock) -> Backend:
     return Backend.on(database, clock, random.Random(1), lambda: uuid.uuid4().hex)
 
 
 def test_a_change_takes_effect_within_seconds(
-    api: Api, client: ObservedClient, clock: TestClock, add_user: AddUser
+    api: Api, client: ObservedClient, clock: ManualClock, add_user: AddUser
 ) -> None:
     add_user(paid=20)
     api.result("createGenerationRequest", ORDER)

@@ -4,6 +4,7 @@ import itertools
 import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 
 import pytest
 
@@ -26,10 +27,12 @@ from imagegen.services.catalog import MAX_AGE_SECONDS
 from tests.integration.conftest import AddUser, set_models
 from tests.integration.test_money_path import ORDER, order
 from tests.support.api import Api
-from tests.support.clocks import TestClock
 from tests.support.faults import FaultyDatabase, Lost, refuse
 from tests.support.invariants import violations
 from tests.support.wire import ObservedClient
+from tools.clock import ManualClock
+
+NOON = datetime(2026, 11, 18, 12, tzinfo=UTC)
 
 KEYED = order(idempotencyKey="key-1")
 
@@ -43,7 +46,7 @@ def faulty(database: FirestoreDatabase) -> FaultyDatabase:
 def backend(faulty: FaultyDatabase) -> Backend:
     """The backend over a database with faults, whose pauses take no real time."""
     ids = itertools.count(1)
-    return Backend.on(faulty, TestClock(), random.Random(1), lambda: f"id-{next(ids)}")
+    return Backend.on(faulty, ManualClock(NOON), random.Random(1), lambda: f"id-{next(ids)}")
 
 
 def balance(api: Api) -> int:
@@ -202,7 +205,7 @@ def test_a_decision_is_made_afresh_on_what_the_rival_left(
     api: Api, client: ObservedClient, faulty: FaultyDatabase, database: FirestoreDatabase, add_user: AddUser
 ) -> None:
     add_user(paid=4)
-    rival = Backend.on(database, TestClock(), random.Random(2), (f"rival-{n}" for n in range(9)).__next__)
+    rival = Backend.on(database, ManualClock(NOON), random.Random(2), (f"rival-{n}" for n in range(9)).__next__)
     wish = schemas.parse(schemas.CreateGenerationRequest, ORDER, rival.catalogs.current())
     faulty.faults = [lambda: rival.generations.create(wish.order("rival"))]
     error = api.error("createGenerationRequest", ORDER)

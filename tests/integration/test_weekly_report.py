@@ -15,17 +15,17 @@ from tests.integration.conftest import AddUser, set_models
 from tests.integration.test_money_path import order
 from tests.integration.test_retries import refund
 from tests.support.api import Api
-from tests.support.clocks import TestClock
 from tests.support.faults import FaultyDatabase, Lost
 from tests.support.wire import ObservedClient
+from tools.clock import ManualClock
 
 MONDAY = datetime(2026, 11, 9, tzinfo=UTC)  # of 2026-W46
 NEXT_MONDAY_AT_SIX = "2026-11-16T06:00:00Z"
 
 
 @pytest.fixture
-def clock() -> TestClock:
-    return TestClock(MONDAY)
+def clock() -> ManualClock:
+    return ManualClock(MONDAY)
 
 
 @pytest.fixture
@@ -34,12 +34,12 @@ def faulty(database: FirestoreDatabase) -> FaultyDatabase:
 
 
 @pytest.fixture
-def backend(faulty: FaultyDatabase, clock: TestClock) -> Backend:
+def backend(faulty: FaultyDatabase, clock: ManualClock) -> Backend:
     ids = itertools.count(1)
     return Backend.on(faulty, clock, random.Random(1), lambda: f"id-{next(ids)}")
 
 
-def make(api: Api, clock: TestClock, at: datetime, count: int = 1, **options: object) -> None:
+def make(api: Api, clock: ManualClock, at: datetime, count: int = 1, **options: object) -> None:
     """Let ``count`` requests be made at a moment."""
     clock.at = at
     for _ in range(count):
@@ -60,7 +60,7 @@ def by_name(groups: list[dict[str, Any]], key: str = "name") -> dict[str, tuple[
 
 
 def test_a_report_counts_requests_and_credits_in_total_by_day_and_by_option(
-    api: Api, client: ObservedClient, clock: TestClock, add_user: AddUser
+    api: Api, client: ObservedClient, clock: ManualClock, add_user: AddUser
 ) -> None:
     add_user("user", paid=100)
     add_user("other", paid=100)
@@ -95,7 +95,7 @@ def test_a_report_counts_requests_and_credits_in_total_by_day_and_by_option(
 
 
 def test_a_rerun_overwrites_the_same_document(
-    api: Api, client: ObservedClient, clock: TestClock, add_user: AddUser
+    api: Api, client: ObservedClient, clock: ManualClock, add_user: AddUser
 ) -> None:
     add_user(paid=100)
     make(api, clock, MONDAY, 2)
@@ -133,7 +133,7 @@ def test_a_week_without_requests_has_no_success_rate(api: Api, client: ObservedC
 
 
 def test_requests_of_an_option_that_is_gone_still_add_up(
-    api: Api, client: ObservedClient, clock: TestClock, add_user: AddUser
+    api: Api, client: ObservedClient, clock: ManualClock, add_user: AddUser
 ) -> None:
     add_user(paid=100)
     make(api, clock, MONDAY, 2, color="neon")
@@ -144,7 +144,7 @@ def test_requests_of_an_option_that_is_gone_still_add_up(
 
 
 def test_only_the_ten_biggest_users_are_listed(
-    api: Api, client: ObservedClient, clock: TestClock, add_user: AddUser
+    api: Api, client: ObservedClient, clock: ManualClock, add_user: AddUser
 ) -> None:
     for number in range(12):
         make(api, clock, MONDAY, number + 1, userId=add_user(f"user-{number}", paid=20), size="512x512")
@@ -154,7 +154,7 @@ def test_only_the_ten_biggest_users_are_listed(
 
 
 def test_what_is_far_above_its_own_weeks_is_flagged_with_its_numbers(
-    api: Api, client: ObservedClient, clock: TestClock, add_user: AddUser
+    api: Api, client: ObservedClient, clock: ManualClock, add_user: AddUser
 ) -> None:
     add_user("user", paid=500)
     for week in range(4):
@@ -177,7 +177,7 @@ def test_what_is_far_above_its_own_weeks_is_flagged_with_its_numbers(
 
 
 def test_what_fails_after_midnight_counts_in_the_week_it_was_made_in(
-    api: Api, client: ObservedClient, clock: TestClock, add_user: AddUser
+    api: Api, client: ObservedClient, clock: ManualClock, add_user: AddUser
 ) -> None:
     add_user(paid=10)
     set_models(client, failureRate=1, latencySeconds=2)
@@ -192,7 +192,7 @@ def test_what_fails_after_midnight_counts_in_the_week_it_was_made_in(
 
 
 def test_a_request_that_has_not_ended_counts_with_the_credits_it_took(
-    api: Api, client: ObservedClient, faulty: FaultyDatabase, clock: TestClock, add_user: AddUser
+    api: Api, client: ObservedClient, faulty: FaultyDatabase, clock: ManualClock, add_user: AddUser
 ) -> None:
     add_user(paid=10)
     make(api, clock, MONDAY)
@@ -208,7 +208,7 @@ def test_a_request_that_has_not_ended_counts_with_the_credits_it_took(
 
 
 def test_users_are_ranked_by_credits_not_by_requests(
-    api: Api, client: ObservedClient, clock: TestClock, add_user: AddUser
+    api: Api, client: ObservedClient, clock: ManualClock, add_user: AddUser
 ) -> None:
     make(api, clock, MONDAY, 3, userId=add_user("often", paid=20), size="512x512")
     make(api, clock, MONDAY, 1, userId=add_user("large", paid=20), size="1024x1792")
@@ -217,7 +217,7 @@ def test_users_are_ranked_by_credits_not_by_requests(
 
 
 def test_weeks_without_requests_are_no_history(
-    api: Api, client: ObservedClient, clock: TestClock, add_user: AddUser
+    api: Api, client: ObservedClient, clock: ManualClock, add_user: AddUser
 ) -> None:
     add_user(paid=100)
     for week in range(4):
@@ -228,7 +228,7 @@ def test_weeks_without_requests_are_no_history(
 
 
 def test_a_users_failures_are_flagged_beside_their_requests(
-    api: Api, client: ObservedClient, clock: TestClock, add_user: AddUser
+    api: Api, client: ObservedClient, clock: ManualClock, add_user: AddUser
 ) -> None:
     add_user(paid=100)
     for week in range(4):
@@ -241,7 +241,7 @@ def test_a_users_failures_are_flagged_beside_their_requests(
 
 
 def test_a_report_counts_on_the_server_and_never_reads_the_weeks_requests(
-    api: Api, client: ObservedClient, clock: TestClock, add_user: AddUser
+    api: Api, client: ObservedClient, clock: ManualClock, add_user: AddUser
 ) -> None:
     add_user(paid=100)
     make(api, clock, MONDAY, 5)

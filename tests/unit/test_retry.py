@@ -7,7 +7,7 @@ import pytest
 
 from imagegen.database import CommitRefused, DatabaseUnavailable, OutcomeUnknown
 from imagegen.retry import LONGEST_PAUSE_SECONDS, Retry
-from tests.support.clocks import TestClock
+from tools.clock import ManualClock
 
 START = datetime(2026, 11, 9, tzinfo=UTC)
 
@@ -19,11 +19,11 @@ def test_what_may_pass_is_tried_again(error: type[Exception]) -> None:
             raise error
         return tries
 
-    assert Retry(TestClock(START), random.Random(1), patience_seconds=20)(attempt) == 5
+    assert Retry(ManualClock(START), random.Random(1), patience_seconds=20)(attempt) == 5
 
 
 def test_patience_ends_on_time_and_with_the_last_error() -> None:
-    clock, tries_made = TestClock(START), []
+    clock, tries_made = ManualClock(START), []
 
     def attempt(tries: int) -> None:
         tries_made.append(tries)
@@ -42,12 +42,12 @@ def test_a_bug_is_not_tried_again() -> None:
         raise KeyError("bug")
 
     with pytest.raises(KeyError):
-        Retry(TestClock(START), random.Random(1), patience_seconds=20)(attempt)
+        Retry(ManualClock(START), random.Random(1), patience_seconds=20)(attempt)
 
 
 def test_rivals_draw_different_pauses() -> None:
     def waited(seed: int) -> float:
-        clock = TestClock(START)
+        clock = ManualClock(START)
 
         def attempt(tries: int) -> None:
             if tries < 6:
@@ -64,4 +64,4 @@ def test_a_commit_that_may_still_arrive_is_not_forgotten_over_later_refusals() -
         raise OutcomeUnknown("lost") if tries == 0 else CommitRefused("a rival was first")
 
     with pytest.raises(OutcomeUnknown, match="lost"):
-        Retry(TestClock(START), random.Random(1), patience_seconds=20)(attempt)
+        Retry(ManualClock(START), random.Random(1), patience_seconds=20)(attempt)

@@ -13,7 +13,8 @@ from imagegen.domain.catalog import Catalog, Kind
 from imagegen.domain.generation import Status, Usage
 from imagegen.domain.report import OTHER, TOP_USERS, Report, Tally
 from imagegen.domain.weeks import Week
-from imagegen.records import REQUESTS, USERS, account_of, report_data, report_of, report_path, usage_field
+from imagegen.records import REQUESTS, USERS, account_of, report_path, usage_field
+from imagegen.report_records import report_data, report_of
 from imagegen.services.catalog import Catalogs
 
 QUERIES_AT_ONCE = 8
