@@ -33,3 +33,8 @@ def getUserCredits(call: CallableRequest[Any]) -> dict[str, Any]:
 def scheduleWeeklyReport(event: ScheduledEvent) -> dict[str, Any]:
     backend().reports.write(event.schedule_time)
     return {"reportStatus": "success"}
+
+
+@scheduled_function(schedule="*/5 * * * *", timezone="Etc/UTC")
+def sweepAbandonedRequests(_event: ScheduledEvent) -> dict[str, Any]:
+    return {"settled": backend().sweeper.sweep()}

@@ -16,6 +16,7 @@ from google.cloud import firestore
 from imagegen.clock import Clock, SystemClock
 from imagegen.database import Database
 from imagegen.firestore import FirestoreDatabase
+from imagegen.generators.attempts import WithAttempts
 from imagegen.generators.deadline import WithDeadline
 from imagegen.generators.mock import MockGenerator
 from imagegen.retry import Retry
@@ -23,6 +24,8 @@ from imagegen.services.catalog import Catalogs
 from imagegen.services.generations import Generations
 from imagegen.services.histories import Histories
 from imagegen.services.reports import Reports
+from imagegen.services.settlements import Settlements
+from imagegen.services.sweeper import Sweeper
 
 RESERVING_PATIENCE_SECONDS = 20.0
 SETTLING_PATIENCE_SECONDS = 60.0  # longer: until a request is settled, its credits are taken
@@ -36,12 +39,14 @@ class Backend:
     generations: Generations
     histories: Histories
     reports: Reports
+    sweeper: Sweeper
 
     @classmethod
     def on(cls, database: Database, clock: Clock, rng: random.Random, new_id: Callable[[], str]) -> Self:
         """The services on a database, with a source of time, chance and ids."""
         catalogs = Catalogs(database, clock)
-        generators = {"mock": WithDeadline(MockGenerator(clock, rng))}
+        generators = {"mock": WithDeadline(WithAttempts(MockGenerator(clock, rng), clock))}
+        settlements = Settlements(database, clock, Retry(clock, rng, SETTLING_PATIENCE_SECONDS))
         return cls(
             catalogs=catalogs,
             generations=Generations(
@@ -49,11 +54,12 @@ class Backend:
                 generators,
                 clock,
                 reserving=Retry(clock, rng, RESERVING_PATIENCE_SECONDS),
-                settling=Retry(clock, rng, SETTLING_PATIENCE_SECONDS),
+                settlements=settlements,
                 new_id=new_id,
             ),
             histories=Histories(database),
             reports=Reports(database, catalogs, clock),
+            sweeper=Sweeper(database, clock, settlements),
         )
 
 

@@ -4,7 +4,7 @@ Everything here is optimistic. A commit is atomic, carries what its author read 
 a whole when any of it has moved. No operation holds a lock between two calls.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, Protocol
@@ -80,7 +80,7 @@ class Where:
     """A condition on one field; ``in`` takes a tuple of values."""
 
     field: str
-    op: Literal["==", "in"]
+    op: Literal["==", "<", "in"]
     value: Any
 
 
@@ -124,6 +124,12 @@ class Database(Protocol):
 
     def find(self, query: Query) -> Sequence[Snapshot]:
         """The documents that match. Raises DatabaseUnavailable."""
+
+    def scan(self, collection: str) -> Iterator[Snapshot]:
+        """Every document of a collection, in the order of their ids, without holding them all at once.
+
+        Raises DatabaseUnavailable.
+        """
 
     def total(self, query: Query, sum_of: str) -> Totals:
         """Counted and summed by the server, without reading the documents. Raises DatabaseUnavailable."""

@@ -128,6 +128,14 @@ class GenerationTimeout(ApiError):
     billed = "refunded"
 
 
+class GenerationAbandoned(ApiError):
+    code = Code.UNAVAILABLE
+    reason = "ABANDONED"
+    situation = "the process that ran the request died: same details"
+    retryable = "yes, as a new request"
+    billed = "refunded"
+
+
 class IdempotencyMismatch(ApiError):
     code = Code.ALREADY_EXISTS
     reason = "IDEMPOTENCY_MISMATCH"

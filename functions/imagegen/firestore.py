@@ -1,6 +1,6 @@
 """Cloud Firestore behind the ``Database`` seam."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from google.api_core import exceptions
@@ -24,6 +24,8 @@ from imagegen.database import (
 
 CALL_TIMEOUT_SECONDS = 10.0
 """The longest that a read, with its retries, or a commit may take."""
+
+SCAN_PAGE_SIZE = 300
 
 # The server looked at the commit and declined it: these leave nothing behind.
 _REFUSALS = (exceptions.Aborted, exceptions.AlreadyExists, exceptions.FailedPrecondition, exceptions.NotFound)
@@ -97,6 +99,19 @@ class FirestoreDatabase:
             ]
         except (*_UNCERTAIN, exceptions.Aborted) as error:
             raise DatabaseUnavailable(str(error)) from error
+
+    def scan(self, collection: str) -> Iterator[Snapshot]:
+        by_id = self._client.collection(collection).order_by("__name__").limit(SCAN_PAGE_SIZE)
+        page: list[Any] = []
+        while True:
+            try:
+                page = list((by_id.start_after(page[-1]) if page else by_id).stream(**self._patience))
+            except (*_UNCERTAIN, exceptions.Aborted) as error:
+                raise DatabaseUnavailable(str(error)) from error
+            for document in page:
+                yield Snapshot(document.reference.path, document.to_dict() or {}, document.update_time)
+            if len(page) < SCAN_PAGE_SIZE:
+                return
 
     def total(self, query: Query, sum_of: str) -> Totals:
         aggregation = self._prepare(query).count(alias="count").sum(sum_of, alias="sum")

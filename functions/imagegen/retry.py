@@ -43,7 +43,8 @@ class Retry:
                 if isinstance(error, OutcomeUnknown):
                     uncertain = error
                 pause = self.rng.uniform(0, min(FIRST_PAUSE_SECONDS * 2 ** min(tries, 10), LONGEST_PAUSE_SECONDS))
-                if self.clock.monotonic() + pause > deadline:
+                # A second look is always taken: a process that was held up may have been overtaken meanwhile.
+                if tries and self.clock.monotonic() + pause > deadline:
                     raise uncertain or error from None
             self.clock.sleep(pause)
         raise AssertionError("unreachable: count() never ends")

@@ -24,6 +24,7 @@ def needs(api: Api, client: ObservedClient, add_user: AddUser) -> list[Need]:
     api.result("getUserCredits", {"userId": "user", "pageSize": 2, "pageToken": page["nextPageToken"]})
     now = {"X-CloudScheduler-ScheduleTime": datetime.now(UTC).isoformat()}
     assert api.http.post("/scheduleWeeklyReport", headers=now).status_code == 200
+    assert api.http.post("/sweepAbandonedRequests").status_code == 200
     return [Need.of(query, sums) for _, query, sums in client.wire.queries]
 
 

@@ -2,14 +2,19 @@
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from imagegen.bootstrap import Backend
+from imagegen.generators import GeneratorUnavailable, Job
+from imagegen.generators.attempts import WithAttempts
+from imagegen.generators.deadline import WithDeadline
 from tests.integration.conftest import AddUser, set_models
 from tests.support.api import Api
 from tests.support.wire import ObservedClient
+from tools.clock import ManualClock
 
 ORDER = {
     "userId": "user",
@@ -88,6 +93,29 @@ def test_a_model_that_is_too_slow_refunds_as_a_timeout(api: Api, client: Observe
     assert error["status"] == "DEADLINE_EXCEEDED"
     assert error["details"]["reason"] == "GENERATION_TIMEOUT"
     assert (error["details"]["refundedCredits"], error["details"]["currentCredits"]) == (3, 10)
+
+
+def test_a_transient_error_is_tried_again_as_often_as_the_model_says(
+    api: Api, backend: Backend, client: ObservedClient, add_user: AddUser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_user(paid=10)
+    set_models(client, maxAttempts=3)
+    calls: list[str] = []
+
+    class Flaky:
+        def generate(self, job: Job) -> str:
+            calls.append(job.request_id)
+            if len(calls) % 4:
+                raise GeneratorUnavailable("try again")
+            return "https://images.example.com/at-last.png"
+
+    flaky = WithDeadline(WithAttempts(Flaky(), ManualClock(datetime(2026, 11, 18, tzinfo=UTC))))
+    monkeypatch.setitem(backend.generations.generators, "mock", flaky)
+    assert api.error("createGenerationRequest", ORDER)["details"]["refundedCredits"] == 3
+    assert len(calls) == 3
+    assert api.result("createGenerationRequest", ORDER)["imageUrl"] == "https://images.example.com/at-last.png"
+    assert len(calls) == 4
+    assert len(set(calls)) == 2
 
 
 def test_a_refund_goes_back_to_the_buckets_it_came_from(api: Api, client: ObservedClient, add_user: AddUser) -> None:

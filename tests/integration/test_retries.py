@@ -93,6 +93,18 @@ def test_a_failure_is_replayed_too_and_refunded_once(api: Api, client: ObservedC
     assert entry_types(api) == ["refund", "deduction"]
 
 
+def test_a_key_may_come_as_a_header(api: Api, add_user: AddUser) -> None:
+    add_user(paid=10)
+    first = api.call("createGenerationRequest", ORDER, **{"Idempotency-Key": "key-1"}).get_json()
+    assert api.call("createGenerationRequest", ORDER, **{"Idempotency-Key": "key-1"}).get_json() == first
+    assert api.call("createGenerationRequest", KEYED).get_json() == first
+    for headers in ({"Idempotency-Key": "key-2"}, {"Idempotency-Key": "x" * 256}, {"Idempotency-Key": ""}):
+        data = KEYED if headers["Idempotency-Key"] == "key-2" else ORDER
+        error = api.call("createGenerationRequest", data, **headers).get_json()["error"]
+        assert [violation["field"] for violation in error["details"]["violations"]] == ["idempotencyKey"]
+    assert balance(api) == 7
+
+
 @pytest.mark.parametrize(
     "change",
     [{"model": "Model B"}, {"style": "anime"}, {"color": "pastel"}, {"size": "512x512"}, {"prompt": "something else"}],

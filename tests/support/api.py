@@ -13,7 +13,7 @@ class Api:
 
     def __init__(self) -> None:
         app = Flask("functions")
-        for name in ("createGenerationRequest", "getUserCredits", "scheduleWeeklyReport"):
+        for name in ("createGenerationRequest", "getUserCredits", "scheduleWeeklyReport", "sweepAbandonedRequests"):
             function = getattr(main, name)
             app.add_url_rule(
                 f"/{name}",

@@ -1,6 +1,6 @@
 """Faults at the database's seam, over the real emulator: what rivals and broken connections do to a commit."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -61,6 +61,10 @@ class FaultyDatabase:
         if rival:
             rival()
         return self.database.find(query)
+
+    def scan(self, collection: str) -> Iterator[Snapshot]:
+        self._check()
+        return self.database.scan(collection)
 
     def total(self, query: Query, sum_of: str) -> Totals:
         self._check()

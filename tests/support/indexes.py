@@ -15,7 +15,7 @@ from tools.project import ROOT
 
 @dataclass(frozen=True)
 class Need:
-    """What a query filters on by equality, sorts by (with direction), and sums up."""
+    """What a query filters on by equality, sorts or bounds by (with direction), and sums up."""
 
     collection: str
     equal: frozenset[str]
@@ -26,10 +26,12 @@ class Need:
     def of(cls, query: StructuredQuery, sums: list[str]) -> "Need":
         [source] = query.from_
         assert not source.all_descendants, "collection group queries need indexes of their own scope"
-        order = tuple((by.field.field_path, by.direction.name) for by in query.order_by)
+        conditions = _conditions(query.where)
+        bounds = [(path, "ASCENDING") for path, operator in conditions if operator == "LESS_THAN"]
+        order = (*bounds, *((by.field.field_path, by.direction.name) for by in query.order_by))
         return cls(
             source.collection_id,
-            frozenset(_equal_fields(query.where)),
+            frozenset(path for path, operator in conditions if operator in ("EQUAL", "IN")),
             tuple((path, direction) for path, direction in order if path != "__name__"),
             frozenset(sums),
         )
@@ -74,11 +76,12 @@ class Indexes:
         return None
 
 
-def _equal_fields(where: StructuredQuery.Filter) -> list[str]:
+def _conditions(where: StructuredQuery.Filter) -> list[tuple[str, str]]:
+    """Every field that is filtered on, with the operator."""
     if "composite_filter" in where:
-        return [path for part in where.composite_filter.filters for path in _equal_fields(part)]
+        return [condition for part in where.composite_filter.filters for condition in _conditions(part)]
     if "field_filter" in where:
-        operator = StructuredQuery.FieldFilter.Operator
-        assert where.field_filter.op in (operator.EQUAL, operator.IN), "teach this file the new kind of condition"
-        return [where.field_filter.field.field_path]
+        operator = where.field_filter.op.name
+        assert operator in ("EQUAL", "IN", "LESS_THAN"), "teach this file the new kind of condition"
+        return [(where.field_filter.field.field_path, operator)]
     return []

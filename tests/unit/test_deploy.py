@@ -10,6 +10,7 @@ from firebase_functions.private.serving import functions_as_yaml
 import main
 from imagegen.bootstrap import RESERVING_PATIENCE_SECONDS, SETTLING_PATIENCE_SECONDS
 from imagegen.domain.catalog import Kind, Model
+from imagegen.domain.generation import LEASE_GRACE
 from imagegen.firestore import CALL_TIMEOUT_SECONDS
 from tools.project import ROOT, Project
 
@@ -25,7 +26,12 @@ def manifest() -> dict[str, Any]:
 
 def test_the_functions_of_the_contract_are_deployed(manifest: dict[str, Any]) -> None:
     endpoints = manifest["endpoints"]
-    assert set(endpoints) == {"createGenerationRequest", "getUserCredits", "scheduleWeeklyReport"}
+    assert set(endpoints) == {
+        "createGenerationRequest",
+        "getUserCredits",
+        "scheduleWeeklyReport",
+        "sweepAbandonedRequests",
+    }
     assert all(endpoint["region"] == ["us-central1"] for endpoint in endpoints.values())
     for name in ("createGenerationRequest", "getUserCredits"):
         assert "callableTrigger" in endpoints[name]
@@ -48,6 +54,13 @@ def test_a_function_outlives_the_slowest_generation_with_its_commits(manifest: d
     settling = SETTLING_PATIENCE_SECONDS + 3 * CALL_TIMEOUT_SECONDS
     timeout = manifest["endpoints"]["createGenerationRequest"]["timeoutSeconds"]
     assert timeout > loading + reserving + generating + settling
+
+
+def test_a_lease_outlives_the_call_that_holds_it() -> None:
+    # A try may begin at the end of patience: of a read and a commit, or of two reads and a commit.
+    reserving = RESERVING_PATIENCE_SECONDS + 2 * CALL_TIMEOUT_SECONDS
+    settling = SETTLING_PATIENCE_SECONDS + 3 * CALL_TIMEOUT_SECONDS
+    assert LEASE_GRACE.total_seconds() > reserving + settling
 
 
 def test_calls_need_a_signed_in_user_everywhere_but_in_the_demo_project(manifest: dict[str, Any]) -> None:

@@ -53,7 +53,7 @@ class Model(Option):
     """A model and how to run it.
 
     ``failure_rate`` (0 to 1), ``latency_seconds`` and ``image_url`` drive the mock provider; ``timeout_seconds`` is the
-    deadline of a generation, whatever the provider.
+    deadline of a generation with all its attempts, of which a transient error of the provider costs one.
     """
 
     provider: str = "mock"
@@ -61,6 +61,7 @@ class Model(Option):
     failure_rate: Annotated[float, Field(ge=0, le=1)] = 0.05
     latency_seconds: Annotated[float, Field(ge=0)] = 0.0
     timeout_seconds: Annotated[float, Field(gt=0, le=60)] = 30.0
+    max_attempts: Annotated[int, Field(ge=1, le=10)] = 1
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,15 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from imagegen.domain.catalog import Color, Model, Size, Style
 from imagegen.domain.ledger import Credits, EntryType, LedgerEntry, Wallet
 from imagegen.domain.weeks import Week
+
+LEASE_GRACE = timedelta(minutes=3)
+"""More than reserving and settling take together, when the database makes them wait."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,11 @@ class Order:
         """In credits; the size alone sets it."""
         return self.size.credit_cost
 
+    @property
+    def lease(self) -> timedelta:
+        """The longest that its call may need, after which its process must have died."""
+        return timedelta(seconds=self.model.timeout_seconds) + LEASE_GRACE
+
 
 def keyed_request_id(user_id: str, idempotency_key: str) -> str:
     """The one request id that this user's key can ever lead to."""
@@ -48,6 +56,7 @@ class Status(StrEnum):
 class FailureReason(StrEnum):
     GENERATION_FAILED = "GENERATION_FAILED"
     GENERATION_TIMEOUT = "GENERATION_TIMEOUT"
+    ABANDONED = "ABANDONED"
 
 
 @dataclass(frozen=True)
@@ -65,6 +74,7 @@ class GenerationRequest:
     """A request as recorded. Options are recorded by name; ``paid_from`` says which buckets paid ``cost``.
 
     ``execution`` names the one call that reserved it: a call that finds its own name knows that its commit got through.
+    That call has until ``lease_expires_at`` to settle it; after that, anyone may.
     """
 
     id: str
@@ -80,6 +90,7 @@ class GenerationRequest:
     execution: str
     created_at: datetime
     started_at: datetime
+    lease_expires_at: datetime
     status: Status = Status.PROCESSING
     finished_at: datetime | None = None
     image_url: str | None = None

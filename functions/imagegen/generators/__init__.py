@@ -18,10 +18,14 @@ class GeneratorFailed(Exception):
     """The provider could not make the image; the message may be shown to the caller."""
 
 
+class GeneratorUnavailable(GeneratorFailed):
+    """The provider could not make it this time; it may the next."""
+
+
 class GeneratorTimedOut(Exception):
     """The image was not there by the model's deadline."""
 
 
 class Generator(Protocol):
     def generate(self, job: Job) -> str:
-        """The URL of the finished image. Raises GeneratorFailed or GeneratorTimedOut."""
+        """The URL of the finished image. Raises GeneratorFailed, GeneratorUnavailable or GeneratorTimedOut."""

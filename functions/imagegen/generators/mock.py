@@ -3,7 +3,7 @@
 import random
 
 from imagegen.clock import Clock
-from imagegen.generators import GeneratorFailed, Job
+from imagegen.generators import GeneratorUnavailable, Job
 
 
 class MockGenerator:
@@ -18,5 +18,5 @@ class MockGenerator:
         if model.latency_seconds:
             self._clock.sleep(model.latency_seconds)
         if self._rng.random() < model.failure_rate:
-            raise GeneratorFailed(f"{model.name} could not generate this image.")
+            raise GeneratorUnavailable(f"{model.name} could not generate this image.")
         return model.image_url

@@ -2,7 +2,7 @@
 
 1. **reserve**: read account and request together, check, and commit account, request and deduction as one.
 2. **generate**: holding nothing.
-3. **settle**: complete the request, or fail it and refund, in one commit that is refused if anyone settled it first.
+3. **settle**: complete the request, or fail it and refund, in one commit (``services.settlements``).
 
 What the caller is told is always what the request's document says, on the first call and on every replay.
 """
@@ -17,13 +17,8 @@ from imagegen.database import (
     Database,
     DatabaseUnavailable,
     OutcomeUnknown,
-    Snapshot,
-    Update,
-    Version,
-    Write,
 )
 from imagegen.domain.generation import (
-    Failure,
     FailureReason,
     GenerationRequest,
     Order,
@@ -33,6 +28,7 @@ from imagegen.domain.generation import (
 from imagegen.domain.ledger import Credits, NotEnoughCredits
 from imagegen.errors import (
     Contention,
+    GenerationAbandoned,
     GenerationFailed,
     GenerationTimeout,
     IdempotencyMismatch,
@@ -49,36 +45,13 @@ from imagegen.records import (
     create_request,
     request_of,
     request_path,
-    settlement_fields,
     update_account,
     user_path,
 )
 from imagegen.retry import Retry
+from imagegen.services.settlements import Held, Image, NoImage, Settlements
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Held:
-    """A request as last seen, and the version of its document then."""
-
-    request: GenerationRequest
-    version: Version
-
-
-@dataclass(frozen=True)
-class Image:
-    """The outcome of a generation that worked."""
-
-    url: str
-
-
-@dataclass(frozen=True)
-class NoImage:
-    """The outcome of one that did not."""
-
-    reason: FailureReason
-    message: str
 
 
 @dataclass(frozen=True)
@@ -89,15 +62,15 @@ class Generations:
     generators: Mapping[str, Generator]
     clock: Clock
     reserving: Retry
-    settling: Retry
+    settlements: Settlements
     new_id: Callable[[], str]
 
     def create(self, order: Order) -> GenerationRequest:
         """The completed request, paid for once; for a repeated idempotency key the same one again.
 
         Raises UserNotFound, InsufficientCredits, IdempotencyMismatch, RequestInProgress and Contention (nothing was
-        taken by this call), ServiceUnavailable (nothing, or once under the same key), GenerationFailed and
-        GenerationTimeout (taken and given back), and SettlementPending (taken, and not yet settled).
+        taken by this call), ServiceUnavailable (nothing, or once under the same key), GenerationFailed,
+        GenerationTimeout and GenerationAbandoned (taken and given back), and SettlementPending (not yet settled).
         """
         held = self._reserve(order)
         if held.request.status is Status.PROCESSING:
@@ -118,7 +91,7 @@ class Generations:
             ) from error
         if not document.exists or request_of(document).fingerprint != fingerprint:
             return None
-        return _answer(_repeated(_held(document)).request)
+        return _answer(_repeated(Held.of(document)).request)
 
     def _reserve(self, order: Order) -> Held:
         """This call's own new request, or the settled one that its idempotency key led to."""
@@ -129,7 +102,7 @@ class Generations:
         def attempt(_tries: int) -> Held:
             user, document = self.database.read(user_path(order.user_id), request_path(request_id))
             if document.exists:
-                return _recognised(_held(document), order, execution)
+                return _recognised(Held.of(document), order, execution)
             if not user.exists:
                 raise UserNotFound(f"There is no user {order.user_id!r}.", userId=order.user_id)
             account = account_of(user)
@@ -173,6 +146,7 @@ class Generations:
             execution=execution,
             created_at=now,
             started_at=now,
+            lease_expires_at=now + order.lease,
         )
 
     def _generate(self, request: GenerationRequest, order: Order) -> Image | NoImage:
@@ -191,46 +165,14 @@ class Generations:
             return NoImage(FailureReason.GENERATION_FAILED, f"{order.model.name} could not generate this image.")
 
     def _settle(self, held: Held, outcome: Image | NoImage) -> GenerationRequest:
-        """The request as it was settled, by this call or by whoever was first."""
-
-        def attempt(tries: int) -> GenerationRequest:
-            # The first try relies on what was reserved; after a refusal only the document can tell.
-            current = _held(*self.database.read(request_path(held.request.id))) if tries else held
-            if current.request.status is not Status.PROCESSING:
-                return current.request
-            settled, refund = self._settlement(current.request, outcome)
-            completion = Update(request_path(settled.id), settlement_fields(settled), current.version)
-            self.database.commit(completion, *refund)
-            return settled
-
         try:
-            return self.settling(attempt)
+            return self.settlements.settle(held, outcome)
         except (CommitRefused, OutcomeUnknown, DatabaseUnavailable) as error:
             raise SettlementPending(
-                "The outcome could not be recorded yet. The credits stay taken until the request is settled.",
+                "The outcome could not be recorded yet. Within minutes the request is ended and its cost refunded.",
                 generationRequestId=held.request.id,
                 deductedCredits=held.request.cost,
             ) from error
-
-    def _settlement(
-        self, request: GenerationRequest, outcome: Image | NoImage
-    ) -> tuple[GenerationRequest, list[Write]]:
-        """The request as settled by ``outcome``, and the writes that give back its credits where it failed."""
-        now = self.clock.now()
-        if isinstance(outcome, Image):
-            return request.completed(outcome.url, now), []
-        [user] = self.database.read(user_path(request.user_id))
-        account, refund = account_of(user).refund(request, now)
-        failure = Failure(outcome.reason, outcome.message, request.cost, account.wallet.credits.total)
-        return request.failed(failure, now), [
-            update_account(user, account, request.week),
-            create_entry(refund),
-        ]
-
-
-def _held(document: Snapshot) -> Held:
-    assert document.version is not None, "requests are never deleted"
-    return Held(request_of(document), document.version)
 
 
 def _recognised(held: Held, order: Order, execution: str) -> Held:
@@ -273,13 +215,14 @@ def _payment(order: Order, balance: Credits) -> Credits:
 
 
 def _answer(request: GenerationRequest) -> GenerationRequest:
-    """A settled request, if it succeeded. Raises GenerationFailed and GenerationTimeout."""
+    """A settled request, if it succeeded. Raises GenerationFailed, GenerationTimeout and GenerationAbandoned."""
     failure = request.failure
     if failure is None:
         return request
     error = {
         FailureReason.GENERATION_FAILED: GenerationFailed,
         FailureReason.GENERATION_TIMEOUT: GenerationTimeout,
+        FailureReason.ABANDONED: GenerationAbandoned,
     }[failure.reason]
     raise error(
         f"{failure.message} Its cost was refunded; try again.",

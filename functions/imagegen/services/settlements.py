@@ -1,0 +1,90 @@
+"""Settling: how a request ends, whoever ends it.
+
+One commit completes the request, or fails it and gives its credits back. It is refused if anyone settled it first.
+"""
+
+import logging
+from dataclasses import dataclass
+from typing import Self
+
+from imagegen.clock import Clock
+from imagegen.database import Database, Snapshot, Update, Version, Write
+from imagegen.domain.generation import Failure, FailureReason, GenerationRequest, Status
+from imagegen.records import (
+    account_of,
+    create_entry,
+    request_of,
+    request_path,
+    settlement_fields,
+    update_account,
+    user_path,
+)
+from imagegen.retry import Retry
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Held:
+    """A request as last seen, and the version of its document then."""
+
+    request: GenerationRequest
+    version: Version
+
+    @classmethod
+    def of(cls, document: Snapshot) -> Self:
+        assert document.version is not None, "requests are never deleted"
+        return cls(request_of(document), document.version)
+
+
+@dataclass(frozen=True)
+class Image:
+    """The outcome of a generation that worked."""
+
+    url: str
+
+
+@dataclass(frozen=True)
+class NoImage:
+    """The outcome of one that did not."""
+
+    reason: FailureReason
+    message: str
+
+
+@dataclass(frozen=True)
+class Settlements:
+    database: Database
+    clock: Clock
+    retry: Retry
+
+    def settle(self, held: Held, outcome: Image | NoImage) -> GenerationRequest:
+        """The request as it was settled, by this call or by whoever was first.
+
+        Raises CommitRefused, OutcomeUnknown and DatabaseUnavailable when patience ran out.
+        """
+
+        def attempt(tries: int) -> GenerationRequest:
+            # The first try relies on what was seen; after a refusal only the document can tell.
+            current = Held.of(*self.database.read(request_path(held.request.id))) if tries else held
+            if current.request.status is not Status.PROCESSING:
+                return current.request
+            settled, refund = self._settled(current.request, outcome)
+            ending = Update(request_path(settled.id), settlement_fields(settled), current.version)
+            self.database.commit(ending, *refund)
+            return settled
+
+        return self.retry(attempt)
+
+    def _settled(self, request: GenerationRequest, outcome: Image | NoImage) -> tuple[GenerationRequest, list[Write]]:
+        """The request as ``outcome`` ends it, and the writes that give back its credits where it failed."""
+        now = self.clock.now()
+        if isinstance(outcome, Image):
+            return request.completed(outcome.url, now), []
+        [user] = self.database.read(user_path(request.user_id))
+        if not user.exists:
+            log.error("%s is gone, so that nobody gets the refund of request %s", user.path, request.id)
+            return request.failed(Failure(outcome.reason, outcome.message, 0, 0), now), []
+        account, refund = account_of(user).refund(request, now)
+        failure = Failure(outcome.reason, outcome.message, request.cost, account.wallet.credits.total)
+        return request.failed(failure, now), [update_account(user, account, request.week), create_entry(refund)]
