@@ -14,7 +14,7 @@ SHELL := bash
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help start test doctor report seed lint format docs lock clean need-python need-node
+.PHONY: help start test doctor report audit seed lint format docs lock clean need-python need-node
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -30,6 +30,9 @@ doctor: ## list what is needed, what was found and what to do
 
 report: $(TOOLS) ## trigger and print the weekly report of the running suite [WEEK=2026-W45]
 	@PYTHONPATH=functions .venv/bin/python -m tools.report $(WEEK)
+
+audit: $(TOOLS) ## prove that no credit was lost or invented, in the running suite [PROJECT=a-deployed-one]
+	@PYTHONPATH=functions .venv/bin/python -m tools.audit $(PROJECT)
 
 seed: $(EVERYTHING) ## write emulator-seed/ anew
 	@PYTHONPATH=functions .venv/bin/python -m tools.seed

@@ -1,6 +1,5 @@
 """`make report`: triggers the weekly report in the running suite, and prints it for a person."""
 
-import os
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -20,6 +19,7 @@ from imagegen.domain.report import Report, Tally
 from imagegen.domain.weeks import Week
 from imagegen.records import REQUESTS, report_path
 from imagegen.report_records import report_of
+from tools import running
 from tools.project import Problem, Project
 from tools.start import REGION
 
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str], console: Console) -> int:
     """Report the week of the first argument, or else the newest complete one that has requests."""
     try:
         project = Project.load(Path.cwd())
-        client = _client(project)
+        client = running.client(project)
         week = past_week(arguments[0]) if arguments else newest_week(client)
         trigger(project, week)
         document = client.document(report_path(week)).get()
@@ -121,17 +121,6 @@ def _user_cells(used: Usage) -> list[str]:
         f"{used.credits_refunded}",
         f"{net}",
     ]
-
-
-def _client(project: Project) -> firestore.Client:
-    """A client of the running suite. Raises Problem where none is running."""
-    host = str(project.ports()["firestore"])
-    try:
-        requests.get(f"http://{host}/", timeout=5)
-    except requests.ConnectionError:
-        raise Problem("The emulators are not running. Start them in another terminal: make start") from None
-    os.environ["FIRESTORE_EMULATOR_HOST"] = host
-    return firestore.Client(project=project.id)
 
 
 if __name__ == "__main__":

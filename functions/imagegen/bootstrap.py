@@ -20,6 +20,7 @@ from imagegen.generators.attempts import WithAttempts
 from imagegen.generators.deadline import WithDeadline
 from imagegen.generators.mock import MockGenerator
 from imagegen.retry import Retry
+from imagegen.services.audit import Audit
 from imagegen.services.catalog import Catalogs
 from imagegen.services.generations import Generations
 from imagegen.services.histories import Histories
@@ -40,6 +41,7 @@ class Backend:
     histories: Histories
     reports: Reports
     sweeper: Sweeper
+    audit: Audit
 
     @classmethod
     def on(cls, database: Database, clock: Clock, rng: random.Random, new_id: Callable[[], str]) -> Self:
@@ -60,6 +62,7 @@ class Backend:
             histories=Histories(database),
             reports=Reports(database, catalogs, clock),
             sweeper=Sweeper(database, clock, settlements),
+            audit=Audit(database, clock),
         )
 
 

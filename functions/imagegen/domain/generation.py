@@ -42,6 +42,11 @@ class Order:
         return timedelta(seconds=self.model.timeout_seconds) + LEASE_GRACE
 
 
+def entry_id(request_id: str, type: EntryType) -> str:
+    """The one id that a request's entry of that type can ever have, so that a second cannot even be written."""
+    return f"{request_id}-{type}"
+
+
 def keyed_request_id(user_id: str, idempotency_key: str) -> str:
     """The one request id that this user's key can ever lead to."""
     return hashlib.sha256(json.dumps([user_id, idempotency_key]).encode()).hexdigest()[:32]
@@ -135,7 +140,7 @@ class Account:
         wallet, entry = self.wallet.post(
             EntryType.DEDUCTION,
             request.paid_from,
-            entry_id=f"{request.id}-deduction",
+            entry_id=entry_id(request.id, EntryType.DEDUCTION),
             generation_request_id=request.id,
             timestamp=request.created_at,
         )
@@ -148,7 +153,7 @@ class Account:
         wallet, entry = self.wallet.post(
             EntryType.REFUND,
             request.paid_from,
-            entry_id=f"{request.id}-refund",
+            entry_id=entry_id(request.id, EntryType.REFUND),
             generation_request_id=request.id,
             timestamp=at,
         )

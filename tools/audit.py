@@ -1,0 +1,44 @@
+"""`make audit`: proves that no credit was lost or invented, in the running suite or in a deployed project.
+
+Exit code 0: every invariant holds; 1: the findings are printed; 2: the audit could not be made.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from google.auth.exceptions import GoogleAuthError
+from google.cloud import firestore
+from rich.console import Console
+
+from imagegen.clock import SystemClock
+from imagegen.database import DatabaseUnavailable
+from imagegen.firestore import FirestoreDatabase
+from imagegen.services.audit import Audit
+from tools import running
+from tools.project import Problem, Project
+
+
+def main(arguments: Sequence[str], console: Console) -> int:
+    """Audit the project of the first argument with one's own Google credentials, or else the running suite."""
+    findings = 0
+    try:
+        client = firestore.Client(project=arguments[0]) if arguments else running.client(Project.load(Path.cwd()))
+        with console.status("Auditing"):
+            for finding in Audit(FirestoreDatabase(client), SystemClock()).findings():
+                findings += 1
+                console.print(f"{finding.invariant.name}: {finding.message}", style="red", markup=False)
+                for document in finding.documents:
+                    console.print(f"    {document}", markup=False, highlight=False)
+    except (Problem, DatabaseUnavailable, GoogleAuthError) as problem:
+        console.print(str(problem), style="red", markup=False)
+        return 2
+    if findings:
+        console.print(f"\n{findings} findings. What to do: docs/runbook.md", markup=False)
+        return 1
+    console.print("Every invariant holds.", style="green")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], Console()))
