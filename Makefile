@@ -14,7 +14,7 @@ SHELL := bash
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help start test doctor report audit seed lint format docs lock clean need-python need-node
+.PHONY: help start test doctor report audit repair seed lint format docs lock clean need-python need-node
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -33,6 +33,9 @@ report: $(TOOLS) ## trigger and print the weekly report of the running suite [WE
 
 audit: $(TOOLS) ## prove that no credit was lost or invented, in the running suite [PROJECT=a-deployed-one]
 	@PYTHONPATH=functions .venv/bin/python -m tools.audit $(PROJECT)
+
+repair: $(TOOLS) ## put books right, as docs/runbook.md says [ARGS="rebuild user-100"]
+	@PYTHONPATH=functions .venv/bin/python -m tools.repair $(ARGS)
 
 seed: $(EVERYTHING) ## write emulator-seed/ anew
 	@PYTHONPATH=functions .venv/bin/python -m tools.seed

@@ -18,11 +18,10 @@ from rich.progress import track
 
 from imagegen.bootstrap import Backend
 from imagegen.database import Put, Write
-from imagegen.domain.generation import Account
 from imagegen.domain.ledger import Credits, EntryType, Wallet
 from imagegen.errors import GenerationFailed
 from imagegen.firestore import FirestoreDatabase
-from imagegen.records import SCHEMA_VERSION, account_fields, create_entry, user_path
+from imagegen.records import SCHEMA_VERSION, create_entry, user_path, wallet_fields
 from tools import history
 from tools.clock import ManualClock
 from tools.project import ROOT
@@ -100,7 +99,7 @@ def write_user(database: FirestoreDatabase, user_id: str, name: str, granted: Cr
         "email": email(user_id),
         "createdAt": at,
     }
-    database.commit(Put(user_path(user_id), {**profile, **account_fields(Account(wallet))}), *writes)
+    database.commit(Put(user_path(user_id), {**profile, **wallet_fields(wallet)}), *writes)
 
 
 def email(user_id: str) -> str:

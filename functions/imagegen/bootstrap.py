@@ -22,6 +22,7 @@ from imagegen.generators.mock import MockGenerator
 from imagegen.retry import Retry
 from imagegen.services.audit import Audit
 from imagegen.services.catalog import Catalogs
+from imagegen.services.corrections import Corrections
 from imagegen.services.generations import Generations
 from imagegen.services.histories import Histories
 from imagegen.services.reports import Reports
@@ -42,6 +43,7 @@ class Backend:
     reports: Reports
     sweeper: Sweeper
     audit: Audit
+    corrections: Corrections
 
     @classmethod
     def on(cls, database: Database, clock: Clock, rng: random.Random, new_id: Callable[[], str]) -> Self:
@@ -63,12 +65,16 @@ class Backend:
             reports=Reports(database, catalogs, clock),
             sweeper=Sweeper(database, clock, settlements),
             audit=Audit(database, clock),
+            corrections=Corrections(database, clock, Retry(clock, rng, RESERVING_PATIENCE_SECONDS)),
         )
+
+
+def on_firestore(client: firestore.Client) -> Backend:
+    """The services on a client's project, with real time, chance and ids."""
+    return Backend.on(FirestoreDatabase(client), SystemClock(), random.SystemRandom(), lambda: uuid.uuid4().hex)
 
 
 @cache
 def backend() -> Backend:
     """A backend on the project that the environment names, made on first use."""
-    return Backend.on(
-        FirestoreDatabase(firestore.Client()), SystemClock(), random.SystemRandom(), lambda: uuid.uuid4().hex
-    )
+    return on_firestore(firestore.Client())

@@ -42,41 +42,41 @@ def usage_field(week: Week, counter: str) -> str:
 # Accounts
 
 
-def account_of(user: Snapshot) -> Account:
+def wallet_of(user: Snapshot) -> Wallet:
     ledger: Mapping[str, Any] = user.data.get("ledger", {})
+    return Wallet(
+        user_id=user.id,
+        credits=_balance_of(user),
+        seq=ledger.get("seq", 0),
+        head=ledger.get("head", GENESIS),
+    )
+
+
+def account_of(user: Snapshot) -> Account:
     return Account(
-        wallet=Wallet(
-            user_id=user.id,
-            credits=_balance_of(user),
-            seq=ledger.get("seq", 0),
-            head=ledger.get("head", GENESIS),
-        ),
+        wallet=wallet_of(user),
         usage={Week.parse(name): usage_of(counters) for name, counters in user.data.get("usage", {}).items()},
     )
 
 
-def account_fields(account: Account) -> dict[str, Any]:
-    return {
-        "credits": _credits(account.wallet.credits),
-        "ledger": {"seq": account.wallet.seq, "head": account.wallet.head},
-        "usage": {str(week): usage_data(counters) for week, counters in account.usage.items()},
-    }
+def wallet_fields(wallet: Wallet) -> dict[str, Any]:
+    return {"credits": _credits(wallet.credits), "ledger": {"seq": wallet.seq, "head": wallet.head}}
 
 
 def update_account(user: Snapshot, account: Account, week: Week) -> Update:
     """Write the wallet, and the usage of the one ``week`` that changed."""
-    assert user.version is not None, "only an account that was read can be updated"
-    fields = account_fields(account)
-    used = fields["usage"][str(week)]
-    return Update(
-        user.path,
-        {
-            **{f"credits.{bucket}": credits for bucket, credits in fields["credits"].items()},
-            **{f"ledger.{name}": value for name, value in fields["ledger"].items()},
-            **{usage_field(week, counter): number for counter, number in used.items()},
-        },
-        user.version,
-    )
+    wallet = update_wallet(user, account.wallet)
+    used = usage_data(account.usage[week])
+    counters = {usage_field(week, counter): number for counter, number in used.items()}
+    return Update(user.path, {**wallet.fields, **counters}, wallet.version)
+
+
+def update_wallet(user: Snapshot, wallet: Wallet) -> Update:
+    assert user.version is not None, "only a user who was read can be updated"
+    fields = {
+        f"{field}.{name}": value for field, values in wallet_fields(wallet).items() for name, value in values.items()
+    }
+    return Update(user.path, fields, user.version)
 
 
 def usage_data(usage: Usage) -> dict[str, int]:
@@ -117,8 +117,10 @@ def _credits_of(buckets: Mapping[str, int]) -> Credits:
 # Ledger entries
 
 
-def create_entry(entry: LedgerEntry) -> Create:
+def create_entry(entry: LedgerEntry, **remarks: str) -> Create:
+    """``remarks`` are for people: the hash does not cover them."""
     data = {
+        **remarks,
         "schemaVersion": SCHEMA_VERSION,
         "type": entry.type.value,
         "credits": entry.amount.total,

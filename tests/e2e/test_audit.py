@@ -1,4 +1,4 @@
-"""`make audit`: exit codes for scripts, findings for people."""
+"""`make audit` and `make repair`: exit codes for scripts, findings for people."""
 
 import os
 import subprocess
@@ -12,8 +12,12 @@ from tools.suite import Suite, workspace
 
 def audit(directory: Path) -> "subprocess.CompletedProcess[str]":
     """What `make audit` runs, in the project at ``directory``."""
+    return run(directory, "audit")
+
+
+def run(directory: Path, tool: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-m", "tools.audit"],
+        [sys.executable, "-m", f"tools.{tool}", *arguments],
         cwd=directory,
         env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'functions'}"},
         capture_output=True,
@@ -35,7 +39,20 @@ def test_a_finding_is_printed_with_its_documents(suite: Suite, live: Live) -> No
     assert printed.returncode == 1
     assert "BALANCE: The balance is" in printed.stdout
     assert user.path in printed.stdout
-    user.update({"credits.paid": 5})
+    repaired = run(suite.project.directory, "repair", "rebuild", user.id)
+    assert (repaired.returncode, repaired.stderr) == (0, "")
+    assert audit(suite.project.directory).returncode == 0
+
+
+def test_a_correction_is_booked_from_the_command_line(suite: Suite, live: Live) -> None:
+    user = live.add_user(paid=5)
+    arguments = ("correct", user, "--paid", "-2", "--key", f"test-{user}", "--reason", "a test")
+    for _ in range(2):
+        assert run(suite.project.directory, "repair", *arguments).returncode == 0
+    assert live.credits(user) == 3
+    refused = run(suite.project.directory, "repair", "correct", user, "--paid", "-9", "--key", "k", "--reason", "r")
+    assert refused.returncode == 2
+    assert "below zero" in refused.stderr
     assert audit(suite.project.directory).returncode == 0
 
 

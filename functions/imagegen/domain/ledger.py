@@ -15,10 +15,11 @@ class EntryType(StrEnum):
     GRANT = "grant"
     DEDUCTION = "deduction"
     REFUND = "refund"
+    CORRECTION = "correction"
 
     @property
     def sign(self) -> int:
-        """What an entry of this type does to the balance: +1 or -1."""
+        """What the amount of an entry of this type does to the balance: +1 or -1."""
         return -1 if self is EntryType.DEDUCTION else 1
 
 
@@ -56,7 +57,7 @@ class Credits:
 
 @dataclass(frozen=True)
 class LedgerEntry:
-    """One line of a user's ledger. ``amount`` is never negative; ``type`` says which way it goes."""
+    """One line of a user's ledger. ``type`` says which way ``amount`` goes; only a correction's may be negative."""
 
     id: str
     user_id: str

@@ -39,7 +39,7 @@ class Invariant(StrEnum):
     SEQUENCE = "a ledger is numbered without gaps, and each entry carries the balance after it"
     CHAIN = "each entry is sealed to the one before, and the last to the wallet"
     OWNERSHIP = "each deduction and refund belongs to one request of its user, and is of its cost and buckets"
-    SETTLEMENT = "each request is deducted once, and refunded once if it failed and never otherwise"
+    SETTLEMENT = "each request is deducted once, and refunded once if it failed and else never, or corrected to that"
     USAGE = "a user's weekly counters count their requests"
     END = "every request ends soon after its lease"
 
@@ -147,14 +147,16 @@ def _wallet(path: str, account: Account, entries: Sequence[LedgerEntry]) -> Iter
 def _ownership(entries: Sequence[LedgerEntry], requests: dict[str, GenerationRequest]) -> Iterator[Finding]:
     booked: dict[str, dict[EntryType, list[LedgerEntry]]] = defaultdict(lambda: defaultdict(list))
     for entry in entries:
-        if entry.type is EntryType.GRANT:
+        if entry.generation_request_id is None and entry.type in (EntryType.GRANT, EntryType.CORRECTION):
             continue
         request = requests.get(entry.generation_request_id or "")
         if request is None or request.user_id != entry.user_id:
             yield Finding(Invariant.OWNERSHIP, f"The {entry.type} belongs to no request of its user.", (_path(entry),))
             continue
         booked[request.id][entry.type].append(entry)
-        if entry.amount != request.paid_from or entry.amount.total != request.cost:
+        if entry.type is not EntryType.CORRECTION and (
+            entry.amount != request.paid_from or entry.amount.total != request.cost
+        ):
             yield Finding(
                 Invariant.OWNERSHIP,
                 f"The {entry.type} is of {entry.amount}; the request cost {request.cost}, from {request.paid_from}.",
@@ -162,8 +164,15 @@ def _ownership(entries: Sequence[LedgerEntry], requests: dict[str, GenerationReq
             )
     for request_id, by_type in booked.items():
         request = requests[request_id]
+        failed = request.status is Status.FAILED
         deductions, refunds = by_type[EntryType.DEDUCTION], by_type[EntryType.REFUND]
-        if len(deductions) != 1 or len(refunds) != (1 if request.status is Status.FAILED else 0):
+        if by_type[EntryType.CORRECTION]:
+            booked_entries = [entry for entries_of_type in by_type.values() for entry in entries_of_type]
+            charged = -sum(entry.type.sign * entry.amount.total for entry in booked_entries)
+            right = charged == (0 if failed else request.cost)
+        else:
+            right = len(deductions) == 1 and len(refunds) == (1 if failed else 0)
+        if not right:
             yield Finding(
                 Invariant.SETTLEMENT,
                 f"The request is {request.status}, with {len(deductions)} deductions and {len(refunds)} refunds.",
