@@ -8,7 +8,9 @@ import pytest
 from tools.docs import README, up_to_date
 from tools.project import ROOT
 
-PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/runbook.md")]
+PAGES = [
+    ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/runbook.md", "docs/conformance.md")
+]
 TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
 
 
@@ -33,4 +35,4 @@ def test_every_link_into_the_repository_leads_somewhere(page: Path) -> None:
         if link.startswith("#"):
             assert link[1:] in headings
         elif not link.startswith("https://"):
-            assert (ROOT / link).exists(), link
+            assert (page.parent / link).exists(), link
