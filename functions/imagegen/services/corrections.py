@@ -41,7 +41,7 @@ class Corrections:
             user, booked = self.database.read(user_path(user_id), f"{ledger_path(user_id)}/{entry_id}")
             if booked.exists:
                 return _same(entry_of(user_id, booked), amount, request_id)
-            wallet = _wallet(user, user_id)
+            wallet = wallet_of(_existing(user))
             if min(wallet.credits.trial + amount.trial, wallet.credits.paid + amount.paid) < 0:
                 raise ValueError(f"The balance of {user_id} is {wallet.credits}: {amount} would take it below zero.")
             wallet, entry = wallet.post(
@@ -63,9 +63,7 @@ class Corrections:
         """
 
         def attempt(_tries: int) -> Wallet:
-            [user] = self.database.read(user_path(user_id))
-            if not user.exists:
-                raise UserNotFound(f"There is no user {user_id!r}.", userId=user_id)
+            user = _existing(*self.database.read(user_path(user_id)))
             documents = self.database.scan(ledger_path(user_id))
             wallet = Wallet(user_id)
             for entry in sorted((entry_of(user_id, document) for document in documents), key=lambda entry: entry.seq):
@@ -76,10 +74,10 @@ class Corrections:
         return self.retry(attempt)
 
 
-def _wallet(user: Snapshot, user_id: str) -> Wallet:
+def _existing(user: Snapshot) -> Snapshot:
     if not user.exists:
-        raise UserNotFound(f"There is no user {user_id!r}.", userId=user_id)
-    return wallet_of(user)
+        raise UserNotFound(f"There is no user {user.id!r}.", userId=user.id)
+    return user
 
 
 def _same(entry: LedgerEntry, amount: Credits, request_id: str | None) -> LedgerEntry:
