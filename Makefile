@@ -14,7 +14,7 @@ SHELL := bash
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help start test doctor report audit repair seed lint format docs lock clean need-python need-node
+.PHONY: help start test doctor report audit repair simulate mutants seed lint format docs lock clean need-python need-node
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -36,6 +36,12 @@ audit: $(TOOLS) ## prove that no credit was lost or invented, in the running sui
 
 repair: $(TOOLS) ## put books right, as docs/runbook.md says [ARGS="rebuild user-100"]
 	@PYTHONPATH=functions .venv/bin/python -m tools.repair $(ARGS)
+
+simulate: $(TOOLS) ## simulate clients and faults in many worlds [SEEDS=100000], or replay one [SEED=17]
+	@PYTHONPATH=functions .venv/bin/python -m tools.simulate $(if $(SEED),--seed $(SEED),$(SEEDS))
+
+mutants: $(TOOLS) ## try every mutant of the money path and write docs/mutants.md
+	@PYTHONPATH=functions .venv/bin/python -m tools.mutants
 
 seed: $(EVERYTHING) ## write emulator-seed/ anew
 	@PYTHONPATH=functions .venv/bin/python -m tools.seed

@@ -84,6 +84,11 @@ def show(report: Report, console: Console) -> None:
         console.print(f"[yellow]![/] {escape(anomaly.message)}")
     if not report.anomalies:
         console.print("Nothing unusual.")
+    books = report.reconciliation
+    if books and books.difference:
+        console.print(f"[red]![/] Balances and ledgers differ by {books.difference} credits: run make audit.")
+    elif books:
+        console.print(f"\nThe books balance: {books.balances} credits in all wallets, and in all ledgers.")
     table = Table(box=box.SIMPLE_HEAD, header_style="dim", padding=(0, 1, 0, 0))
     table.add_column("", no_wrap=True)
     for column in COLUMNS:

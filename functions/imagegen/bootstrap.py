@@ -50,6 +50,7 @@ class Backend:
         """The services on a database, with a source of time, chance and ids."""
         catalogs = Catalogs(database, clock)
         generators = {"mock": WithDeadline(WithAttempts(MockGenerator(clock, rng), clock))}
+        audit = Audit(database, clock)
         settlements = Settlements(database, clock, Retry(clock, rng, SETTLING_PATIENCE_SECONDS))
         return cls(
             catalogs=catalogs,
@@ -62,9 +63,9 @@ class Backend:
                 new_id=new_id,
             ),
             histories=Histories(database),
-            reports=Reports(database, catalogs, clock),
+            reports=Reports(database, catalogs, audit, clock),
             sweeper=Sweeper(database, clock, settlements),
-            audit=Audit(database, clock),
+            audit=audit,
             corrections=Corrections(database, clock, Retry(clock, rng, RESERVING_PATIENCE_SECONDS)),
         )
 

@@ -86,7 +86,7 @@ class Where:
 
 @dataclass(frozen=True)
 class Query:
-    """The documents of one collection that meet all conditions.
+    """The documents of one collection that meet all conditions; ``everywhere``, of all collections of that name.
 
     ``order_by`` is one field path, newest (largest) first; ``start_after`` a value of it. A part of the path that
     is no plain identifier stands in backticks.
@@ -97,11 +97,20 @@ class Query:
     order_by: str | None = None
     start_after: Any = None
     limit: int | None = None
+    everywhere: bool = False
+
+
+@dataclass(frozen=True)
+class Sum:
+    """A question to the server: how many documents match, and what their ``field`` adds up to."""
+
+    query: Query
+    field: str
 
 
 @dataclass(frozen=True)
 class Totals:
-    """An aggregation's answer: how many documents matched, and the sum of the asked-for field over them."""
+    """The answer to a Sum."""
 
     count: int
     sum: int
@@ -131,5 +140,8 @@ class Database(Protocol):
         Raises DatabaseUnavailable.
         """
 
-    def total(self, query: Query, sum_of: str) -> Totals:
-        """Counted and summed by the server, without reading the documents. Raises DatabaseUnavailable."""
+    def totals(self, *questions: Sum) -> list[Totals]:
+        """Counted and summed by the server, without reading the documents, all as of one moment.
+
+        Raises DatabaseUnavailable.
+        """

@@ -1,6 +1,7 @@
 """Cloud Firestore behind the ``Database`` seam."""
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
 from google.api_core import exceptions
@@ -16,6 +17,7 @@ from imagegen.database import (
     Put,
     Query,
     Snapshot,
+    Sum,
     Totals,
     Update,
     Version,
@@ -113,17 +115,23 @@ class FirestoreDatabase:
             if len(page) < SCAN_PAGE_SIZE:
                 return
 
-    def total(self, query: Query, sum_of: str) -> Totals:
-        aggregation = self._prepare(query).count(alias="count").sum(sum_of, alias="sum")
-        try:
-            [results] = aggregation.get(**self._patience)
-        except (*_UNCERTAIN, exceptions.Aborted) as error:
-            raise DatabaseUnavailable(str(error)) from error
-        values = {result.alias: int(result.value) for result in results}
-        return Totals(count=values["count"], sum=values["sum"])
+    def totals(self, *questions: Sum) -> list[Totals]:
+        answers: list[Totals] = []
+        moment: datetime | None = None  # the first answer's, which the others are asked for
+        for question in questions:
+            aggregation = self._prepare(question.query).count(alias="count").sum(question.field, alias="sum")
+            try:
+                [results] = aggregation.get(read_time=moment, **self._patience)
+            except (*_UNCERTAIN, exceptions.Aborted) as error:
+                raise DatabaseUnavailable(str(error)) from error
+            moment = moment or results[0].read_time
+            values = {result.alias: int(result.value) for result in results}
+            answers.append(Totals(count=values["count"], sum=values["sum"]))
+        return answers
 
     def _prepare(self, query: Query) -> Any:
-        prepared: Any = self._client.collection(query.collection)
+        client = self._client
+        prepared: Any = (client.collection_group if query.everywhere else client.collection)(query.collection)
         for condition in query.where:
             value = list(condition.value) if condition.op == "in" else condition.value
             prepared = prepared.where(filter=FieldFilter(condition.field, condition.op, value))

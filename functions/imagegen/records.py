@@ -13,6 +13,7 @@ from imagegen.domain.weeks import Week
 
 SCHEMA_VERSION = 1
 
+LEDGER = "creditTransactions"
 REQUESTS = "generationRequests"
 REPORTS = "weeklyReports"
 USERS = "users"
@@ -23,7 +24,7 @@ def user_path(user_id: str) -> str:
 
 
 def ledger_path(user_id: str) -> str:
-    return f"{USERS}/{user_id}/creditTransactions"
+    return f"{USERS}/{user_id}/{LEDGER}"
 
 
 def request_path(request_id: str) -> str:

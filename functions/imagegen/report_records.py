@@ -6,7 +6,7 @@ from typing import Any
 from imagegen.database import Snapshot
 from imagegen.domain.anomalies import Anomaly, Metric, Scope, Series
 from imagegen.domain.catalog import Kind
-from imagegen.domain.report import Report, Tally
+from imagegen.domain.report import Reconciliation, Report, Tally
 from imagegen.domain.weeks import Week
 from imagegen.records import SCHEMA_VERSION, usage_data, usage_of
 
@@ -25,6 +25,12 @@ def report_data(report: Report) -> dict[str, Any]:
             for kind, by_name in report.options.items()
         },
         "topUsers": [{"userId": user_id, **usage_data(usage)} for user_id, usage in report.top_users],
+        "reconciliation": report.reconciliation
+        and {
+            "balances": report.reconciliation.balances,
+            "ledgers": report.reconciliation.ledgers,
+            "difference": report.reconciliation.difference,
+        },
         "anomalies": [
             {
                 "scope": anomaly.series.scope.value,
@@ -59,6 +65,8 @@ def report_of(document: Snapshot) -> Report:
             )
             for found in data["anomalies"]
         ],
+        reconciliation=data["reconciliation"]
+        and Reconciliation(data["reconciliation"]["balances"], data["reconciliation"]["ledgers"]),
     )
 
 

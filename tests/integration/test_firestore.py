@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import grpc
 import pytest
 
-from imagegen.database import CommitRefused, Create, DatabaseUnavailable, OutcomeUnknown, Query, Update
+from imagegen.database import CommitRefused, Create, DatabaseUnavailable, OutcomeUnknown, Query, Sum, Totals, Update
 from imagegen.firestore import FirestoreDatabase
 from tests.integration.conftest import AddUser, set_models
 from tests.integration.test_money_path import ORDER
@@ -81,6 +81,16 @@ def test_a_database_that_cannot_be_reached_is_given_up_on_within_seconds(monkeyp
     with pytest.raises(DatabaseUnavailable):
         nowhere.find(Query("models"))
     with pytest.raises(DatabaseUnavailable):
-        nowhere.total(Query("models"), sum_of="order")
+        nowhere.totals(Sum(Query("models"), "order"))
     with pytest.raises(OutcomeUnknown):
         nowhere.commit(Create("users/user", {}))
+
+
+def test_several_totals_are_of_one_moment(client: ObservedClient, database: FirestoreDatabase) -> None:
+    database.commit(Create("things/thing", {"size": 2}))
+    client.wire.reset()
+    question = Sum(Query("things"), "size")
+    assert database.totals(question, question, question) == [Totals(1, 2)] * 3
+    moments = [request.read_time for method, request in client.wire.calls if method == "RunAggregationQuery"]
+    assert moments[1] == moments[2]
+    assert moments[1] is not None

@@ -216,6 +216,22 @@ def test_users_are_ranked_by_credits_not_by_requests(
     assert [user["userId"] for user in report(client)["topUsers"]] == ["large", "often"]
 
 
+def test_a_report_holds_all_balances_against_all_ledgers(
+    api: Api, client: ObservedClient, clock: ManualClock, add_user: AddUser
+) -> None:
+    add_user("user", trial=3, paid=17)
+    add_user("other", paid=10)
+    make(api, clock, MONDAY, 2)
+    set_models(client, failureRate=1)
+    make(api, clock, MONDAY + timedelta(days=1), userId="other")
+    run(api)
+    assert report(client)["reconciliation"] == {"balances": 24, "ledgers": 24, "difference": 0}
+    client.document("users/user").update({"credits.paid": 100})
+    run(api)
+    assert report(client)["reconciliation"]["difference"] == 86
+    client.document("users/user").update({"credits.paid": 14})
+
+
 def test_weeks_without_requests_are_no_history(
     api: Api, client: ObservedClient, clock: ManualClock, add_user: AddUser
 ) -> None:
@@ -249,7 +265,7 @@ def test_a_report_counts_on_the_server_and_never_reads_the_weeks_requests(
     run(api)
     counted = [method for method, _ in client.wire.calls if method == "RunAggregationQuery"]
     listed = [query.from_[0].collection_id for method, query, _ in client.wire.queries if method == "RunQuery"]
-    assert len(counted) == 3 * (7 + 16)
+    assert len(counted) == 3 * (7 + 16) + 2 + 4  # days and options by status; balances and ledgers
     assert sorted(listed) == ["colors", "models", "sizes", "styles", "users"]
     assert client.wire.documents_read == 8  # the earlier reports
 

@@ -11,6 +11,7 @@ from imagegen.database import (
     OutcomeUnknown,
     Query,
     Snapshot,
+    Sum,
     Totals,
     Version,
     Write,
@@ -66,9 +67,9 @@ class FaultyDatabase:
         self._check()
         return self.database.scan(collection)
 
-    def total(self, query: Query, sum_of: str) -> Totals:
+    def totals(self, *questions: Sum) -> list[Totals]:
         self._check()
-        return self.database.total(query, sum_of)
+        return self.database.totals(*questions)
 
     def _check(self) -> None:
         if self.down:

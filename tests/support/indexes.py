@@ -15,7 +15,10 @@ from tools.project import ROOT
 
 @dataclass(frozen=True)
 class Need:
-    """What a query filters on by equality, sorts or bounds by (with direction), and sums up."""
+    """What a query filters on by equality, sorts or bounds by (with direction), and sums up.
+
+    The ``collection`` of a query over all collections of a name is ``**/name``, which takes indexes of that scope.
+    """
 
     collection: str
     equal: frozenset[str]
@@ -25,12 +28,11 @@ class Need:
     @classmethod
     def of(cls, query: StructuredQuery, sums: list[str]) -> "Need":
         [source] = query.from_
-        assert not source.all_descendants, "collection group queries need indexes of their own scope"
         conditions = _conditions(query.where)
         bounds = [(path, "ASCENDING") for path, operator in conditions if operator == "LESS_THAN"]
         order = (*bounds, *((by.field.field_path, by.direction.name) for by in query.order_by))
         return cls(
-            source.collection_id,
+            f"**/{source.collection_id}" if source.all_descendants else source.collection_id,
             frozenset(path for path, operator in conditions if operator in ("EQUAL", "IN")),
             tuple((path, direction) for path, direction in order if path != "__name__"),
             frozenset(sums),
@@ -49,9 +51,11 @@ class Indexes:
         data = json.loads(path.read_text("utf-8"))
         return cls(
             frozenset(
-                (index["collectionGroup"], tuple((field["fieldPath"], field["order"]) for field in index["fields"]))
+                (
+                    ("**/" if index["queryScope"] == "COLLECTION_GROUP" else "") + index["collectionGroup"],
+                    tuple((field["fieldPath"], field["order"]) for field in index["fields"]),
+                )
                 for index in data["indexes"]
-                if index["queryScope"] == "COLLECTION"
             ),
             frozenset((field["collectionGroup"], field["fieldPath"]) for field in data["fieldOverrides"]),
         )

@@ -1,7 +1,7 @@
 """What a weekly report says."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 from imagegen.domain.anomalies import Anomaly, Metric, Scope, Series
@@ -52,6 +52,18 @@ class Tally:
 
 
 @dataclass(frozen=True)
+class Reconciliation:
+    """What all balances add up to, and what all ledgers do: the same, or credits were lost or invented."""
+
+    balances: int
+    ledgers: int
+
+    @property
+    def difference(self) -> int:
+        return self.balances - self.ledgers
+
+
+@dataclass(frozen=True)
 class Report:
     """One week. ``days`` and ``options`` each add up to ``total``."""
 
@@ -60,7 +72,8 @@ class Report:
     days: Mapping[str, Tally]
     options: Mapping[Kind, Mapping[str, Tally]]
     top_users: Sequence[tuple[str, Usage]] = ()
-    anomalies: Sequence[Anomaly] = field(default=())
+    anomalies: Sequence[Anomaly] = ()
+    reconciliation: Reconciliation | None = None
 
     @property
     def total(self) -> Tally:

@@ -169,7 +169,7 @@ class Generations:
             return self.settlements.settle(held, outcome)
         except (CommitRefused, OutcomeUnknown, DatabaseUnavailable) as error:
             raise SettlementPending(
-                "The outcome could not be recorded yet. Within minutes the request is ended and its cost refunded.",
+                "The outcome could not be recorded yet. Within minutes the request has ended: completed, or refunded.",
                 generationRequestId=held.request.id,
                 deductedCredits=held.request.cost,
             ) from error

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from imagegen.clock import Clock
-from imagegen.database import Database, Put, Query, Where
+from imagegen.database import Database, Put, Query, Sum, Where
 from imagegen.domain import anomalies
 from imagegen.domain.anomalies import WEEKS_COMPARED, Metric, Scope, Series
 from imagegen.domain.catalog import Catalog, Kind
@@ -15,6 +15,7 @@ from imagegen.domain.report import OTHER, TOP_USERS, Report, Tally
 from imagegen.domain.weeks import Week
 from imagegen.records import REQUESTS, USERS, account_of, report_path, usage_field
 from imagegen.report_records import report_data, report_of
+from imagegen.services.audit import Audit
 from imagegen.services.catalog import Catalogs
 
 QUERIES_AT_ONCE = 8
@@ -24,6 +25,7 @@ QUERIES_AT_ONCE = 8
 class Reports:
     database: Database
     catalogs: Catalogs
+    audit: Audit
     clock: Clock
 
     def write(self, scheduled_at: datetime) -> Report:
@@ -38,6 +40,7 @@ class Reports:
             report,
             top_users=[(user_id, usage.get(week, Usage())) for user_id, usage in users.items()],
             anomalies=self._anomalies(report, users),
+            reconciliation=self.audit.reconciliation(),
         )
         self.database.commit(Put(report_path(week), report_data(report)))
         return report
@@ -56,20 +59,9 @@ class Reports:
         return Report(week, self.clock.now(), days, options)
 
     def _tally(self, week: Week, field: str, value: str) -> Tally:
-        by_status = {
-            status: self.database.total(
-                Query(
-                    REQUESTS,
-                    where=(
-                        Where("week", "==", str(week)),
-                        Where(field, "==", value),
-                        Where("status", "==", status.value),
-                    ),
-                ),
-                sum_of="cost",
-            )
-            for status in Status
-        }
+        in_week = (Where("week", "==", str(week)), Where(field, "==", value))
+        questions = [Sum(Query(REQUESTS, (*in_week, Where("status", "==", status.value))), "cost") for status in Status]
+        by_status = dict(zip(Status, self.database.totals(*questions), strict=True))
         return Tally(
             requests=sum(totals.count for totals in by_status.values()),
             completed=by_status[Status.COMPLETED].count,

@@ -1,0 +1,85 @@
+"""What clients do: who asks for what, when, how often, under which idempotency key."""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from imagegen.domain.catalog import Color, Model, Size, Style
+from imagegen.domain.generation import GenerationRequest, Order
+from imagegen.domain.ledger import Credits
+from tests.simulation.scheduler import Actor
+
+MODELS = [
+    Model.model_validate({"id": name, "name": name, "imageUrl": "unused", "timeoutSeconds": seconds})
+    for name, seconds in (("quick", 5), ("slow", 60))
+]
+SIZES = [
+    Size.model_validate({"id": name, "name": name, "creditCost": cost, "width": 512, "height": 512})
+    for name, cost in (("512x512", 1), ("1024x1024", 3), ("1024x1792", 4))
+]
+STYLE = Style(id="anime", name="anime")
+COLOR = Color(id="neon", name="neon")
+
+STRANGER = "stranger"
+"""A user who is not registered."""
+
+PERIOD_SECONDS = 900.0
+"""Everybody calls within this time."""
+
+
+@dataclass
+class Call:
+    """One call of createGenerationRequest by one client, and what it was told; None where its process crashed."""
+
+    name: str
+    at_seconds: float
+    order: Order
+    process: Actor | None = None
+    outcome: GenerationRequest | Exception | None = None
+
+
+def accounts(rng: random.Random) -> dict[str, Credits]:
+    """A few users with little: most seeds see somebody run out of credits."""
+    return {
+        name: Credits(rng.randint(0, 5), rng.choice((0, 2, 5, 20)))
+        for name in ("ann", "bob", "eve")[: rng.randint(1, 3)]
+    }
+
+
+def plan(rng: random.Random, users: list[str]) -> list[Call]:
+    """The calls of all clients; many of them at the very same moment."""
+    rushes = [rng.uniform(0, PERIOD_SECONDS) for _ in range(3)]
+    calls = [
+        Call("", at_seconds, order)
+        for number in range(rng.randint(2, 7))
+        for at_seconds, order in _wish(rng, users, rng.choice(rushes), f"key-{number // 2}")
+    ]
+    return [replace(call, name=f"client-{number}") for number, call in enumerate(calls, 1)]
+
+
+def _wish(rng: random.Random, users: list[str], rush_seconds: float, key: str) -> Iterator[tuple[float, Order]]:
+    """One image that somebody wants, and every call they make for it."""
+    user = STRANGER if rng.random() < 0.02 else rng.choice(users)
+    start_seconds = rush_seconds if rng.random() < 0.7 else rng.uniform(0, PERIOD_SECONDS)
+    wanted = _order(rng, user, key if rng.random() < 0.7 else None)
+    yield start_seconds, wanted
+    if wanted.idempotency_key is None:
+        return
+    for _ in range(rng.choice((0, 0, 1, 2, 4))):
+        again = wanted if rng.random() < 0.85 else _order(rng, user, key)
+        yield start_seconds + rng.choice((0.0, 0.05, rng.uniform(0, 30), rng.uniform(0, PERIOD_SECONDS))), again
+
+
+def _order(rng: random.Random, user: str, key: str | None) -> Order:
+    model, size = rng.choice(MODELS), rng.choice(SIZES)
+    prompt = rng.choice(("a fox", "a lighthouse"))
+    return Order(
+        user_id=user,
+        model=model,
+        style=STYLE,
+        color=COLOR,
+        size=size,
+        prompt=prompt,
+        fingerprint=f"{model.name}, {size.name}, {prompt}",
+        idempotency_key=key,
+    )

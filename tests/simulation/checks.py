@@ -1,0 +1,115 @@
+"""What must hold when a world has come to rest: what the audit checks, and what only a simulation can see."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from imagegen.database import Database
+from imagegen.domain.generation import FailureReason, GenerationRequest, Status
+from imagegen.domain.ledger import EntryType
+from imagegen.records import REQUESTS, USERS, account_of, entry_of, ledger_path, request_of
+from imagegen.services.audit import Audit
+from tests.simulation.calls import Call
+from tools.clock import ManualClock
+
+AFTER_ALL_LEASES = datetime(2100, 1, 1, tzinfo=UTC)
+
+Requests = Mapping[str, GenerationRequest]
+"""Every request there is, by its id."""
+
+
+@dataclass(frozen=True)
+class Violation:
+    """Something that must not be: the name of what does not hold, and what shows it."""
+
+    name: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.message}"
+
+
+def requests_of(database: Database) -> dict[str, GenerationRequest]:
+    return {document.id: request_of(document) for document in database.scan(REQUESTS)}
+
+
+def own(call: Call, requests: Requests) -> list[GenerationRequest]:
+    """What this very call reserved."""
+    return [
+        request for request in requests.values() if call.process is not None and request.execution in call.process.ids
+    ]
+
+
+def double_charges(calls: Iterable[Call], requests: Requests) -> Iterator[Violation]:
+    """Every idempotency key that led to more than one request."""
+    by_key: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for call in calls:
+        if call.order.idempotency_key is not None:
+            by_key[call.order.user_id, call.order.idempotency_key] |= {request.id for request in own(call, requests)}
+    for (user_id, key), ids in by_key.items():
+        if len(ids) > 1:
+            yield Violation("IDEMPOTENCY", f"{user_id} was charged {len(ids)} times under {key}")
+
+
+def replayable(calls: Iterable[Call], requests: Requests) -> list[Call]:
+    """The calls whose answer must be repeated: those that have reserved a request under a key."""
+    return [call for call in calls if call.order.idempotency_key is not None and own(call, requests)]
+
+
+def broken_invariants(database: Database, granted: int) -> Iterator[Violation]:
+    """Whatever does not hold of a database at rest, to which ``granted`` credits were given in all."""
+    for finding in Audit(database, ManualClock(AFTER_ALL_LEASES)).findings():
+        yield Violation(finding.invariant.name, f"{finding.message} {finding.documents}")
+    requests = requests_of(database)
+    yield from _unexplained(requests)
+    yield from _robbed(requests)
+    yield from _misnamed(database)
+    yield from _misstated_refunds(database, requests)
+    balances = sum(account_of(user).wallet.credits.total for user in database.scan(USERS))
+    spent = sum(request.cost for request in requests.values() if request.status is not Status.FAILED)
+    if balances + spent != granted:
+        yield Violation("CONSERVATION", f"of {granted} credits, {balances} are left and {spent} spent")
+
+
+def _unexplained(requests: Requests) -> Iterator[Violation]:
+    """Requests whose status and outcome do not go together."""
+    for request in requests.values():
+        has_image, has_failure = request.image_url is not None, request.failure is not None
+        ended = request.finished_at is not None
+        if (has_image, has_failure, ended) != {
+            Status.PROCESSING: (False, False, False),
+            Status.COMPLETED: (True, False, True),
+            Status.FAILED: (False, True, True),
+        }[request.status]:
+            yield Violation("OUTCOME", f"{request.id} is {request.status}, with {request.image_url}, {request.failure}")
+
+
+def _misstated_refunds(database: Database, requests: Requests) -> Iterator[Violation]:
+    """Failed requests that state another balance than their refund has led to."""
+    for user in database.scan(USERS):
+        for document in database.scan(ledger_path(user.id)):
+            entry = entry_of(user.id, document)
+            request = requests.get(entry.generation_request_id or "")
+            if entry.type is EntryType.REFUND and request and request.failure:
+                stated = (request.failure.refunded_credits, request.failure.current_credits)
+                if stated != (entry.amount.total, entry.balance_after):
+                    yield Violation("TRUTH", f"{request.id} states {stated}, its refund {entry}")
+
+
+def _robbed(requests: Requests) -> Iterator[Violation]:
+    """Requests that were given up while their process had a right to them."""
+    for request in requests.values():
+        if request.failure and request.failure.reason is FailureReason.ABANDONED:
+            assert request.finished_at, "an abandoned request has ended"
+            if request.finished_at <= request.lease_expires_at:
+                yield Violation("LEASE", f"{request.id} was abandoned at {request.finished_at}, during its lease")
+
+
+def _misnamed(database: Database) -> Iterator[Violation]:
+    """Ledger entries of which a second could be written."""
+    for user in database.scan(USERS):
+        for document in database.scan(ledger_path(user.id)):
+            entry = entry_of(user.id, document)
+            if entry.type is not EntryType.GRANT and entry.id != f"{entry.generation_request_id}-{entry.type.value}":
+                yield Violation("ENTRY_ID", f"{entry.id} is the {entry.type} of {entry.generation_request_id}")

@@ -1,0 +1,179 @@
+"""The mutants: plausible one-line faults in the money path, each of which some check has to catch."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """``old`` stands once in ``file`` (below ``functions/imagegen``) and is replaced by ``new``.
+
+    ``test`` is what catches it where the simulation cannot: arguments of pytest.
+    """
+
+    name: str
+    file: str
+    old: str
+    new: str
+    test: str | None = None
+
+
+RESERVE = "services/generations.py"
+SETTLE = "services/settlements.py"
+SWEEP = "services/sweeper.py"
+REQUEST = "domain/generation.py"
+LEDGER = "domain/ledger.py"
+
+READ_BOTH = "self.database.read(user_path(order.user_id), request_path(request_id))"
+READ_USER = "self.database.read(user_path(request.user_id))"
+RESERVATION = "create_request(request), update_account(user, account, request.week), create_entry(deduction)"
+
+MUTANTS = [
+    # Reserving
+    Mutant(
+        "the balance is not checked",
+        RESERVE,
+        "_payment(order, account.wallet.credits))",
+        "Credits(paid=order.cost))",
+    ),
+    Mutant(
+        "the balance is checked before the transaction",
+        RESERVE,
+        "update_account(user, account, request.week)",
+        "update_account(self.database.read(user.path)[0], account, request.week)",
+    ),
+    Mutant(
+        "the request and its deduction are two commits",
+        RESERVE,
+        "version, *_ = self.database.commit(\n                " + RESERVATION,
+        "version, *_ = self.database.commit(create_request(request))\n            self.database.commit(\n"
+        "                update_account(user, account, request.week), create_entry(deduction)",
+    ),
+    Mutant(
+        "a retry reuses the account that it read first",
+        RESERVE,
+        READ_BOTH,
+        f"vars(self).setdefault(execution, {READ_BOTH})",
+    ),
+    Mutant("an existing request is not looked for", RESERVE, "if document.exists:", "if False:"),
+    # Idempotency
+    Mutant(
+        "the request id is random despite the key",
+        RESERVE,
+        "self.new_id() if key is None else keyed_request_id(order.user_id, key)",
+        "self.new_id()",
+    ),
+    Mutant("the same key of two users is one", REQUEST, "json.dumps([user_id, idempotency_key])", "idempotency_key"),
+    Mutant("a replay ignores the fingerprint", RESERVE, "request.fingerprint != order.fingerprint", "False"),
+    Mutant("a call does not recognise its own execution", RESERVE, "request.execution == execution", "False"),
+    Mutant("a call takes any execution for its own", RESERVE, "request.execution == execution", "True"),
+    # Commits of unknown outcome
+    Mutant("an unknown outcome is taken for a refusal", "retry.py", "isinstance(error, OutcomeUnknown)", "False"),
+    Mutant(
+        "an unknown outcome is not retried",
+        "retry.py",
+        "except (CommitRefused, OutcomeUnknown, DatabaseUnavailable)",
+        "except (CommitRefused, DatabaseUnavailable)",
+        test="tests/unit/test_retry.py",
+    ),
+    # Settling
+    Mutant(
+        "a settlement does not look at the status",
+        SETTLE,
+        "current.request.status is not Status.PROCESSING",
+        "False",
+    ),
+    Mutant(
+        "a settlement is no compare-and-set",
+        SETTLE,
+        "settlement_fields(settled), current.version)",
+        "settlement_fields(settled), self.database.read(request_path(settled.id))[0].version)",
+    ),
+    Mutant(
+        "a settlement retries on what it saw first",
+        SETTLE,
+        "Held.of(*self.database.read(request_path(held.request.id))) if tries else held",
+        "held",
+    ),
+    Mutant(
+        "a settlement reuses an account that it read before",
+        SETTLE,
+        READ_USER,
+        f"vars(self).setdefault(request.user_id, {READ_USER})",
+    ),
+    Mutant(
+        "a completion and a refund may both happen",
+        SETTLE,
+        "self.database.commit(ending, *refund)",
+        "self.database.commit(*refund, *([] if refund else [ending]))",
+    ),
+    Mutant(
+        "the refund is a commit of its own",
+        SETTLE,
+        "self.database.commit(ending, *refund)",
+        "self.database.commit(ending); refund and self.database.commit(*refund)",
+    ),
+    Mutant(
+        "a loser tells its own outcome",
+        SETTLE,
+        "return current.request\n",
+        "return self._settled(current.request, outcome)[0]\n",
+    ),
+    Mutant("a pending refund is said to be done", RESERVE, "raise SettlementPending(", "raise GenerationFailed("),
+    Mutant("an answer without an image is paid", RESERVE, "if not url:", "if False:"),
+    # Refunds
+    Mutant(
+        "a refund goes to the wrong bucket",
+        REQUEST,
+        "request.paid_from,\n            entry_id=entry_id(request.id, EntryType.REFUND)",
+        "Credits(paid=request.cost),\n            entry_id=entry_id(request.id, EntryType.REFUND)",
+    ),
+    Mutant(
+        "a refund's id is not derived from its request",
+        REQUEST,
+        "entry_id=entry_id(request.id, EntryType.REFUND)",
+        "entry_id=entry_id(request.id, EntryType.REFUND) + at.isoformat()",
+    ),
+    Mutant("a failure is not counted", REQUEST, "failed=used.failed + 1", "failed=used.failed"),
+    Mutant(
+        "a refund counts in the week in which it is made",
+        SETTLE,
+        ".refund(request, now)",
+        ".refund(__import__('dataclasses').replace(request, created_at=now), now)",
+    ),
+    Mutant(
+        "the answer states the balance before the refund",
+        SETTLE,
+        "request.cost, account.wallet.credits.total)",
+        "request.cost, account_of(user).wallet.credits.total)",
+    ),
+    # Leases
+    Mutant("the sweeper ignores the lease", SWEEP, 'Where("leaseExpiresAt", "<", self.clock.now()),', ""),
+    Mutant("a lease lasts for days", REQUEST, "timedelta(minutes=3)", "timedelta(days=3)"),
+    Mutant("a lease does not last for the generation", REQUEST, "timedelta(minutes=3)", "timedelta(seconds=-60)"),
+    Mutant("one that cannot be settled ends the sweep", SWEEP, "return False", "raise"),
+    # The ledger
+    Mutant("a deduction adds", LEDGER, "-1 if self is EntryType.DEDUCTION else 1", "1"),
+    Mutant("an entry has its predecessor's number", LEDGER, "seq=self.seq + 1", "seq=self.seq"),
+    Mutant(
+        "an entry states the balance before it",
+        LEDGER,
+        "balance_after=balance.total",
+        "balance_after=self.credits.total",
+    ),
+    Mutant("an entry is not sealed to the one before", LEDGER, ").sealed(self.head)", ").sealed(GENESIS)"),
+    Mutant(
+        "a seal leaves out the predecessor",
+        LEDGER,
+        "            previous_hash,\n",
+        "",
+        test="tests/unit/test_ledger.py",
+    ),
+    # The adapter, which the stand-in stands in for
+    Mutant(
+        "the adapter forgets the version",
+        "firestore.py",
+        "self._client.write_option(last_update_time=version)",
+        "self._client.write_option(exists=True)",
+        test="tests/simulation/test_contract.py",
+    ),
+]

@@ -1,0 +1,127 @@
+"""Actors that take turns on a virtual clock: always one at a time, in an order that the seed decides."""
+
+import heapq
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import count
+
+from greenlet import GreenletExit, getcurrent, greenlet
+
+MICROSECONDS = 1_000_000
+STEPS_MAX = 100_000
+"""Many times what any world has needed to come to rest."""
+
+
+class Restless(Exception):
+    """The actors go on for ever."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened: when (in microseconds of virtual time), to whom, and what."""
+
+    at_us: int
+    actor: str
+    kind: str
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.at_us / MICROSECONDS:12.6f}  {self.actor:<16} {self.kind:<24} {self.detail}".rstrip()
+
+
+class Actor(greenlet):
+    """A process of its own: it shares nothing with the others but the database and the clock."""
+
+    def __init__(self, name: str, run: Callable[[], object], parent: greenlet) -> None:
+        super().__init__(run, parent)
+        self.name = name
+        self.ids: list[str] = []
+        self.crashed = False
+
+
+class Scheduler:
+    """Runs actors until all of them have ended; what happens at the same moment happens in a random order."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self.now_us = 0
+        self.trace: list[Event] = []
+        self._rng = rng
+        self._hub = getcurrent()
+        self._numbers = count()
+        self._due: list[tuple[int, float, int, Callable[[], object]]] = []
+        self._dead: list[Actor] = []
+        self._steps = 0
+        self._over = False
+
+    @property
+    def actor(self) -> Actor | None:
+        """Whose turn it is."""
+        current = getcurrent()
+        return current if isinstance(current, Actor) else None
+
+    def note(self, kind: str, detail: str = "") -> None:
+        actor = self.actor
+        self.trace.append(Event(self.now_us, "-" if actor is None else actor.name, kind, detail))
+
+    def spawn(self, name: str, run: Callable[[], object], after_seconds: float = 0.0) -> Actor:
+        """An actor that starts in ``after_seconds``."""
+        actor = Actor(name, run, self._hub)
+        self.later(after_seconds, actor.switch)
+        return actor
+
+    def later(self, seconds: float, action: Callable[[], object]) -> None:
+        """Do something in ``seconds``, on nobody's behalf."""
+        due = self.now_us + round(seconds * MICROSECONDS)
+        heapq.heappush(self._due, (due, self._rng.random(), next(self._numbers), action))
+
+    def pause(self, seconds: float) -> None:
+        """Let others act until ``seconds`` have passed for the current actor."""
+        self._check()
+        actor = getcurrent()
+        self.later(seconds, actor.switch)
+        self._hub.switch()
+
+    def crash(self) -> None:
+        """End the current actor right here. It is never resumed, so that nothing of it runs any more."""
+        self._check()
+        actor = self.actor
+        assert actor is not None, "only actors crash"
+        actor.crashed = True
+        self._dead.append(actor)
+        self._hub.switch()
+
+    def run(self) -> None:
+        """Until nothing is left to do. Raises Restless."""
+        while self._due:
+            self._steps += 1
+            if self._steps > STEPS_MAX:
+                raise Restless
+            self.now_us, _, _, action = heapq.heappop(self._due)
+            action()
+
+    def close(self) -> None:
+        """Free the stacks of those that crashed, when nothing that they do counts any more."""
+        self._over = True
+        for actor in self._dead:
+            actor.throw(GreenletExit)
+
+    def _check(self) -> None:
+        if self._over:
+            raise GreenletExit
+
+
+class VirtualClock:
+    """The ``Clock`` of the actors; ``sleep`` is what passes their time."""
+
+    def __init__(self, scheduler: Scheduler, start: datetime, sleep: Callable[[float], None]) -> None:
+        self._scheduler = scheduler
+        self._start = start
+        self.sleep = sleep
+
+    def now(self) -> datetime:
+        return self._start + timedelta(microseconds=self._scheduler.now_us)
+
+    def monotonic(self) -> float:
+        return self._scheduler.now_us / MICROSECONDS

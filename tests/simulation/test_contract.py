@@ -1,0 +1,237 @@
+"""The stand-in holds what Firestore holds: one set of behaviours, asked of both."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from imagegen.database import (
+    CommitRefused,
+    Create,
+    Data,
+    Database,
+    Put,
+    Query,
+    Snapshot,
+    Sum,
+    Totals,
+    Update,
+    Version,
+    Where,
+    Write,
+)
+from imagegen.firestore import FirestoreDatabase
+from tests.simulation.store import Store
+
+NOON = datetime(2026, 11, 18, 12, tzinfo=UTC)
+LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture(params=["stand-in", "emulator"])
+def database(request: pytest.FixtureRequest) -> Database:
+    if request.param == "stand-in":
+        return Store()
+    return FirestoreDatabase(request.getfixturevalue("client"))
+
+
+def write(database: Database, path: str, **data: object) -> Version:
+    [version] = database.commit(Put(path, data))
+    return version
+
+
+def data(database: Database, path: str) -> Data:
+    return database.read(path)[0].data
+
+
+def ids(documents: Sequence[Snapshot]) -> list[str]:
+    return [document.id for document in documents]
+
+
+# Reads
+
+
+def test_documents_are_read_in_the_order_asked_for_the_missing_ones_too(database: Database) -> None:
+    version = write(database, "things/b", a=1)
+    nothing, thing = database.read("things/a", "things/b")
+    assert (nothing.path, nothing.data, nothing.version, nothing.exists) == ("things/a", {}, None, False)
+    assert (thing.path, thing.data, thing.version, thing.id) == ("things/b", {"a": 1}, version, "b")
+
+
+def test_a_snapshot_stays_what_it_was_when_its_document_changes(database: Database) -> None:
+    write(database, "things/a", inner={"x": 1})
+    [before] = database.read("things/a")
+    assert before.version
+    database.commit(Update("things/a", {"inner.x": 2}, before.version))
+    assert before.data == {"inner": {"x": 1}}
+
+
+def test_values_come_back_as_they_were_written(database: Database) -> None:
+    values = {
+        "n": 1,
+        "f": 1.5,
+        "s": "ü",
+        "b": True,
+        "none": None,
+        "at": NOON,
+        "list": [1, {"x": "y"}],
+        "map": {"a.b": 1},
+    }
+    write(database, "things/a", **values)
+    assert data(database, "things/a") == values
+
+
+def test_what_was_written_does_not_follow_its_author(database: Database) -> None:
+    inner = {"x": [1]}
+    write(database, "things/a", inner=inner)
+    inner["x"].append(2)
+    assert data(database, "things/a") == {"inner": {"x": [1]}}
+
+
+# Commits
+
+
+def test_each_commit_has_a_later_version_and_all_its_documents_the_same(database: Database) -> None:
+    versions = [database.commit(Create(f"things/{n}", {}), Create(f"others/{n}", {})) for n in range(20)]
+    assert all(one == other for one, other in versions)
+    assert versions == sorted(versions)
+    assert len({one for one, _ in versions}) == 20
+
+
+def test_what_exists_cannot_be_created(database: Database) -> None:
+    write(database, "things/a", a=1)
+    with pytest.raises(CommitRefused):
+        database.commit(Create("things/a", {"a": 2}))
+    assert data(database, "things/a") == {"a": 1}
+
+
+def test_an_update_needs_the_very_version_that_its_author_has_read(database: Database) -> None:
+    first = write(database, "things/a", a=1)
+    [second] = database.commit(Update("things/a", {"a": 2}, first))
+    for version in (first, LONG_AGO):
+        with pytest.raises(CommitRefused):
+            database.commit(Update("things/a", {"a": 3}, version))
+    with pytest.raises(CommitRefused):
+        database.commit(Update("things/missing", {"a": 3}, second))
+    assert database.read("things/a") == [Snapshot("things/a", {"a": 2}, second)]
+
+
+def test_an_update_replaces_what_it_names_and_nothing_else(database: Database) -> None:
+    version = write(
+        database, "things/a", credits={"trial": 1, "paid": 2}, usage={"2026-W45": {"requests": 1}}, other="x"
+    )
+    changes = {"credits.paid": 5, "usage.`2026-W46`.requests": 1, "ledger.seq": 1, "other": {"y": 1}}
+    database.commit(Update("things/a", changes, version))
+    assert data(database, "things/a") == {
+        "credits": {"trial": 1, "paid": 5},
+        "usage": {"2026-W45": {"requests": 1}, "2026-W46": {"requests": 1}},
+        "ledger": {"seq": 1},
+        "other": {"y": 1},
+    }
+
+
+def test_a_field_below_what_is_no_map_makes_it_one(database: Database) -> None:
+    version = write(database, "things/a", credits=7)
+    database.commit(Update("things/a", {"credits.paid": 5}, version))
+    assert data(database, "things/a") == {"credits": {"paid": 5}}
+
+
+def test_a_put_leaves_nothing_of_what_was_there(database: Database) -> None:
+    write(database, "things/a", a=1)
+    write(database, "things/a", b=2)
+    assert data(database, "things/a") == {"b": 2}
+
+
+@pytest.mark.parametrize("order", [1, -1], ids=["refused first", "refused last"])
+def test_a_commit_is_applied_as_a_whole_or_not_at_all(database: Database, order: int) -> None:
+    version = write(database, "things/a", a=1)
+    write(database, "things/c", a=1)
+    writes: list[Write] = [Create("things/b", {}), Update("things/a", {"a": 2}, version), Create("things/c", {})]
+    with pytest.raises(CommitRefused):
+        database.commit(*writes[::order])
+    thing, nothing = database.read("things/a", "things/b")
+    assert (thing.data, thing.version, nothing.exists) == ({"a": 1}, version, False)
+
+
+def test_an_update_that_changes_nothing_leaves_the_version(database: Database) -> None:
+    version = write(database, "things/a", a=1)
+    assert database.commit(Update("things/a", {"a": 1}, version)) == [version]
+    assert write(database, "things/a", a=1) == version
+
+
+# Queries
+
+
+def test_all_conditions_of_a_query_have_to_be_met(database: Database) -> None:
+    write(database, "things/a", kind="x", n=1)
+    write(database, "things/b", kind="x", n=2)
+    write(database, "things/c", kind="y", n=1)
+    write(database, "things/d")
+    assert ids(database.find(Query("things"))) == ["a", "b", "c", "d"]
+    assert ids(database.find(Query("things", where=(Where("kind", "==", "x"),)))) == ["a", "b"]
+    assert ids(database.find(Query("things", where=(Where("kind", "in", ("x", "y")), Where("n", "==", 1))))) == [
+        "a",
+        "c",
+    ]
+    assert ids(database.find(Query("things", where=(Where("kind", "==", None),)))) == []
+    assert ids(database.find(Query("things", limit=2))) == ["a", "b"]
+    assert ids(database.find(Query("nothing"))) == []
+
+
+def test_a_range_finds_smaller_values_of_its_kind_the_smallest_first(database: Database) -> None:
+    lease = "leaseExpiresAt"
+    for name, value in {"a": NOON, "b": NOON - timedelta(1), "c": NOON - timedelta(2), "d": None, "e": "soon"}.items():
+        write(database, f"generationRequests/{name}", status="processing", **{lease: value})
+    write(database, "generationRequests/f", status="completed", **{lease: LONG_AGO})
+    write(database, "generationRequests/g", status="processing")
+    expired = (Where("status", "==", "processing"), Where(lease, "<", NOON))
+    assert ids(database.find(Query("generationRequests", where=expired))) == ["c", "b"]
+    assert ids(database.find(Query("generationRequests", where=expired, limit=1))) == ["c"]
+
+
+def test_an_order_is_the_largest_first_without_what_has_no_such_field(database: Database) -> None:
+    ledger = "users/ann/creditTransactions"
+    for seq in (2, 10, 1, 3):
+        write(database, f"{ledger}/{seq}", seq=seq, type="refund" if seq == 3 else "deduction")
+    write(database, f"{ledger}/other", type="deduction")
+    write(database, "users/bob/creditTransactions/20", seq=20, type="deduction")
+    deductions = (Where("type", "in", ("deduction", "grant")),)
+    assert ids(database.find(Query(ledger, order_by="seq"))) == ["10", "3", "2", "1"]
+    assert ids(database.find(Query(ledger, deductions, order_by="seq", start_after=10, limit=1))) == ["2"]
+    assert ids(database.find(Query(ledger, deductions, order_by="seq", start_after=11))) == ["10", "2", "1"]
+
+
+def test_a_field_path_reaches_into_maps(database: Database) -> None:
+    write(database, "users/ann", usage={"2026-W46": {"creditsDeducted": 3}})
+    write(database, "users/bob", usage={"2026-W46": {"creditsDeducted": 8}})
+    write(database, "users/eve", usage={"2026-W45": {"creditsDeducted": 9}})
+    write(database, "users/joe", usage=0)
+    assert ids(database.find(Query("users", order_by="usage.`2026-W46`.creditsDeducted"))) == ["bob", "ann"]
+
+
+def test_equal_values_are_ordered_by_id_backwards(database: Database) -> None:
+    for name in ("b", "c", "a"):
+        write(database, f"things/{name}", n=1)
+    assert ids(database.find(Query("things", order_by="n"))) == ["c", "b", "a"]
+
+
+def test_a_total_counts_and_sums_what_matches(database: Database) -> None:
+    for number, status in enumerate(("failed", "failed", "completed"), 1):
+        write(database, f"generationRequests/{number}", week="2026-W46", model="A", status=status, cost=number)
+    failed = {"week": "2026-W46", "model": "A", "status": "failed"}
+    query = Query("generationRequests", where=tuple(Where(field, "==", value) for field, value in failed.items()))
+    assert database.totals(Sum(query, "cost"), Sum(Query("generationRequests"), "cost")) == [Totals(2, 3), Totals(3, 6)]
+
+
+def test_a_total_may_be_of_all_collections_of_a_name(database: Database) -> None:
+    for user in ("a", "b"):
+        for number in (1, 2):
+            write(database, f"users/{user}/creditTransactions/{number}", type="refund", credits=number)
+    refunds = Query("creditTransactions", where=(Where("type", "==", "refund"),), everywhere=True)
+    assert database.totals(Sum(refunds, "credits")) == [Totals(4, 6)]
+
+
+def test_a_scan_is_of_one_collection_by_id(database: Database) -> None:
+    for name in ("b", "a", "C", "é", "10", "9"):
+        write(database, f"users/{name}", n=name)
+    write(database, "users/a/creditTransactions/1", n=1)
+    assert ids(list(database.scan("users"))) == ["10", "9", "C", "a", "b", "é"]

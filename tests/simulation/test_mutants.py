@@ -1,0 +1,68 @@
+"""Every mutant is caught: what the simulation reports as sound has been looked at."""
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from importlib.util import module_from_spec
+
+import pytest
+
+from tests.simulation.corpus import MUTANTS, Mutant
+from tools import mutants
+from tools.project import ROOT
+
+
+def test_every_mutant_is_caught() -> None:
+    tried = subprocess.run(
+        [sys.executable, "-m", "tools.mutants", "--check"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": "functions"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert tried.returncode == 0, tried.stdout + tried.stderr
+    assert f"{len(MUTANTS)} of {len(MUTANTS)} mutants are caught." in tried.stdout
+
+
+def test_the_table_has_every_mutant_and_no_other() -> None:
+    rows = mutants.TABLE.read_text("utf-8").removeprefix(mutants.HEAD).splitlines()
+    expected = [f"| {mutant.name} | `{mutant.file}` |" for mutant in MUTANTS]
+    assert [row[: len(start)] for row, start in zip(rows, expected, strict=True)] == expected
+    assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS)
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_a_mutant_is_a_small_change_of_code_that_compiles(mutant: Mutant) -> None:
+    text = mutants.mutated(mutant)
+    compile(text, mutant.file, "exec")
+    assert mutant.new in text
+    assert mutant.old.count("\n") <= 1
+
+
+def test_a_mutant_that_no_longer_fits_the_code_is_an_error() -> None:
+    with pytest.raises(ValueError, match="stands 0 times"):
+        mutants.mutated(replace(MUTANTS[0], old="no such code"))
+
+
+def test_only_the_mutant_module_is_loaded_from_the_mutated_text() -> None:
+    [mutant] = (mutant for mutant in MUTANTS if mutant.name == "a lease lasts for days")
+    finder = mutants.MutantFinder(mutant)
+    assert finder.find_spec("imagegen.domain.ledger", None) is None
+    spec = finder.find_spec("imagegen.domain.generation", None)
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.LEASE_GRACE.days == 3
+
+
+def test_what_is_no_fault_is_not_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mutants, "SEEDS_MAX", 10)
+    assert mutants._simulated(MUTANTS[0], seeds=10) == mutants.Result(MUTANTS[0])
+
+
+def test_a_survivor_stands_out_in_the_table() -> None:
+    assert mutants.table([mutants.Result(MUTANTS[0])]).endswith("| **nothing** |  |\n")

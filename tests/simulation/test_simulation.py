@@ -1,0 +1,78 @@
+"""Thousands of worlds full of misfortunes, each replayable by its seed: no credit is lost, and nobody is lied to."""
+
+import os
+import subprocess
+import sys
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from tests.simulation import world
+from tests.simulation.checks import Violation
+from tests.simulation.scheduler import Event
+from tools import simulate
+from tools.project import ROOT
+
+SEEDS = 2500
+SOME_SEEDS = range(150)
+
+EVENTS = {
+    *(f"client: told {reason}" for reason in ("IMAGE", "INSUFFICIENT_CREDITS", "USER_NOT_FOUND", "CONTENTION")),
+    *(f"client: told {reason}" for reason in ("GENERATION_FAILED", "GENERATION_TIMEOUT", "ABANDONED")),
+    *(f"client: told {reason}" for reason in ("IDEMPOTENCY_MISMATCH", "REQUEST_IN_PROGRESS")),
+    *(f"client: told {reason}" for reason in ("SERVICE_UNAVAILABLE", "SETTLEMENT_PENDING")),
+    *(f"client: model: {ending}" for ending in ("image", "failure", "crash", "nothing", "timeout", "overstay")),
+    *(f"{who}: {what}" for who in ("client", "sweeper") for what in ("crash", "stall", "unavailable", "conflict")),
+    *(f"{who}: {what}" for who in ("client", "sweeper") for what in ("refused", "lost before", "lost after")),
+    *(f"sweeper: {what}" for what in ("settled some", "found nothing to do", "gave up")),
+    *(f"network: arrived late, {what}" for what in ("applied", "refused")),
+}
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tools.simulate", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": "functions", **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def test_no_credit_is_lost_in_thousands_of_worlds() -> None:
+    simulated = run(str(SEEDS))
+    assert simulated.returncode == 0, simulated.stdout + simulated.stderr
+    assert f"{SEEDS} worlds, 0 of them broken." in simulated.stdout
+
+
+def test_the_worlds_are_full_of_every_kind_of_misfortune() -> None:
+    total = simulate.tally(SOME_SEEDS)
+    assert total.failures == {}
+    assert EVENTS - total.counts.keys() == set()
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_same_seed_is_the_same_world(seed: int) -> None:
+    assert world.run(seed).trace == world.run(seed).trace
+    assert world.run(seed).trace != world.run(seed + 1).trace
+
+
+def test_a_seed_is_the_same_world_in_every_process() -> None:
+    first, second = (run("--seed", "7", PYTHONHASHSEED=hash_seed) for hash_seed in ("1", "2"))
+    assert (first.returncode, second.returncode) == (0, 0)
+    assert first.stdout == second.stdout
+    assert first.stdout.endswith("Everything holds.\n")
+
+
+def test_a_broken_world_is_reported_with_the_way_to_replay_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = world.Run(17, [Event(1_500_000, "client-1", "crash", "")], [Violation("BALANCE", "1 is not 2")])
+    monkeypatch.setattr(world, "run", lambda _seed: broken)
+    monkeypatch.setattr(simulate, "_simulate", lambda seeds, _console: simulate.tally(seeds))
+    report, replay = StringIO(), StringIO()
+    assert simulate.main(["1", "--first", "17"], Console(file=report, width=120)) == 1
+    assert "Seed 17 (to replay it: make simulate SEED=17)\nBALANCE: 1 is not 2" in report.getvalue()
+    assert simulate.main(["--seed", "17"], Console(file=replay, width=120)) == 1
+    assert replay.getvalue() == "    1.500000  client-1         crash\nBALANCE: 1 is not 2\n"

@@ -1,0 +1,170 @@
+"""One simulated world: the backend's own services, a few clients, sweepers and misfortunes, all from one seed."""
+
+import logging
+import random
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from imagegen.bootstrap import Backend
+from imagegen.database import DatabaseUnavailable, Put
+from imagegen.domain.ledger import Credits, EntryType, Wallet
+from imagegen.records import SCHEMA_VERSION, create_entry, user_path, wallet_fields
+from tests.simulation import calls, checks, truth
+from tests.simulation.calls import Call
+from tests.simulation.checks import Violation
+from tests.simulation.faults import Faults, Rates
+from tests.simulation.models import SimulatedModel
+from tests.simulation.network import RemoteDatabase
+from tests.simulation.scheduler import Event, Restless, Scheduler, VirtualClock
+from tests.simulation.store import Store
+
+MIDNIGHT = datetime(2026, 11, 16, tzinfo=UTC)
+"""A Monday's: every world lives close to the end of a week, and often on both sides of it."""
+
+SWEEP_EVERY_SECONDS = 300.0
+AFTERMATH_SECONDS = 600.0
+"""When the faults have ended, every lease has run out after this time."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What became of a world."""
+
+    seed: int
+    trace: list[Event]
+    violations: list[Violation]
+
+    @property
+    def counts(self) -> Counter[str]:
+        """How often each kind of event happened, to clients and to sweepers."""
+        return Counter(f"{event.actor.partition('-')[0] or 'network'}: {event.kind}" for event in self.trace)
+
+
+def run(seed: int) -> Run:
+    """The world of ``seed``: the same at every run."""
+    with _quiet():
+        return World(seed).run()
+
+
+class World:
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self._rng = rng = random.Random(seed)
+        self._scheduler = Scheduler(rng)
+        self._faults = Faults(self._scheduler, rng)
+        self._is_calm = self._faults.rates == Rates()
+        self._store = Store()
+        self._offences: list[Violation] = []
+        database = RemoteDatabase(self._store, self._scheduler, self._faults, rng, self._offences)
+        start = MIDNIGHT - timedelta(seconds=rng.choice((1, 600, 1800)))
+        clock = VirtualClock(self._scheduler, start, self._faults.step)
+        backend = Backend.on(database, clock, rng, self._new_id)
+        self._generations = replace(backend.generations, generators={"mock": SimulatedModel(self._faults, rng)})
+        self._sweeper = backend.sweeper
+        accounts = calls.accounts(rng)
+        for user_id, granted in accounts.items():
+            self._open(user_id, granted, start)
+        self._granted = sum(granted.total for granted in accounts.values())
+        self._calls = calls.plan(rng, list(accounts))
+
+    def run(self) -> Run:
+        try:
+            self._live()
+            self._come_to_rest()
+            violations = [*self._offences, *self._broken()]
+        except Restless:
+            violations = [*self._offences, Violation("LIVENESS", "the world never comes to rest")]
+        self._scheduler.close()
+        return Run(self.seed, self._scheduler.trace, violations)
+
+    def _broken(self) -> Iterator[Violation]:
+        """Everything that does not hold of the world at rest."""
+        settled = self._store.version
+        replays = self._replay()
+        for call in replays:
+            if not truth.is_final(call):
+                yield Violation("IDEMPOTENCY", f"{call.name} was told {truth.told(call)}")
+        if self._store.version != settled:
+            yield Violation("IDEMPOTENCY", "a replay wrote something")
+        requests = checks.requests_of(self._store)
+        yield from checks.broken_invariants(self._store, self._granted)
+        yield from checks.double_charges(self._calls, requests)
+        if self._is_calm:
+            overstayed = {event.actor for event in self._scheduler.trace if event.kind == "model: overstay"}
+            yield from truth.needless_refusals(self._calls, requests, overstayed)
+        for call in self._calls + replays:
+            yield from truth.untruths(call, requests)
+
+    def _live(self) -> None:
+        """All that clients, sweepers and misfortune do, until none of it is under way any more."""
+        for call in self._calls:
+            self._spawn(call, call.at_seconds)
+        for round_number in range(1, self._rng.choice((1, 4, 8))):  # often over before any request is abandoned
+            for twin in "ab"[: self._rng.choice((1, 1, 2))]:
+                name = f"sweeper-{round_number}{twin}"
+                self._scheduler.spawn(name, self._sweep, round_number * SWEEP_EVERY_SECONDS)
+        self._scheduler.run()
+
+    def _come_to_rest(self) -> None:
+        """One sweep without misfortunes, after every lease."""
+        self._faults.end()
+        self._scheduler.spawn("sweeper-last", self._sweep, AFTERMATH_SECONDS)
+        self._scheduler.run()
+
+    def _replay(self) -> list[Call]:
+        """Once more every call under a key that led to a request: each must be given the one answer."""
+        requests = checks.requests_of(self._store)
+        replays = [Call(f"{call.name}-again", 0, call.order) for call in checks.replayable(self._calls, requests)]
+        for call in replays:
+            self._spawn(call)
+        self._scheduler.run()
+        return replays
+
+    def _spawn(self, call: Call, after_seconds: float = 0.0) -> None:
+        call.process = self._scheduler.spawn(call.name, lambda: self._serve(call), after_seconds)
+
+    def _open(self, user_id: str, granted: Credits, at: datetime) -> None:
+        wallet, grant = Wallet(user_id).post(
+            EntryType.GRANT, granted, entry_id="welcome-grant", generation_request_id=None, timestamp=at
+        )
+        profile = {"schemaVersion": SCHEMA_VERSION, "displayName": user_id, "newsletter": {"weekly": True}}
+        self._store.commit(Put(user_path(user_id), {**profile, **wallet_fields(wallet)}), create_entry(grant))
+
+    def _serve(self, call: Call) -> None:
+        """One process that serves one call."""
+        try:
+            call.outcome = self._generations.create(call.order)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the checks judge it
+            call.outcome = error
+        self._scheduler.note(f"told {truth.told(call)}", call.order.idempotency_key or "")
+
+    def _sweep(self) -> None:
+        try:
+            settled = self._sweeper.sweep()
+        except DatabaseUnavailable:
+            self._scheduler.note("gave up")
+        except Exception as error:  # noqa: BLE001 - a sweeper that raises anything else is a finding
+            self._offences.append(Violation("LIVENESS", f"a sweep ended in {error!r}"))
+        else:
+            self._scheduler.note("settled some" if settled else "found nothing to do", str(settled))
+
+    def _new_id(self) -> str:
+        new = f"{self._rng.getrandbits(64):016x}"
+        if (actor := self._scheduler.actor) is not None:
+            actor.ids.append(new)
+        return new
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The services log what goes wrong, which here is nearly everything."""
+    log = logging.getLogger("imagegen")
+    level = log.level
+    log.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        log.setLevel(level)

@@ -1,0 +1,160 @@
+"""`make mutants`: tries every mutant of the money path, and writes which checks catch it to docs/mutants.md.
+
+A mutant lives in a process of its own, where the import of one module finds the mutated text; no file is touched.
+"""
+
+import importlib
+import multiprocessing
+import os
+import sys
+from argparse import ArgumentParser
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.util import spec_from_file_location
+from types import CodeType, ModuleType
+
+import pytest
+from rich.console import Console
+from rich.progress import track
+
+from tests.simulation.corpus import MUTANTS, Mutant
+from tools.project import ROOT
+
+PRODUCT = ROOT / "functions" / "imagegen"
+TABLE = ROOT / "docs" / "mutants.md"
+SEEDS_MAX = 2000
+SEEDS_COMPARED = 300
+"""How many worlds the table's checks are from."""
+
+HEAD = f"""\
+# Mutants
+
+Each of these one-line faults in the money path has to be caught, or the build fails. The simulation runs with the fault
+in place. The table lists the checks that fail then in its first {SEEDS_COMPARED} worlds, or else in the first world
+in which any does, and the seed of that world: `make simulate SEED=...` shows it without the fault. Where a simulation
+cannot see a fault, the test that does is named. Checks with the names of the audit's are the audit's
+(`services/audit.py`), the others those of `tests/simulation`. Written by `make mutants`.
+
+| mutant | where | caught by | first seed |
+|---|---|---|---|
+"""
+
+
+@dataclass(frozen=True)
+class Result:
+    """The checks that catch a mutant, none if it survives, and the first seed at which they do."""
+
+    mutant: Mutant
+    checks: tuple[str, ...] = ()
+    seed: int | None = None
+
+
+class MutatedLoader(SourceFileLoader):
+    def __init__(self, fullname: str, mutant: Mutant) -> None:
+        super().__init__(fullname, str(PRODUCT / mutant.file))
+        self._mutant = mutant
+
+    def get_code(self, fullname: str) -> CodeType:
+        return compile(mutated(self._mutant), self.path, "exec")
+
+
+class MutantFinder(MetaPathFinder):
+    """Finds the mutated text for the import of one module, and nothing for others."""
+
+    def __init__(self, mutant: Mutant) -> None:
+        self._name = "imagegen." + mutant.file.removesuffix(".py").replace("/", ".")
+        self._mutant = mutant
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname != self._name:
+            return None
+        return spec_from_file_location(fullname, loader=MutatedLoader(fullname, self._mutant))
+
+
+def mutated(mutant: Mutant) -> str:
+    """The mutated file. Raises ValueError where the text to replace does not stand there exactly once."""
+    text = (PRODUCT / mutant.file).read_text("utf-8")
+    if text.count(mutant.old) != 1:
+        raise ValueError(f"{mutant.name}: {mutant.old!r} stands {text.count(mutant.old)} times in {mutant.file}")
+    return text.replace(mutant.old, mutant.new)
+
+
+def try_mutant(mutant: Mutant, seeds: int) -> Result:
+    """What catches ``mutant``, within ``seeds`` worlds and on from there to the first that breaks.
+
+    For a fresh process: nothing of the product may have been imported, and all of it is spoilt then.
+    """
+    assert "imagegen" not in sys.modules, "the mutant would come too late"
+    sys.meta_path.insert(0, MutantFinder(mutant))
+    return _tested(mutant, mutant.test) if mutant.test else _simulated(mutant, seeds)
+
+
+def _simulated(mutant: Mutant, seeds: int) -> Result:
+    world = importlib.import_module("tests.simulation.world")
+    checks: set[str] = set()
+    first = None
+    for seed in range(SEEDS_MAX):
+        if seed >= seeds and first is not None:
+            break
+        broken = {violation.name for violation in world.run(seed).violations}
+        if broken and first is None:
+            first = seed
+        checks |= broken
+    return Result(mutant, tuple(sorted(checks)), first)
+
+
+def _tested(mutant: Mutant, test: str) -> Result:
+    with open(os.devnull, "w", encoding="utf-8") as nowhere, redirect_stdout(nowhere):
+        failed = pytest.main(["-x", "-q", "-p", "no:cacheprovider", *test.split()]) == pytest.ExitCode.TESTS_FAILED
+    return Result(mutant, (f"`{test}`",) if failed else ())
+
+
+def _try(job: tuple[Mutant, int]) -> Result:
+    return try_mutant(*job)
+
+
+def results(mutants: Sequence[Mutant], seeds: int) -> Iterator[Result]:
+    """Each in a process of its own, as many at once as there are cores."""
+    for name in ("google.cloud.firestore", "pydantic", "greenlet"):  # once, for all processes
+        importlib.import_module(name)
+    with multiprocessing.get_context("fork").Pool(maxtasksperchild=1) as pool:
+        yield from pool.imap(_try, [(mutant, seeds) for mutant in mutants], chunksize=1)
+
+
+def table(tried: Iterable[Result]) -> str:
+    """What `docs/mutants.md` says of them."""
+    rows = (
+        f"| {result.mutant.name} | `{result.mutant.file}` | {', '.join(result.checks) or '**nothing**'} "
+        f"| {'' if result.seed is None else result.seed} |\n"
+        for result in tried
+    )
+    return HEAD + "".join(rows)
+
+
+def main(arguments: Sequence[str], console: Console) -> int:
+    """Exit code 0 if every mutant is caught, 1 otherwise."""
+    parser = ArgumentParser(prog="python -m tools.mutants", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="stop at the first broken world, and write nothing")
+    check = parser.parse_args(arguments).check
+    tried = list(
+        track(
+            results(MUTANTS, 0 if check else SEEDS_COMPARED), "Mutants", len(MUTANTS), console=console, transient=True
+        )
+    )
+    survivors = [result.mutant for result in tried if not result.checks]
+    for mutant in survivors:
+        console.print(f"Nobody catches: {mutant.name} ({mutant.file})", style="red", markup=False)
+    if not check:
+        TABLE.write_text(table(tried), "utf-8")
+        console.print(f"Written: {TABLE.relative_to(ROOT)}")
+    console.print(f"{len(tried) - len(survivors)} of {len(tried)} mutants are caught.", highlight=False)
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], Console()))
