@@ -14,7 +14,7 @@ SHELL := bash
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help start test doctor report audit repair simulate mutants seed lint format docs lock clean need-python need-node
+.PHONY: help start test doctor report audit repair crashes simulate mutants seed lint format docs lock clean need-python need-node
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -36,6 +36,9 @@ audit: $(TOOLS) ## prove that no credit was lost or invented, in the running sui
 
 repair: $(TOOLS) ## put books right, as docs/runbook.md says [ARGS="rebuild user-100"]
 	@PYTHONPATH=functions .venv/bin/python -m tools.repair $(ARGS)
+
+crashes: $(EVERYTHING) ## kill real processes in the middle of 25 generations, and audit
+	@.venv/bin/python -m pytest -m crashes -s tests/e2e/test_crashes.py
 
 simulate: $(TOOLS) ## simulate clients and faults in many worlds [SEEDS=100000], or replay one [SEED=17]
 	@PYTHONPATH=functions .venv/bin/python -m tools.simulate $(if $(SEED),--seed $(SEED),$(SEEDS))

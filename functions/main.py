@@ -16,7 +16,10 @@ from imagegen.entry.callables import callable_function, scheduled_function
 set_global_options(
     region="us-central1", memory=MemoryOption.MB_512, cpu=1, concurrency=16, max_instances=20, timeout_sec=300
 )
-firebase_admin.initialize_app()
+try:
+    firebase_admin.get_app()
+except ValueError:  # discovery may load this file more than once in a process
+    firebase_admin.initialize_app()
 
 
 @callable_function()
