@@ -161,10 +161,9 @@ def killed_calls(live: Live, rng: random.Random, user_ids: Sequence[str]) -> lis
             break
         moments = [rng.uniform(0, min(undisturbed_seconds)) for _ in range(min(left, CALLS_AT_ONCE))]
         made = make(live, new_calls(rng, user_ids, len(calls)), moments)
-        # These find no process any more, and start those of the next round.
+        warm_up(live, "createGenerationRequest", lambda: live.create("user-nobody"))
         repeats = [repeating(live, call) for call in made if call.key and call.phase]
         under_fire(live, "createGenerationRequest", repeats, [])
-        warm_up(live, "createGenerationRequest", lambda: live.create("user-nobody"))
         calls += made
     return calls
 
@@ -215,20 +214,29 @@ def under_fire(
 
 
 def warm_up(live: Live, function: str, call: Callable[[], object]) -> None:
-    """Has a process ready for each of some calls at once, and no two at one port.
+    """Has a process ready for each of some calls at once, each at a port of its own.
 
-    The CLI draws a port long before the process takes it. Of two that drew the same, one answers for both.
+    The CLI draws a port long before the process takes it. Where two drew the same, those of another suite included,
+    one answers for both.
     """
     for _ in range(5):
         under_fire(live, function, [call] * CALLS_AT_ONCE, [])
-        ports = Counter(process.environ()["PORT"] for process in processes(live, function))
-        twins = [process for process in processes(live, function) if ports[process.environ()["PORT"]] > 1]
-        if not twins:
+        impostors = [process for process in processes(live, function) if not has_its_port(process)]
+        if not impostors:
             return
-        for process in twins:
+        for process in impostors:
             kill(process)
-        psutil.wait_procs(twins, timeout=10)
-    raise AssertionError("there are always two processes at one port")
+        psutil.wait_procs(impostors, timeout=10)
+    raise AssertionError("there is always a process without its port")
+
+
+def has_its_port(shell: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        port = int(shell.environ()["PORT"])
+        servers = shell.children(recursive=True)
+        connections = [connection for server in servers for connection in server.net_connections("tcp")]
+        return any(c.status == psutil.CONN_LISTEN and c.laddr.port == port for c in connections)
+    return False
 
 
 def processes(live: Live, function: str) -> list[psutil.Process]:

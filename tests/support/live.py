@@ -4,7 +4,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,6 +20,8 @@ from tools.project import ROOT
 from tools.suite import Suite
 
 ANSWER_TIMEOUT_SECONDS = 60
+FINISHED = 'Finished "us-central1-'
+"""What the CLI prints at the end of each call."""
 
 
 def until(condition: Callable[[], bool], *, seconds: float) -> None:
@@ -46,6 +48,9 @@ class Live:
 
     suite: Suite
     operator: firestore.Client
+    _sent: list[str] = field(default_factory=list)
+    _logged: list[int] = field(default_factory=lambda: [0, 0])
+    """How many calls had been sent, and how many were printed as finished, when the log was last asked for."""
 
     # The functions
 
@@ -56,6 +61,7 @@ class Live:
         """
         url = f"{self.suite.functions_url}/{function}"
         response = requests.request(method, url, timeout=ANSWER_TIMEOUT_SECONDS, **arguments)
+        self._sent.append(function)
         for secret in ("Traceback", str(ROOT), str(self.suite.project.directory), "site-packages"):
             assert secret not in response.text
         return response
@@ -90,11 +96,16 @@ class Live:
     def log(self) -> str:
         """What has been printed, all about the calls so far included: it arrives a little after their answers."""
 
+        sent_before, finished_before = self._logged
+        expected = finished_before + len(self._sent) - sent_before
+
         def complete() -> bool:
             output = self.suite.output()
-            return output.count("Beginning execution of ") == output.count('Finished "us-central1-')
+            finished = output.count(FINISHED)
+            return output.count("Beginning execution of ") == finished >= expected
 
-        until(complete, seconds=10)
+        until(complete, seconds=30)
+        self._logged[:] = len(self._sent), self.suite.output().count(FINISHED)
         return self.suite.output()
 
     # The accounts
