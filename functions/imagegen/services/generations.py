@@ -70,7 +70,7 @@ class Generations:
 
         Raises UserNotFound, InsufficientCredits, IdempotencyMismatch, RequestInProgress and Contention (nothing was
         taken by this call), ServiceUnavailable (nothing, or once under the same key), GenerationFailed,
-        GenerationTimeout and GenerationAbandoned (taken and given back), and SettlementPending (not yet settled).
+        GenerationTimeout and GenerationAbandoned (taken and given back), and SettlementPending (taken, end unknown).
         """
         held = self._reserve(order)
         if held.request.status is Status.PROCESSING:
