@@ -80,7 +80,7 @@ class Where:
     """A condition on one field; ``in`` takes a tuple of values."""
 
     field: str
-    op: Literal["==", "<", "in"]
+    op: Literal["==", "<", ">=", "in"]
     value: Any
 
 
@@ -102,15 +102,15 @@ class Query:
 
 @dataclass(frozen=True)
 class Sum:
-    """A question to the server: how many documents match, and what their ``field`` adds up to."""
+    """A question to the server: how many documents match, and what their ``field`` adds up to; None only counts."""
 
     query: Query
-    field: str
+    field: str | None
 
 
 @dataclass(frozen=True)
 class Totals:
-    """The answer to a Sum."""
+    """The answer to a Sum; what only counts has the sum 0."""
 
     count: int
     sum: int

@@ -4,6 +4,7 @@ Fields that we do not know are never touched, inside our maps neither: updates n
 """
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from imagegen.database import Create, Snapshot, Update
@@ -182,6 +183,7 @@ def settlement_fields(request: GenerationRequest) -> dict[str, Any]:
     return {
         "status": request.status.value,
         "finishedAt": request.finished_at,
+        "processingMs": request.finished_at and (request.finished_at - request.started_at) // timedelta(milliseconds=1),
         "imageUrl": request.image_url,
         "error": failure
         and {

@@ -59,7 +59,7 @@ class Store:
             if all(_meets(document.data, condition) for condition in query.where)
         ]
         for condition in query.where:
-            if condition.op == "<":  # a range is answered in the order of its index
+            if condition.op in ("<", ">="):  # a range is answered in the order of its index
                 found.sort(key=lambda document, path=condition.field: _value(document.data, path))  # type: ignore[misc]
         if (path := query.order_by) is not None:
             found = [document for document in found if _value(document.data, path) is not _MISSING]
@@ -76,7 +76,8 @@ class Store:
         answers = []
         for question in questions:
             found = self.find(question.query)
-            answers.append(Totals(len(found), sum(_value(document.data, question.field) for document in found)))
+            values = [_value(document.data, question.field) for document in found] if question.field else []
+            answers.append(Totals(len(found), sum(values)))
         return answers
 
     def _all_in(self, query: Query) -> Iterator[Snapshot]:
@@ -131,6 +132,8 @@ def _meets(data: Data, condition: Where) -> bool:
             return value in condition.value
         case "<":  # only values of the same kind are compared
             return isinstance(value, type(condition.value)) and bool(value < condition.value)
+        case ">=":
+            return isinstance(value, type(condition.value)) and bool(value >= condition.value)
 
 
 def _value(data: Data, path: str) -> Any:

@@ -29,13 +29,14 @@ class Need:
     def of(cls, query: StructuredQuery, sums: list[str]) -> "Need":
         [source] = query.from_
         conditions = _conditions(query.where)
-        bounds = [(path, "ASCENDING") for path, operator in conditions if operator == "LESS_THAN"]
+        ranges = [path for path, operator in conditions if operator in ("LESS_THAN", "GREATER_THAN_OR_EQUAL")]
+        bounds = [(path, "ASCENDING") for path in dict.fromkeys(ranges)]
         order = (*bounds, *((by.field.field_path, by.direction.name) for by in query.order_by))
         return cls(
             f"**/{source.collection_id}" if source.all_descendants else source.collection_id,
             frozenset(path for path, operator in conditions if operator in ("EQUAL", "IN")),
             tuple((path, direction) for path, direction in order if path != "__name__"),
-            frozenset(sums),
+            frozenset(sums) - {path for path, _ in order},  # an index holds a field once
         )
 
 
@@ -86,6 +87,6 @@ def _conditions(where: StructuredQuery.Filter) -> list[tuple[str, str]]:
         return [condition for part in where.composite_filter.filters for condition in _conditions(part)]
     if "field_filter" in where:
         operator = where.field_filter.op.name
-        assert operator in ("EQUAL", "IN", "LESS_THAN"), "teach this file the new kind of condition"
+        assert operator in ("EQUAL", "IN", "LESS_THAN", "GREATER_THAN_OR_EQUAL"), "teach this file the new kind of condition"
         return [(where.field_filter.field.field_path, operator)]
     return []
