@@ -4,9 +4,10 @@ Nothing is made on import. Discovery imports ``main`` and has ten seconds; the p
 forks, and a gRPC channel does not survive a fork.
 """
 
+import os
 import random
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Self
@@ -21,10 +22,13 @@ from imagegen.generators.deadline import WithDeadline
 from imagegen.generators.mock import MockGenerator
 from imagegen.retry import Retry
 from imagegen.services.audit import Audit
+from imagegen.services.bookkeeping import Bookkeeping
 from imagegen.services.catalog import Catalogs
 from imagegen.services.corrections import Corrections
+from imagegen.services.counting import Counting
 from imagegen.services.generations import Generations
 from imagegen.services.histories import Histories
+from imagegen.services.notifications import Channel, Notifications, Webhook
 from imagegen.services.reports import Reports
 from imagegen.services.settlements import Settlements
 from imagegen.services.sweeper import Sweeper
@@ -46,8 +50,15 @@ class Backend:
     corrections: Corrections
 
     @classmethod
-    def on(cls, database: Database, clock: Clock, rng: random.Random, new_id: Callable[[], str]) -> Self:
-        """The services on a database, with a source of time, chance and ids."""
+    def on(
+        cls,
+        database: Database,
+        clock: Clock,
+        rng: random.Random,
+        new_id: Callable[[], str],
+        channels: Sequence[Channel] = (),
+    ) -> Self:
+        """The services on a database, with a source of time, chance and ids; ``channels`` get the report's alerts."""
         catalogs = Catalogs(database, clock)
         generators = {"mock": WithDeadline(WithAttempts(MockGenerator(clock, rng), clock))}
         audit = Audit(database, clock)
@@ -63,7 +74,15 @@ class Backend:
                 new_id=new_id,
             ),
             histories=Histories(database),
-            reports=Reports(database, catalogs, audit, clock),
+            reports=Reports(
+                database,
+                catalogs,
+                Counting(database, clock),
+                Bookkeeping(database),
+                Notifications(channels),
+                Retry(clock, rng, RESERVING_PATIENCE_SECONDS),
+                clock,
+            ),
             sweeper=Sweeper(database, clock, settlements),
             audit=audit,
             corrections=Corrections(database, clock, Retry(clock, rng, RESERVING_PATIENCE_SECONDS)),
@@ -71,8 +90,10 @@ class Backend:
 
 
 def on_firestore(client: firestore.Client) -> Backend:
-    """The services on a client's project, with real time, chance and ids."""
-    return Backend.on(FirestoreDatabase(client), SystemClock(), random.SystemRandom(), lambda: uuid.uuid4().hex)
+    """The services on a client's project, with real time, chance and ids, and the channels of the environment."""
+    clock = SystemClock()
+    webhooks = Webhook.named(os.environ, clock)
+    return Backend.on(FirestoreDatabase(client), clock, random.SystemRandom(), lambda: uuid.uuid4().hex, webhooks)
 
 
 @cache

@@ -87,6 +87,8 @@ def _conditions(where: StructuredQuery.Filter) -> list[tuple[str, str]]:
         return [condition for part in where.composite_filter.filters for condition in _conditions(part)]
     if "field_filter" in where:
         operator = where.field_filter.op.name
-        assert operator in ("EQUAL", "IN", "LESS_THAN", "GREATER_THAN_OR_EQUAL"), "teach this file the new kind of condition"
+        assert operator in ("EQUAL", "IN", "LESS_THAN", "GREATER_THAN_OR_EQUAL"), (
+            "teach this file the new kind of condition"
+        )
         return [(where.field_filter.field.field_path, operator)]
     return []

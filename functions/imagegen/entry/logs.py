@@ -17,7 +17,8 @@ _SEVERITIES = {
 class StructuredHandler(logging.Handler):
     """Hands records to the Functions SDK's logger.
 
-    A traceback becomes part of the message, where Error Reporting looks for it.
+    A traceback becomes part of the message, where Error Reporting looks for it. What is logged with
+    ``extra={"json_fields": {...}}`` becomes fields of its own, for filters and alerts to match on.
     """
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -25,7 +26,7 @@ class StructuredHandler(logging.Handler):
         if record.exc_info and record.exc_info[0] is not None:
             message += "\n" + "".join(traceback.format_exception(*record.exc_info))
         severity = _SEVERITIES[record.levelno]
-        logger.write({"severity": severity, "message": message})
+        logger.write({**getattr(record, "json_fields", {}), "severity": severity, "message": message})
 
 
 def configure() -> None:
