@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from imagegen.domain.catalog import Kind
 from imagegen.errors import ApiError
 from tools import history
+from tools.marks import between
 from tools.project import ROOT
 
 README = ROOT / "README.md"
-END = "<!-- end -->"
 
 
 def main() -> None:
@@ -21,11 +21,7 @@ def up_to_date(text: str) -> str:
     Raises ValueError where a mark is missing.
     """
     for name, lines in (("options", options()), ("outcomes", outcomes())):
-        before, start, rest = text.partition(f"<!-- {name}: written by `make docs` -->\n")
-        _, end, after = rest.partition(END)
-        if not (start and end):
-            raise ValueError(f"the README has no part {name}")
-        text = before + start + "\n".join(lines) + "\n" + end + after
+        text = between(text, name, "make docs", lines)
     return text
 
 
