@@ -98,6 +98,8 @@ def failures_tail(failed: int, requests: int, a: float, b: float) -> float:
     """
     if failed <= 0:
         return 1.0
+    if failed > requests:
+        return 0.0
     mean = requests * a / (a + b)
     variance = mean * b / (a + b) * (a + b + requests) / (a + b + 1)
     if variance > _SMOOTH_FROM:

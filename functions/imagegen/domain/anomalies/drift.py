@@ -25,12 +25,13 @@ LARGEST = 2.5
 class Drift:
     """``rise``: the chance of an average at least that high where nothing has changed; ``fall``: at least that low.
 
-    ``expected`` are the days of the week, from the older weeks.
+    ``usual`` are the days of the week as the older weeks would have them, ``expected`` all of them together.
     """
 
     rise: float
     fall: float
-    expected: Sequence[Expected]
+    usual: Sequence[float]
+    expected: Expected
 
 
 def drift(week: Sequence[int], weeks_before: Sequence[Sequence[int]]) -> Drift | None:
@@ -53,7 +54,8 @@ def drift(week: Sequence[int], weeks_before: Sequence[Sequence[int]]) -> Drift |
             growth = (1 - SMOOTHING) * growth + SMOOTHING * shift * away
     variance = noise + level**2 * fitted.level_variance + growth**2 * fitted.growth_variance
     z = average / sqrt(variance)
-    return Drift(normal_tail(z), normal_tail(-z), [fitted.at(day, RECENT_WEEKS) for day in range(len(week))])
+    usual = [fitted.at(day, RECENT_WEEKS).mean for day in range(len(week))]
+    return Drift(normal_tail(z), normal_tail(-z), usual, fitted.together(RECENT_WEEKS))
 
 
 def _score(expected: Expected, count: int) -> float:

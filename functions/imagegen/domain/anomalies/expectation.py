@@ -72,8 +72,19 @@ class Fit:
         """A day of the first week after those fitted, or of a later one."""
         time = self.end + weeks_later + day / len(self.weekdays)
         mean = self.mean(time, day)
-        error = self.level_variance + self.weekday_variances[day] + self.growth_variance * (time - self.center) ** 2
+        error = self._error(time) + self.weekday_variances[day]
         return Expected(mean, mean + (self.dispersion + error) * mean * mean)
+
+    def together(self, weeks_later: int = 0) -> Expected:
+        """All days of such a week, whose noise is their own and whose error of the fit is one."""
+        days = range(len(self.weekdays))
+        times = [self.end + weeks_later + day / len(days) for day in days]
+        means = [self.mean(time, day) for day, time in zip(days, times, strict=True)]
+        noise = sum(mean + self.dispersion * mean * mean for mean in means)
+        return Expected(sum(means), noise + self._error(times[0]) * sum(means) ** 2)
+
+    def _error(self, time: float) -> float:
+        return self.level_variance + self.growth_variance * (time - self.center) ** 2
 
 
 @dataclass(frozen=True)
