@@ -77,18 +77,24 @@ class Anomaly:
     @property
     def message(self) -> str:
         """All of it in one sentence."""
-        when = "this week" if self.day is None else f"on {_day(self.day)}"
-        also = f" and {len(self.also)} more {'day' if len(self.also) == 1 else 'days'}" if self.also else ""
-        return f"{self.subject}: {self._what} {when}{also}; by chance {_chance(self.p_value)}; {self._credits}."
+        return f"{self.subject}: {self._what} {self._when}; by chance {_chance(self.p_value)}; {self._credits}."
 
     @property
     def _what(self) -> str:
         if self.kind is Kind.FAILURES:
-            return f"{self.observed:.0%} of the requests failed instead of {self.low:.0%} to {self.high:.0%}"
+            expected = f"{_percent(self.low)} to {_percent(self.high)}"
+            return f"{_percent(self.observed)} of the requests failed instead of {expected}"
         numbers = f"{self.observed:,.0f} requests instead of {self.low:,.0f} to {self.high:,.0f}"
         if self.kind is Kind.DRIFT:
             return f"a slow {'rise' if self.observed > self.expected else 'fall'} over the last weeks to {numbers}"
         return numbers
+
+    @property
+    def _when(self) -> str:
+        if self.day is None:
+            return "this week"
+        also = " and ".join(f"{date.fromisoformat(day):%A}" for day in self.also)
+        return f"on {_day(self.day)}" + (f" (likewise on {also})" if also else "")
 
     @property
     def _credits(self) -> str:
@@ -126,12 +132,12 @@ def _day(day: str) -> str:
 
 
 def _chance(p_value: float) -> str:
+    """With two digits, as nobody reads more of a chance."""
     if p_value < 1e-9:
         return "less than once in a billion times"
-    return f"once in {_rounded(1 / p_value):,} times"
+    return f"once in {round(float(f'{1 / p_value:.1e}')):,} times"
 
 
-def _rounded(number: float) -> int:
-    """To two digits, as nobody reads more of a chance."""
-    text = f"{number:.1e}"
-    return round(float(text))
+def _percent(rate: float) -> str:
+    percent = 100 * rate
+    return f"{percent:.0f}%" if percent >= 10 or percent == 0 else f"{percent:.1f}%"
