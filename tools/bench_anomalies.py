@@ -1,16 +1,10 @@
 """`make bench-anomalies`: how well the weekly report's detector finds what was planted, compared with simpler ones."""
 
-import sys
-from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
-from rich.console import Console
-from rich.progress import track
-from rich.table import Table
 
 from tools.anomaly_methods import METHODS, WEEKS_COMPARED
 from tools.anomaly_years import WEEKS, Event, Floats, Series, plant, year

@@ -1,8 +1,8 @@
 """`make bench-report`: what the weekly report of a busy week costs, beside a scan of the week's requests.
 
-Both run on Google's Firestore emulator, over the same database, one after the other. The billed reads are computed from the calls
-on the wire and what came back; the emulator's wall time is not production's, as it has no indexes and looks at
-every document of a collection for every count.
+Both run on Google's Firestore emulator, over the same database, one after the other. The billed reads are computed
+from the calls on the wire and what came back. The emulator's wall time is not production's: it has no indexes, and
+looks at every document of a collection for every count.
 """
 
 import os
@@ -10,6 +10,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable
+from typing import TypeVar
 
 from google.cloud.firestore import FieldFilter
 from rich import box
@@ -33,6 +34,8 @@ PROJECT = "demo-bench"
 WEEK = Week.parse("2026-W46")
 REQUESTS_MADE = 100_000
 USERS = 2_000
+
+T = TypeVar("T")
 
 
 def main(console: Console) -> None:

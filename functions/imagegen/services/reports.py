@@ -24,7 +24,7 @@ from imagegen.services.catalog import Catalogs
 from imagegen.services.counting import Counting, daily
 from imagegen.services.notifications import Notifications
 
-USERS_TESTED = 50
+USERS_TESTED = 100
 REVISIONS_KEPT = 10
 
 
@@ -110,22 +110,23 @@ class Reports:
         week = report.week
         before = earlier.get(week - 1)
         opening = before.reconciliation.closing if before and before.reconciliation else None
-        users = self._biggest_users(week)
+        # Whoever is chosen for a big week would look like a spike; these are chosen for the week before.
+        regulars = self._biggest_users(week - 1, USERS_TESTED)
         in_use = _in_use([*earlier.values(), report])
         recent = [week - back for back in range(POPULARITY_WEEKS, 0, -1)]
         styles = [earlier[past].totals(Kind.STYLE) for past in recent if past in earlier]
         return replace(
             report,
-            top_users=[(user_id, usage[week]) for user_id, usage in list(users.items())[:TOP_USERS]],
+            top_users=[(user_id, usage[week]) for user_id, usage in self._biggest_users(week, TOP_USERS).items()],
             popular_styles=popularity(report.totals(Kind.STYLE), styles if before else []),
             forecast=forecast({past.week: past.total.credits_deducted for past in in_use}),
             reconciliation=self.bookkeeping.reconciliation(week, opening),
-            findings=_findings(report, in_use[:-1], users),
+            findings=_findings(report, in_use[:-1], regulars),
         )
 
-    def _biggest_users(self, week: Week) -> dict[str, Mapping[Week, Usage]]:
+    def _biggest_users(self, week: Week, limit: int) -> dict[str, Mapping[Week, Usage]]:
         """From the counters that the money path keeps: one read each."""
-        biggest = Query(USERS, order_by=usage_field(week, "creditsDeducted"), limit=USERS_TESTED)
+        biggest = Query(USERS, order_by=usage_field(week, "creditsDeducted"), limit=limit)
         return {user.id: account_of(user).usage for user in self.database.find(biggest)}
 
     def _stored(self, report: Report, read: Snapshot) -> Report:
@@ -158,7 +159,7 @@ def _findings(report: Report, earlier: Sequence[Report], users: Mapping[str, Map
     weeks = [report.week - back for back in range(WEEKS_COMPARED, 0, -1)]
     for user_id, usage in users.items():
         subject, since = Subject(Scope.USER, user_id), min(usage)
-        observed[subject] = [_counts(usage[report.week])]
+        observed[subject] = [_counts(usage.get(report.week, Usage()))]
         history[subject] = [[_counts(usage.get(week, Usage()))] for week in weeks if week >= since]
     return anomalies.find(report.week, observed, history)
 
