@@ -54,7 +54,9 @@ def days(report: Report) -> str:
         of_total = any(anomaly.subject == ALL_REQUESTS for anomaly in found[day])
         row |= {"color": BAD if of_total else WARN if outside else ACCENT, "anomaly": _marks(found[day])}
         rows.append(row | ({"low": band.low, "high": band.high, "expected": band.expected} if band else {}))
-    x = alt.X("day:N", sort=None, axis=alt.Axis(title=None, labelAngle=0, labelColor=INK, labelFontSize=12))
+    x = alt.X(
+        "day:N", sort=None, axis=alt.Axis(title=None, labelAngle=0, labelColor=INK, labelFontSize=12, labelPadding=7)
+    )
     top = max(1, *(max(row["requests"], row.get("high", 0)) for row in rows))
     scale = alt.Scale(domain=[0, 1.1 * top], nice=False)
     y = alt.Y("requests:Q", scale=scale, axis=alt.Axis(title=None, tickCount=4, format=",d"))

@@ -20,7 +20,8 @@ SIGNS = {Severity.HIGH: "!!", Severity.MEDIUM: "!", Severity.LOW: "Â·", None: "â
 
 
 def show(report: Report, console: Console) -> None:
-    console.print(f"\n[bold]Week {report.week}[/]  [dim]{report.week.days[0]} to {report.week.days[-1]}[/]\n")
+    dates = f"{report.week.days[0]} to {report.week.days[-1]}"
+    console.print(f"\n[bold]Week {report.week}[/]  [dim]{dates}[/]\n", highlight=False)
     console.print(_tiles(report))
     console.print(_findings(report))
     console.print(_numbers(report))

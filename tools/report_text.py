@@ -19,17 +19,14 @@ def tiles(report: Report) -> Iterator[Tile]:
     """The week's figures in a row."""
     total, users, processing, ahead = report.total, report.users, report.processing, report.forecast
     unsettled = [f"{total.processing:,} unsettled"] if total.processing else []
+    deducted = [f"{total.credits_deducted:,} deducted", f"{report.trial_credits:,} of it trial"]
     yield "Requests", f"{total.requests:,}", [f"{total.failed:,} failed", *unsettled]
     yield "Success rate", share(total.success_rate), [f"{share(total.refund_share)} refunded"]
-    yield (
-        "Net credits",
-        f"{total.credits_net:,}",
-        [f"{total.credits_deducted:,} deducted", f"{report.trial_credits:,} of it trial"],
-    )
+    yield "Net credits", f"{total.credits_net:,}", deducted
     yield "Active users", f"{users.active:,}", [f"{users.new:,} new"]
-    yield "Median time", seconds(processing.median_ms), [f"95% within {seconds(processing.p95_ms)}"]
+    yield "Median time", seconds(processing.median_ms), [f"95% in {seconds(processing.p95_ms)}"]
     if ahead:
-        yield "Next week", f"{ahead.credits:,}", [f"{ahead.low:,} to {ahead.high:,}", "deducted"]
+        yield "Next week", f"{ahead.credits:,}", [f"{ahead.low:,} to {ahead.high:,}", "credits"]
     else:
         yield "Next week", "-", ["no forecast yet"]
 
