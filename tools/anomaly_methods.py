@@ -1,7 +1,7 @@
 """Detectors to compare, each as a function that scores a week; for `make bench-anomalies`.
 
-A score says how surprising a day is, and a seventh-and-last one how surprising the whole week is, for a method that
-tests that; the larger the more. Only rises are looked for. The rivals get the same twelve weeks as ours, a comparison
+Seven scores say how surprising the days are, and an eighth how surprising the whole week is, for a method that tests
+that; the larger the more. Only rises are looked for. The rivals get the same twelve weeks as ours, a comparison
 with the same weekday wherever that helps them, and a standard deviation never below a Poisson count's.
 """
 
@@ -31,7 +31,8 @@ def ours(data: Year, series: Series, week: int) -> Floats:
     scores = np.zeros(8)
     for trial in test(SUBJECT, counts[-1], counts[:-1]).trials:
         if trial.kind in kinds and trial.rise:
-            scores[7 if trial.day is None else trial.day] = -log10(max(trial.p_value, 1e-300))
+            known_at = 7 if trial.days is None else trial.days[-1]
+            scores[known_at] = max(scores[known_at], -log10(max(trial.p_value, 1e-300)))
     return scores
 
 

@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from imagegen.domain.anomalies.findings import Kind, Scope, Subject
-from imagegen.domain.anomalies.trials import Trial
+from imagegen.domain.anomalies.findings import Kind, Subject
+from imagegen.domain.anomalies.trials import Trial, total
 
 FALSE_DISCOVERIES = 0.02
 """The share of what is found that may be chance. Where nothing has changed, one week in fifty finds anything."""
@@ -29,23 +29,33 @@ class Suspect:
     def credits(self) -> float:
         return sum(trial.credits for trial in self.trials)
 
-    def excess(self, day: int | None) -> float:
-        """Requests (or failures) beyond the usual on that day or in the week; a user's are only known of the week."""
-        return self._of(self.worst.excess, day)
+    @property
+    def days(self) -> list[int]:
+        """Those that stand out, the worst first; none where it is about the whole week."""
+        return [
+            day for trial in self.trials for day in sorted(trial.days or (), key=lambda day: -self.worst.excess[day])
+        ]
 
-    def usual(self, day: int | None) -> float:
-        return self._of(self.worst.usual, day)
+    def excess(self, days: Sequence[int] | None) -> float:
+        """Requests (or failures) beyond the usual on these days or in the week; a user's of the week alone."""
+        return total(self.worst.excess, days)
 
-    def _of(self, values: Sequence[float], day: int | None) -> float:
-        return sum(values) if day is None or self.subject.scope is Scope.USER else values[day]
+    def usual(self, days: Sequence[int] | None) -> float:
+        return total(self.worst.usual, days)
 
 
 def suspects(trials: Sequence[Trial]) -> list[Suspect]:
-    """A week's failures are only told where no single day's are."""
+    """A run of days stands for failures only where no single day of it does, and the week where no run does."""
     found = defaultdict[tuple[Subject, Kind, bool], list[Trial]](list)
-    for trial in significant(trials):
-        found[trial.subject, trial.kind, trial.rise].append(trial)
-    return [Suspect([trial for trial in group if trial.day is not None] or group) for group in found.values()]
+    for trial in sorted(significant(trials), key=lambda trial: 7 if trial.days is None else len(trial.days)):
+        taken = found[trial.subject, trial.kind, trial.rise]
+        if not any(_share_days(trial, other) for other in taken):
+            taken.append(trial)
+    return [Suspect(sorted(group, key=lambda trial: trial.p_value)) for group in found.values()]
+
+
+def _share_days(one: Trial, other: Trial) -> bool:
+    return one.days is None or other.days is None or not set(one.days).isdisjoint(other.days)
 
 
 def significant(trials: Sequence[Trial]) -> list[Trial]:
