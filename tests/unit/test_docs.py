@@ -9,7 +9,15 @@ from tools.docs import README, up_to_date
 from tools.project import ROOT
 
 PAGES = [
-    ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/runbook.md", "docs/conformance.md", "docs/anomalies.md")
+    ROOT / name
+    for name in (
+        "README.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+        "docs/runbook.md",
+        "docs/conformance.md",
+        "docs/anomalies.md",
+    )
 ]
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
 

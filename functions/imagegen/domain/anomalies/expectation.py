@@ -6,7 +6,7 @@ Statist. Soc. A 159, 1996; A. Noufaily et al., An improved algorithm for outbrea
 systems, Statistics in Medicine 32, 2013) are the log-linear trend, the over-dispersion, that past outbreaks weigh less
 the larger their residual is, and a threshold from the negative binomial's tail that has the error of the fit in it.
 
-Where they include a trend or none, we draw growth and weekdays towards none by as much as the data leave open (a normal
+Where they include a trend or none, we draw growth and weekdays towards none by as much as the data leave open (a Cauchy
 prior on growth, a gamma prior on the weekdays): three quiet weeks make no trend, twelve weeks of growth do.
 """
 
@@ -18,7 +18,7 @@ from statistics import fmean, median
 from imagegen.domain.anomalies.distributions import count_tails, smallest
 
 GROWTH_A_WEEK = 0.02
-"""The standard deviation of the weekly growth rate before any data."""
+"""The scale of the weekly growth rate before any data: half of all series grow or shrink by less."""
 DISPERSION, DISPERSION_WORTH = 0.1, 1.0
 """The over-dispersion before any data, and how much that is worth."""
 OUTLYING = 2.58
@@ -120,7 +120,8 @@ def _refined(old: Fit, counts: Sequence[_Count], weights: Sequence[float]) -> Fi
     center = sum(w * shape * count.time for w, shape, count in zip(weights, shapes, counts, strict=True)) / base
     level = observed / base
 
-    slope, information = -old.growth / GROWTH_A_WEEK**2, 1 / GROWTH_A_WEEK**2
+    prior = (GROWTH_A_WEEK**2 + old.growth**2) / 2  # the normal one that stands for a Cauchy one at this growth
+    slope, information = -old.growth / prior, 1 / prior
     for weight, shape, count in zip(weights, shapes, counts, strict=True):
         away = count.time - center
         slope += weight * (count.count - level * shape) * away

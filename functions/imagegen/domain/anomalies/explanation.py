@@ -16,9 +16,8 @@ What these rules cannot see is a second, smaller event on the same day in anothe
 from collections.abc import Sequence
 
 from imagegen.domain.anomalies.findings import Scope, Subject
-from imagegen.domain.anomalies.suspects import Suspect
+from imagegen.domain.anomalies.suspects import SHARE_EXPLAINED, Suspect
 
-SHARE_EXPLAINED = 2 / 3
 PROPORTION = 1.5
 
 
