@@ -1,7 +1,7 @@
 """Detectors to compare, each as a function that scores a week; for `make bench-anomalies`.
 
-A score says how surprising a day is, and a seventh-and-last one how surprising the whole week is, for a method that
-tests that; the larger the more. Only rises are looked for. The rivals get the same twelve weeks as ours, a comparison
+Seven scores say how surprising the days are, and an eighth how surprising the whole week is, for a method that tests
+that; the larger the more. Only rises are looked for. The rivals get the same twelve weeks as ours, a comparison
 with the same weekday wherever that helps them, and a standard deviation never below a Poisson count's.
 """
 
@@ -11,6 +11,7 @@ from math import log10
 import numpy as np
 
 from imagegen.domain.anomalies import Counts, Kind, Scope, Subject
+from imagegen.domain.anomalies.suspects import corrected
 from imagegen.domain.anomalies.trials import test
 from tools.anomaly_years import Floats, Integers, Series, Year
 
@@ -22,16 +23,18 @@ Method = Callable[[Year, Series, int], Floats]
 
 
 def ours(data: Year, series: Series, week: int) -> Floats:
-    """The deployed tests of a subject's week, by the p-value of each."""
+    """The deployed tests of a subject's week, by the p-value of each as the report corrects it."""
     counts = [
         [Counts(int(requests), int(failed)) for requests, failed in zip(*days, strict=True)]
         for days in zip(_weeks(data.requests, week), _weeks(data.failed, week), strict=True)
     ]
     kinds = (Kind.FAILURES,) if series is Series.FAILURES else (Kind.SPIKE, Kind.DRIFT)
     scores = np.zeros(8)
-    for trial in test(SUBJECT, counts[-1], counts[:-1]).trials:
+    trials = test(SUBJECT, counts[-1], counts[:-1]).trials
+    for trial, p_value in zip(trials, corrected(trials), strict=True):
         if trial.kind in kinds and trial.rise:
-            scores[7 if trial.day is None else trial.day] = -log10(max(trial.p_value, 1e-300))
+            known_at = 7 if trial.days is None else trial.days[-1]
+            scores[known_at] = max(scores[known_at], -log10(max(p_value, 1e-300)))
     return scores
 
 

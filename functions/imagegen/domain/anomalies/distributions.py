@@ -14,7 +14,7 @@ _TINY = 1e-300
 _POISSON_FROM = 1e9
 """From this size on a negative binomial is a Poisson, and its lgamma would lose the digits."""
 _SMOOTH_FROM = 1e6
-"""From this variance on a beta-binomial has too many terms to add up, and is as smooth as a beta."""
+"""From this variance on, with a tenth as many requests, a beta-binomial has many terms and is as smooth as a beta."""
 
 
 def normal_tail(z: float) -> float:
@@ -102,7 +102,7 @@ def failures_tail(failed: int, requests: int, a: float, b: float) -> float:
         return 0.0
     mean = requests * a / (a + b)
     variance = mean * b / (a + b) * (a + b + requests) / (a + b + 1)
-    if variance > _SMOOTH_FROM:
+    if variance > _SMOOTH_FROM and requests > _SMOOTH_FROM / 10:
         precision = mean * (requests - mean) / variance - 1
         share = mean / requests
         return 1 - beta_cdf((failed - 0.5) / requests, share * precision, (1 - share) * precision)

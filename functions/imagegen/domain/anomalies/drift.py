@@ -14,9 +14,9 @@ from statistics import NormalDist
 from imagegen.domain.anomalies.distributions import normal_tail
 from imagegen.domain.anomalies.expectation import Expected, fit
 
-RECENT_WEEKS = 3
+RECENT_WEEKS = 2
 OLDER_WEEKS_NEEDED = 3
-SMOOTHING = 0.07
+SMOOTHING = 0.1
 """The weight of a day in the average, and how much less each earlier day weighs."""
 LARGEST = 2.5
 

@@ -4,24 +4,23 @@ Counts of earlier weeks are taken as ``level x weekday x growth^week``. From the
 (C. P. Farrington et al., A statistical algorithm for the early detection of outbreaks of infectious disease, J. R.
 Statist. Soc. A 159, 1996; A. Noufaily et al., An improved algorithm for outbreak detection in multiple surveillance
 systems, Statistics in Medicine 32, 2013) are the log-linear trend, the over-dispersion, that past outbreaks weigh less
-by the square of their residual, and a threshold from the negative binomial's tail that has the error of the fit in it.
+the larger their residual is, and a threshold from the negative binomial's tail that has the error of the fit in it.
 
-Where they include a trend or none, we draw growth and weekdays towards none by as much as the data leave open (a normal
+Where they include a trend or none, we draw growth and weekdays towards none by as much as the data leave open (a Cauchy
 prior on growth, a gamma prior on the weekdays): three quiet weeks make no trend, twelve weeks of growth do.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from math import exp, sqrt
-from statistics import median
+from statistics import fmean, median
 
 from imagegen.domain.anomalies.distributions import count_tails, smallest
 
-GROWTH_A_WEEK = 0.03
-"""The standard deviation of the weekly growth rate before any data."""
-DISPERSION, DISPERSION_DAYS = 0.1, 2.0
-"""The over-dispersion before any data, and how many counts that is worth."""
+GROWTH_A_WEEK = 0.02
+"""The scale of the weekly growth rate before any data: half of all series grow or shrink by less."""
+DISPERSION, DISPERSION_WORTH = 0.1, 1.0
+"""The over-dispersion before any data, and how much that is worth."""
 OUTLYING = 2.58
 """From this many standard deviations on a past count weighs less: Noufaily's choice."""
 RANGE_TAIL = 0.005
@@ -40,7 +39,6 @@ class Expected:
         """The chances of at most that count, and of at least that."""
         return count_tails(count, self.mean, self.variance)
 
-    @cached_property
     def range(self) -> tuple[int, int]:
         """The smallest and the largest count that are no surprise."""
         low = smallest(lambda count: self.tails(count)[0] > RANGE_TAIL)
@@ -106,10 +104,10 @@ def fit(weeks: Sequence[Sequence[int]]) -> Fit:
     for _ in range(ROUNDS):
         fitted = _dispersed(_refined(fitted, counts, weights), counts, weights)
         means = [fitted.mean(count.time, count.day) for count in counts]
-        weights = _weights(
-            _residual(count.count, mean, 1 + fitted.dispersion * mean)
+        weights = [
+            weight(_residual(count.count, mean, 1 + fitted.dispersion * mean))
             for count, mean in zip(counts, means, strict=True)
-        )
+        ]
     return fitted
 
 
@@ -122,7 +120,8 @@ def _refined(old: Fit, counts: Sequence[_Count], weights: Sequence[float]) -> Fi
     center = sum(w * shape * count.time for w, shape, count in zip(weights, shapes, counts, strict=True)) / base
     level = observed / base
 
-    slope, information = -old.growth / GROWTH_A_WEEK**2, 1 / GROWTH_A_WEEK**2
+    prior = (GROWTH_A_WEEK**2 + old.growth**2) / 2  # the normal one that stands for a Cauchy one at this growth
+    slope, information = -old.growth / prior, 1 / prior
     for weight, shape, count in zip(weights, shapes, counts, strict=True):
         away = count.time - center
         slope += weight * (count.count - level * shape) * away
@@ -163,7 +162,9 @@ def _dispersed(old: Fit, counts: Sequence[_Count], weights: Sequence[float]) -> 
             excess += term
             slope += term * mean / (1 + dispersion * mean)
         dispersion = max(0.0, dispersion + excess / slope) if slope else 0.0
-    return replace(old, dispersion=(freedom * dispersion + DISPERSION_DAYS * DISPERSION) / (freedom + DISPERSION_DAYS))
+    # What the counts tell of the logarithm of the over-dispersion (Fisher's information, at the prior one).
+    known = freedom / 2 * fmean((DISPERSION * mean / (1 + DISPERSION * mean)) ** 2 for mean in means)
+    return replace(old, dispersion=(known * dispersion + DISPERSION_WORTH * DISPERSION) / (known + DISPERSION_WORTH))
 
 
 def _first_weights(weeks: Sequence[Sequence[int]]) -> list[float]:
@@ -171,11 +172,12 @@ def _first_weights(weeks: Sequence[Sequence[int]]) -> list[float]:
     usual = [max(0.5, median(counts)) for counts in zip(*weeks, strict=True)]
     residuals = [_residual(count, usual[day], 1.0) for week in weeks for day, count in enumerate(week)]
     scale = max(1.0, 1.4826 * median(abs(residual) for residual in residuals))
-    return _weights(residual / scale for residual in residuals)
+    return [weight(residual / scale) for residual in residuals]
 
 
-def _weights(residuals: Iterator[float]) -> list[float]:
-    return [1.0 if abs(residual) <= OUTLYING else (OUTLYING / residual) ** 2 for residual in residuals]
+def weight(residual: float) -> float:
+    """Of a past count. It falls with the residual's fourth power, as by its second three large days still hide one."""
+    return 1.0 if abs(residual) <= OUTLYING else (OUTLYING / residual) ** 4
 
 
 def _residual(count: float, mean: float, dispersion: float) -> float:

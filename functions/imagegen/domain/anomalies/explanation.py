@@ -16,9 +16,8 @@ What these rules cannot see is a second, smaller event on the same day in anothe
 from collections.abc import Sequence
 
 from imagegen.domain.anomalies.findings import Scope, Subject
-from imagegen.domain.anomalies.suspects import Suspect
+from imagegen.domain.anomalies.suspects import SHARE_EXPLAINED, Suspect
 
-SHARE_EXPLAINED = 2 / 3
 PROPORTION = 1.5
 
 
@@ -40,22 +39,22 @@ def unexplained(suspects: Sequence[Suspect], told: Sequence[Suspect] = ()) -> li
             left = [
                 trial
                 for trial in candidate.trials
-                if not any(_in_proportion(candidate, other, trial.day) for other in wider)
-                and not any(_explains(other, candidate, trial.day) for other in (*told, *result.values()))
+                if not any(_in_proportion(candidate, other, trial.days) for other in wider)
+                and not any(_explains(other, candidate, trial.days) for other in (*told, *result.values()))
             ]
             if left and candidate.subject not in result:
                 result[candidate.subject] = Suspect(left)
     return list(result.values())
 
 
-def _explains(one: Suspect, other: Suspect, day: int | None) -> bool:
+def _explains(one: Suspect, other: Suspect, days: Sequence[int] | None) -> bool:
     if one.subject.scope is other.subject.scope:
         return False
     if one.subject.scope is Scope.TOTAL or other.subject.scope is Scope.USER:
-        return _in_proportion(other, one, day)
-    return one.excess(day) >= SHARE_EXPLAINED * other.excess(day)
+        return _in_proportion(other, one, days)
+    return one.excess(days) >= SHARE_EXPLAINED * other.excess(days)
 
 
-def _in_proportion(part: Suspect, whole: Suspect, day: int | None) -> bool:
+def _in_proportion(part: Suspect, whole: Suspect, days: Sequence[int] | None) -> bool:
     """Whether ``part`` rose about as much as ``whole`` did at that time, compared with what is usual for each."""
-    return part.excess(day) * whole.usual(day) <= PROPORTION * whole.excess(day) * part.usual(day)
+    return part.excess(days) * whole.usual(days) <= PROPORTION * whole.excess(days) * part.usual(days)

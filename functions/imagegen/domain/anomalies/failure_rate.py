@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from math import sqrt
 
 from imagegen.domain.anomalies.distributions import failures_tail, smallest
-from imagegen.domain.anomalies.expectation import OUTLYING, RANGE_TAIL
+from imagegen.domain.anomalies.expectation import RANGE_TAIL, weight
 
 ROUNDS = 6
+PAIRS = 10_000
+"""So many pairs of requests of the same day it takes to believe half of a variation between days."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +41,14 @@ class Rate:
         a, b = self._beta([day.requests for day in days])
         return failures_tail(sum(day.failed for day in days), sum(day.requests for day in days), a, b)
 
-    def range(self, days: Sequence[Day]) -> tuple[int, int]:
-        """The smallest and the largest number of failures that are no surprise."""
+    def range(self, days: Sequence[Day]) -> tuple[float, float]:
+        """The smallest and the largest share of failures among these days' requests that is no surprise."""
         requests = [day.requests for day in days]
         total = sum(requests)
         a, b = self._beta(requests)
         low = smallest(lambda failed: failures_tail(failed + 1, total, a, b) < 1 - RANGE_TAIL)
-        return low, smallest(lambda failed: failures_tail(failed + 1, total, a, b) <= RANGE_TAIL)
+        high = smallest(lambda failed: failures_tail(failed + 1, total, a, b) <= RANGE_TAIL)
+        return low / total, high / total
 
     def _beta(self, requests: Sequence[int]) -> tuple[float, float]:
         total = sum(requests)
@@ -69,6 +72,7 @@ def earlier_rate(days: Sequence[Day]) -> Rate:
             weight * (day.failed - rate * day.requests) ** 2 for weight, day in zip(weights, days, strict=True)
         )
         variation = min(0.5, max(0.0, (squares / chance - requests) / pairs)) if pairs else 0.0
+        variation *= pairs / (pairs + PAIRS)
         weights = [_weight(day, rate, variation) for day in days]
     worth = sum(
         weight * day.requests / (1 + (day.requests - 1) * variation)
@@ -84,4 +88,4 @@ def _weight(day: Day, rate: float, variation: float) -> float:
         return 1.0
     variance = day.requests * rate * (1 - rate) * (1 + (day.requests - 1) * variation)
     residual = (day.failed - rate * day.requests) / sqrt(max(variance, 1.0))
-    return 1.0 if residual <= OUTLYING else (OUTLYING / residual) ** 2
+    return weight(max(residual, 0.0))

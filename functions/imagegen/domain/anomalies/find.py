@@ -82,20 +82,20 @@ def _told(found: Sequence[Suspect]) -> list[Suspect]:
     return told + unexplained([suspect for suspect in large if suspect.worst.kind is Kind.FAILURES])
 
 
-def _anomaly(suspect: Suspect, days: Sequence[str], day_credits: float) -> Anomaly:
+def _anomaly(suspect: Suspect, names: Sequence[str], day_credits: float) -> Anomaly:
     worst = suspect.worst
+    days = [names[day] for day in suspect.days]
     return Anomaly(
         worst.subject,
         worst.kind,
-        None if worst.day is None else days[worst.day],
+        days[0] if days else None,
         worst.observed,
         worst.expected,
-        worst.low,
-        worst.high,
+        *worst.range(),
         worst.p_value,
         _severity(suspect, day_credits),
         round(suspect.credits),
-        sorted(days[trial.day] for trial in suspect.trials[1:] if trial.day is not None),
+        sorted(days[1:]),
     )
 
 
@@ -112,4 +112,6 @@ def _usual_day(weeks: Sequence[Sequence[Counts]]) -> float:
 
 
 def _bands(week: Week, total: Tested) -> list[Band]:
-    return [Band(day, expected.mean, *expected.range) for day, expected in zip(week.days, total.expected, strict=True)]
+    return [
+        Band(day, expected.mean, *expected.range()) for day, expected in zip(week.days, total.expected, strict=True)
+    ]

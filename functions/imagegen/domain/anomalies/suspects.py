@@ -1,14 +1,20 @@
 """What is significant after the correction for the number of tests, each subject's days taken together."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from imagegen.domain.anomalies.findings import Kind, Scope, Subject
-from imagegen.domain.anomalies.trials import Trial
+from imagegen.domain.anomalies.findings import Kind, Subject
+from imagegen.domain.anomalies.trials import Trial, total
 
 FALSE_DISCOVERIES = 0.02
 """The share of what is found that may be chance. Where nothing has changed, one week in fifty finds anything."""
+
+
+SHARE_EXPLAINED = 2 / 3
+"""What is at least this share of something larger explains it."""
+
+_Question = tuple[Subject, Kind, bool]
 
 
 @dataclass(frozen=True)
@@ -29,33 +35,65 @@ class Suspect:
     def credits(self) -> float:
         return sum(trial.credits for trial in self.trials)
 
-    def excess(self, day: int | None) -> float:
-        """Requests (or failures) beyond the usual on that day or in the week; a user's are only known of the week."""
-        return self._of(self.worst.excess, day)
+    @property
+    def days(self) -> list[int]:
+        """Those that stand out, the worst first; none where it is about the whole week."""
+        return [
+            day for trial in self.trials for day in sorted(trial.days or (), key=lambda day: -self.worst.excess[day])
+        ]
 
-    def usual(self, day: int | None) -> float:
-        return self._of(self.worst.usual, day)
+    def excess(self, days: Sequence[int] | None) -> float:
+        """Requests (or failures) beyond the usual on these days or in the week; a user's of the week alone."""
+        return total(self.worst.excess, days)
 
-    def _of(self, values: Sequence[float], day: int | None) -> float:
-        return sum(values) if day is None or self.subject.scope is Scope.USER else values[day]
+    def usual(self, days: Sequence[int] | None) -> float:
+        return total(self.worst.usual, days)
 
 
 def suspects(trials: Sequence[Trial]) -> list[Suspect]:
-    """A week's failures are only told where no single day's are."""
-    found = defaultdict[tuple[Subject, Kind, bool], list[Trial]](list)
-    for trial in significant(trials):
-        found[trial.subject, trial.kind, trial.rise].append(trial)
-    return [Suspect([trial for trial in group if trial.day is not None] or group) for group in found.values()]
+    """A run of days stands for failures only where its single days do not explain it, and so does the week."""
+    found = defaultdict[_Question, list[Trial]](list)
+    for trial in sorted(significant(trials), key=lambda trial: 7 if trial.days is None else len(trial.days)):
+        shorter = [other for other in found[_question(trial)] if _share_days(trial, other)]
+        if sum(other.credits for other in shorter) < SHARE_EXPLAINED * trial.credits:
+            others = [other for other in found[_question(trial)] if other not in shorter]
+            found[_question(trial)] = [*others, trial]
+    return [Suspect(sorted(group, key=lambda trial: trial.p_value)) for group in found.values()]
+
+
+def _share_days(one: Trial, other: Trial) -> bool:
+    return one.days is None or other.days is None or not set(one.days).isdisjoint(other.days)
 
 
 def significant(trials: Sequence[Trial]) -> list[Trial]:
-    """The least likely first, with at most a share of ``FALSE_DISCOVERIES`` among them that are chance.
+    """Those of which at most a share of ``FALSE_DISCOVERIES`` is chance.
 
     The step-up procedure of Y. Benjamini and Y. Hochberg, Controlling the false discovery rate, J. R. Statist. Soc. B
-    57, 1995. Series that count the same requests rise together, which it allows for.
+    57, 1995, over the questions that are asked: a subject's spikes are one, its drift another. Series that count the
+    same requests rise together, which it allows for.
     """
-    ordered = sorted(trials, key=lambda trial: trial.p_value)
-    passing = [
-        rank for rank, trial in enumerate(ordered, 1) if trial.p_value <= rank / len(ordered) * FALSE_DISCOVERIES
+    p_values = corrected(trials)
+    lowest = dict[_Question, float]()
+    for trial, p_value in zip(trials, p_values, strict=True):
+        question = _question(trial)
+        lowest[question] = min(p_value, lowest.get(question, 1.0))
+    thresholds = [rank / len(lowest) * FALSE_DISCOVERIES for rank in range(1, len(lowest) + 1)]
+    passed = [
+        threshold
+        for p_value, threshold in zip(sorted(lowest.values()), thresholds, strict=True)
+        if p_value <= threshold
     ]
-    return ordered[: max(passing, default=0)]
+    bar = max(passed, default=0.0)
+    return [trial for trial, p_value in zip(trials, p_values, strict=True) if passed and p_value <= bar]
+
+
+def corrected(trials: Sequence[Trial]) -> list[float]:
+    """Each p-value times the number of tests that answer the same question, so that a drift counts as much as a week
+    of spikes.
+    """
+    tests = Counter(_question(trial) for trial in trials)
+    return [min(1.0, trial.p_value * tests[_question(trial)]) for trial in trials]
+
+
+def _question(trial: Trial) -> _Question:
+    return trial.subject, trial.kind, trial.rise

@@ -1,31 +1,34 @@
 """All tests of one subject's week."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from imagegen.domain.anomalies.drift import drift
 from imagegen.domain.anomalies.expectation import Expected, fit
 from imagegen.domain.anomalies.failure_rate import Day, earlier_rate
 from imagegen.domain.anomalies.findings import Counts, Kind, Scope, Subject
 
+RUN = 3
+"""Failures are also tested in so many days in a row: an outage does not end at midnight."""
+
 
 @dataclass(frozen=True)
 class Trial:
     """A test, whether it found something or not.
 
-    ``day`` is 0 for Monday, None for the whole week. ``observed``, ``expected``, ``low`` and ``high`` are what an
-    Anomaly says. ``excess`` are, for each day, the requests (or failed requests) beyond ``usual`` in the direction that
-    is tested: positive for a drop as well.
+    ``days`` are those it is about, 0 for Monday, None for the whole week. ``observed``, ``expected`` and ``range`` are
+    what an Anomaly says; the range is worked out when asked for, as few are. ``excess`` are, for each day of the week,
+    the requests (or failures) beyond ``usual`` in the direction that is tested: positive for a drop as well.
     """
 
     subject: Subject
     kind: Kind
     rise: bool
-    day: int | None
+    days: Sequence[int] | None
     observed: float
     expected: float
-    low: float
-    high: float
+    range: Callable[[], tuple[float, float]]
     p_value: float
     excess: Sequence[float]
     usual: Sequence[float]
@@ -34,7 +37,12 @@ class Trial:
     @property
     def credits(self) -> float:
         """The price of the excess."""
-        return self.price * (sum(self.excess) if self.day is None else self.excess[self.day])
+        return self.price * total(self.excess, self.days)
+
+
+def total(values: Sequence[float], days: Sequence[int] | None) -> float:
+    """Of these days; of the whole week where that is meant, or where only the week is known."""
+    return sum(values) if days is None or len(values) == 1 else sum(values[day] for day in days)
 
 
 @dataclass(frozen=True)
@@ -46,7 +54,7 @@ class Tested:
 
 
 def test(subject: Subject, week: Sequence[Counts], weeks_before: Sequence[Sequence[Counts]]) -> Tested:
-    """Tests each day for a spike, a drop and failures, and the week for drift and failures.
+    """Tests each day for a spike and a drop, the week for a drift, and days, runs of days and the week for failures.
 
     Users come and go: of them a spike and failures alone are told.
     """
@@ -71,9 +79,8 @@ class _Tests:
         usual = [day.mean for day in expected]
         for number, (day, counts) in enumerate(zip(expected, self.week, strict=True)):
             fall, rise = day.tails(counts.requests)
-            when = None if self.subject.scope is Scope.USER else number
-            low, high = day.range
-            numbers = (when, counts.requests, day.mean, low, high)
+            when = None if self.subject.scope is Scope.USER else [number]
+            numbers = (when, counts.requests, day.mean, day.range)
             yield self._trial(Kind.SPIKE, True, *numbers, rise, self._excess(usual, +1), usual)
             if self.subject.scope is not Scope.USER:
                 yield self._trial(Kind.DROP, False, *numbers, fall, self._excess(usual, -1), usual)
@@ -82,7 +89,7 @@ class _Tests:
         found = drift(requests, before)
         if found is None:
             return
-        numbers = (None, sum(requests), found.expected.mean, *found.expected.range)
+        numbers = (None, sum(requests), found.expected.mean, found.expected.range)
         yield self._trial(Kind.DRIFT, True, *numbers, found.rise, self._excess(found.usual, +1), found.usual)
         yield self._trial(Kind.DRIFT, False, *numbers, found.fall, self._excess(found.usual, -1), found.usual)
 
@@ -91,25 +98,23 @@ class _Tests:
         days = [Day(counts.requests, counts.failed) for counts in self.week]
         usual = [day.requests * rate.rate for day in days]
         excess = [day.failed - expected for day, expected in zip(days, usual, strict=True)]
-        single = [(number, [day]) for number, day in enumerate(days)] if len(days) > 1 else []
-        for number, tested in [*single, (None, days)]:
+        runs = [range(first, first + length) for length in (1, RUN) for first in range(len(days) - length + 1)]
+        for run in [*runs, None] if len(days) > 1 else [None]:
+            tested = days if run is None else [days[day] for day in run]
             requests = sum(day.requests for day in tested)
             if requests:
-                low, high = rate.range(tested)
-                failed = sum(day.failed for day in tested)
-                yield self._trial(
-                    Kind.FAILURES, True, number, failed / requests, rate.rate, low / requests, high / requests,
-                    rate.tail(tested), excess, usual,
-                )  # fmt: skip
+                observed = sum(day.failed for day in tested) / requests
+                numbers = (run, observed, rate.rate, partial(rate.range, tested))
+                yield self._trial(Kind.FAILURES, True, *numbers, rate.tail(tested), excess, usual)
 
     def _excess(self, usual: Sequence[float], sign: int) -> Sequence[float]:
         return [sign * (counts.requests - expected) for counts, expected in zip(self.week, usual, strict=True)]
 
     def _trial(
-        self, kind: Kind, rise: bool, day: int | None, observed: float, expected: float, low: float, high: float,
-        p_value: float, excess: Sequence[float], usual: Sequence[float],
+        self, kind: Kind, rise: bool, days: Sequence[int] | None, observed: float, expected: float,
+        range: Callable[[], tuple[float, float]], p_value: float, excess: Sequence[float], usual: Sequence[float],
     ) -> Trial:  # fmt: skip
-        return Trial(self.subject, kind, rise, day, observed, expected, low, high, p_value, excess, usual, self.price)
+        return Trial(self.subject, kind, rise, days, observed, expected, range, p_value, excess, usual, self.price)
 
 
 def _price(week: Sequence[Counts], weeks_before: Sequence[Sequence[Counts]]) -> float:
