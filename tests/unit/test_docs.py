@@ -17,6 +17,7 @@ PAGES = [
         "docs/runbook.md",
         "docs/conformance.md",
         "docs/anomalies.md",
+        "docs/benchmarks.md",
     )
 ]
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
