@@ -13,8 +13,8 @@ from imagegen.domain.catalog import Kind
 from imagegen.domain.report import Popularity, Report, Tally
 from tools import report_text
 
-BAR_WIDTH = 12
-COLUMNS = ("", "Requests", "Failed", "Success", "Refunded", "Net")
+BAR_WIDTH = 10
+COLUMNS = ("Requests", "Failed", "Success", "Refunds", "Net")
 STYLES = {Severity.HIGH: "bold red", Severity.MEDIUM: "yellow", Severity.LOW: "cyan", None: "green"}
 SIGNS = {Severity.HIGH: "!!", Severity.MEDIUM: "!", Severity.LOW: "·", None: "✓"}
 
@@ -54,10 +54,9 @@ def _findings(report: Report) -> Table:
 
 def _numbers(report: Report) -> Table:
     table = Table(box=box.SIMPLE_HEAD, header_style="dim", padding=(0, 1, 0, 0))
-    table.add_column("", no_wrap=True)
-    table.add_column("", no_wrap=True)
-    for column in COLUMNS[1:]:
-        table.add_column(column, justify="right")
+    table.add_column("", overflow="fold")
+    for column in ("", *COLUMNS):
+        table.add_column(column, justify="right" if column else "left", no_wrap=True)
     _section(table, "Day", _days(report))
     for kind in Kind:
         named = report.totals(kind)
