@@ -15,7 +15,7 @@ from imagegen.domain.catalog import Kind
 from imagegen.domain.report import Report
 from tools.report_text import weekday
 
-WIDTH = 430
+WIDTH = 470
 ROW_HEIGHT = 34
 STYLES_SHOWN = 6
 
@@ -72,7 +72,7 @@ def days(report: Report) -> str:
         # Below the name of the day, where neither bar nor range is.
         chart.mark_text(dy=34, fontSize=15, fontWeight=600, color=INK).encode(x, alt.YDatum(0), alt.Text("label:N")),
     ]
-    return _svg(layers, 2 * WIDTH + 60, 250, "The week by day")
+    return _svg(layers, 2 * WIDTH - 20, 250, "The week by day")
 
 
 def success(report: Report) -> str:
@@ -94,7 +94,7 @@ def success(report: Report) -> str:
             _above(chart, y, "label", INK, "right", 600).encode(x=AT_END),
             _above(chart, y, "note", MUTED, "left", 400).encode(x=AT_START),
         ],
-        WIDTH,
+        WIDTH - _room(rows),
         _height(rows),
         "Success rate by model",
     )
@@ -117,7 +117,7 @@ def credits(report: Report) -> str:
         .encode(x, y, color=alt.Color("color:N", scale=None), order=alt.Order("part:Q"))
     )
     labels = _above(alt.Chart(_data([row for row in rows if row["part"] == 0])), y, "label", MUTED, "left", 400)
-    return _svg([bars, labels.encode(x=AT_START)], WIDTH, _height(rows[::2]), "Credits by size")
+    return _svg([bars, labels.encode(x=AT_START)], WIDTH - _room(rows), _height(rows[::2]), "Credits by size")
 
 
 def styles(report: Report) -> str:
@@ -146,7 +146,7 @@ def styles(report: Report) -> str:
         layers.append(
             chart.mark_point(shape="diamond", size=70, filled=True, color=WARN, opacity=1).encode(alt.X("mean:Q"), y)
         )
-    return _svg(layers, WIDTH, _height(rows), "Top styles")
+    return _svg(layers, WIDTH - _room(rows), _height(rows), "Top styles")
 
 
 def _data(rows: Rows) -> alt.InlineData:
@@ -154,10 +154,16 @@ def _data(rows: Rows) -> alt.InlineData:
 
 
 def _names(rows: Rows) -> alt.Y:
-    """The names of the bars, with room for fonts that are wider than Vega's."""
-    room = min(8.5 * max((len(row["name"]) for row in rows), default=0) + 12, 182)
-    axis = alt.Axis(title=None, labelColor=INK, labelFontSize=13, labelPadding=10, labelLimit=170, minExtent=room)
+    """The names of the bars."""
+    axis = alt.Axis(
+        title=None, labelColor=INK, labelFontSize=13, labelPadding=10, labelLimit=170, minExtent=_room(rows)
+    )
     return alt.Y("name:N", sort=None, axis=axis)
+
+
+def _room(rows: Rows) -> float:
+    """For the names, in fonts that may be wider than Vega's; the bars have the rest, so all charts are scaled alike."""
+    return min(8.5 * max((len(row["name"]) for row in rows), default=0) + 12, 182)
 
 
 def _above(chart: alt.Chart, y: alt.Y, field: str, color: str, align: Any, weight: Any, dx: int = 0) -> alt.Chart:
@@ -171,7 +177,7 @@ def _height(rows: Rows) -> int:
     return (ROW_HEIGHT + 12) * max(1, len(rows))
 
 
-def _svg(layers: Sequence[alt.Chart], width: int, height: int, title: str) -> str:
+def _svg(layers: Sequence[alt.Chart], width: float, height: int, title: str) -> str:
     chart = (
         alt.layer(*layers)
         .properties(width=width, height=height, background="transparent")
