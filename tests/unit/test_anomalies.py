@@ -190,6 +190,23 @@ def test_a_user_is_tested_by_week_and_never_for_coming_less() -> None:
     assert (failures.kind, failures.day) == (Kind.FAILURES, None)
 
 
+def test_users_who_come_and_go_are_hardly_ever_an_alarm() -> None:
+    chance = random.Random(9)
+    users = {
+        Subject(Scope.USER, f"user-{number}"): [
+            [Counts(count, 0, PRICE * count)]
+            for count in (noisy(chance, 20, dispersion=0.5) for _ in range(number % 10 + 4))
+        ]
+        for number in range(200)
+    }
+    found = find(
+        WEEK,
+        {user: counted[-1] for user, counted in users.items()},
+        {user: counted[:-1] for user, counted in users.items()},
+    ).anomalies
+    assert len(found) <= 1, found
+
+
 def test_what_is_about_a_few_credits_is_left_out() -> None:
     before = [week([1.0, 0, 0, 1, 0, 0, 0])] * 12
     assert kinds(search(STYLE, *before, week([0, 0, 9.0, 0, 0, 0, 0]))) == []
