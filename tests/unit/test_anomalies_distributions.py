@@ -2,6 +2,7 @@
 
 import random
 
+import numpy as np
 import pytest
 from scipy import stats
 
@@ -49,7 +50,7 @@ def test_tails_of_failures_are_those_of_the_beta_binomial(seed: int) -> None:
     a = 10 ** chance.uniform(-1, 2.5)
     b = a * 10 ** chance.uniform(-1, 2)
     failed = min(requests, round(requests * a / (a + b) * chance.uniform(0, 4)))
-    expected = sum(stats.betabinom.pmf(range(failed, requests + 1), requests, a, b))
+    expected = np.sum(stats.betabinom.pmf(range(failed, requests + 1), requests, a, b))
     assert failures_tail(failed, requests, a, b) == pytest.approx(expected, rel=RELATIVE, abs=NEGLIGIBLE)
 
 

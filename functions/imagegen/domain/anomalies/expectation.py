@@ -19,8 +19,8 @@ from imagegen.domain.anomalies.distributions import count_tails, smallest
 
 GROWTH_A_WEEK = 0.02
 """The scale of the weekly growth rate before any data: half of all series grow or shrink by less."""
-DISPERSION, DISPERSION_WORTH = 0.1, 1.0
-"""The over-dispersion before any data, and how much that is worth."""
+DISPERSION, USER_DISPERSION = 0.1, 1.0
+"""The over-dispersion before any data: of days, and of a user's weeks, which vary by as much as their mean."""
 OUTLYING = 2.58
 """From this many standard deviations on a past count weighs less: Noufaily's choice."""
 RANGE_TAIL = 0.005
@@ -162,9 +162,11 @@ def _dispersed(old: Fit, counts: Sequence[_Count], weights: Sequence[float]) -> 
             excess += term
             slope += term * mean / (1 + dispersion * mean)
         dispersion = max(0.0, dispersion + excess / slope) if slope else 0.0
-    # What the counts tell of the logarithm of the over-dispersion (Fisher's information, at the prior one).
-    known = freedom / 2 * fmean((DISPERSION * mean / (1 + DISPERSION * mean)) ** 2 for mean in means)
-    return replace(old, dispersion=(known * dispersion + DISPERSION_WORTH * DISPERSION) / (known + DISPERSION_WORTH))
+    # The mean of an inverse gamma distribution of shape 2, and as much more as the counts tell of the logarithm of the
+    # over-dispersion: Fisher's information, at the prior one.
+    prior = DISPERSION if len(old.weekdays) > 1 else USER_DISPERSION
+    known = freedom / 2 * fmean((prior * mean / (1 + prior * mean)) ** 2 for mean in means)
+    return replace(old, dispersion=(known * dispersion + prior) / (known + 1))
 
 
 def _first_weights(weeks: Sequence[Sequence[int]]) -> list[float]:

@@ -53,7 +53,7 @@ class Suspect:
 def suspects(trials: Sequence[Trial]) -> list[Suspect]:
     """A run of days stands for failures only where its single days do not explain it, and so does the week."""
     found = defaultdict[_Question, list[Trial]](list)
-    for trial in sorted(significant(trials), key=lambda trial: 7 if trial.days is None else len(trial.days)):
+    for trial in sorted(significant(trials), key=lambda trial: (len(trial.days or range(7)), trial.p_value)):
         shorter = [other for other in found[_question(trial)] if _share_days(trial, other)]
         if sum(other.credits for other in shorter) < SHARE_EXPLAINED * trial.credits:
             others = [other for other in found[_question(trial)] if other not in shorter]
