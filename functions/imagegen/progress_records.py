@@ -7,7 +7,6 @@ from typing import Any
 from imagegen.database import Put, Snapshot
 from imagegen.domain.catalog import Kind
 from imagegen.domain.report import DayCounts
-from imagegen.domain.weeks import Week
 from imagegen.report_records import counters, tally_of
 
 PROGRESS_PATH = "reportProgress/latest"
@@ -16,9 +15,8 @@ PROGRESS_PATH = "reportProgress/latest"
 NO_PROGRESS = Put(PROGRESS_PATH, {})
 
 
-def progress_data(week: Week, at: datetime, days: Mapping[str, DayCounts]) -> dict[str, Any]:
+def progress_data(at: datetime, days: Mapping[str, DayCounts]) -> dict[str, Any]:
     return {
-        "week": str(week),
         "savedAt": at,
         "days": {
             day: {
@@ -33,11 +31,11 @@ def progress_data(week: Week, at: datetime, days: Mapping[str, DayCounts]) -> di
     }
 
 
-def progress_of(document: Snapshot) -> tuple[Week | None, datetime, dict[str, DayCounts]]:
-    """Which week was being counted, until when, and the days that were done; no week where no run is unfinished."""
+def progress_of(document: Snapshot) -> tuple[datetime, dict[str, DayCounts]]:
+    """The days that an unfinished run has counted, and when it did the last one; none where no run is unfinished."""
     data = document.data
     if not data:
-        return None, datetime.min.replace(tzinfo=UTC), {}
+        return datetime.min.replace(tzinfo=UTC), {}
     days = {
         day: DayCounts(
             tally_of(counts["total"]),
@@ -45,4 +43,4 @@ def progress_of(document: Snapshot) -> tuple[Week | None, datetime, dict[str, Da
         )
         for day, counts in data["days"].items()
     }
-    return Week.parse(data["week"]), data["savedAt"], days
+    return data["savedAt"], days

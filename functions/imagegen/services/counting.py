@@ -38,7 +38,7 @@ class Counting:
         for day in week.days:
             if day not in done:
                 done[day] = self._day(day, catalog)
-                self._remember(week, done)
+                self._remember(done)
         return {day: done[day] for day in week.days}
 
     def processing(self, week: Week, completed: int) -> Processing:
@@ -98,13 +98,14 @@ class Counting:
 
     def _progress(self, week: Week) -> dict[str, DayCounts]:
         [stored] = self.database.read(PROGRESS_PATH)
-        of, at, days = progress_of(stored)
-        return days if of == week and at >= self.clock.now() - PROGRESS_KEPT else {}
+        at, days = progress_of(stored)
+        is_fresh = at >= self.clock.now() - PROGRESS_KEPT
+        return {day: days[day] for day in week.days if is_fresh and day in days}
 
-    def _remember(self, week: Week, days: Mapping[str, DayCounts]) -> None:
+    def _remember(self, days: Mapping[str, DayCounts]) -> None:
         """There is one such document; runs of two weeks at once only take each other's chance to resume."""
         with suppress(CommitRefused, OutcomeUnknown):  # then a run that has to resume counts this day again
-            self.database.commit(Put(PROGRESS_PATH, progress_data(week, self.clock.now(), days)))
+            self.database.commit(Put(PROGRESS_PATH, progress_data(self.clock.now(), days)))
 
     def _at_once(self, ask: Callable[[A], B], questions: Iterable[A]) -> list[B]:
         with ThreadPoolExecutor(QUERIES_AT_ONCE) as pool:
