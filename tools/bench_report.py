@@ -69,7 +69,7 @@ def main(console: Console) -> None:
     console.print(table)
     lines = [f"| {' | '.join(columns)} |", "|---|--:|--:|", *(f"| {' | '.join(row)} |" for row in rows)]
     PAGE.write_text(between(PAGE.read_text("utf-8"), "report", "make bench-report", lines), "utf-8")
-    console.print(f"Written: {PAGE.relative_to(ROOT)}")
+    console.print(f"Written: {PAGE}", highlight=False)
 
 
 def measured(client: ObservedClient, work: Callable[[], T]) -> tuple[T, int, float]:
