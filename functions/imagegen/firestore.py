@@ -119,14 +119,16 @@ class FirestoreDatabase:
         answers: list[Totals] = []
         moment: datetime | None = None  # the first answer's, which the others are asked for
         for question in questions:
-            aggregation = self._prepare(question.query).count(alias="count").sum(question.field, alias="sum")
+            aggregation = self._prepare(question.query).count(alias="count")
+            if question.field is not None:
+                aggregation = aggregation.sum(question.field, alias="sum")
             try:
                 [results] = aggregation.get(read_time=moment, **self._patience)
             except (*_UNCERTAIN, exceptions.Aborted) as error:
                 raise DatabaseUnavailable(str(error)) from error
             moment = moment or results[0].read_time
             values = {result.alias: int(result.value) for result in results}
-            answers.append(Totals(count=values["count"], sum=values["sum"]))
+            answers.append(Totals(count=values["count"], sum=values.get("sum", 0)))
         return answers
 
     def _prepare(self, query: Query) -> Any:
@@ -137,8 +139,12 @@ class FirestoreDatabase:
             prepared = prepared.where(filter=FieldFilter(condition.field, condition.op, value))
         if query.order_by is not None:
             prepared = prepared.order_by(query.order_by, direction=firestore.Query.DESCENDING)
-            if query.start_after is not None:
-                prepared = prepared.start_after({query.order_by: query.start_after})
+            match query.start_after:
+                case (value,):
+                    prepared = prepared.start_after({query.order_by: value})
+                case (value, id):
+                    prepared = prepared.order_by("__name__", direction=firestore.Query.DESCENDING)
+                    prepared = prepared.start_after({query.order_by: value, "__name__": id})
         if query.limit is not None:
             prepared = prepared.limit(query.limit)
         return prepared
