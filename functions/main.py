@@ -32,6 +32,36 @@ def getUserCredits(call: CallableRequest[Any]) -> dict[str, Any]:
     return api.get_user_credits(backend(), call)
 
 
+@callable_function()
+def getGenerationRequest(call: CallableRequest[Any]) -> dict[str, Any]:
+    return api.get_generation_request(backend(), call)
+
+
+@callable_function()
+def listGenerationRequests(call: CallableRequest[Any]) -> dict[str, Any]:
+    return api.list_generation_requests(backend(), call)
+
+
+@callable_function()
+def getCatalog(call: CallableRequest[Any]) -> dict[str, Any]:
+    return api.get_catalog(backend(), call)
+
+
+@callable_function()
+def getCreditBalance(call: CallableRequest[Any]) -> dict[str, Any]:
+    return api.get_credit_balance(backend(), call)
+
+
+@callable_function()
+def registerUser(call: CallableRequest[Any]) -> dict[str, Any]:
+    return api.register_user(backend(), call)
+
+
+@callable_function()
+def grantCredits(call: CallableRequest[Any]) -> dict[str, Any]:
+    return api.grant_credits(backend(), call)
+
+
 @scheduled_function(schedule="0 6 * * 1", timezone="Etc/UTC", timeout_sec=540, retry_count=3, min_backoff_seconds=60)
 def scheduleWeeklyReport(event: ScheduledEvent) -> dict[str, Any]:
     backend().reports.write(event.schedule_time)

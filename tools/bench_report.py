@@ -28,6 +28,7 @@ from tests.support.wire import ObservedClient
 from tools import bench_data
 from tools.clock import ManualClock
 from tools.firestore_emulator import FirestoreEmulator
+from tools.limits import NO_LIMITS
 from tools.marks import between
 from tools.project import ROOT
 
@@ -83,7 +84,7 @@ def measured(client: ObservedClient, work: Callable[[], T]) -> tuple[T, int, flo
 def write_report(client: ObservedClient) -> Report:
     clock = ManualClock(WEEK.end)
     patient = FirestoreDatabase(client, totals_timeout_seconds=600)  # as the emulator looks at everything
-    backend = Backend.on(patient, clock, random.Random(1), lambda: "")
+    backend = Backend.on(patient, clock, random.Random(1), lambda: "", NO_LIMITS)
     return backend.reports.run(WEEK)
 
 

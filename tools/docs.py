@@ -1,8 +1,18 @@
 """`make docs`: writes the parts of the README that follow from the code and the seed."""
 
+import re
 from collections.abc import Iterator
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin
 
+from firebase_functions.params import Param
+from pydantic import BaseModel
+from pydantic.alias_generators import to_camel
+
+from imagegen import settings
 from imagegen.domain.catalog import Kind
+from imagegen.entry import api, requests, responses
+from imagegen.entry.operations import Operation
 from imagegen.errors import ApiError
 from tools import history
 from tools.marks import between
@@ -20,9 +30,57 @@ def up_to_date(text: str) -> str:
 
     Raises ValueError where a mark is missing.
     """
-    for name, lines in (("options", options()), ("outcomes", outcomes())):
+    parts = {"functions": functions(), "options": options(), "outcomes": outcomes(), "parameters": parameters()}
+    for name, lines in parts.items():
         text = between(text, name, "make docs", lines)
     return text
+
+
+def functions() -> Iterator[str]:
+    """The table of the callable functions: what each takes and answers, and what for."""
+    yield "| function | request `data` | result | |"
+    yield "|---|---|---|---|"
+    for name, operation in vars(api).items():
+        if isinstance(operation, Operation):
+            request, result = (_shape(model) for model in (operation.request, operation.response))
+            yield f"| `{to_camel(name)}` | `{request}` | `{result}` | {operation.description} |"
+
+
+def _shape(model: type[BaseModel]) -> str:
+    """The fields of a model as JSON has them, those that may be left out with a question mark."""
+    fields = (
+        f"{field.alias}{'' if field.is_required() and not _may_be_none(field.annotation) else '?'}"
+        f"{_inner(field.annotation)}"
+        for field in model.model_fields.values()
+    )
+    return "{" + ", ".join(fields) + "}"
+
+
+def _inner(annotation: Any) -> str:
+    """What a field holds, where that has fields of its own."""
+    if get_origin(annotation) is list:
+        return f": [{_inner(get_args(annotation)[0]).removeprefix(': ')}]"
+    models = [part for part in (annotation, *get_args(annotation)) if _is_model(part)]
+    return f": {' or '.join(map(_shape, models))}" if models else ""
+
+
+def _is_model(annotation: Any) -> bool:
+    wire = (requests.Request, responses.Response)
+    return isinstance(annotation, type) and issubclass(annotation, wire)
+
+
+def _may_be_none(annotation: Any) -> bool:
+    return get_origin(annotation) in (Union, UnionType) and NoneType in get_args(annotation)
+
+
+def parameters() -> Iterator[str]:
+    """The table of what a deployment sets, with what the repository sets it to."""
+    values = dict(re.findall(r"^([A-Z_]+)=(.*)$", (ROOT / "functions" / ".env").read_text("utf-8"), re.MULTILINE))
+    yield "| parameter | set to | |"
+    yield "|---|---|---|"
+    for param in vars(settings).values():
+        if isinstance(param, Param):
+            yield f"| `{param.name}` | {values[param.name]} | {param.description} |"
 
 
 def options() -> Iterator[str]:

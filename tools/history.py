@@ -12,7 +12,7 @@ from typing import Any
 from imagegen.domain.catalog import Catalog, Color, Kind, Model, Size, Style
 from imagegen.domain.generation import Order
 from imagegen.domain.weeks import Week
-from imagegen.entry.schemas import fingerprint
+from imagegen.entry.requests import fingerprint
 
 SOURCES = Path(__file__).parent.parent / "seed"
 

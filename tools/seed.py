@@ -17,13 +17,14 @@ from google.cloud import firestore
 from rich.progress import track
 
 from imagegen.bootstrap import Backend
-from imagegen.database import Put, Write
-from imagegen.domain.ledger import Credits, EntryType, Wallet
+from imagegen.database import Put
+from imagegen.domain.ledger import Credits
 from imagegen.errors import GenerationFailed
 from imagegen.firestore import FirestoreDatabase
-from imagegen.records import SCHEMA_VERSION, create_entry, user_path, wallet_fields
+from imagegen.services.accounts import opened
 from tools import history
 from tools.clock import ManualClock
+from tools.limits import NO_LIMITS
 from tools.project import ROOT
 from tools.suite import Suite, workspace
 
@@ -59,6 +60,8 @@ def write_accounts(project_id: str) -> None:
             password=users["password"],
             app=app,
         )
+        if user.get("admin"):
+            auth.set_custom_user_claims(user["id"], {"admin": True}, app=app)
 
 
 def write_documents(client: firestore.Client) -> None:
@@ -74,7 +77,7 @@ def write_documents(client: firestore.Client) -> None:
 
     rng = random.Random(history.source("history")["randomSeed"])
     clock = ManualClock(registered)
-    backend = Backend.on(database, clock, rng, lambda: f"{rng.getrandbits(128):032x}")
+    backend = Backend.on(database, clock, rng, lambda: f"{rng.getrandbits(128):032x}", NO_LIMITS)
     for request in track(history.plan(), "Eight weeks of requests"):
         clock.at = max(clock.at, request.at)  # one after the other, as their ledgers are
         with suppress(GenerationFailed):
@@ -85,21 +88,9 @@ def write_documents(client: firestore.Client) -> None:
 
 
 def write_user(database: FirestoreDatabase, user_id: str, name: str, granted: Credits, at: datetime) -> None:
-    """A user's document, and the grant that their ledger starts with."""
-    wallet = Wallet(user_id)
-    writes: list[Write] = []
-    if granted.total:
-        wallet, grant = wallet.post(
-            EntryType.GRANT, granted, entry_id="welcome-grant", generation_request_id=None, timestamp=at
-        )
-        writes.append(create_entry(grant))
-    profile = {
-        "schemaVersion": SCHEMA_VERSION,
-        "displayName": name,
-        "email": email(user_id),
-        "createdAt": at,
-    }
-    database.commit(Put(user_path(user_id), {**profile, **wallet_fields(wallet)}), *writes)
+    """An account as registerUser opens it, with any credits."""
+    _, writes = opened(user_id, {"displayName": name, "email": email(user_id)}, granted, at)
+    database.commit(*writes)
 
 
 def email(user_id: str) -> str:

@@ -88,21 +88,22 @@ class Where:
 class Query:
     """The documents of one collection that meet all conditions; ``everywhere``, of all collections of that name.
 
-    ``order_by`` is one field path, newest (largest) first; ``start_after`` a value of it. A part of the path that
-    is no plain identifier stands in backticks.
+    ``order_by`` is one field path, newest (largest) first. ``start_after`` is a value of it, or, where documents may
+    share one, a value and a document's id; among equal values, the largest id comes first then. A part of the path
+    that is no plain identifier stands in backticks.
     """
 
     collection: str
     where: tuple[Where, ...] = ()
     order_by: str | None = None
-    start_after: Any = None
+    start_after: tuple[Any] | tuple[Any, str] | None = None
     limit: int | None = None
     everywhere: bool = False
 
 
 @dataclass(frozen=True)
 class Sum:
-    """A question to the server: how many documents match, and what their ``field`` adds up to; None only counts."""
+    """A question to the server: how many documents match, and what their ``field`` adds up to (None: 0)."""
 
     query: Query
     field: str | None

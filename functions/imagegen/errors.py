@@ -18,6 +18,7 @@ class Code(StrEnum):
     PERMISSION_DENIED = "permission-denied"
     NOT_FOUND = "not-found"
     ALREADY_EXISTS = "already-exists"
+    RESOURCE_EXHAUSTED = "resource-exhausted"
     ABORTED = "aborted"
     INTERNAL = "internal"
     UNAVAILABLE = "unavailable"
@@ -42,6 +43,7 @@ _HTTP_STATUS = {
     Code.NOT_FOUND: 404,
     Code.ALREADY_EXISTS: 409,
     Code.ABORTED: 409,
+    Code.RESOURCE_EXHAUSTED: 429,
     Code.INTERNAL: 500,
     Code.UNAVAILABLE: 503,
     Code.DEADLINE_EXCEEDED: 504,
@@ -91,11 +93,25 @@ class Unauthenticated(ApiError):
     retryable = "after signing in"
 
 
+class AppCheckRequired(ApiError):
+    code = Code.UNAUTHENTICATED
+    reason = "APP_CHECK_REQUIRED"
+    situation = "no valid App Check token, where they are required"
+    retryable = "from the app itself"
+
+
 class PermissionDenied(ApiError):
     code = Code.PERMISSION_DENIED
     reason = "PERMISSION_DENIED"
-    situation = "someone else's `userId`"
+    situation = "someone else's `userId`, or a function for admins"
     retryable = "no"
+
+
+class EmailNotVerified(ApiError):
+    code = Code.PERMISSION_DENIED
+    reason = "EMAIL_NOT_VERIFIED"
+    situation = "spending credits from an account whose e-mail address is not verified"
+    retryable = "after verifying it and signing in again"
 
 
 class UserNotFound(ApiError):
@@ -103,6 +119,27 @@ class UserNotFound(ApiError):
     reason = "USER_NOT_FOUND"
     situation = "no such user"
     retryable = "no"
+
+
+class RequestNotFound(ApiError):
+    code = Code.NOT_FOUND
+    reason = "REQUEST_NOT_FOUND"
+    situation = "no such generation request, or someone else's"
+    retryable = "no"
+
+
+class RateLimited(ApiError):
+    code = Code.RESOURCE_EXHAUSTED
+    reason = "RATE_LIMITED"
+    situation = "too many requests of this user in a short time: `retryAfterSeconds`"
+    retryable = "after that time"
+
+
+class TooManyRunning(ApiError):
+    code = Code.RESOURCE_EXHAUSTED
+    reason = "TOO_MANY_RUNNING"
+    situation = "too many unfinished requests of this user: `runningRequests`"
+    retryable = "when one of them has ended"
 
 
 class InsufficientCredits(ApiError):

@@ -139,8 +139,12 @@ class FirestoreDatabase:
             prepared = prepared.where(filter=FieldFilter(condition.field, condition.op, value))
         if query.order_by is not None:
             prepared = prepared.order_by(query.order_by, direction=firestore.Query.DESCENDING)
-            if query.start_after is not None:
-                prepared = prepared.start_after({query.order_by: query.start_after})
+            match query.start_after:
+                case (value,):
+                    prepared = prepared.start_after({query.order_by: value})
+                case (value, id):
+                    prepared = prepared.order_by("__name__", direction=firestore.Query.DESCENDING)
+                    prepared = prepared.start_after({query.order_by: value, "__name__": id})
         if query.limit is not None:
             prepared = prepared.limit(query.limit)
         return prepared

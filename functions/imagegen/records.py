@@ -4,20 +4,27 @@ Fields that we do not know are never touched, inside our maps neither: updates n
 """
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from imagegen.database import Create, Snapshot, Update
 from imagegen.domain.generation import Account, Failure, FailureReason, GenerationRequest, Status, Usage
+from imagegen.domain.grants import Bucket, Grant
 from imagegen.domain.ledger import GENESIS, Credits, EntryType, LedgerEntry, Wallet
+from imagegen.domain.limits import Activity
 from imagegen.domain.weeks import Week
 
 SCHEMA_VERSION = 1
 
+GRANTS = "grants"
 LEDGER = "creditTransactions"
 REQUESTS = "generationRequests"
 REPORTS = "weeklyReports"
 USERS = "users"
+
+
+def grant_path(grant_id: str) -> str:
+    return f"{GRANTS}/{grant_id}"
 
 
 def user_path(user_id: str) -> str:
@@ -51,26 +58,39 @@ def wallet_of(user: Snapshot) -> Wallet:
         credits=_balance_of(user),
         seq=ledger.get("seq", 0),
         head=ledger.get("head", GENESIS),
+        lifetime={type: credits for type in EntryType if (credits := user.data.get("lifetime", {}).get(type.value))},
     )
 
 
 def account_of(user: Snapshot) -> Account:
+    activity: Mapping[str, Any] = user.data.get("activity", {})
     return Account(
         wallet=wallet_of(user),
+        activity=Activity(activity.get("earnedAt"), tuple(activity.get("running", ()))),
         usage={Week.parse(name): usage_of(counters) for name, counters in user.data.get("usage", {}).items()},
     )
 
 
 def wallet_fields(wallet: Wallet) -> dict[str, Any]:
-    return {"credits": _credits(wallet.credits), "ledger": {"seq": wallet.seq, "head": wallet.head}}
+    return {
+        "credits": _credits(wallet.credits),
+        "ledger": {"seq": wallet.seq, "head": wallet.head},
+        "lifetime": {type.value: wallet.lifetime.get(type, 0) for type in EntryType},
+    }
+
+
+def create_user(wallet: Wallet, profile: Mapping[str, str], at: datetime) -> Create:
+    data = {"schemaVersion": SCHEMA_VERSION, **profile, "createdAt": at, **wallet_fields(wallet)}
+    return Create(user_path(wallet.user_id), data)
 
 
 def update_account(user: Snapshot, account: Account, week: Week) -> Update:
-    """Write the wallet, and the usage of the one ``week`` that changed."""
+    """Write the wallet, the activity, and the usage of the one ``week`` that changed."""
     wallet = update_wallet(user, account.wallet)
     used = usage_data(account.usage[week])
     counters = {usage_field(week, counter): number for counter, number in used.items()}
-    return Update(user.path, {**wallet.fields, **counters}, wallet.version)
+    activity = {"activity.earnedAt": account.activity.earned_at, "activity.running": list(account.activity.running)}
+    return Update(user.path, {**wallet.fields, **counters, **activity}, wallet.version)
 
 
 def update_wallet(user: Snapshot, wallet: Wallet) -> Update:
@@ -151,6 +171,39 @@ def entry_of(user_id: str, document: Snapshot) -> LedgerEntry:
     )
 
 
+# Grants
+
+
+def create_grant(grant: Grant) -> Create:
+    data = {
+        "schemaVersion": SCHEMA_VERSION,
+        "userId": grant.user_id,
+        "bucket": grant.bucket.value,
+        "credits": grant.credits,
+        "reason": grant.reason,
+        "grantedBy": grant.granted_by,
+        "entryId": grant.entry_id,
+        "balanceAfter": grant.balance_after,
+        "grantedAt": grant.granted_at,
+    }
+    return Create(grant_path(grant.id), data)
+
+
+def grant_of(document: Snapshot) -> Grant:
+    data = document.data
+    return Grant(
+        id=document.id,
+        user_id=data["userId"],
+        bucket=Bucket(data["bucket"]),
+        credits=data["credits"],
+        reason=data["reason"],
+        granted_by=data["grantedBy"],
+        entry_id=data["entryId"],
+        balance_after=data["balanceAfter"],
+        granted_at=data["grantedAt"],
+    )
+
+
 # Generation requests
 
 
@@ -163,6 +216,7 @@ def create_request(request: GenerationRequest) -> Create:
         "color": request.color,
         "size": request.size,
         "prompt": request.prompt,
+        "input": request.input,
         "cost": request.cost,
         "paidFrom": _credits(request.paid_from),
         "fingerprint": request.fingerprint,
@@ -179,11 +233,11 @@ def create_request(request: GenerationRequest) -> Create:
 
 def settlement_fields(request: GenerationRequest) -> dict[str, Any]:
     """The fields that settling a request changes."""
-    failure = request.failure
+    failure, processing_time = request.failure, request.processing_time
     return {
         "status": request.status.value,
         "finishedAt": request.finished_at,
-        "processingMs": request.finished_at and (request.finished_at - request.started_at) // timedelta(milliseconds=1),
+        "processingMs": None if processing_time is None else processing_time // timedelta(milliseconds=1),
         "imageUrl": request.image_url,
         "error": failure
         and {
@@ -206,6 +260,7 @@ def request_of(document: Snapshot) -> GenerationRequest:
         color=data["color"],
         size=data["size"],
         prompt=data["prompt"],
+        input=data.get("input"),
         cost=data["cost"],
         paid_from=_credits_of(data["paidFrom"]),
         fingerprint=data["fingerprint"],

@@ -43,7 +43,14 @@ def facts(value: Any) -> Any:
 
 def test_there_is_an_example_for_every_function() -> None:
     commands = "".join(command for command, _ in EXAMPLES)
-    for function in ("createGenerationRequest", "getUserCredits", "scheduleWeeklyReport-0"):
+    for function in (
+        "createGenerationRequest",
+        "getUserCredits",
+        "listGenerationRequests",
+        "registerUser",
+        "grantCredits",
+        "scheduleWeeklyReport-0",
+    ):
         assert f"us-central1/{function} " in commands
 
 

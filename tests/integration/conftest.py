@@ -16,6 +16,7 @@ from tests.support.api import Api
 from tests.support.invariants import violations
 from tests.support.wire import ObservedClient
 from tools import history, seed
+from tools.limits import NO_LIMITS
 
 AddUser = Callable[..., str]
 
@@ -32,7 +33,7 @@ def database(client: ObservedClient) -> FirestoreDatabase:
 
 @pytest.fixture
 def backend(database: FirestoreDatabase) -> Backend:
-    return Backend.on(database, SystemClock(), random.Random(1), lambda: uuid.uuid4().hex)
+    return Backend.on(database, SystemClock(), random.Random(1), lambda: uuid.uuid4().hex, NO_LIMITS)
 
 
 @pytest.fixture

@@ -11,7 +11,10 @@ import pytest
 from imagegen.bootstrap import Backend
 from imagegen.database import Database, OutcomeUnknown, Update
 from imagegen.domain.generation import Failure, FailureReason, keyed_request_id
-from imagegen.entry import schemas
+from imagegen.entry.auth import Caller
+from imagegen.entry.context import Context
+from imagegen.entry.parsing import parse
+from imagegen.entry.requests import CreateGenerationRequest
 from imagegen.firestore import FirestoreDatabase
 from imagegen.generators.deadline import WithDeadline
 from imagegen.records import (
@@ -31,6 +34,7 @@ from tests.support.faults import FaultyDatabase, Lost, refuse
 from tests.support.invariants import violations
 from tests.support.wire import ObservedClient
 from tools.clock import ManualClock
+from tools.limits import NO_LIMITS
 
 NOON = datetime(2026, 11, 18, 12, tzinfo=UTC)
 
@@ -46,7 +50,7 @@ def faulty(database: FirestoreDatabase) -> FaultyDatabase:
 def backend(faulty: FaultyDatabase) -> Backend:
     """The backend over a database with faults, whose pauses take no real time."""
     ids = itertools.count(1)
-    return Backend.on(faulty, ManualClock(NOON), random.Random(1), lambda: f"id-{next(ids)}")
+    return Backend.on(faulty, ManualClock(NOON), random.Random(1), lambda: f"id-{next(ids)}", NO_LIMITS)
 
 
 def balance(api: Api) -> int:
@@ -217,8 +221,10 @@ def test_a_decision_is_made_afresh_on_what_the_rival_left(
     api: Api, client: ObservedClient, faulty: FaultyDatabase, database: FirestoreDatabase, add_user: AddUser
 ) -> None:
     add_user(paid=4)
-    rival = Backend.on(database, ManualClock(NOON), random.Random(2), (f"rival-{n}" for n in range(9)).__next__)
-    wish = schemas.parse(schemas.CreateGenerationRequest, ORDER, rival.catalogs.current())
+    rival = Backend.on(
+        database, ManualClock(NOON), random.Random(2), (f"rival-{n}" for n in range(9)).__next__, NO_LIMITS
+    )
+    wish = parse(CreateGenerationRequest, ORDER, Context(Caller(), rival.catalogs.current))
     faulty.faults = [lambda: rival.generations.create(wish.order("rival"))]
     error = api.error("createGenerationRequest", ORDER)
     assert error["details"] == {"reason": "INSUFFICIENT_CREDITS", "requiredCredits": 3, "currentCredits": 1}

@@ -18,6 +18,7 @@ from tests.support.api import Api
 from tests.support.faults import FaultyDatabase, Lost
 from tests.support.wire import ObservedClient
 from tools.clock import ManualClock
+from tools.limits import NO_LIMITS
 
 MONDAY = datetime(2026, 11, 9, tzinfo=UTC)  # of 2026-W46
 NEXT_MONDAY_AT_SIX = "2026-11-16T06:00:00Z"
@@ -36,7 +37,7 @@ def faulty(database: FirestoreDatabase) -> FaultyDatabase:
 @pytest.fixture
 def backend(faulty: FaultyDatabase, clock: ManualClock) -> Backend:
     ids = itertools.count(1)
-    return Backend.on(faulty, clock, random.Random(1), lambda: f"id-{next(ids)}")
+    return Backend.on(faulty, clock, random.Random(1), lambda: f"id-{next(ids)}", NO_LIMITS)
 
 
 def make(api: Api, clock: ManualClock, at: datetime, count: int = 1, **options: object) -> None:
@@ -64,11 +65,11 @@ def test_a_report_counts_requests_and_credits_in_total_by_day_and_by_option(
 ) -> None:
     add_user("user", paid=100)
     add_user("other", paid=100)
+    make(api, clock, MONDAY - timedelta(seconds=1))
     make(api, clock, MONDAY, 3, model="Model A", style="anime", size="1024x1024")
     make(api, clock, MONDAY + timedelta(days=2), 1, model="Model B", size="1024x1792", userId="other")
     set_models(client, failureRate=1)
     make(api, clock, MONDAY + timedelta(days=6, hours=23), 2, model="Model B", style="anime", size="512x512")
-    make(api, clock, MONDAY - timedelta(seconds=1))
     make(api, clock, MONDAY + timedelta(weeks=1))
 
     answer = run(api)

@@ -22,6 +22,7 @@ from tests.support.api import Api
 from tests.support.faults import FaultyDatabase, Lost
 from tests.support.wire import ObservedClient
 from tools.clock import ManualClock
+from tools.limits import NO_LIMITS
 
 WEEK = Week.of(MONDAY)
 
@@ -71,13 +72,15 @@ def listener() -> Listener:
 @pytest.fixture
 def backend(faulty: BreaksOff, clock: ManualClock, listener: Listener) -> Backend:
     ids = itertools.count(1)
-    return Backend.on(faulty, clock, random.Random(1), lambda: f"id-{next(ids)}", [listener])
+    return Backend.on(faulty, clock, random.Random(1), lambda: f"id-{next(ids)}", NO_LIMITS, [listener])
 
 
 @pytest.fixture
 def used(api: Api, clock: ManualClock, add_user: AddUser) -> None:
     """A week with requests on each of its days, and time for its report."""
     add_user(paid=600, at=MONDAY - timedelta(days=1))
+    for number in range(12):  # whose requests come late; a user's own clock never goes back
+        add_user(f"late-{number}", paid=10, at=MONDAY - timedelta(days=1))
     for day in range(7):
         make(api, clock, MONDAY + timedelta(days=day), day + 1)
     clock.at = WEEK.end + timedelta(hours=6)
@@ -147,7 +150,7 @@ def test_of_two_runs_at_once_the_first_to_finish_writes(
 
     def overtake() -> None:
         faulty.faults.clear()
-        make(api, clock, WEEK.end - timedelta(seconds=1))
+        make(api, clock, WEEK.end - timedelta(seconds=1), userId="late-0")
         clock.at = WEEK.end + timedelta(hours=7)
         backend.reports.run(WEEK)
 
@@ -166,7 +169,7 @@ def test_what_a_rerun_finds_otherwise_is_on_record(
     backend.reports.run(WEEK)
     client.document("weeklyReports/2026-W46").update({"note": "an operator's"})
     for number in range(12):
-        make(api, clock, MONDAY, size="512x512")
+        make(api, clock, MONDAY, size="512x512", userId=f"late-{number}")
         clock.at = WEEK.end + timedelta(hours=7 + number)
         backend.reports.run(WEEK)
     written = report(client)

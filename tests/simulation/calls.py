@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from imagegen.domain.catalog import Color, Model, Size, Style
 from imagegen.domain.generation import GenerationRequest, Order
 from imagegen.domain.ledger import Credits
+from imagegen.domain.limits import Limits
 from tests.simulation.scheduler import Actor
+from tools.limits import NO_LIMITS
 
 MODELS = [
     Model.model_validate({"id": name, "name": name, "imageUrl": "unused", "timeoutSeconds": seconds})
@@ -44,6 +46,13 @@ def accounts(rng: random.Random) -> dict[str, Credits]:
         name: Credits(rng.randint(0, 5), rng.choice((0, 2, 5, 20)))
         for name in ("ann", "bob", "eve")[: rng.randint(1, 3)]
     }
+
+
+def limits(rng: random.Random) -> Limits:
+    """None that anybody meets in most worlds; narrow ones in the others."""
+    if rng.random() < 0.7:
+        return NO_LIMITS
+    return Limits(burst=rng.randint(1, 4), per_minute=rng.choice((1, 2, 60)), concurrent=rng.randint(1, 3))
 
 
 def plan(rng: random.Random, users: list[str]) -> list[Call]:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from imagegen.database import Database
 from imagegen.domain.generation import FailureReason, GenerationRequest, Status
 from imagegen.domain.ledger import EntryType
+from imagegen.domain.limits import Limits
 from imagegen.records import REQUESTS, USERS, account_of, entry_of, ledger_path, request_of
 from imagegen.services.audit import Audit
 from tests.simulation.calls import Call
@@ -50,6 +51,24 @@ def double_charges(calls: Iterable[Call], requests: Requests) -> Iterator[Violat
     for (user_id, key), ids in by_key.items():
         if len(ids) > 1:
             yield Violation("IDEMPOTENCY", f"{user_id} was charged {len(ids)} times under {key}")
+
+
+def over_limits(limits: Limits, requests: Requests) -> Iterator[Violation]:
+    """Users who had more unfinished requests, or made more in a while, than they may."""
+    by_user: dict[str, list[GenerationRequest]] = defaultdict(list)
+    for request in sorted(requests.values(), key=lambda request: request.created_at):
+        by_user[request.user_id].append(request)
+    for user_id, made in by_user.items():
+        for number, request in enumerate(made):
+            before = made[:number]
+            unfinished = sum(not other.finished_at or other.finished_at > request.created_at for other in before)
+            if unfinished >= limits.concurrent:
+                yield Violation("LIMIT", f"{user_id} had {unfinished} unfinished requests when {request.id} was made")
+            for first, other in enumerate(before):
+                earned = limits.burst + (request.created_at - other.created_at) / limits.interval
+                asked = number - first + 1
+                if asked > earned + 1e-6:
+                    yield Violation("LIMIT", f"{user_id} made {asked} requests from {other.id} to {request.id}")
 
 
 def replayable(calls: Iterable[Call], requests: Requests) -> list[Call]:

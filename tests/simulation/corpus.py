@@ -22,6 +22,7 @@ SETTLE = "services/settlements.py"
 SWEEP = "services/sweeper.py"
 REQUEST = "domain/generation.py"
 LEDGER = "domain/ledger.py"
+LIMITS = "domain/limits.py"
 
 READ_BOTH = "self.database.read(user_path(order.user_id), request_path(request_id))"
 READ_USER = "self.database.read(user_path(request.user_id))"
@@ -32,8 +33,8 @@ MUTANTS = [
     Mutant(
         "the balance is not checked",
         RESERVE,
-        "_payment(order, account.wallet.credits))",
-        "Credits(paid=order.cost))",
+        "_payment(order, account.wallet.credits), now)",
+        "Credits(paid=order.cost), now)",
     ),
     Mutant(
         "the balance is checked before the transaction",
@@ -55,6 +56,24 @@ MUTANTS = [
         f"vars(self).setdefault(execution, {READ_BOTH})",
     ),
     Mutant("an existing request is not looked for", RESERVE, "if document.exists:", "if False:"),
+    # Limits
+    Mutant("nobody is too fast", RESERVE, "_paced(account.activity, self.limits, now)", "account.activity"),
+    Mutant("a pause earns any number of requests", LIMITS, "max(self.earned_at or now, now)", "self.earned_at or now"),
+    Mutant(
+        "nobody has too many unfinished requests", RESERVE, "len(activity.running) >= self.limits.concurrent", "False"
+    ),
+    Mutant(
+        "whatever seems to run has ended",
+        RESERVE,
+        "request_of(document).status is not Status.PROCESSING",
+        "True",
+    ),
+    Mutant(
+        "a request's start is not noted",
+        REQUEST,
+        "self.activity.started(request.id)",
+        "self.activity",
+    ),
     # Idempotency
     Mutant(
         "the request id is random despite the key",

@@ -65,7 +65,7 @@ class Store:
             found = [document for document in found if _value(document.data, path) is not _MISSING]
             found.sort(key=lambda document: (_value(document.data, path), document.id), reverse=True)
             if query.start_after is not None:
-                found = [document for document in found if _value(document.data, path) < query.start_after]
+                found = [document for document in found if _comes_after(document, path, query.start_after)]
         return found[: query.limit]
 
     def scan(self, collection: str) -> Iterator[Snapshot]:
@@ -76,8 +76,8 @@ class Store:
         answers = []
         for question in questions:
             found = self.find(question.query)
-            values = [_value(document.data, question.field) for document in found] if question.field else []
-            answers.append(Totals(len(found), sum(values)))
+            field = question.field
+            answers.append(Totals(len(found), sum(_value(document.data, field) for document in found) if field else 0))
         return answers
 
     def _all_in(self, query: Query) -> Iterator[Snapshot]:
@@ -134,6 +134,11 @@ def _meets(data: Data, condition: Where) -> bool:
             return isinstance(value, type(condition.value)) and bool(value < condition.value)
         case ">=":
             return isinstance(value, type(condition.value)) and bool(value >= condition.value)
+
+
+def _comes_after(document: Snapshot, path: str, place: tuple[Any, ...]) -> bool:
+    value = _value(document.data, path)
+    return bool(value < place[0] or (len(place) == 2 and value == place[0] and document.id < place[1]))
 
 
 def _value(data: Data, path: str) -> Any:

@@ -208,8 +208,25 @@ def test_an_order_is_the_largest_first_without_what_has_no_such_field(database: 
     write(database, "users/bob/creditTransactions/20", seq=20, type="deduction")
     deductions = (Where("type", "in", ("deduction", "grant")),)
     assert ids(database.find(Query(ledger, order_by="seq"))) == ["10", "3", "2", "1"]
-    assert ids(database.find(Query(ledger, deductions, order_by="seq", start_after=10, limit=1))) == ["2"]
-    assert ids(database.find(Query(ledger, deductions, order_by="seq", start_after=11))) == ["10", "2", "1"]
+    assert ids(database.find(Query(ledger, deductions, order_by="seq", start_after=(10,), limit=1))) == ["2"]
+    assert ids(database.find(Query(ledger, deductions, order_by="seq", start_after=(11,)))) == ["10", "2", "1"]
+
+
+def test_a_place_among_equal_values_is_named_with_an_id(database: Database) -> None:
+    for name, n in {"a": 1, "b": 2, "c": 2, "d": 2, "e": 3}.items():
+        write(database, f"generationRequests/{name}", userId="ann", createdAt=n)
+    mine = (Where("userId", "==", "ann"),)
+    by_age = {"order_by": "createdAt", "where": mine}
+    assert ids(database.find(Query("generationRequests", **by_age, start_after=(2, "c")))) == ["b", "a"]  # type: ignore[arg-type]
+    assert ids(database.find(Query("generationRequests", **by_age, start_after=(3, "e"), limit=2))) == ["d", "c"]  # type: ignore[arg-type]
+
+
+def test_a_range_may_be_bounded_on_both_sides(database: Database) -> None:
+    for n in range(5):
+        write(database, f"generationRequests/{n}", userId="ann", createdAt=n)
+    between = (Where("userId", "==", "ann"), Where("createdAt", ">=", 1), Where("createdAt", "<", 4))
+    assert ids(database.find(Query("generationRequests", between, order_by="createdAt"))) == ["3", "2", "1"]
+    assert database.totals(Sum(Query("generationRequests", between, order_by="createdAt"), None)) == [Totals(3, 0)]
 
 
 def test_a_field_path_reaches_into_maps(database: Database) -> None:

@@ -129,6 +129,8 @@ def _to_other_payload(call: Call, request: GenerationRequest) -> Iterator[str]:
 
 _TO_ERRORS: dict[str, Callable[[Told], Iterator[str]]] = {
     "USER_NOT_FOUND": _to_nothing_taken,
+    "RATE_LIMITED": _to_nothing_taken,
+    "TOO_MANY_RUNNING": _to_nothing_taken,
     "INSUFFICIENT_CREDITS": _to_insufficient_credits,
     "IDEMPOTENCY_MISMATCH": _to_mismatch,
     "REQUEST_IN_PROGRESS": _to_in_progress,

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from imagegen.bootstrap import Backend
-from imagegen.database import DatabaseUnavailable, Put
-from imagegen.domain.ledger import Credits, EntryType, Wallet
-from imagegen.records import SCHEMA_VERSION, create_entry, user_path, wallet_fields
+from imagegen.database import DatabaseUnavailable
+from imagegen.domain.ledger import Credits
+from imagegen.services.accounts import opened
 from tests.simulation import calls, checks, truth
 from tests.simulation.calls import Call
 from tests.simulation.checks import Violation
@@ -61,7 +61,8 @@ class World:
         database = RemoteDatabase(self._store, self._scheduler, self._faults, rng, self._offences)
         start = MIDNIGHT - timedelta(seconds=rng.choice((1, 600, 1800)))
         clock = VirtualClock(self._scheduler, start, self._faults.step)
-        backend = Backend.on(database, clock, rng, self._new_id)
+        self._limits = calls.limits(rng)
+        backend = Backend.on(database, clock, rng, self._new_id, self._limits)
         self._generations = replace(backend.generations, generators={"mock": SimulatedModel(self._faults, rng)})
         self._sweeper = backend.sweeper
         accounts = calls.accounts(rng)
@@ -92,6 +93,7 @@ class World:
         requests = checks.requests_of(self._store)
         yield from checks.broken_invariants(self._store, self._granted)
         yield from checks.double_charges(self._calls, requests)
+        yield from checks.over_limits(self._limits, requests)
         if self._is_calm:
             overstayed = {event.actor for event in self._scheduler.trace if event.kind == "model: overstay"}
             yield from truth.needless_refusals(self._calls, requests, overstayed)
@@ -127,11 +129,8 @@ class World:
         call.process = self._scheduler.spawn(call.name, lambda: self._serve(call), after_seconds)
 
     def _open(self, user_id: str, granted: Credits, at: datetime) -> None:
-        wallet, grant = Wallet(user_id).post(
-            EntryType.GRANT, granted, entry_id="welcome-grant", generation_request_id=None, timestamp=at
-        )
-        profile = {"schemaVersion": SCHEMA_VERSION, "displayName": user_id, "newsletter": {"weekly": True}}
-        self._store.commit(Put(user_path(user_id), {**profile, **wallet_fields(wallet)}), create_entry(grant))
+        _, writes = opened(user_id, {"displayName": user_id}, granted, at)
+        self._store.commit(*writes)
 
     def _serve(self, call: Call) -> None:
         """One process that serves one call."""

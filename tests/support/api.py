@@ -13,8 +13,9 @@ class Api:
 
     def __init__(self) -> None:
         app = Flask("functions")
-        for name in ("createGenerationRequest", "getUserCredits", "scheduleWeeklyReport", "sweepAbandonedRequests"):
-            function = getattr(main, name)
+        for name, function in vars(main).items():
+            if not hasattr(function, "__firebase_endpoint__"):
+                continue
             app.add_url_rule(
                 f"/{name}",
                 endpoint=name,

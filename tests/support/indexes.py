@@ -29,14 +29,14 @@ class Need:
     def of(cls, query: StructuredQuery, sums: list[str]) -> "Need":
         [source] = query.from_
         conditions = _conditions(query.where)
+        ordered = {by.field.field_path: by.direction.name for by in query.order_by}
         ranges = [path for path, operator in conditions if operator in ("LESS_THAN", "GREATER_THAN_OR_EQUAL")]
-        bounds = [(path, "ASCENDING") for path in dict.fromkeys(ranges)]
-        order = (*bounds, *((by.field.field_path, by.direction.name) for by in query.order_by))
+        order = {path: ordered.get(path, "ASCENDING") for path in (*ranges, *ordered)}
         return cls(
             f"**/{source.collection_id}" if source.all_descendants else source.collection_id,
             frozenset(path for path, operator in conditions if operator in ("EQUAL", "IN")),
-            tuple((path, direction) for path, direction in order if path != "__name__"),
-            frozenset(sums) - {path for path, _ in order},  # an index holds a field once
+            tuple((path, direction) for path, direction in order.items() if path != "__name__"),
+            frozenset(path for path in sums if path not in order),  # an index holds a field once
         )
 
 
@@ -61,24 +61,29 @@ class Indexes:
             frozenset((field["collectionGroup"], field["fieldPath"]) for field in data["fieldOverrides"]),
         )
 
-    def serving(self, need: Need) -> str | None:
-        """The name of an index that serves ``need``; None where production would refuse it."""
+    def serving(self, need: Need) -> frozenset[str]:
+        """The names of the indexes that serve ``need``, merged if there are several; none where it would be refused."""
         fields = need.equal | {path for path, _ in need.order} | need.sums
         if len(fields) <= 1 or not (need.order or need.sums):
             # One field, or equalities alone, which merge the indexes that every field has by itself.
             exempt = any((need.collection, field.split(".")[0]) in self.exempt for field in fields)
-            return None if exempt else "single-field"
-        for collection, index in self.composite:
-            equal, rest = index[: len(need.equal)], index[len(need.equal) :]
-            order, sums = rest[: len(need.order)], rest[len(need.order) :]
+            return frozenset() if exempt else frozenset({"single-field"})
+        serving: dict[str, frozenset[str]] = {}
+        for collection, index in sorted(self.composite):
+            end = len(index) - len(need.order) - len(need.sums)
+            equal = frozenset(path for path, _ in index[: max(end, 0)])
+            order, sums = index[end : end + len(need.order)], index[end + len(need.order) :]
             if (
-                collection == need.collection
-                and {path for path, _ in equal} == need.equal
-                and order == need.order
+                (collection, order) == (need.collection, need.order)
+                and equal <= need.equal
                 and {path for path, _ in sums} == need.sums
             ):
-                return f"{collection}: {', '.join(path for path, _ in index)}"
-        return None
+                serving[f"{collection}: {', '.join(path for path, _ in index)}"] = equal
+        exact = [name for name, equal in serving.items() if equal == need.equal]
+        if exact:
+            return frozenset(exact)
+        # Indexes in the same order are merged, as long as they have all the equalities between them.
+        return frozenset(serving) if frozenset().union(*serving.values()) == need.equal else frozenset()
 
 
 def _conditions(where: StructuredQuery.Filter) -> list[tuple[str, str]]:
@@ -87,8 +92,7 @@ def _conditions(where: StructuredQuery.Filter) -> list[tuple[str, str]]:
         return [condition for part in where.composite_filter.filters for condition in _conditions(part)]
     if "field_filter" in where:
         operator = where.field_filter.op.name
-        assert operator in ("EQUAL", "IN", "LESS_THAN", "GREATER_THAN_OR_EQUAL"), (
-            "teach this file the new kind of condition"
-        )
+        known = ("EQUAL", "IN", "LESS_THAN", "GREATER_THAN_OR_EQUAL")
+        assert operator in known, "teach this file the new kind of condition"
         return [(where.field_filter.field.field_path, operator)]
     return []

@@ -43,7 +43,8 @@ def test_entries_count_up_and_carry_the_balance_after_them() -> None:
     wallet, taken = post(wallet, EntryType.DEDUCTION, Credits(2, 1))
     wallet, returned = post(wallet, EntryType.REFUND, Credits(2, 1))
     assert [(entry.seq, entry.balance_after) for entry in (granted, taken, returned)] == [(1, 10), (2, 7), (3, 10)]
-    assert wallet == Wallet("user", Credits(2, 8), 3, returned.hash)
+    in_all = {EntryType.GRANT: 10, EntryType.DEDUCTION: 3, EntryType.REFUND: 3}
+    assert wallet == Wallet("user", Credits(2, 8), 3, returned.hash, in_all)
 
 
 def test_each_entry_is_sealed_to_the_one_before() -> None:

@@ -86,6 +86,13 @@ class Catalog:
         """The names a request may use: those of the enabled options."""
         return [option.name for option in self.options(kind) if option.enabled]
 
+    def name(self, kind: Kind, name_or_id: str) -> str:
+        """The name of the option of that id, if it is not a name already; what is unknown stays as it is."""
+        options = self.options(kind)
+        if name_or_id in (option.name for option in options):
+            return name_or_id
+        return next((option.name for option in options if option.id == name_or_id), name_or_id)
+
     def choose(self, kind: Kind, name_or_id: str) -> Option | None:
         """The enabled option of that exact name, or else of that document id; None where there is none."""
         enabled = [option for option in self.options(kind) if option.enabled]

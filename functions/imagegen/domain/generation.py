@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from imagegen.domain.catalog import Color, Model, Size, Style
 from imagegen.domain.ledger import Credits, EntryType, LedgerEntry, Wallet
+from imagegen.domain.limits import Activity
 from imagegen.domain.weeks import Week
 
 LEASE_GRACE = timedelta(minutes=3)
@@ -19,7 +20,8 @@ LEASE_GRACE = timedelta(minutes=3)
 class Order:
     """A validated wish for an image: everything the caller chose.
 
-    ``fingerprint`` is the same for the same payload, and for no other.
+    ``input`` is what the image is of, besides the prompt, as its caller wrote it. ``fingerprint`` is the same for the
+    same payload, and for no other.
     """
 
     user_id: str
@@ -30,6 +32,7 @@ class Order:
     prompt: str
     fingerprint: str
     idempotency_key: str | None = None
+    input: Mapping[str, str] | None = None
 
     @property
     def cost(self) -> int:
@@ -96,10 +99,20 @@ class GenerationRequest:
     created_at: datetime
     started_at: datetime
     lease_expires_at: datetime
+    input: Mapping[str, str] | None = None
     status: Status = Status.PROCESSING
     finished_at: datetime | None = None
     image_url: str | None = None
     failure: Failure | None = None
+
+    @property
+    def refunded_credits(self) -> int:
+        return self.failure.refunded_credits if self.failure else 0
+
+    @property
+    def processing_time(self) -> timedelta | None:
+        """From its start to its end; None while it runs."""
+        return self.finished_at - self.started_at if self.finished_at else None
 
     @property
     def week(self) -> Week:
@@ -134,6 +147,7 @@ class Account:
 
     wallet: Wallet
     usage: Mapping[Week, Usage] = field(default_factory=dict)
+    activity: Activity = field(default_factory=Activity)
 
     def reserve(self, request: GenerationRequest) -> tuple["Account", LedgerEntry]:
         """The account after paying for ``request``, and the deduction."""
@@ -146,7 +160,7 @@ class Account:
         )
         used = self.usage.get(request.week, Usage())
         used = replace(used, requests=used.requests + 1, credits_deducted=used.credits_deducted + request.cost)
-        return Account(wallet, {**self.usage, request.week: used}), entry
+        return Account(wallet, {**self.usage, request.week: used}, self.activity.started(request.id)), entry
 
     def refund(self, request: GenerationRequest, at: datetime) -> tuple["Account", LedgerEntry]:
         """The account after giving back what ``request`` took, to the buckets it came from, and the refund."""
@@ -159,4 +173,4 @@ class Account:
         )
         used = self.usage.get(request.week, Usage())
         used = replace(used, failed=used.failed + 1, credits_refunded=used.credits_refunded + request.cost)
-        return Account(wallet, {**self.usage, request.week: used}), entry
+        return Account(wallet, {**self.usage, request.week: used}, self.activity.ended(request.id)), entry

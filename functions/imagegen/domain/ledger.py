@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Self
@@ -89,12 +90,16 @@ class LedgerEntry:
 
 @dataclass(frozen=True)
 class Wallet:
-    """A user's balance and the head of their ledger: how many entries there are, and the last one's hash."""
+    """A user's balance and the head of their ledger: how many entries there are, and the last one's hash.
+
+    ``lifetime``: how many credits all entries of each type add up to.
+    """
 
     user_id: str
     credits: Credits = Credits()
     seq: int = 0
     head: str = GENESIS
+    lifetime: Mapping[EntryType, int] = field(default_factory=dict)
 
     def post(
         self,
@@ -118,4 +123,5 @@ class Wallet:
             generation_request_id=generation_request_id,
             timestamp=timestamp,
         ).sealed(self.head)
-        return replace(self, credits=balance, seq=entry.seq, head=entry.hash), entry
+        lifetime = {**self.lifetime, type: self.lifetime.get(type, 0) + amount.total}
+        return replace(self, credits=balance, seq=entry.seq, head=entry.hash, lifetime=lifetime), entry

@@ -1,64 +1,125 @@
-"""What each function of the API does with a call: who may, what it says, which service answers, in which form."""
+"""Each function of the API: who may, which service answers, in which form. Their docstrings are its documentation."""
 
 from typing import Any
 
-from firebase_functions.https_fn import CallableRequest
-
+from imagegen import settings
 from imagegen.bootstrap import Backend
-from imagegen.domain.generation import GenerationRequest
-from imagegen.entry import schemas
-from imagegen.entry.auth import require_caller, require_owner
-from imagegen.errors import InvalidInput
+from imagegen.entry import requests, responses
+from imagegen.entry.context import Context
+from imagegen.entry.operations import Call, operation
+from imagegen.entry.parsing import parse
+from imagegen.errors import (
+    Contention,
+    EmailNotVerified,
+    GenerationAbandoned,
+    GenerationFailed,
+    GenerationTimeout,
+    IdempotencyMismatch,
+    InsufficientCredits,
+    InvalidInput,
+    RateLimited,
+    RequestInProgress,
+    RequestNotFound,
+    SettlementPending,
+    TooManyRunning,
+    UserNotFound,
+)
+from imagegen.services.requests import not_found
 
-Call = CallableRequest[Any]
-Wire = dict[str, Any]
 
-KEY_HEADER = "Idempotency-Key"
-
-
-def create_generation_request(backend: Backend, call: Call) -> Wire:
-    """Raises what ``Generations.create`` raises, InvalidInput, Unauthenticated and PermissionDenied."""
-    require_caller(call)
-    data = _with_key(call)
+def _answered_earlier(backend: Backend, context: Context, data: Any) -> responses.CreatedGenerationRequest | None:
+    """What a createGenerationRequest that is invalid now was answered when it was valid."""
     try:
-        wish = schemas.parse(schemas.CreateGenerationRequest, data, backend.catalogs.current())
-    except InvalidInput:
-        earlier = _answered_earlier(backend, call, data)
-        if earlier is None:
-            raise
-        return schemas.CreatedGenerationRequest.of(earlier).wire()
-    require_owner(call, wish.user_id)
-    created = backend.generations.create(wish.order(schemas.fingerprint(data)))
-    return schemas.CreatedGenerationRequest.of(created).wire()
-
-
-def _with_key(call: Call) -> Any:
-    """The call's data, with the idempotency key of the Idempotency-Key header if it has none of its own.
-
-    Raises InvalidInput for two keys that differ.
-    """
-    key = call.raw_request.headers.get(KEY_HEADER)
-    if key is None or not isinstance(call.data, dict):
-        return call.data
-    if call.data.get("idempotencyKey", key) != key:
-        raise InvalidInput([{"field": "idempotencyKey", "message": f"differs from the {KEY_HEADER} header"}])
-    return {**call.data, "idempotencyKey": key}
-
-
-def _answered_earlier(backend: Backend, call: Call, data: Any) -> GenerationRequest | None:
-    """What a call that is invalid now was answered when it was valid."""
-    try:
-        repeat = schemas.parse(schemas.Repeat, data)
+        repeat = parse(requests.Repeat, data, context)
     except InvalidInput:
         return None
-    require_owner(call, repeat.user_id)
-    return backend.generations.repeat(repeat.user_id, repeat.idempotency_key, schemas.fingerprint(data))
+    context.caller.check_acts_for(repeat.user_id)
+    earlier = backend.generations.repeat(repeat.user_id, repeat.idempotency_key, requests.fingerprint(data))
+    return None if earlier is None else responses.CreatedGenerationRequest.of(earlier)
 
 
-def get_user_credits(backend: Backend, call: Call) -> Wire:
-    """Raises what ``Histories.page`` raises, InvalidInput, Unauthenticated and PermissionDenied."""
-    require_caller(call)
-    wish = schemas.parse(schemas.GetUserCredits, call.data)
-    require_owner(call, wish.user_id)
-    page = backend.histories.page(wish.user_id, wish.page_size, wish.before_seq)
-    return schemas.UserCredits.of(page).wire()
+@operation(
+    UserNotFound,
+    EmailNotVerified,
+    RateLimited,
+    TooManyRunning,
+    InsufficientCredits,
+    IdempotencyMismatch,
+    RequestInProgress,
+    Contention,
+    GenerationFailed,
+    GenerationTimeout,
+    GenerationAbandoned,
+    SettlementPending,
+    repeated=_answered_earlier,
+)
+def create_generation_request(
+    backend: Backend, call: Call[requests.CreateGenerationRequest]
+) -> responses.CreatedGenerationRequest:
+    """Takes the credits that the size costs, runs the model, and delivers the image or gives the credits back."""
+    call.caller.check_acts_for(call.wish.user_id)
+    call.caller.check_may_spend()
+    created = backend.generations.create(call.wish.order(requests.fingerprint(call.data)))
+    return responses.CreatedGenerationRequest.of(created)
+
+
+@operation(RequestNotFound)
+def get_generation_request(
+    backend: Backend, call: Call[requests.GetGenerationRequest]
+) -> responses.GenerationRequestDetails:
+    """Everything about one request of the caller's."""
+    request = backend.requests.get(call.wish.generation_request_id)
+    if not call.caller.may_see(request):
+        raise not_found(request.id)
+    return responses.GenerationRequestDetails.of(request)
+
+
+@operation()
+def list_generation_requests(
+    backend: Backend, call: Call[requests.ListGenerationRequests]
+) -> responses.GenerationRequestList:
+    """A user's requests, newest first, by page; filtered by status, options and time; counted if asked for."""
+    wish = call.wish
+    call.caller.check_may_read(wish.user_id)
+    listed = backend.requests.list(wish.filter, wish.page_size, wish.after)
+    count = backend.requests.count(wish.filter) if wish.include_total_count else None
+    return responses.GenerationRequestList.of(wish, listed, count)
+
+
+@operation()
+def get_catalog(backend: Backend, call: Call[requests.Nothing]) -> responses.Catalog:
+    """The models, styles, colors and sizes on offer, and what each size costs."""
+    return responses.Catalog.of(backend.catalogs.current())
+
+
+@operation(UserNotFound)
+def get_user_credits(backend: Backend, call: Call[requests.GetUserCredits]) -> responses.UserCredits:
+    """A user's balance, and the deductions and refunds behind it, newest first, by page."""
+    wish = call.wish
+    call.caller.check_may_read(wish.user_id)
+    return responses.UserCredits.of(wish, backend.histories.page(wish.user_id, wish.page_size, wish.before_seq))
+
+
+@operation(UserNotFound)
+def get_credit_balance(backend: Backend, call: Call[requests.GetCreditBalance]) -> responses.CreditBalance:
+    """A user's credits by kind, and what they were granted, have spent and were refunded in all."""
+    call.caller.check_may_read(call.wish.user_id)
+    return responses.CreditBalance.of(backend.accounts.wallet(call.wish.user_id))
+
+
+@operation(Contention)
+def register_user(backend: Backend, call: Call[requests.RegisterUser]) -> responses.RegisteredUser:
+    """Opens the caller's account with trial credits, or answers with the one that there is."""
+    call.caller.check_acts_for(call.wish.user_id)
+    wallet = backend.accounts.register(call.wish.user_id, call.caller.profile, settings.welcome_credits())
+    return responses.RegisteredUser.of(wallet)
+
+
+@operation(UserNotFound, IdempotencyMismatch, Contention)
+def grant_credits(backend: Backend, call: Call[requests.GrantCredits]) -> responses.GrantedCredits:
+    """Adds credits to a user's account, once under its idempotency key. For admins."""
+    admin, wish = call.caller.check_is_admin(), call.wish
+    grant = backend.accounts.grant(
+        wish.user_id, wish.bucket, wish.credits, reason=wish.reason, key=wish.idempotency_key, granted_by=admin
+    )
+    return responses.GrantedCredits.of(grant)

@@ -1,32 +1,94 @@
-"""Who is calling, and for whom they may."""
+"""Who is calling, and what they may do."""
 
-import os
-from typing import Any
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
 
+from firebase_admin import auth
+from firebase_admin.exceptions import FirebaseError
 from firebase_functions.https_fn import CallableRequest
-from firebase_functions.params import BoolParam
 
-from imagegen.errors import PermissionDenied, Unauthenticated
-
-REQUIRE_AUTH = BoolParam(
-    "REQUIRE_AUTH",
-    default=True,
-    description="Refuse calls without a signed-in user. Off only in the local demo project.",
+from imagegen import settings
+from imagegen.domain.generation import GenerationRequest
+from imagegen.errors import (
+    AppCheckRequired,
+    EmailNotVerified,
+    PermissionDenied,
+    ServiceUnavailable,
+    Unauthenticated,
 )
 
-
-def require_caller(request: CallableRequest[Any]) -> None:
-    """Raises Unauthenticated where nobody is signed in and REQUIRE_AUTH is not off."""
-    if request.auth is None and _auth_required():
-        raise Unauthenticated("Sign in first: this call needs a Firebase ID token.")
+BEARER = "Bearer "
 
 
-def require_owner(request: CallableRequest[Any], user_id: str) -> None:
-    """Raises PermissionDenied for a signed-in caller who names someone else's ``user_id``."""
-    if request.auth is not None and request.auth.uid != user_id:
-        raise PermissionDenied("Signed-in users act for themselves only. Send your own userId.")
+@dataclass(frozen=True)
+class Caller:
+    """Whoever makes a call. Without a ``uid``, anyone: that is nobody but in a project where REQUIRE_AUTH is off."""
+
+    uid: str | None = None
+    is_admin: bool = False
+    email_verified: bool = False
+    profile: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, call: CallableRequest[Any]) -> Self:
+        """The caller, as the token that came along says.
+
+        Raises AppCheckRequired, Unauthenticated, and ServiceUnavailable where the account cannot be looked up.
+        """
+        if call.app is None and settings.app_check_enforced():
+            raise AppCheckRequired("This call needs a valid App Check token. Make it from the app.")
+        if call.auth is None:
+            if settings.auth_required():
+                raise Unauthenticated("Sign in first: this call needs a Firebase ID token.")
+            return cls()
+        claims = call.auth.token
+        _check_still_valid(call, claims)
+        profile = {"displayName": claims.get("name"), "email": claims.get("email")}
+        return cls(
+            uid=claims["uid"],
+            is_admin=claims.get("admin") is True,
+            email_verified=claims.get("email_verified") is True,
+            profile={name: value for name, value in profile.items() if isinstance(value, str)},
+        )
+
+    def check_acts_for(self, user_id: str) -> None:
+        """Raises PermissionDenied for anyone but that user."""
+        if self.uid not in (None, user_id):
+            raise PermissionDenied("Signed-in users act for themselves only. Send your own userId, or none.")
+
+    def check_may_read(self, user_id: str) -> None:
+        """Raises PermissionDenied for anyone but that user and admins."""
+        if not self.is_admin:
+            self.check_acts_for(user_id)
+
+    def may_see(self, request: GenerationRequest) -> bool:
+        return self.is_admin or self.uid in (None, request.user_id)
+
+    def check_may_spend(self) -> None:
+        """Raises EmailNotVerified."""
+        if self.uid is not None and not self.email_verified and settings.verified_email_required():
+            raise EmailNotVerified("Verify your e-mail address, then sign in again to spend credits.")
+
+    def check_is_admin(self) -> str:
+        """The admin's uid. Raises PermissionDenied for everyone else, in the local demo project too."""
+        if self.uid is None or not self.is_admin:
+            raise PermissionDenied("Only admins may do this: accounts with the custom claim admin.")
+        return self.uid
 
 
-def _auth_required() -> bool:
-    # BoolParam takes everything but "true" for False; a typing slip must not open the backend.
-    return os.environ.get(REQUIRE_AUTH.name, "true").strip().lower() != "false"
+def _check_still_valid(call: CallableRequest[Any], claims: Mapping[str, Any]) -> None:
+    """The SDK has checked the token itself; this looks whether its account still stands behind it.
+
+    Raises Unauthenticated and ServiceUnavailable.
+    """
+    if claims.get("exp", 0) <= time.time():  # under the Auth emulator, the SDK does not look
+        raise Unauthenticated("The token has expired. Sign in again.")
+    token = call.raw_request.headers["Authorization"].removeprefix(BEARER)
+    try:
+        auth.verify_id_token(token, check_revoked=True)
+    except (auth.InvalidIdTokenError, auth.UserDisabledError, auth.UserNotFoundError):
+        raise Unauthenticated("The token was revoked, or its account disabled or deleted. Sign in again.") from None
+    except FirebaseError as error:
+        raise ServiceUnavailable("The account could not be checked. Nothing was done; try again.") from error

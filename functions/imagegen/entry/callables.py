@@ -8,7 +8,7 @@ import functools
 import json
 import logging
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from firebase_functions.https_fn import CallableRequest, FunctionsErrorCode, HttpsError, on_call
@@ -16,12 +16,18 @@ from firebase_functions.scheduler_fn import ScheduledEvent, on_schedule
 from flask import Request, Response, g, jsonify
 from flask_cors import cross_origin
 from pydantic_core import from_json
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from imagegen.entry import logs
 from imagegen.errors import ApiError, Internal, InvalidInput, Unauthenticated
 
 Wire = dict[str, Any]
 Endpoint = Callable[[Request], Response]
+
+BODY_BYTES_MAX = 64 * 1024
+"""Far more than the longest valid request."""
+
+PRIVATE_FIELDS = {"prompt", "input", "photoUrl", "address", "reason"}
 
 log = logging.getLogger(__name__)
 
@@ -44,11 +50,13 @@ def callable_function(**options: Any) -> Callable[[Callable[[CallableRequest[Any
         @functools.wraps(answered)  # with the attributes that discovery looks for
         def endpoint(request: Request) -> Response:
             logs.configure()
-            try:
-                _check_envelope(request)
-            except InvalidInput as error:
-                return _error_response(error)
-            response: Response = answered(request)  # type: ignore[arg-type]  # on_call is typed as if it changed nothing
+            with logs.private(request.headers.get("Authorization"), request.headers.get("X-Firebase-AppCheck")):
+                try:
+                    data = _opened_envelope(request)
+                except InvalidInput as error:
+                    return _error_response(error)
+                with logs.private(*_private_texts(data)):
+                    response: Response = answered(request)  # type: ignore[arg-type]  # typed as if it changed nothing
             if response.status_code == 401 and "details" not in response.get_json()["error"]:
                 # The SDK has refused the token that came with the call.
                 return _error_response(Unauthenticated("The token is invalid or expired. Sign in again."))
@@ -86,19 +94,32 @@ def scheduled_function(**options: Any) -> Callable[[Callable[[ScheduledEvent], W
     return decorate
 
 
-def _check_envelope(request: Request) -> None:
-    """The callable protocol's outer form: POST, JSON, and exactly ``{"data": …}``. Raises InvalidInput."""
+def _opened_envelope(request: Request) -> Any:
+    """What is in the callable protocol's outer form: POST, JSON, and exactly ``{"data": …}``. Raises InvalidInput."""
     if request.method != "POST":
         raise _malformed("method", f"must be POST, not {request.method}")
     if request.mimetype != "application/json":
         raise _malformed("Content-Type", "must be application/json")
+    request.max_content_length = BODY_BYTES_MAX
     try:
         # Stricter than the SDK's parser, and without its crashes on deep nesting, NaN and half a surrogate pair.
         body = from_json(request.get_data(), allow_inf_nan=False)
+    except RequestEntityTooLarge:
+        raise _malformed("body", f"must have at most {BODY_BYTES_MAX} bytes") from None
     except ValueError as error:
         raise _malformed("body", f"is no valid JSON: {error}") from None
     if not isinstance(body, dict) or body.keys() != {"data"}:
         raise _malformed("body", 'must be {"data": {…}}, with no other key')
+    return body["data"]
+
+
+def _private_texts(data: Any) -> Iterator[str]:
+    """What a caller wrote in fields that are nobody else's business."""
+    if isinstance(data, dict):
+        for name in data.keys() & PRIVATE_FIELDS:
+            if isinstance(data[name], str):
+                yield data[name]
+            yield from _private_texts(data[name])
 
 
 def _malformed(field: str, message: str) -> InvalidInput:

@@ -1,48 +1,72 @@
 """The fields of the API's requests: what each of them may hold."""
 
-import base64
 import re
 import unicodedata
+from datetime import UTC, datetime
 from typing import Annotated, Any, LiteralString
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
-from pydantic_core import PydanticCustomError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, WithJsonSchema
+from pydantic_core import PydanticCustomError, Url
 
-from imagegen.domain.catalog import Catalog, Color, Kind, Model, Option, Size, Style
+from imagegen.domain.catalog import Color, Kind, Model, Option, Size, Style
+from imagegen.domain.weeks import Week
+from imagegen.entry.context import Context
 
 PROMPT_LENGTH_MAX = 2_000
+ADDRESS_LENGTH_MAX = 500
+REASON_LENGTH_MAX = 500
+URL_LENGTH_MAX = 2_048
+NAME_LENGTH_MAX = 200
 IDEMPOTENCY_KEY_LENGTH_MAX = 255
 PAGE_SIZE_DEFAULT = 50
 PAGE_SIZE_MAX = 200
+GRANT_MAX = 1_000_000
 DOCUMENT_ID_BYTES_MAX = 1_500  # https://firebase.google.com/docs/firestore/quotas
 
-SEQUENCE = range(1, 2**63)  # what Firestore's integers leave for entry numbers
 
-
-def _refuse(message: LiteralString, **context: Any) -> PydanticCustomError:
+def refuse(message: LiteralString, **context: Any) -> PydanticCustomError:
     return PydanticCustomError("refused", message, context)
 
 
-def _document_id(value: str) -> str:
+def is_document_id(value: str) -> bool:
     """Firestore's own rules, https://firebase.google.com/docs/firestore/quotas#collections_documents_and_fields"""
+    return (
+        0 < len(value.encode("utf-8", "surrogatepass")) <= DOCUMENT_ID_BYTES_MAX
+        and "/" not in value
+        and value not in {".", ".."}
+        and not re.fullmatch("__.*__", value)
+        and not _has_control_characters(value)
+    )
+
+
+def _document_id(value: str) -> str:
     if len(value.encode()) > DOCUMENT_ID_BYTES_MAX:
-        raise _refuse("must have at most {bytes} bytes", bytes=DOCUMENT_ID_BYTES_MAX)
-    if "/" in value or value in {".", ".."} or re.fullmatch("__.*__", value) or _has_control_characters(value):
-        raise _refuse("is no valid id")
+        raise refuse("must have at most {bytes} bytes", bytes=DOCUMENT_ID_BYTES_MAX)
+    if not is_document_id(value):
+        raise refuse("is no valid id")
     return value
 
 
-def _prompt(value: str) -> str:
+def _own_id(value: object, info: ValidationInfo[Context]) -> object:
+    """The caller's, where nobody is named."""
+    if value is not None:
+        return value
+    if info.context.caller.uid is None:
+        raise refuse("is required")
+    return info.context.caller.uid
+
+
+def _text(value: str) -> str:
     if not value.strip():
-        raise _refuse("must not be blank")
+        raise refuse("must not be blank")
     if _has_control_characters(value, but="\t\n\r"):
-        raise _refuse("must not hold control characters")
+        raise refuse("must not hold control characters")
     return value
 
 
 def _printable(value: str) -> str:
     if not value.isprintable():
-        raise _refuse("must hold printable characters only")
+        raise refuse("must hold printable characters only")
     return value
 
 
@@ -50,67 +74,103 @@ def _has_control_characters(value: str, but: str = "") -> bool:
     return any(unicodedata.category(character) == "Cc" and character not in but for character in value)
 
 
-def _page_size(value: object) -> object:
-    """Null is as if left out; the Apple and Android SDKs send 64-bit integers in the callable protocol's long form."""
+def _https_url(value: str) -> str:
+    try:
+        url = Url(value)
+    except ValueError:
+        raise refuse("is no URL") from None
+    if url.scheme != "https" or not value.isprintable() or " " in value:
+        raise refuse("must be an https URL")
+    if url.username or url.password:
+        raise refuse("must not hold a user name or password")
+    return value
+
+
+def _integer(value: object) -> object:
+    """The Apple and Android SDKs send 64-bit integers in the callable protocol's long form."""
     match value:
-        case None:
-            return PAGE_SIZE_DEFAULT
         case {"@type": "type.googleapis.com/google.protobuf.Int64Value", "value": str(digits)} if digits.isdecimal():
             return int(digits[:20])
     return value
 
 
+def _page_size(value: object) -> object:
+    """Null is as if left out."""
+    return PAGE_SIZE_DEFAULT if value is None else value
+
+
+def _moment(value: object) -> datetime:
+    try:
+        if isinstance(value, str) and re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", value):
+            moment = datetime.fromisoformat(value)
+            if moment.tzinfo is not None:
+                return moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise refuse("must be an RFC 3339 time with its zone, as in 2026-11-09T00:00:00Z")
+
+
+def _week(value: object) -> Week:
+    try:
+        return Week.parse(value if isinstance(value, str) else "")
+    except ValueError:
+        raise refuse("must be an ISO week, as in 2026-W46") from None
+
+
 def _choice(kind: Kind) -> BeforeValidator:
     """Turns a name or id into the catalog's option."""
 
-    def choose(value: object, info: ValidationInfo[Catalog]) -> Option:
+    def choose(value: object, info: ValidationInfo[Context]) -> Option:
         if not isinstance(value, str):
-            raise _refuse("must be a string")
-        option = info.context.choose(kind, value)
+            raise refuse("must be a string")
+        option = info.context.catalog().choose(kind, value)
         if option is None:
-            raise _refuse("must be one of the {kind} on offer", kind=kind.collection)
+            raise refuse("must be one of the {kind} on offer", kind=kind.collection)
         return option
 
     return BeforeValidator(choose)
 
 
-ChosenModel = Annotated[Model, _choice(Kind.MODEL)]
-ChosenStyle = Annotated[Style, _choice(Kind.STYLE)]
-ChosenColor = Annotated[Color, _choice(Kind.COLOR)]
-ChosenSize = Annotated[Size, _choice(Kind.SIZE)]
-UserId = Annotated[str, Field(min_length=1), AfterValidator(_document_id)]
-Prompt = Annotated[str, Field(max_length=PROMPT_LENGTH_MAX), AfterValidator(_prompt)]
-PageSize = Annotated[int, Field(ge=1, le=PAGE_SIZE_MAX), BeforeValidator(_page_size)]
+def _name(kind: Kind) -> AfterValidator:
+    """Turns an id into the name that requests are recorded with; what is no longer on offer can still be named."""
+
+    def name(value: str, info: ValidationInfo[Context]) -> str:
+        return info.context.catalog().name(kind, value)
+
+    return AfterValidator(name)
+
+
+def _schema(kind: Kind, example: str) -> WithJsonSchema:
+    return WithJsonSchema(
+        {"type": "string", "description": f"The name or id of a {kind.value}.", "examples": [example]}
+    )
+
+
+ChosenModel = Annotated[Model, _choice(Kind.MODEL), _schema(Kind.MODEL, "Model A")]
+ChosenStyle = Annotated[Style, _choice(Kind.STYLE), _schema(Kind.STYLE, "oil painting")]
+ChosenColor = Annotated[Color, _choice(Kind.COLOR), _schema(Kind.COLOR, "neon")]
+ChosenSize = Annotated[Size, _choice(Kind.SIZE), _schema(Kind.SIZE, "1024x1024")]
+
+_Name = Annotated[str, Field(min_length=1, max_length=NAME_LENGTH_MAX)]
+ModelName = Annotated[_Name, _name(Kind.MODEL)]
+StyleName = Annotated[_Name, _name(Kind.STYLE)]
+ColorName = Annotated[_Name, _name(Kind.COLOR)]
+SizeName = Annotated[_Name, _name(Kind.SIZE)]
+
+DocumentId = Annotated[str, Field(min_length=1), AfterValidator(_document_id)]
+UserId = Annotated[DocumentId, BeforeValidator(_own_id)]
+"""Left out, it is the caller's."""
+
+Prompt = Annotated[str, Field(max_length=PROMPT_LENGTH_MAX), AfterValidator(_text)]
+Address = Annotated[str, Field(max_length=ADDRESS_LENGTH_MAX), AfterValidator(_text)]
+Reason = Annotated[str, Field(max_length=REASON_LENGTH_MAX), AfterValidator(_text)]
+HttpsUrl = Annotated[str, Field(max_length=URL_LENGTH_MAX), AfterValidator(_https_url)]
+GrantedCredits = Annotated[int, Field(ge=1, le=GRANT_MAX), BeforeValidator(_integer)]
+PageSize = Annotated[int, Field(ge=1, le=PAGE_SIZE_MAX), BeforeValidator(_page_size), BeforeValidator(_integer)]
 IdempotencyKey = Annotated[str, Field(min_length=1, max_length=IDEMPOTENCY_KEY_LENGTH_MAX), AfterValidator(_printable)]
-
-
-class PageToken:
-    """The opaque place in a user's history where a page ended: the base64url of user and entry number."""
-
-    @staticmethod
-    def encode(user_id: str, seq: int) -> str:
-        return base64.urlsafe_b64encode(f"{seq}@{user_id}".encode()).decode().rstrip("=")
-
-    @staticmethod
-    def decode(token: str, user_id: str) -> int:
-        """The entry number. Raises ValueError for anything that was not given out for this user."""
-        text = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True).decode()
-        seq = int(text.partition("@")[0])
-        if seq not in SEQUENCE or token != PageToken.encode(user_id, seq):
-            raise ValueError
-        return seq
-
-
-def _place(token: object, info: ValidationInfo) -> int | None:
-    """The entry number that a page token stands for, once the user is known whose it has to be."""
-    if token is None:
-        return None
-    if not isinstance(token, str):
-        raise _refuse("must be a string")
-    try:
-        return PageToken.decode(token, info.data["user_id"]) if "user_id" in info.data else None
-    except ValueError:
-        raise _refuse("is not a token from an earlier answer for this user") from None
-
-
-Place = Annotated[int | None, BeforeValidator(_place)]
+Moment = Annotated[datetime, BeforeValidator(_moment)]
+WeekName = Annotated[
+    Week,
+    BeforeValidator(_week),
+    WithJsonSchema({"type": "string", "pattern": r"^\d{4}-W\d{2}$", "examples": ["2026-W46"]}),
+]

@@ -1,9 +1,18 @@
-"""Structured logs: one JSON object a line, as Cloud Logging reads them."""
+"""Structured logs: one JSON object a line, as Cloud Logging reads them, without anything private in it."""
 
 import logging
+import re
 import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
 
 from firebase_functions import logger
+
+REDACTED = "[redacted]"
+SHORTEST_PRIVATE = 3
+"""A shorter text is in too many words to be taken out of them."""
 
 _SEVERITIES = {
     logging.DEBUG: logger.LogSeverity.DEBUG,
@@ -12,6 +21,28 @@ _SEVERITIES = {
     logging.ERROR: logger.LogSeverity.ERROR,
     logging.CRITICAL: logger.LogSeverity.CRITICAL,
 }
+_EMAIL = re.compile(r"[\w.+%-]+@[\w-]+(\.[\w-]+)+")
+_TOKEN = re.compile(r"eyJ[\w-]+\.[\w-]*\.?[\w-]*")  # a JWT: base64url of a JSON object that begins with {"
+
+_private: ContextVar[tuple[str, ...]] = ContextVar("private", default=())
+
+
+@contextmanager
+def private(*texts: str | None) -> Iterator[None]:
+    """Whatever is logged in this call while the block lasts, by whomever, is logged without these texts."""
+    known = [text.removeprefix("Bearer ") for text in texts if text]
+    token = _private.set((*_private.get(), *(text for text in known if len(text) >= SHORTEST_PRIVATE)))
+    try:
+        yield
+    finally:
+        _private.reset(token)
+
+
+def redacted(message: str) -> str:
+    """``message`` without the call's private texts, and without anything that looks like a token or e-mail address."""
+    for text in sorted(_private.get(), key=len, reverse=True):
+        message = message.replace(text, REDACTED).replace(repr(text)[1:-1], REDACTED)
+    return _EMAIL.sub(REDACTED, _TOKEN.sub(REDACTED, message))
 
 
 class StructuredHandler(logging.Handler):
@@ -26,13 +57,26 @@ class StructuredHandler(logging.Handler):
         if record.exc_info and record.exc_info[0] is not None:
             message += "\n" + "".join(traceback.format_exception(*record.exc_info))
         severity = _SEVERITIES[record.levelno]
-        logger.write({**getattr(record, "json_fields", {}), "severity": severity, "message": message})
+        fields = _redacted(getattr(record, "json_fields", {}))
+        logger.write({**fields, "severity": severity, "message": redacted(message)})
+
+
+def _redacted(value: Any) -> Any:
+    """A field's value with every text in it redacted."""
+    match value:
+        case str():
+            return redacted(value)
+        case Mapping():
+            return {name: _redacted(inner) for name, inner in value.items()}
+        case list():
+            return [_redacted(inner) for inner in value]
+    return value
 
 
 def configure() -> None:
-    """Send what the product logs to the structured log, once."""
-    product = logging.getLogger("imagegen")
-    if not product.handlers:
-        product.addHandler(StructuredHandler())
-        product.setLevel(logging.INFO)
-        product.propagate = False
+    """Send what is logged to the structured log: by the product from INFO on, by libraries from WARNING on. Once."""
+    root = logging.getLogger()
+    if not any(isinstance(handler, StructuredHandler) for handler in root.handlers):
+        # Instead of what functions-framework has set up: the SDK logs the tokens that it refuses.
+        root.handlers[:] = [StructuredHandler()]
+        logging.getLogger("imagegen").setLevel(logging.INFO)

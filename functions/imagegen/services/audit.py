@@ -35,7 +35,7 @@ class Invariant(StrEnum):
     """What has to hold, in the words of a finding."""
 
     READABLE = "a document has the form that we write"
-    BALANCE = "a balance is never below zero, and is the sum of its ledger"
+    BALANCE = "a balance is never below zero, and is the sum of its ledger, as the lifetime totals are of each type"
     SEQUENCE = "a ledger is numbered without gaps, and each entry carries the balance after it"
     CHAIN = "each entry is sealed to the one before, and the last to the wallet"
     OWNERSHIP = "each deduction and refund belongs to one request of its user, and is of its cost and buckets"
@@ -123,6 +123,11 @@ def _wallet(path: str, account: Account, entries: Sequence[LedgerEntry]) -> Iter
     )
     if booked != wallet.credits:
         yield Finding(Invariant.BALANCE, f"The balance is {wallet.credits}, the ledger says {booked}.", (path,))
+    for type in EntryType:
+        total = sum(entry.amount.total for entry in entries if entry.type is type)
+        if wallet.lifetime.get(type, 0) != total:
+            stated = wallet.lifetime.get(type, 0)
+            yield Finding(Invariant.BALANCE, f"In all, {stated} credits by {type}; the ledger says {total}.", (path,))
     head, balance = GENESIS, 0
     for number, entry in enumerate(entries, start=1):
         balance += entry.type.sign * entry.amount.total

@@ -7,9 +7,8 @@ import hashlib
 from dataclasses import dataclass
 
 from imagegen.clock import Clock
-from imagegen.database import Database, Snapshot
+from imagegen.database import Database
 from imagegen.domain.ledger import Credits, EntryType, LedgerEntry, Wallet
-from imagegen.errors import UserNotFound
 from imagegen.records import (
     create_entry,
     entry_of,
@@ -19,6 +18,7 @@ from imagegen.records import (
     wallet_of,
 )
 from imagegen.retry import Retry
+from imagegen.services.accounts import registered
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Corrections:
             user, booked = self.database.read(user_path(user_id), f"{ledger_path(user_id)}/{entry_id}")
             if booked.exists:
                 return _same(entry_of(user_id, booked), amount, request_id)
-            wallet = wallet_of(_existing(user))
+            wallet = wallet_of(registered(user))
             if min(wallet.credits.trial + amount.trial, wallet.credits.paid + amount.paid) < 0:
                 raise ValueError(f"The balance of {user_id} is {wallet.credits}: {amount} would take it below zero.")
             wallet, entry = wallet.post(
@@ -63,7 +63,7 @@ class Corrections:
         """
 
         def attempt(_tries: int) -> Wallet:
-            user = _existing(*self.database.read(user_path(user_id)))
+            user = registered(*self.database.read(user_path(user_id)))
             documents = self.database.scan(ledger_path(user_id))
             wallet = Wallet(user_id)
             for entry in sorted((entry_of(user_id, document) for document in documents), key=lambda entry: entry.seq):
@@ -72,12 +72,6 @@ class Corrections:
             return wallet
 
         return self.retry(attempt)
-
-
-def _existing(user: Snapshot) -> Snapshot:
-    if not user.exists:
-        raise UserNotFound(f"There is no user {user.id!r}.", userId=user.id)
-    return user
 
 
 def _same(entry: LedgerEntry, amount: Credits, request_id: str | None) -> LedgerEntry:

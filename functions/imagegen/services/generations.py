@@ -9,7 +9,9 @@ What the caller is told is always what the request's document says, on the first
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
+from math import ceil
 
 from imagegen.clock import Clock
 from imagegen.database import (
@@ -19,6 +21,7 @@ from imagegen.database import (
     OutcomeUnknown,
 )
 from imagegen.domain.generation import (
+    Account,
     FailureReason,
     GenerationRequest,
     Order,
@@ -26,6 +29,7 @@ from imagegen.domain.generation import (
     keyed_request_id,
 )
 from imagegen.domain.ledger import Credits, NotEnoughCredits
+from imagegen.domain.limits import Activity, Limits, TooFast
 from imagegen.errors import (
     Contention,
     GenerationAbandoned,
@@ -33,10 +37,11 @@ from imagegen.errors import (
     GenerationTimeout,
     IdempotencyMismatch,
     InsufficientCredits,
+    RateLimited,
     RequestInProgress,
     ServiceUnavailable,
     SettlementPending,
-    UserNotFound,
+    TooManyRunning,
 )
 from imagegen.generators import Generator, GeneratorFailed, GeneratorTimedOut, Job
 from imagegen.records import (
@@ -49,6 +54,7 @@ from imagegen.records import (
     user_path,
 )
 from imagegen.retry import Retry
+from imagegen.services.accounts import registered
 from imagegen.services.settlements import Held, Image, NoImage, Settlements
 
 log = logging.getLogger(__name__)
@@ -61,6 +67,7 @@ class Generations:
     database: Database
     generators: Mapping[str, Generator]
     clock: Clock
+    limits: Limits
     reserving: Retry
     settlements: Settlements
     new_id: Callable[[], str]
@@ -68,9 +75,10 @@ class Generations:
     def create(self, order: Order) -> GenerationRequest:
         """The completed request, paid for once; for a repeated idempotency key the same one again.
 
-        Raises UserNotFound, InsufficientCredits, IdempotencyMismatch, RequestInProgress and Contention (nothing was
-        taken by this call), ServiceUnavailable (nothing, or once under the same key), GenerationFailed,
-        GenerationTimeout and GenerationAbandoned (taken and given back), and SettlementPending (taken, end unknown).
+        Raises UserNotFound, RateLimited, TooManyRunning, InsufficientCredits, IdempotencyMismatch, RequestInProgress
+        and Contention (nothing was taken by this call), ServiceUnavailable (nothing, or once under the same key),
+        GenerationFailed, GenerationTimeout and GenerationAbandoned (taken and given back), and SettlementPending
+        (taken, end unknown).
         """
         held = self._reserve(order)
         if held.request.status is Status.PROCESSING:
@@ -103,10 +111,10 @@ class Generations:
             user, document = self.database.read(user_path(order.user_id), request_path(request_id))
             if document.exists:
                 return _recognised(Held.of(document), order, execution)
-            if not user.exists:
-                raise UserNotFound(f"There is no user {order.user_id!r}.", userId=order.user_id)
-            account = account_of(user)
-            request = self._request(order, request_id, execution, _payment(order, account.wallet.credits))
+            account = self._with_room(account_of(registered(user)))
+            now = self.clock.now()
+            account = replace(account, activity=_paced(account.activity, self.limits, now))
+            request = _request(order, request_id, execution, _payment(order, account.wallet.credits), now)
             account, deduction = account.reserve(request)
             version, *_ = self.database.commit(
                 create_request(request), update_account(user, account, request.week), create_entry(deduction)
@@ -130,24 +138,28 @@ class Generations:
                 generationRequestId=request_id,
             ) from error
 
-    def _request(self, order: Order, request_id: str, execution: str, paid_from: Credits) -> GenerationRequest:
-        now = self.clock.now()
-        return GenerationRequest(
-            id=request_id,
-            user_id=order.user_id,
-            model=order.model.name,
-            style=order.style.name,
-            color=order.color.name,
-            size=order.size.name,
-            prompt=order.prompt,
-            cost=order.cost,
-            paid_from=paid_from,
-            fingerprint=order.fingerprint,
-            execution=execution,
-            created_at=now,
-            started_at=now,
-            lease_expires_at=now + order.lease,
-        )
+    def _with_room(self, account: Account) -> Account:
+        """The account, with room for one more unfinished request. Raises TooManyRunning.
+
+        Completing a request leaves the user's document alone, so that which of them still run is looked up when they
+        seem to be too many, and not before: at most one read for each request, and one round trip for many.
+        """
+        activity = account.activity
+        if len(activity.running) < self.limits.concurrent:
+            return account
+        documents = self.database.read(*(request_path(request_id) for request_id in activity.running))
+        ended = [
+            document.id
+            for document in documents
+            if not document.exists or request_of(document).status is not Status.PROCESSING
+        ]
+        activity = activity.ended(*ended)
+        if len(activity.running) >= self.limits.concurrent:
+            raise TooManyRunning(
+                "Too many unfinished requests of this user. Nothing was charged; wait for one to end.",
+                runningRequests=len(activity.running),
+            )
+        return replace(account, activity=activity)
 
     def _generate(self, request: GenerationRequest, order: Order) -> Image | NoImage:
         """Whatever a provider does, there is an outcome, so that the request gets settled."""
@@ -173,6 +185,40 @@ class Generations:
                 generationRequestId=held.request.id,
                 deductedCredits=held.request.cost,
             ) from error
+
+
+def _paced(activity: Activity, limits: Limits, now: datetime) -> Activity:
+    """The activity after one more request. Raises RateLimited."""
+    try:
+        return activity.paced(limits, now)
+    except TooFast as too_fast:
+        seconds = ceil(too_fast.retry_after.total_seconds())
+        raise RateLimited(
+            f"Too many requests in a short time. Nothing was charged; try again in {seconds} s.",
+            retryAfterSeconds=seconds,
+        ) from None
+
+
+def _request(
+    order: Order, request_id: str, execution: str, paid_from: Credits, created_at: datetime
+) -> GenerationRequest:
+    return GenerationRequest(
+        id=request_id,
+        user_id=order.user_id,
+        model=order.model.name,
+        style=order.style.name,
+        color=order.color.name,
+        size=order.size.name,
+        prompt=order.prompt,
+        input=order.input,
+        cost=order.cost,
+        paid_from=paid_from,
+        fingerprint=order.fingerprint,
+        execution=execution,
+        created_at=created_at,
+        started_at=created_at,
+        lease_expires_at=created_at + order.lease,
+    )
 
 
 def _recognised(held: Held, order: Order, execution: str) -> Held:

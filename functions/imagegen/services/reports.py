@@ -71,7 +71,7 @@ class Reports:
 
     def list(self, limit: int, before: Week | None = None) -> Sequence[Report]:
         """Stored reports, the newest first: of the newest weeks, or of those before one. Raises DatabaseUnavailable."""
-        newest = Query(REPORTS, order_by="week", start_after=before and str(before), limit=limit)
+        newest = Query(REPORTS, order_by="week", start_after=(str(before),) if before else None, limit=limit)
         return [report_of(document) for document in self.database.find(newest)]
 
     def _run(self, week: Week) -> Report:

@@ -1,0 +1,201 @@
+"""What callers may send: the request models of the API."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema
+from pydantic.alias_generators import to_camel
+
+from imagegen.domain.generation import Order, Status
+from imagegen.domain.grants import Bucket
+from imagegen.entry import pages
+from imagegen.entry.fields import (
+    PAGE_SIZE_DEFAULT,
+    Address,
+    ChosenColor,
+    ChosenModel,
+    ChosenSize,
+    ChosenStyle,
+    ColorName,
+    DocumentId,
+    GrantedCredits,
+    HttpsUrl,
+    IdempotencyKey,
+    ModelName,
+    Moment,
+    PageSize,
+    Prompt,
+    Reason,
+    SizeName,
+    StyleName,
+    UserId,
+    refuse,
+)
+from imagegen.services.requests import Filter
+
+
+class Request(BaseModel):
+    """camelCase on the wire, nothing coerced, nothing unknown accepted."""
+
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", strict=True, frozen=True)
+
+
+class OfUser(Request):
+    """A request about one user: the caller, where ``userId`` is left out."""
+
+    user_id: UserId = Field(default=None, validate_default=True)
+
+
+class Nothing(Request):
+    """A request without fields."""
+
+
+# Generations
+
+
+class PhotoInput(Request):
+    type: Literal["photo"]
+    photo_url: HttpsUrl
+
+
+class AddressInput(Request):
+    type: Literal["address"]
+    address: Address
+
+
+class CreateGenerationRequest(OfUser):
+    model: ChosenModel
+    style: ChosenStyle
+    color: ChosenColor
+    size: ChosenSize
+    prompt: Prompt
+    input: Annotated[PhotoInput | AddressInput, Field(discriminator="type")] | None = None
+    idempotency_key: IdempotencyKey | None = None
+
+    def order(self, fingerprint: str) -> Order:
+        return Order(
+            user_id=self.user_id,
+            model=self.model,
+            style=self.style,
+            color=self.color,
+            size=self.size,
+            prompt=self.prompt,
+            input=self.input.model_dump(by_alias=True) if self.input else None,
+            fingerprint=fingerprint,
+            idempotency_key=self.idempotency_key,
+        )
+
+
+class Repeat(OfUser):
+    """What an earlier createGenerationRequest is found by, in a payload that may be invalid by now."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    idempotency_key: IdempotencyKey
+
+
+def fingerprint(data: object) -> str:
+    """The same for the same ``data``, in whatever order its fields came; a SHA-256 in hex."""
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+
+
+class GetGenerationRequest(Request):
+    generation_request_id: DocumentId
+
+
+# Lists, page by page
+
+
+def _page_token(place_of: Callable[[list[Any]], Any], *query_fields: str) -> BeforeValidator:
+    """Turns a token into a place in the results of the query that the fields before it make."""
+
+    def place(token: object, info: ValidationInfo) -> Any:
+        if token is None:
+            return None
+        if not isinstance(token, str):
+            raise refuse("must be a string")
+        if not info.data.keys() >= set(query_fields):
+            return None  # what it belongs to is itself refused
+        try:
+            return place_of(pages.decode(token, _query(info.data, query_fields)))
+        except ValueError:
+            raise refuse("is not a token from an earlier answer to this query") from None
+
+    return BeforeValidator(place)
+
+
+def _query(fields: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: fields[name] for name in names}
+
+
+_TOKEN_SCHEMA = WithJsonSchema({"type": "string", "description": "nextPageToken of the page before."})
+_CREDITS_QUERY = ("user_id",)
+_LIST_QUERY = ("user_id", "status", "model", "style", "color", "size", "created_from", "created_before")
+
+
+class GetUserCredits(OfUser):
+    page_size: PageSize = PAGE_SIZE_DEFAULT
+    before_seq: Annotated[int | None, _page_token(pages.entry_number, *_CREDITS_QUERY), _TOKEN_SCHEMA] = Field(
+        default=None, alias="pageToken"
+    )
+
+    def token(self, seq: int) -> str:
+        """The token of the page that goes on after the entry of that number."""
+        return pages.encode(_query(vars(self), _CREDITS_QUERY), seq)
+
+
+class ListGenerationRequests(OfUser):
+    status: Annotated[Status, Field(strict=False)] | None = None
+    model: ModelName | None = None
+    style: StyleName | None = None
+    color: ColorName | None = None
+    size: SizeName | None = None
+    created_from: Moment | None = None
+    created_before: Moment | None = None
+    include_total_count: bool = False
+    page_size: PageSize = PAGE_SIZE_DEFAULT
+    after: Annotated[tuple[datetime, str] | None, _page_token(pages.moment_and_id, *_LIST_QUERY), _TOKEN_SCHEMA] = (
+        Field(default=None, alias="pageToken")
+    )
+
+    @property
+    def filter(self) -> Filter:
+        fields = {
+            "status": self.status and self.status.value,
+            "model": self.model,
+            "style": self.style,
+            "color": self.color,
+            "size": self.size,
+        }
+        return Filter(
+            user_id=self.user_id,
+            fields={name: value for name, value in fields.items() if value is not None},
+            created_from=self.created_from,
+            created_before=self.created_before,
+        )
+
+    def token(self, created_at: datetime, request_id: str) -> str:
+        """The token of the page that goes on after that request."""
+        return pages.encode(_query(vars(self), _LIST_QUERY), pages.moment(created_at), request_id)
+
+
+# Accounts
+
+
+class RegisterUser(OfUser):
+    pass
+
+
+class GetCreditBalance(OfUser):
+    pass
+
+
+class GrantCredits(Request):
+    user_id: DocumentId
+    credits: GrantedCredits
+    bucket: Annotated[Bucket, Field(strict=False)]
+    reason: Reason
+    idempotency_key: IdempotencyKey

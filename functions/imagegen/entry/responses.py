@@ -1,0 +1,231 @@
+"""What callers get back: the response models of the API."""
+
+from datetime import datetime
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
+
+from imagegen.domain import catalog
+from imagegen.domain.generation import FailureReason, GenerationRequest, Status
+from imagegen.domain.grants import Bucket, Grant
+from imagegen.domain.ledger import EntryType, Wallet
+from imagegen.entry.requests import GetUserCredits, ListGenerationRequests
+from imagegen.services.histories import Page
+from imagegen.services.requests import Listed
+
+
+class Response(BaseModel):
+    """camelCase on the wire; times are RFC 3339 in UTC; what is None is left out."""
+
+    model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True, frozen=True, extra="forbid")
+
+    def wire(self) -> dict[str, Any]:
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+class CreatedGenerationRequest(Response):
+    generation_request_id: str
+    deducted_credits: int
+    image_url: str
+
+    @classmethod
+    def of(cls, request: GenerationRequest) -> Self:
+        assert request.image_url is not None, "a completed request has its image"
+        return cls(generation_request_id=request.id, deducted_credits=request.cost, image_url=request.image_url)
+
+
+class Failure(Response):
+    reason: FailureReason
+    message: str
+
+
+class GenerationRequestDetails(Response):
+    """``refunded`` says whether its cost was given back; ``processing_time_ms`` is there once it has ended."""
+
+    generation_request_id: str
+    user_id: str
+    status: Status
+    model: str
+    style: str
+    color: str
+    size: str
+    prompt: str
+    input: dict[str, str] | None
+    cost: int
+    refunded: bool
+    created_at: datetime
+    started_at: datetime
+    finished_at: datetime | None
+    processing_time_ms: int | None
+    image_url: str | None
+    error: Failure | None
+
+    @classmethod
+    def of(cls, request: GenerationRequest) -> Self:
+        took = request.processing_time
+        failure = request.failure
+        return cls(
+            generation_request_id=request.id,
+            user_id=request.user_id,
+            status=request.status,
+            model=request.model,
+            style=request.style,
+            color=request.color,
+            size=request.size,
+            prompt=request.prompt,
+            input=dict(request.input) if request.input else None,
+            cost=request.cost,
+            refunded=request.refunded_credits > 0,
+            created_at=request.created_at,
+            started_at=request.started_at,
+            finished_at=request.finished_at,
+            processing_time_ms=None if took is None else round(took.total_seconds() * 1000),
+            image_url=request.image_url,
+            error=Failure(reason=failure.reason, message=failure.message) if failure else None,
+        )
+
+
+class GenerationRequestList(Response):
+    requests: list[GenerationRequestDetails]
+    next_page_token: str | None
+    total_count: int | None
+
+    @classmethod
+    def of(cls, wish: ListGenerationRequests, listed: Listed, total_count: int | None) -> Self:
+        last = listed.requests[-1] if listed.has_more else None
+        return cls(
+            requests=[GenerationRequestDetails.of(request) for request in listed.requests],
+            next_page_token=last and wish.token(last.created_at, last.id),
+            total_count=total_count,
+        )
+
+
+class Transaction(Response):
+    id: str
+    type: Literal["deduction", "refund"]
+    credits: int
+    generation_request_id: str
+    timestamp: datetime
+
+
+class UserCredits(Response):
+    current_credits: int
+    transactions: list[Transaction]
+    next_page_token: str | None
+
+    @classmethod
+    def of(cls, wish: GetUserCredits, page: Page) -> Self:
+        return cls(
+            current_credits=page.wallet.credits.total,
+            transactions=[
+                Transaction.model_validate(
+                    {
+                        "id": entry.id,
+                        "type": entry.type.value,
+                        "credits": entry.amount.total,
+                        "generationRequestId": entry.generation_request_id,
+                        "timestamp": entry.timestamp,
+                    }
+                )
+                for entry in page.entries
+            ],
+            next_page_token=wish.token(page.entries[-1].seq) if page.has_more else None,
+        )
+
+
+class Lifetime(Response):
+    """What all ledger entries of each type add up to; granted - spent + refunded + corrected is the balance."""
+
+    granted: int
+    spent: int
+    refunded: int
+    corrected: int
+
+
+class CreditBalance(Response):
+    trial_credits: int
+    token_balance: int
+    total_available: int
+    lifetime: Lifetime
+
+    @classmethod
+    def of(cls, wallet: Wallet) -> Self:
+        in_all = wallet.lifetime
+        return cls(
+            trial_credits=wallet.credits.trial,
+            token_balance=wallet.credits.paid,
+            total_available=wallet.credits.total,
+            lifetime=Lifetime(
+                granted=in_all.get(EntryType.GRANT, 0),
+                spent=in_all.get(EntryType.DEDUCTION, 0),
+                refunded=in_all.get(EntryType.REFUND, 0),
+                corrected=in_all.get(EntryType.CORRECTION, 0),
+            ),
+        )
+
+
+class RegisteredUser(CreditBalance):
+    user_id: str
+
+    @classmethod
+    def of(cls, wallet: Wallet) -> Self:
+        return cls(user_id=wallet.user_id, **dict(CreditBalance.of(wallet)))
+
+
+class GrantedCredits(Response):
+    """``balance_after``: all credits of the user right after the grant."""
+
+    transaction_id: str
+    user_id: str
+    bucket: Bucket
+    granted_credits: int
+    balance_after: int
+
+    @classmethod
+    def of(cls, grant: Grant) -> Self:
+        return cls(
+            transaction_id=grant.entry_id,
+            user_id=grant.user_id,
+            bucket=grant.bucket,
+            granted_credits=grant.credits,
+            balance_after=grant.balance_after,
+        )
+
+
+class Option(Response):
+    id: str
+    name: str
+
+
+class SizeOption(Option):
+    width: int
+    height: int
+    credit_cost: int
+
+
+class Catalog(Response):
+    """What can be chosen now, each kind in its order."""
+
+    models: list[Option]
+    styles: list[Option]
+    colors: list[Option]
+    sizes: list[SizeOption]
+
+    @classmethod
+    def of(cls, offered: catalog.Catalog) -> Self:
+        def options(kind: catalog.Kind) -> list[Option]:
+            return [Option(id=option.id, name=option.name) for option in offered.options(kind) if option.enabled]
+
+        return cls(
+            models=options(catalog.Kind.MODEL),
+            styles=options(catalog.Kind.STYLE),
+            colors=options(catalog.Kind.COLOR),
+            sizes=[
+                SizeOption(
+                    id=size.id, name=size.name, width=size.width, height=size.height, credit_cost=size.credit_cost
+                )
+                for size in offered.sizes
+                if size.enabled
+            ],
+        )

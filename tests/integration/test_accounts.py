@@ -1,0 +1,214 @@
+"""Accounts: opened once, granted credits once under a key, and always explained by their ledger."""
+
+import itertools
+import random
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+
+import pytest
+
+from imagegen.bootstrap import Backend
+from imagegen.domain.grants import Bucket, Grant
+from imagegen.domain.ledger import Credits
+from imagegen.errors import IdempotencyMismatch, UserNotFound
+from imagegen.firestore import FirestoreDatabase
+from tests.integration.conftest import AddUser
+from tests.integration.test_money_path import ORDER, order
+from tests.support.api import Api
+from tests.support.faults import FaultyDatabase, Lost, refuse
+from tests.support.wire import ObservedClient
+from tools.clock import ManualClock
+from tools.limits import NO_LIMITS
+
+NOON = datetime(2026, 11, 18, 12, tzinfo=UTC)
+AT_ONCE = 16
+
+
+@pytest.fixture
+def faulty(database: FirestoreDatabase) -> FaultyDatabase:
+    return FaultyDatabase(database)
+
+
+@pytest.fixture
+def backend(faulty: FaultyDatabase) -> Backend:
+    ids = itertools.count(1)
+    return Backend.on(faulty, ManualClock(NOON), random.Random(1), lambda: f"id-{next(ids)}", NO_LIMITS)
+
+
+def grant(backend: Backend, credits: int = 5, key: str = "order 1", user_id: str = "user") -> Grant:
+    return backend.accounts.grant(user_id, Bucket.PAID, credits, reason="a purchase", key=key, granted_by="admin")
+
+
+def entry_types(client: ObservedClient, user_id: str = "user") -> list[str]:
+    entries = client.collection(f"users/{user_id}/creditTransactions").order_by("seq").stream()
+    return [entry.get("type") for entry in entries]
+
+
+def at_once(what: Callable[[], object]) -> list[object]:
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return list(pool.map(lambda _: what(), range(AT_ONCE)))
+
+
+# registerUser
+
+
+def test_a_new_user_gets_trial_credits_that_the_ledger_explains(
+    api: Api, client: ObservedClient, add_user: AddUser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRIAL_CREDITS", "7")
+    expected = {
+        "userId": "newcomer",
+        "trialCredits": 7,
+        "tokenBalance": 0,
+        "totalAvailable": 7,
+        "lifetime": {"granted": 7, "spent": 0, "refunded": 0, "corrected": 0},
+    }
+    assert api.result("registerUser", {"userId": "newcomer"}) == expected
+    assert api.result("registerUser", {"userId": "newcomer"}) == expected
+    assert entry_types(client, "newcomer") == ["grant"]
+    api.result("createGenerationRequest", order(userId="newcomer", size="512x512"))
+
+
+def test_registering_again_leaves_a_spent_account_as_it_is(api: Api, client: ObservedClient, add_user: AddUser) -> None:
+    add_user(trial=1, paid=3)
+    api.result("createGenerationRequest", ORDER)
+    assert api.result("registerUser", {"userId": "user"})["totalAvailable"] == 1
+    assert entry_types(client) == ["grant", "deduction"]
+
+
+def test_without_trial_credits_an_account_is_opened_empty(
+    api: Api, client: ObservedClient, add_user: AddUser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRIAL_CREDITS", "0")
+    assert api.result("registerUser", {"userId": "newcomer"})["totalAvailable"] == 0
+    assert entry_types(client, "newcomer") == []
+
+
+def test_simultaneous_registrations_open_one_account(
+    backend: Backend, client: ObservedClient, add_user: AddUser
+) -> None:
+    wallets = at_once(lambda: backend.accounts.register("newcomer", {}, Credits(trial=10)))
+    assert len(set(map(repr, wallets))) == 1
+    assert entry_types(client, "newcomer") == ["grant"]
+
+
+@pytest.mark.parametrize("fault", [Lost.BEFORE, Lost.AFTER, refuse], ids=str)
+def test_a_registration_survives_a_lost_or_refused_commit(
+    backend: Backend, client: ObservedClient, faulty: FaultyDatabase, add_user: AddUser, fault: object
+) -> None:
+    faulty.faults = [fault]  # type: ignore[list-item]
+    assert backend.accounts.register("newcomer", {}, Credits(trial=10)).credits == Credits(trial=10)
+    assert entry_types(client, "newcomer") == ["grant"]
+
+
+# grantCredits
+
+
+def test_a_grant_is_made_once_under_its_key(backend: Backend, client: ObservedClient, add_user: AddUser) -> None:
+    add_user(trial=2)
+    first = grant(backend)
+    assert (first.credits, first.bucket, first.balance_after) == (5, Bucket.PAID, 7)
+    assert grant(backend) == first
+    assert grant(backend, key="order 2").balance_after == 12
+    assert client.document("users/user").get().get("credits") == {"trial": 2, "paid": 10}
+    assert entry_types(client) == ["grant"] * 3
+
+
+def test_simultaneous_grants_under_one_key_are_one(backend: Backend, client: ObservedClient, add_user: AddUser) -> None:
+    add_user()
+    assert len(set(at_once(lambda: grant(backend)))) == 1
+    assert client.document("users/user").get().get("credits") == {"trial": 0, "paid": 5}
+
+
+@pytest.mark.parametrize("fault", [Lost.BEFORE, Lost.AFTER, refuse], ids=str)
+def test_a_grant_survives_a_lost_or_refused_commit(
+    backend: Backend, client: ObservedClient, faulty: FaultyDatabase, add_user: AddUser, fault: object
+) -> None:
+    add_user()
+    faulty.faults = [fault]  # type: ignore[list-item]
+    assert grant(backend).balance_after == 5
+    assert entry_types(client) == ["grant"]
+
+
+@pytest.mark.parametrize("change", [{"credits": 6}, {"user_id": "other"}])
+def test_a_key_stands_for_one_grant_to_one_user(
+    backend: Backend, client: ObservedClient, add_user: AddUser, change: dict[str, object]
+) -> None:
+    add_user("user")
+    add_user("other")
+    grant(backend)
+    with pytest.raises(IdempotencyMismatch):
+        grant(backend, **change)  # type: ignore[arg-type]
+    assert entry_types(client, "other") == []
+    assert entry_types(client) == ["grant"]
+
+
+def test_a_refused_grant_leaves_its_key_free(backend: Backend, add_user: AddUser) -> None:
+    with pytest.raises(UserNotFound, match="registerUser"):
+        grant(backend)
+    add_user()
+    assert grant(backend).balance_after == 5
+
+
+# getCreditBalance
+
+
+def test_trial_credits_are_spent_first_and_refunds_go_back_to_where_they_came_from(
+    api: Api, client: ObservedClient, add_user: AddUser
+) -> None:
+    add_user(trial=2, paid=6)
+    client.document("models/model-b").update({"failureRate": 1})
+    api.result("createGenerationRequest", ORDER)
+    api.error("createGenerationRequest", order(model="Model B"))
+    assert api.result("getCreditBalance", {"userId": "user"}) == {
+        "trialCredits": 0,
+        "tokenBalance": 5,
+        "totalAvailable": 5,
+        "lifetime": {"granted": 8, "spent": 6, "refunded": 3, "corrected": 0},
+    }
+
+
+def test_a_refund_of_a_mixed_payment_restores_both_buckets(api: Api, client: ObservedClient, add_user: AddUser) -> None:
+    add_user(trial=2, paid=6)
+    client.document("models/model-a").update({"failureRate": 1})
+    api.error("createGenerationRequest", ORDER)
+    balance = api.result("getCreditBalance", {"userId": "user"})
+    assert (balance["trialCredits"], balance["tokenBalance"]) == (2, 6)
+
+
+def test_a_balance_costs_one_read(api: Api, client: ObservedClient, add_user: AddUser) -> None:
+    add_user(paid=6)
+    api.result("getCreditBalance", {"userId": "user"})
+    assert (client.wire.round_trips, client.wire.documents_read) == (1, 1)
+
+
+def test_nobody_has_no_balance(api: Api, add_user: AddUser) -> None:
+    assert api.error("getCreditBalance", {"userId": "nobody"})["details"]["reason"] == "USER_NOT_FOUND"
+
+
+# Everyone
+
+
+@pytest.mark.parametrize("function", ["getUserCredits", "getCreditBalance", "listGenerationRequests", "registerUser"])
+def test_where_nobody_is_signed_in_a_user_has_to_be_named(api: Api, add_user: AddUser, function: str) -> None:
+    [violation] = api.error(function, {})["details"]["violations"]
+    assert violation == {"field": "userId", "message": "is required"}
+
+
+@pytest.mark.parametrize("function", ["getUserCredits", "getCreditBalance", "listGenerationRequests", "registerUser"])
+def test_a_database_that_is_away_is_service_unavailable(
+    api: Api, faulty: FaultyDatabase, add_user: AddUser, function: str
+) -> None:
+    add_user()
+    faulty.down = True
+    assert api.error(function, {"userId": "user"})["details"]["reason"] == "SERVICE_UNAVAILABLE"
+    faulty.down = False
+
+
+def test_rivals_that_always_win_leave_nothing_behind(
+    api: Api, faulty: FaultyDatabase, client: ObservedClient, add_user: AddUser
+) -> None:
+    faulty.faults = [refuse] * 200
+    assert api.error("registerUser", {"userId": "newcomer"})["details"]["reason"] == "CONTENTION"
+    assert not client.document("users/newcomer").get().exists

@@ -1,0 +1,126 @@
+"""What a user may ask for in a while and at a time: judged by the commit that reserves, at no extra cost."""
+
+import itertools
+import random
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from imagegen.bootstrap import Backend
+from imagegen.domain.limits import Limits
+from imagegen.firestore import FirestoreDatabase
+from tests.integration.conftest import AddUser, set_models
+from tests.integration.test_money_path import ORDER, order
+from tests.support.api import Api
+from tests.support.wire import ObservedClient
+from tools.clock import ManualClock
+
+NOON = datetime(2026, 11, 18, 12, tzinfo=UTC)
+CREATE = "createGenerationRequest"
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(NOON)
+
+
+@pytest.fixture
+def backend(database: FirestoreDatabase, clock: ManualClock) -> Backend:
+    ids = itertools.count(1)
+    limits = Limits(burst=3, per_minute=6, concurrent=2)
+    return Backend.on(database, clock, random.Random(1), lambda: f"id-{next(ids)}", limits)
+
+
+def run(client: ObservedClient, *names: str) -> None:
+    """Let requests be unfinished, as while their models run."""
+    for name in names:
+        client.document(f"generationRequests/{name}").update({"status": "processing"})
+
+
+def test_a_user_is_refused_beyond_their_pace_and_nothing_is_taken(
+    api: Api, client: ObservedClient, clock: ManualClock, add_user: AddUser
+) -> None:
+    add_user(paid=50)
+    for _ in range(3):
+        api.result(CREATE, ORDER)
+    before = client.document("users/user").get().to_dict()
+    clock.at += timedelta(seconds=3.5)
+    error = api.error(CREATE, ORDER)
+    assert error["status"] == "RESOURCE_EXHAUSTED"
+    assert error["details"] == {"reason": "RATE_LIMITED", "retryAfterSeconds": 7}
+    assert api.call(CREATE, ORDER).status_code == 429
+    assert client.document("users/user").get().to_dict() == before
+    clock.at += timedelta(seconds=7)
+    api.result(CREATE, ORDER)
+
+
+def test_one_users_pace_is_nobody_elses(api: Api, add_user: AddUser) -> None:
+    add_user("user", paid=50)
+    add_user("other", paid=50)
+    for _ in range(3):
+        api.result(CREATE, ORDER)
+    assert api.error(CREATE, ORDER)["details"]["reason"] == "RATE_LIMITED"
+    api.result(CREATE, order(userId="other"))
+
+
+def test_failed_requests_count_for_the_pace(api: Api, client: ObservedClient, add_user: AddUser) -> None:
+    add_user(paid=50)
+    set_models(client, failureRate=1)
+    reasons = [api.error(CREATE, ORDER)["details"]["reason"] for _ in range(4)]
+    assert reasons == ["GENERATION_FAILED"] * 3 + ["RATE_LIMITED"]
+
+
+def test_a_repeated_key_is_answered_whatever_the_pace(api: Api, add_user: AddUser) -> None:
+    add_user(paid=50)
+    first = api.result(CREATE, order(idempotencyKey="once"))
+    assert [api.result(CREATE, order(idempotencyKey="once")) for _ in range(9)] == [first] * 9
+
+
+def test_a_user_has_only_so_many_unfinished_requests(
+    api: Api, client: ObservedClient, clock: ManualClock, add_user: AddUser
+) -> None:
+    add_user(paid=50)
+    running = [api.result(CREATE, ORDER)["generationRequestId"] for _ in range(2)]
+    run(client, *running)
+    before = client.document("users/user").get().to_dict()
+    error = api.error(CREATE, ORDER)
+    assert (error["status"], error["details"]) == (
+        "RESOURCE_EXHAUSTED",
+        {"reason": "TOO_MANY_RUNNING", "runningRequests": 2},
+    )
+    assert client.document("users/user").get().to_dict() == before
+    client.document(f"generationRequests/{running[0]}").update({"status": "completed"})
+    api.result(CREATE, ORDER)
+    client.document(f"generationRequests/{running[1]}").update({"status": "completed"})
+
+
+def test_limits_cost_nothing_until_requests_seem_to_be_too_many(
+    api: Api, client: ObservedClient, clock: ManualClock, add_user: AddUser
+) -> None:
+    """A success takes 2 reads and 4 writes; every second one here has to see what became of the two before."""
+    add_user(paid=50)
+    costs = []
+    for _ in range(5):
+        client.wire.reset()
+        api.result(CREATE, ORDER)
+        costs.append((client.wire.documents_read, client.wire.writes))
+        clock.at += timedelta(seconds=10)
+    assert costs == [(2, 4), (2, 4), (4, 4), (2, 4), (4, 4)]
+
+
+def test_simultaneous_requests_do_not_get_past_a_limit_together(
+    api: Api, client: ObservedClient, add_user: AddUser
+) -> None:
+    add_user(paid=50)
+    together = threading.Barrier(8)
+
+    def create(_number: int) -> int:
+        together.wait()
+        return api.call(CREATE, ORDER).status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        statuses = sorted(pool.map(create, range(8)))
+    assert statuses == [200] * 3 + [429] * 5
+    assert len(client.collection("generationRequests").get()) == 3
