@@ -186,7 +186,7 @@ def jobs(seed: int, quiet_years: int, events: int, means: Sequence[int] = MEANS)
 def main(arguments: Sequence[str], console: Console) -> int:
     parser = ArgumentParser(prog="python -m tools.bench_anomalies", description=__doc__)
     parser.add_argument("--seed", type=int, default=SEED, help="another one to tune with; nothing is written then")
-    parser.add_argument("--quiet-years", type=int, default=100, help="to calibrate with, for each mean (100)")
+    parser.add_argument("--quiet-years", type=int, default=60, help="to calibrate with, for each mean (60)")
     parser.add_argument("--events", type=int, default=200, help="of each kind, for each mean (200)")
     chosen = parser.parse_args(arguments)
     planned = jobs(chosen.seed, chosen.quiet_years, chosen.events)
