@@ -41,6 +41,16 @@ def live(suite: Suite) -> Iterator[Live]:
         yield Live(suite, operator)
 
 
+@pytest.fixture(scope="session")
+def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    """The same suite in a project that has no settings file of its own, and wants App Check tokens."""
+    directory = workspace(tmp_path_factory.mktemp("closed") / "project", settings={"ENFORCE_APP_CHECK": "true"})
+    (directory / ".firebaserc").unlink()
+    (directory / ".firebaserc").write_text('{"projects": {"default": "demo-closed"}}')
+    with Suite(directory, "--only", "auth,functions,firestore") as suite, operator_of(suite) as operator:
+        yield Live(suite, operator)
+
+
 def _prepare(operator: firestore.Client) -> None:
     """Before the first call, so that no function has the catalog in its cache yet."""
     models = operator.collection("models")

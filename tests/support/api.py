@@ -7,6 +7,13 @@ from werkzeug.test import TestResponse
 
 import main
 
+CALLABLES = [
+    name
+    for name, function in vars(main).items()
+    if (endpoint := getattr(function, "__firebase_endpoint__", None)) and endpoint.callableTrigger is not None
+]
+"""The names of all functions that apps call."""
+
 
 class Api:
     """What curl sees, without a network: the decorated functions behind Flask, as functions-framework serves them."""
