@@ -88,7 +88,12 @@ class Suite:
     @property
     def functions_url(self) -> str:
         """What a function's name is appended to, after a slash."""
-        return f"http://{self._host('functions')}/{self.project.id}/{start.REGION}"
+        return f"http://{self.functions_host}/{self.project.id}/{start.REGION}"
+
+    @property
+    def functions_host(self) -> str:
+        """host:port, as the client SDKs want it."""
+        return self._host("functions")
 
     @property
     def hub_url(self) -> str:

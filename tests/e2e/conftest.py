@@ -19,9 +19,13 @@ BROKEN = "Model Broken"
 SLOW = "Model Slow"
 """Never answers in time."""
 
+LATE = "Model Late"
+"""Takes long enough to be watched."""
+
 _MODELS = {
     "model-broken": {"name": BROKEN, "failureRate": 1},
     "model-slow": {"name": SLOW, "latencySeconds": 30, "timeoutSeconds": 0.5},
+    "model-late": {"name": LATE, "latencySeconds": 2},
 }
 
 

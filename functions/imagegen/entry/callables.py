@@ -27,6 +27,7 @@ Endpoint = Callable[[Request], Response]
 BODY_BYTES_MAX = 64 * 1024
 """Far more than the longest valid request."""
 
+TOKENS = ("Authorization", "X-Firebase-AppCheck")
 PRIVATE_FIELDS = {"prompt", "input", "photoUrl", "address", "reason"}
 
 log = logging.getLogger(__name__)
@@ -50,7 +51,7 @@ def callable_function(**options: Any) -> Callable[[Callable[[CallableRequest[Any
         @functools.wraps(answered)  # with the attributes that discovery looks for
         def endpoint(request: Request) -> Response:
             logs.configure()
-            with logs.private(request.headers.get("Authorization"), request.headers.get("X-Firebase-AppCheck")):
+            with logs.private(*(secret for name in TOKENS for secret in logs.secrets_of(request.headers.get(name)))):
                 try:
                     data = _opened_envelope(request)
                 except InvalidInput as error:
@@ -117,9 +118,17 @@ def _private_texts(data: Any) -> Iterator[str]:
     """What a caller wrote in fields that are nobody else's business."""
     if isinstance(data, dict):
         for name in data.keys() & PRIVATE_FIELDS:
-            if isinstance(data[name], str):
-                yield data[name]
-            yield from _private_texts(data[name])
+            yield from _texts(data[name])
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """All strings in a value, however deep."""
+    match value:
+        case str():
+            yield value
+        case dict() | list():
+            for inner in value.values() if isinstance(value, dict) else value:
+                yield from _texts(inner)
 
 
 def _malformed(field: str, message: str) -> InvalidInput:
