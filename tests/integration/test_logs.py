@@ -29,7 +29,7 @@ class Crashes:
     def generate(self, job: Job) -> str:
         logging.getLogger("provider").warning("Asked for %r and %s", job.order.prompt, job.order.input)
         try:
-            int(job.order.prompt)
+            return str(int(job.order.prompt))
         except ValueError as error:
             raise RuntimeError(f"no idea how to draw {job.order.prompt!r} from {job.order.input}") from error
 
