@@ -1,10 +1,10 @@
-"""`make docs`: writes the parts of the README that follow from the code and the seed."""
+"""`make docs`: writes the parts of the README that follow from the code and the seed, and docs/openapi.json."""
 
 from collections.abc import Iterator
 
 from imagegen.domain.catalog import Kind
 from imagegen.errors import ApiError
-from tools import history
+from tools import history, openapi, postman
 from tools.project import ROOT
 
 README = ROOT / "README.md"
@@ -13,6 +13,8 @@ END = "<!-- end -->"
 
 def main() -> None:
     README.write_text(up_to_date(README.read_text("utf-8")), "utf-8")
+    openapi.TARGET.write_text(openapi.text(), "utf-8")
+    postman.TARGET.write_text(postman.text(), "utf-8")
 
 
 def up_to_date(text: str) -> str:
