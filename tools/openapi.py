@@ -21,8 +21,9 @@ LOCAL_URL = "http://127.0.0.1:5001/demo-imagegen/us-central1"
 DEPLOYED_URL = "https://us-central1-{project}.cloudfunctions.net"
 INTRODUCTION = """\
 AI image generation that is paid in credits. Each operation is a Firebase callable function: the client SDKs'
-`httpsCallable` speaks this protocol, and so does any HTTP client. A field that is null is as good as left out.
-Each error has a `details.reason`, which is stable; its `message` is for people."""
+`httpsCallable` speaks this protocol, and so does any HTTP client. An optional field that is null is as good as left
+out; an integer may come in the protocol's long form, as the Apple and Android SDKs send it. Each error has a
+`details.reason`, which is stable; its `message` is for people."""
 
 Schema = dict[str, Any]
 
@@ -116,7 +117,7 @@ def _key_parameter() -> Schema:
     return {
         "name": KEY_HEADER,
         "in": "header",
-        "description": "The idempotencyKey, if it is not in the data.",
+        "description": "The idempotencyKey, where it is not in the data.",
         "schema": {"type": "string", "pattern": HEADER_KEY_PATTERN, "maxLength": IDEMPOTENCY_KEY_LENGTH_MAX},
     }
 
@@ -192,9 +193,13 @@ def _defined(
 
 
 def _nullable(schema: Schema) -> None:
-    """A request's optional field may be null, which is as if left out."""
+    """A request's optional field may be null, which is as if left out. A needed key may be in the header instead."""
     fields: dict[str, Schema] = schema.get("properties", {})
-    for name in fields.keys() - set(schema.get("required", ())):
+    required: list[str] = schema.get("required", [])
+    if "idempotencyKey" in required:
+        required.remove("idempotencyKey")
+        fields["idempotencyKey"]["description"] += f" Needed, here or in the {KEY_HEADER} header."
+    for name in fields.keys() - set(required):
         field = _without_null(fields[name])
         if field.get("default", ...) is None:
             del field["default"]

@@ -27,11 +27,17 @@ _STOP_TIMEOUT_SECONDS = 40
 _SHARED = (".firebaserc", "firestore.rules", "firestore.indexes.json", "node_modules")
 
 
-def workspace(directory: Path, functions: Path = ROOT / "functions", seed: Path | None = ROOT / start.SEED) -> Path:
+def workspace(
+    directory: Path,
+    functions: Path = ROOT / "functions",
+    seed: Path | None = ROOT / start.SEED,
+    settings: Mapping[str, str] | None = None,
+) -> Path:
     """Makes `directory` a project like this one, but for its ports, which are free ones.
 
     Any number of such projects can run beside each other and beside `make start`. `seed` is
-    imported at the start; None starts empty.
+    imported at the start; None starts empty. `settings` are parameters of the functions, in place of those in
+    functions/.env.
     """
     directory.mkdir(parents=True, exist_ok=True)
     for name in _SHARED:
@@ -41,6 +47,9 @@ def workspace(directory: Path, functions: Path = ROOT / "functions", seed: Path 
         # .env.local is how a developer runs the functions; it is not to decide what a test sees.
         if entry.suffix != ".local":
             (directory / "functions" / entry.name).symlink_to(entry)
+    if settings:
+        lines = [f"{name}={value}\n" for name, value in settings.items()]
+        (directory / "functions" / ".env.local").write_text("".join(lines), "utf-8")
     if seed and seed.is_dir():
         # A copy: the CLI takes no link for a directory, and then starts empty.
         shutil.copytree(seed, directory / start.SEED)
