@@ -13,8 +13,10 @@ from hypothesis.strategies import SearchStrategy
 from schemathesis import Case as AnyCase
 from schemathesis import GenerationMode
 
+from imagegen.entry.operations import KEY_HEADER
+
 SEED = 25
-GENERATED = 150
+GENERATED = 100
 """Valid ones and invalid ones each, for each function; fewer where there are fewer different ones."""
 
 Case = AnyCase[Any]
@@ -39,8 +41,10 @@ def generated(document: dict[str, Any], values: Mapping[str, list[str]]) -> Iter
     schema = schemathesis.openapi.from_dict(_leading_somewhere(document, values))
     seen: set[tuple[object, ...]] = set()
     for path in document["paths"]:
-        for case in _cases(schema, schema[path]["POST"]):
+        for number, case in enumerate(_cases(schema, schema[path]["POST"])):
             sent = _sent(case)
+            if number % 2:  # with a key in the data, too, that header would have nearly every call refused
+                sent.headers.pop(KEY_HEADER, None)
             different = (sent.function, sent.method, sent.body, *sorted(sent.headers.items()))
             if different not in seen:
                 seen.add(different)
@@ -74,9 +78,19 @@ def _drawn(strategy: SearchStrategy[Case]) -> list[Case]:
     return drawn
 
 
+_NOT_OF_THE_CASE = {
+    "accept",
+    "accept-encoding",
+    "authorization",
+    "connection",
+    "user-agent",
+    "x-schemathesis-testcaseid",
+}
+
+
 def _sent(case: Case) -> Sent:
     kwargs = case.as_transport_kwargs(base_url="http://anywhere")
-    headers = {name: value for name, value in kwargs["headers"].items() if name.lower() != "authorization"}
+    headers = {name: value for name, value in kwargs["headers"].items() if name.lower() not in _NOT_OF_THE_CASE}
     if "json" in kwargs:
         body = json.dumps(kwargs["json"]).encode()
         headers.setdefault("Content-Type", "application/json")
@@ -89,6 +103,7 @@ def _sent(case: Case) -> Sent:
 def _leading_somewhere(document: dict[str, Any], values: Mapping[str, list[str]]) -> dict[str, Any]:
     """The document, with those values of its fields preferred to all the others that they may have."""
     preferring = copy.deepcopy(document)
+    preferring["components"]["parameters"]["idempotencyKey"]["schema"] = {"enum": values["idempotencyKey"]}
     for name, schema in preferring["components"]["schemas"].items():
         for field_name in schema.get("properties", {}).keys() & values.keys():
             known = {"enum": values[field_name]}
@@ -191,18 +206,7 @@ def _bodies(valid: dict[str, Any]) -> Iterator[bytes]:
     yield b'{"data": 1e400}'
     yield b'{"data": ' + b"9" * 5_000 + b"}"
     yield b'{"data": {"userId": "user-0"}, ' + text[1:].encode()  # twice the same key
-    for name in (
-        *valid,
-        "userId",
-        "pageToken",
-        "idempotencyKey",
-        "input",
-        "constructor",
-        "",
-        "\ud83e\udd8a",
-        "é" * 100,
-    ):
-        first = f"{{{json.dumps(name)}: 1"
-        yield f'{{"data": {", ".join([first, json.dumps(valid)[1:]]) if valid else first + "}"}}}'.encode()
+    yield b'{"data": {"userId": "user-0", ' + text.removeprefix('{"data": {').encode()
+    for name in dict.fromkeys((*valid, "userId", "idempotencyKey", "pageToken", "input", "constructor", "")):
         for value in _VALUES:
             yield json.dumps({"data": {**valid, name: value}}).encode()

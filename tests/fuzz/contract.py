@@ -85,13 +85,20 @@ class Contract:
             found.append("an undocumented status")
         else:
             found += [f"{error.json_path}: {error.message[:200]}" for error in validator.iter_errors(answer.body)]
-        if answer.status >= 500 and answer.details.get("reason") in (None, "INTERNAL"):
-            found.append("a crash")
-        if INSIDE.search(answer.text.replace(answer.sent.decode("utf-8", "replace"), "")):
-            found.append("a look inside")
+        found += leaks(answer)
         if answer.status == 200 and not self.takes(answer):
             found.append("accepted, although the document forbids it")
         return found
+
+
+def leaks(answer: Answer) -> list[str]:
+    """What no answer to anything may show: that something crashed, or how it is made."""
+    found = []
+    if answer.status >= 500 and answer.details.get("reason") in (None, "INTERNAL"):
+        found.append("a crash")
+    if INSIDE.search(answer.text):
+        found.append("a look inside")
+    return found
 
 
 def _without_long_form(value: Body) -> Any:

@@ -17,7 +17,7 @@ from google.cloud import firestore
 from imagegen.domain.catalog import Kind
 from imagegen.records import USERS
 from tests.fuzz.cases import Sent, generated, hostile
-from tests.fuzz.contract import Answer, Contract, State, unexplained
+from tests.fuzz.contract import Answer, Contract, State, leaks, unexplained
 from tests.support.invariants import violations
 from tests.support.live import ANSWER_TIMEOUT_SECONDS, Live, operator_of
 from tools import history, openapi
@@ -79,7 +79,7 @@ class Fuzzer:
         answer = Answer(case.function, case.body, response.status_code, response.text)
         outcome = str(answer.details.get("reason", answer.status)) if case.method == "POST" else "another method"
         self.outcomes.setdefault(case.function, Counter())[outcome] += 1
-        found = self.contract.problems(answer) if case.method == "POST" else _other_method(answer)
+        found = self.contract.problems(answer) if case.method == "POST" else leaks(answer)
         accounts = self._accounts()
         if answer.refused and accounts != self.accounts:
             found.append("refused, and changed an account")
@@ -113,11 +113,6 @@ class Fuzzer:
             lines.append(f"{function}: {outcomes.total()}")
             lines += [f"    {count:6} {outcome}" for outcome, count in outcomes.most_common()]
         return "\n".join(lines)
-
-
-def _other_method(answer: Answer) -> list[str]:
-    """What is wrong with the answer to anything but a POST, which is in no document."""
-    return ["a crash"] if answer.status >= 500 else []
 
 
 def test_no_call_is_answered_or_does_what_the_document_does_not_say(live: Live) -> None:

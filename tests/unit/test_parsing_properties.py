@@ -260,6 +260,7 @@ def test_a_history_goes_on_where_its_token_says(user: str, seq: int) -> None:
 
 @given(token=TEXTS | st.binary(max_size=200).map(lambda text: base64.urlsafe_b64encode(text).decode()))
 @example("A" * 5_000)
+@example(base64.urlsafe_b64encode(b"[" * 2_900).decode())
 @example("W10")
 @example("é")
 def test_any_text_is_a_token_or_a_value_error(token: str) -> None:
@@ -394,6 +395,15 @@ def test_a_prompt_is_text_that_can_be_read(value: str) -> None:
     assert accepted == (bool(value.strip()) and len(value) <= 2_000 and not has_half and not has_control)
     if not has_half:
         assert pattern("CreateGenerationRequest", "prompt").is_valid(value) == accepted
+
+
+@pytest.mark.parametrize("control", [chr(code) for code in (*range(0x20), *range(0x7F, 0xA0))], ids=ascii)
+def test_no_control_character_but_breaks_and_tabs_is_in_a_text(control: str) -> None:
+    for shape, data, name in (
+        (requests.CreateGenerationRequest, ORDER, "prompt"),
+        (requests.GrantCredits, GRANT, "reason"),
+    ):
+        assert field(shape, data, name, f"a{control}fox") == (control in "\t\n\r")
 
 
 @given(key=KEYS)
