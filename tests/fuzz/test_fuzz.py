@@ -115,6 +115,13 @@ class Fuzzer:
         return "\n".join(lines)
 
 
+@pytest.mark.parametrize("function", EXAMPLES)
+def test_the_documented_example_works_with_the_seed(live: Live, function: str) -> None:
+    token = live.sign_in(ADMIN) if function == "grantCredits" else None
+    response = live.call(function, EXAMPLES[function], token=token)
+    assert response.status_code == 200, response.text
+
+
 def test_no_call_is_answered_or_does_what_the_document_does_not_say(live: Live) -> None:
     callers = {"anyone": None, USER: live.sign_in(USER), ADMIN: live.sign_in(ADMIN)}
     for user_id in (USER, ADMIN, EXAMPLES["createGenerationRequest"]["userId"]):
