@@ -14,10 +14,10 @@ SHELL := bash
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help start test doctor report audit repair crashes fuzz simulate mutants seed lint format docs lock clean need-python need-node
+.PHONY: help start test doctor report audit repair crashes fuzz simulate mutants bench-report bench-anomalies seed lint format docs lock clean need-python need-node
 
 help: ## show this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 25
 
 start: $(EVERYTHING) ## run the Firebase emulators with the functions and the seed
 	@.venv/bin/python -m tools.start
@@ -28,7 +28,7 @@ test: $(EVERYTHING) ## run all tests, those under the real Firebase CLI included
 doctor: ## list what is needed, what was found and what to do
 	@python3 -m tools.doctor
 
-report: $(TOOLS) ## trigger and print the weekly report of the running suite [WEEK=2026-W45]
+report: $(TOOLS) ## print the weekly report of the running suite, and write it with charts [WEEK=2026-W45]
 	@PYTHONPATH=functions .venv/bin/python -m tools.report $(WEEK)
 
 audit: $(TOOLS) ## prove that no credit was lost or invented, in the running suite [PROJECT=a-deployed-one]
@@ -48,6 +48,12 @@ simulate: $(TOOLS) ## simulate clients and faults in many worlds [SEEDS=100000],
 
 mutants: $(TOOLS) ## try every mutant of the money path and write docs/mutants.md
 	@PYTHONPATH=functions .venv/bin/python -m tools.mutants
+
+bench-report: $(TOOLS) ## measure what the report of a busy week costs and write docs/benchmarks.md
+	@PYTHONPATH=functions .venv/bin/python -m tools.bench_report
+
+bench-anomalies: $(TOOLS) ## compare the anomaly detector with simpler ones and write docs/anomalies.md
+	@PYTHONPATH=functions .venv/bin/python -m tools.bench_anomalies
 
 seed: $(EVERYTHING) ## write emulator-seed/ anew
 	@PYTHONPATH=functions .venv/bin/python -m tools.seed

@@ -15,10 +15,10 @@ from imagegen.entry import api, requests, responses
 from imagegen.entry.operations import Operation
 from imagegen.errors import ApiError
 from tools import history, openapi, postman
+from tools.marks import between
 from tools.project import ROOT
 
 README = ROOT / "README.md"
-END = "<!-- end -->"
 
 
 def main() -> None:
@@ -34,11 +34,7 @@ def up_to_date(text: str) -> str:
     """
     parts = {"functions": functions(), "options": options(), "outcomes": outcomes(), "parameters": parameters()}
     for name, lines in parts.items():
-        before, start, rest = text.partition(f"<!-- {name}: written by `make docs` -->\n")
-        _, end, after = rest.partition(END)
-        if not (start and end):
-            raise ValueError(f"the README has no part {name}")
-        text = before + start + "\n".join(lines) + "\n" + end + after
+        text = between(text, name, "make docs", lines)
     return text
 
 

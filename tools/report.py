@@ -1,4 +1,4 @@
-"""`make report`: triggers the weekly report in the running suite, and prints it for a person."""
+"""`make report`: triggers the weekly report in the running suite, prints it, and writes it as a page with charts."""
 
 import sys
 from collections.abc import Sequence
@@ -7,24 +7,19 @@ from pathlib import Path
 
 import requests
 from google.cloud import firestore
-from rich import box
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from imagegen.database import Snapshot
-from imagegen.domain.catalog import Kind
-from imagegen.domain.generation import Usage
-from imagegen.domain.report import Report, Tally
 from imagegen.domain.weeks import Week
 from imagegen.records import REQUESTS, report_path
 from imagegen.report_records import report_of
 from tools import running
 from tools.project import Problem, Project
+from tools.report_page import page
+from tools.report_terminal import show
 from tools.start import REGION
 
 TRIGGER_TIMEOUT_SECONDS = 120
-COLUMNS = ("Requests", "Done", "Failed", "Success", "Deducted", "Refunded", "Net")
 
 
 def main(arguments: Sequence[str], console: Console) -> int:
@@ -40,6 +35,10 @@ def main(arguments: Sequence[str], console: Console) -> int:
         console.print(str(problem), style="red", markup=False, highlight=False)
         return 1
     show(report, console)
+    target = Path.cwd() / ".local" / f"report-{week}.html"
+    target.parent.mkdir(exist_ok=True)
+    target.write_text(page(report), "utf-8")
+    console.print(f"\nWith charts: [bold]{target.relative_to(Path.cwd())}[/]", highlight=False)
     return 0
 
 
@@ -75,57 +74,6 @@ def trigger(project: Project, week: Week) -> None:
     )
     if answer.status_code != requests.codes.ok:  # 204: its triggers are switched off
         raise Problem(f"The report failed with {answer.status_code}: {answer.text}")
-
-
-def show(report: Report, console: Console) -> None:
-    """Print a report."""
-    console.print(f"\n[bold]Week {report.week}[/]  {report.week.days[0]} to {report.week.days[-1]}\n")
-    for anomaly in report.anomalies:
-        console.print(f"[yellow]![/] {escape(anomaly.message)}")
-    if not report.anomalies:
-        console.print("Nothing unusual.")
-    books = report.reconciliation
-    if books and books.difference:
-        console.print(f"[red]![/] Balances and ledgers differ by {books.difference} credits: run make audit.")
-    elif books:
-        console.print(f"\nThe books balance: {books.balances} credits in all wallets, and in all ledgers.")
-    table = Table(box=box.SIMPLE_HEAD, header_style="dim", padding=(0, 1, 0, 0))
-    table.add_column("", no_wrap=True)
-    for column in COLUMNS:
-        table.add_column(column, justify="right")
-    days = {f"{day} {datetime.fromisoformat(day):%a}": tally for day, tally in report.days.items()}
-    options = {kind.value.capitalize(): report.options[kind] for kind in Kind}
-    for title, tallies in {"Day": days, **options}.items():
-        table.add_row(f"[bold]{title}")
-        for name, tally in tallies.items():
-            table.add_row(f"  {escape(name)}", *_cells(tally))
-        table.add_section()
-    table.add_row("[bold]Biggest users")
-    for user_id, used in report.top_users:
-        table.add_row(f"  {escape(user_id)}", *_user_cells(used))
-    table.add_section()
-    table.add_row("[bold]Total", *_cells(report.total), style="bold")
-    console.print(table)
-
-
-def _cells(tally: Tally) -> list[str]:
-    rate = "-" if tally.success_rate is None else f"{tally.success_rate:.1%}"
-    credits = (tally.credits_deducted, tally.credits_refunded, tally.credits_net)
-    return [f"{tally.requests}", f"{tally.completed}", f"{tally.failed}", rate, *(f"{number}" for number in credits)]
-
-
-def _user_cells(used: Usage) -> list[str]:
-    """The counters that the money path keeps; it keeps none of completed requests."""
-    net = used.credits_deducted - used.credits_refunded
-    return [
-        f"{used.requests}",
-        "",
-        f"{used.failed}",
-        "",
-        f"{used.credits_deducted}",
-        f"{used.credits_refunded}",
-        f"{net}",
-    ]
 
 
 if __name__ == "__main__":

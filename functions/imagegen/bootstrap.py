@@ -4,9 +4,10 @@ Nothing is made on import. Discovery imports ``main`` and has ten seconds; the p
 forks, and a gRPC channel does not survive a fork.
 """
 
+import os
 import random
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Self
@@ -23,10 +24,13 @@ from imagegen.generators.mock import MockGenerator
 from imagegen.retry import Retry
 from imagegen.services.accounts import Accounts
 from imagegen.services.audit import Audit
+from imagegen.services.bookkeeping import Bookkeeping
 from imagegen.services.catalog import Catalogs
 from imagegen.services.corrections import Corrections
+from imagegen.services.counting import Counting
 from imagegen.services.generations import Generations
 from imagegen.services.histories import Histories
+from imagegen.services.notifications import Channel, Notifications, Webhook
 from imagegen.services.reports import Reports
 from imagegen.services.requests import Requests
 from imagegen.services.settlements import Settlements
@@ -53,9 +57,18 @@ class Backend:
 
     @classmethod
     def on(
-        cls, database: Database, clock: Clock, rng: random.Random, new_id: Callable[[], str], limits: Limits
+        cls,
+        database: Database,
+        clock: Clock,
+        rng: random.Random,
+        new_id: Callable[[], str],
+        limits: Limits,
+        channels: Sequence[Channel] = (),
     ) -> Self:
-        """The services on a database, with a source of time, chance and ids, and what each user may ask for."""
+        """The services on a database, with a source of time, chance and ids, and what each user may ask for.
+
+        ``channels`` get the report's alerts.
+        """
         catalogs = Catalogs(database, clock)
         generators = {"mock": WithDeadline(WithAttempts(MockGenerator(clock, rng), clock))}
         audit = Audit(database, clock)
@@ -75,7 +88,15 @@ class Backend:
             ),
             requests=Requests(database),
             histories=Histories(database),
-            reports=Reports(database, catalogs, audit, clock),
+            reports=Reports(
+                database,
+                catalogs,
+                Counting(database, clock),
+                Bookkeeping(database),
+                Notifications(channels),
+                Retry(clock, rng, RESERVING_PATIENCE_SECONDS),
+                clock,
+            ),
             sweeper=Sweeper(database, clock, settlements),
             audit=audit,
             corrections=Corrections(database, clock, patient),
@@ -83,9 +104,15 @@ class Backend:
 
 
 def on_firestore(client: firestore.Client) -> Backend:
-    """The services on a client's project, with real time, chance and ids."""
+    """The services on a client's project, with real time, chance and ids, and the settings of the environment."""
+    clock = SystemClock()
     return Backend.on(
-        FirestoreDatabase(client), SystemClock(), random.SystemRandom(), lambda: uuid.uuid4().hex, limits()
+        FirestoreDatabase(client),
+        clock,
+        random.SystemRandom(),
+        lambda: uuid.uuid4().hex,
+        limits(),
+        Webhook.named(os.environ, clock),
     )
 
 

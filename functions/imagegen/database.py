@@ -111,7 +111,7 @@ class Sum:
 
 @dataclass(frozen=True)
 class Totals:
-    """The answer to a Sum."""
+    """The answer to a Sum; what only counts has the sum 0."""
 
     count: int
     sum: int

@@ -27,6 +27,9 @@ from imagegen.database import (
 CALL_TIMEOUT_SECONDS = 10.0
 """The longest that a read, with its retries, or a commit may take."""
 
+TOTALS_TIMEOUT_SECONDS = 60.0
+"""The longest that a count or sum may take: Firestore itself gives up on one after a minute."""
+
 SCAN_PAGE_SIZE = 300
 
 # The server looked at the commit and declined it: these leave nothing behind.
@@ -46,19 +49,16 @@ _UNCERTAIN = (
 class FirestoreDatabase:
     """Firestore through its official client. Thread-safe, like the client."""
 
-    def __init__(self, client: firestore.Client, timeout_seconds: float = CALL_TIMEOUT_SECONDS) -> None:
+    def __init__(
+        self,
+        client: firestore.Client,
+        timeout_seconds: float = CALL_TIMEOUT_SECONDS,
+        totals_timeout_seconds: float = TOTALS_TIMEOUT_SECONDS,
+    ) -> None:
         self._client = client
         self._timeout_seconds = timeout_seconds
-        # The client's own policy keeps on trying for minutes, far beyond what a caller waits.
-        retry = Retry(
-            predicate=if_exception_type(
-                exceptions.ServiceUnavailable, exceptions.ResourceExhausted, exceptions.Aborted
-            ),
-            initial=0.1,
-            maximum=1.0,
-            timeout=timeout_seconds,
-        )
-        self._patience: Any = {"retry": retry, "timeout": timeout_seconds}
+        self._patience = _patience(timeout_seconds)
+        self._totals_patience = _patience(totals_timeout_seconds)
 
     def read(self, *paths: str) -> list[Snapshot]:
         references = [self._client.document(path) for path in paths]
@@ -123,7 +123,7 @@ class FirestoreDatabase:
             if question.field is not None:
                 aggregation = aggregation.sum(question.field, alias="sum")
             try:
-                [results] = aggregation.get(read_time=moment, **self._patience)
+                [results] = aggregation.get(read_time=moment, **self._totals_patience)
             except (*_UNCERTAIN, exceptions.Aborted) as error:
                 raise DatabaseUnavailable(str(error)) from error
             moment = moment or results[0].read_time
@@ -148,3 +148,14 @@ class FirestoreDatabase:
         if query.limit is not None:
             prepared = prepared.limit(query.limit)
         return prepared
+
+
+def _patience(timeout_seconds: float) -> Any:
+    """How long a read is tried: the client's own policy keeps on for minutes, far beyond what a caller waits."""
+    retry = Retry(
+        predicate=if_exception_type(exceptions.ServiceUnavailable, exceptions.ResourceExhausted, exceptions.Aborted),
+        initial=0.1,
+        maximum=1.0,
+        timeout=timeout_seconds,
+    )
+    return {"retry": retry, "timeout": timeout_seconds}

@@ -4,7 +4,7 @@ Fields that we do not know are never touched, inside our maps neither: updates n
 """
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from imagegen.database import Create, Snapshot, Update
@@ -233,10 +233,11 @@ def create_request(request: GenerationRequest) -> Create:
 
 def settlement_fields(request: GenerationRequest) -> dict[str, Any]:
     """The fields that settling a request changes."""
-    failure = request.failure
+    failure, processing_time = request.failure, request.processing_time
     return {
         "status": request.status.value,
         "finishedAt": request.finished_at,
+        "processingMs": None if processing_time is None else processing_time // timedelta(milliseconds=1),
         "imageUrl": request.image_url,
         "error": failure
         and {

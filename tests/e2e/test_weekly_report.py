@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from math import ceil
 from typing import Any
 
 import pytest
@@ -52,12 +53,13 @@ def tally(planned: Iterable[Planned]) -> dict[str, Any]:
         "creditsDeducted": deducted,
         "creditsRefunded": refunded,
         "creditsNet": deducted - refunded,
+        "refundShare": refunded / deducted if deducted else None,
     }
 
 
 def found(report: dict[str, Any]) -> dict[tuple[str, str, str], dict[str, Any]]:
     """The report's anomalies by what they are about."""
-    return {(anomaly["scope"], anomaly["name"], anomaly["metric"]): anomaly for anomaly in report["anomalies"]}
+    return {(anomaly["scope"], anomaly["name"], anomaly["kind"]): anomaly for anomaly in report["anomalies"]}
 
 
 def test_the_total_agrees_with_the_plan(report: dict[str, Any]) -> None:
@@ -78,10 +80,26 @@ def test_every_option_agrees_with_the_plan(live: Live, report: dict[str, Any], k
     names = [option.get("name") for option in live.operator.collection(kind.collection).stream()]
 
     listed = {option.pop("name"): option for option in map(dict, report[kind.collection])}
+    by_day = {name: option.pop("byDay") for name, option in listed.items()}
 
-    assert listed == {
-        name: tally(planned for planned in PLAN if getattr(planned.order, kind.value).name == name) for name in names
-    }
+    chosen = {name: [planned for planned in PLAN if getattr(planned.order, kind.value).name == name] for name in names}
+    assert listed == {name: tally(planned) for name, planned in chosen.items()}
+    for name, planned in chosen.items():
+        days = [tally(request for request in planned if str(request.at.date()) == day) for day in REPORTED.days]
+        assert by_day[name] == {counter: [day[counter] for day in days] for counter in by_day[name]}
+
+
+def test_processing_times_agree_with_the_plan(report: dict[str, Any]) -> None:
+    times = sorted(1000 * planned.order.model.latency_seconds for planned in PLAN if not planned.fails)
+    assert report["processing"]["requests"] == len(times)
+    assert report["processing"]["medianMs"] == pytest.approx(times[ceil(0.5 * len(times)) - 1], rel=0.045)
+    assert report["processing"]["p95Ms"] == pytest.approx(times[ceil(0.95 * len(times)) - 1], rel=0.045)
+
+
+def test_the_books_of_the_week_balance(report: dict[str, Any]) -> None:
+    books = report["reconciliation"]
+    assert books["difference"] == 0
+    assert -books["booked"]["deduction"] == report["total"]["creditsDeducted"]
 
 
 def test_the_biggest_users_agree_with_the_plan(report: dict[str, Any]) -> None:
@@ -100,36 +118,33 @@ def test_the_planted_spike_is_found_and_explained(report: dict[str, Any]) -> Non
     spike = history.source("history")["spike"]
     of_day = [planned for planned in PLAN if str(planned.at.date()) == spike["day"]]
     of_user = [planned for planned in PLAN if planned.order.user_id == spike["user"]]
-    weekday = f"{datetime.fromisoformat(spike['day']):%A}"
 
-    anomalies = found(report)
+    anomaly = found(report)["user", spike["user"], "spike"]
 
-    for series, planned in {
-        ("day", weekday, "requests"): of_day,
-        ("user", spike["user"], "requests"): of_user,
-    }.items():
-        anomaly = anomalies[series]
-        assert anomaly["observed"] == len(planned)
-        assert anomaly["expected"] < anomaly["threshold"] < anomaly["observed"]
-        assert anomaly["weeksCompared"] == 7
-        assert str(len(planned)) in anomaly["message"]
-    assert {name for scope, name, _ in anomalies if scope == "user"} == {spike["user"]}
+    assert anomaly["observed"] == len(of_user)
+    assert anomaly["low"] <= anomaly["expected"] <= anomaly["high"] < anomaly["observed"]
+    assert str(len(of_user)) in anomaly["message"]
+    [expected] = [band for band in report["expected"] if band["day"] == spike["day"]]
+    assert expected["high"] < len(of_day)
+    assert {name for scope, name, _ in found(report) if scope == "user"} == {spike["user"]}
 
 
 def test_the_planted_failure_burst_was_found_in_the_seeded_report(live: Live) -> None:
     burst = history.source("history")["burst"]
     week = Week.of(datetime.fromisoformat(burst["day"]).replace(tzinfo=UTC))
-    failed = [
+    of_model = [
         planned
         for planned in history.plan()
-        if Week.of(planned.at) == week and planned.order.model.name == burst["model"] and planned.fails
+        if str(planned.at.date()) == burst["day"] and planned.order.model.name == burst["model"]
     ]
+    failed = sum(planned.fails for planned in of_model)
 
-    anomaly = found(stored(live, week))["model", burst["model"], "failed"]
+    anomaly = found(stored(live, week))["model", burst["model"], "failures"]
 
     assert str(week) == "2026-W44"
-    assert anomaly["observed"] == len(failed)
-    assert anomaly["threshold"] < len(failed)
+    assert (anomaly["day"], anomaly["severity"]) == (burst["day"], "high")
+    assert anomaly["observed"] == pytest.approx(failed / len(of_model))
+    assert anomaly["high"] < anomaly["observed"]
 
 
 def test_a_rerun_replaces_the_report_of_its_week(live: Live, report: dict[str, Any]) -> None:

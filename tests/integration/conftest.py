@@ -48,8 +48,8 @@ def api(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> Api:
 def add_user(client: ObservedClient, database: FirestoreDatabase) -> Iterator[AddUser]:
     """Registers users with a granted balance; after the test, no credit may be lost or invented."""
 
-    def add(user_id: str = "user", *, trial: int = 0, paid: int = 0) -> str:
-        seed.write_user(database, user_id, user_id, Credits(trial, paid), datetime.now(UTC))
+    def add(user_id: str = "user", *, trial: int = 0, paid: int = 0, at: datetime | None = None) -> str:
+        seed.write_user(database, user_id, user_id, Credits(trial, paid), at or datetime.now(UTC))
         client.wire.reset()
         return user_id
 

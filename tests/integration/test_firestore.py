@@ -75,7 +75,7 @@ def test_a_database_that_cannot_be_reached_is_given_up_on_within_seconds(monkeyp
     """The official client alone tries on for up to five minutes."""
     [port] = free_ports(1)
     monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", f"127.0.0.1:{port}")
-    nowhere = FirestoreDatabase(ObservedClient("demo-nowhere"), timeout_seconds=0.3)
+    nowhere = FirestoreDatabase(ObservedClient("demo-nowhere"), timeout_seconds=0.3, totals_timeout_seconds=0.3)
     with pytest.raises(DatabaseUnavailable):
         nowhere.read("users/user")
     with pytest.raises(DatabaseUnavailable):

@@ -1,6 +1,6 @@
 """Every query that the code issues has its index declared, and every declared index has its query."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -26,8 +26,8 @@ def needs(api: Api, client: ObservedClient, add_user: AddUser) -> list[Need]:
     for kind in ("status", "model", "style", "color", "size"):
         wish = {"userId": "user", kind: "completed" if kind == "status" else ORDER[kind]}
         api.result("listGenerationRequests", {**wish, "includeTotalCount": True})
-    now = {"X-CloudScheduler-ScheduleTime": datetime.now(UTC).isoformat()}
-    assert api.http.post("/scheduleWeeklyReport", headers=now).status_code == 200
+    next_week = {"X-CloudScheduler-ScheduleTime": (datetime.now(UTC) + timedelta(weeks=1)).isoformat()}
+    assert api.http.post("/scheduleWeeklyReport", headers=next_week).status_code == 200
     assert api.http.post("/sweepAbandonedRequests").status_code == 200
     return [Need.of(query, sums) for _, query, sums in client.wire.queries]
 
@@ -50,6 +50,8 @@ def test_every_declared_index_serves_a_query(needs: list[Need]) -> None:
         Need("generationRequests", frozenset({"userId"}), (("createdAt", "ASCENDING"),)),
         Need("generationRequests", frozenset({"userId", "prompt"}), (("createdAt", "DESCENDING"),)),
         Need("generationRequests", frozenset({"week", "model"}), sums=frozenset({"cost"})),
+        Need("generationRequests", frozenset({"week"}), (("processingMs", "ASCENDING"),)),
+        Need("**/creditTransactions", frozenset({"type"}), sums=frozenset({"credits"})),
         Need("generationRequests", frozenset({"prompt"})),
     ],
 )

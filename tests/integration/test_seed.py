@@ -105,8 +105,8 @@ def test_the_planted_burst_stands_out_in_its_report_and_the_newest_week_is_left_
 ) -> None:
     reports = documents(seeded, "weeklyReports")
     assert sorted(reports) == [f"2026-W{number}" for number in range(39, 46)]
-    burst = {(found["scope"], found["name"], found["metric"]) for found in reports["2026-W44"]["anomalies"]}
-    assert {("day", "Wednesday", "failed"), ("model", "Model B", "failed")} <= burst
+    burst = {(found["name"], found["kind"], found["day"]) for found in reports["2026-W44"]["anomalies"]}
+    assert burst == {("Model B", "failures", "2026-10-28")}
 
 
 def test_accounts_have_the_ids_of_the_users() -> None:

@@ -85,6 +85,7 @@ def test_a_report_counts_requests_and_credits_in_total_by_day_and_by_option(
         "creditsDeducted": 15,
         "creditsRefunded": 2,
         "creditsNet": 13,
+        "refundShare": 2 / 15,
     }
     assert by_name(written["days"], "day") == {"2026-11-09": (3, 0), "2026-11-11": (1, 0), "2026-11-15": (2, 2)}
     assert by_name(written["models"]) == {"Model A": (3, 0), "Model B": (3, 2)}
@@ -157,24 +158,24 @@ def test_only_the_ten_biggest_users_are_listed(
 def test_what_is_far_above_its_own_weeks_is_flagged_with_its_numbers(
     api: Api, client: ObservedClient, clock: ManualClock, add_user: AddUser
 ) -> None:
-    add_user("user", paid=500)
+    add_user("user", paid=1000)
     for week in range(4):
-        for day in (0, 3):
+        for day in (0, 1, 2, 3, 4):
             make(api, clock, MONDAY + timedelta(weeks=week, days=day), 2, style="anime", model="Model A")
         assert run(api, (MONDAY + timedelta(weeks=week + 1)).isoformat()).status_code == 200
-    make(api, clock, MONDAY + timedelta(weeks=4, days=3), 16, style="anime", model="Model B")
+    make(api, clock, MONDAY + timedelta(weeks=4, days=3), 40, style="anime", model="Model B")
     run(api, (MONDAY + timedelta(weeks=5)).isoformat())
 
     quiet, loud = report(client, "2026-W49"), report(client, "2026-W50")
-    assert quiet["anomalies"] == []
-    found = {(anomaly["scope"], anomaly["name"]): anomaly for anomaly in loud["anomalies"]}
-    assert set(found) >= {("day", "Thursday"), ("model", "Model B"), ("style", "anime"), ("user", "user")}
-    assert ("model", "Model A") not in found
-    thursday = found["day", "Thursday"]
-    assert (thursday["metric"], thursday["observed"], thursday["expected"]) == ("requests", 16, 2)
-    assert thursday["observed"] > thursday["threshold"] > thursday["expected"]
-    assert thursday["weeksCompared"] == 4
-    assert "16 requests" in thursday["message"]
+    assert (quiet["anomalies"], quiet["seriesTested"] > 0) == ([], True)
+    assert [band["day"] for band in loud["expected"]] == [day["day"] for day in loud["days"]]
+    spike = next(found for found in loud["anomalies"] if found["day"] == "2026-12-10")
+    assert (spike["kind"], spike["observed"], spike["severity"]) == ("spike", 40, "high")
+    assert spike["low"] <= spike["expected"] <= spike["high"] < 40
+    assert spike["credits"] > 100
+    assert spike["pValue"] < 1e-6
+    assert "40 requests" in spike["message"]
+    assert "Thursday 10 December" in spike["message"]
 
 
 def test_what_fails_after_midnight_counts_in_the_week_it_was_made_in(
@@ -217,20 +218,134 @@ def test_users_are_ranked_by_credits_not_by_requests(
     assert [user["userId"] for user in report(client)["topUsers"]] == ["large", "often"]
 
 
-def test_a_report_holds_all_balances_against_all_ledgers(
+def test_a_week_with_too_little_before_it_says_so(
     api: Api, client: ObservedClient, clock: ManualClock, add_user: AddUser
 ) -> None:
-    add_user("user", trial=3, paid=17)
-    add_user("other", paid=10)
-    make(api, clock, MONDAY, 2)
-    set_models(client, failureRate=1)
-    make(api, clock, MONDAY + timedelta(days=1), userId="other")
+    add_user(paid=200)
+    for week in range(3):
+        make(api, clock, MONDAY + timedelta(weeks=week), 20 * (week + 1), size="512x512")
+        run(api, (MONDAY + timedelta(weeks=week + 1)).isoformat())
+    written = report(client, "2026-W48")
+    assert (written["anomalies"], written["seriesTested"], written["forecast"]) == ([], 0, None)
+    assert {"scope": "total", "name": "all requests"} in written["notEnoughHistory"]
+
+
+def test_books_that_balance_say_what_was_booked(
+    api: Api, client: ObservedClient, clock: ManualClock, add_user: AddUser
+) -> None:
+    """One week after the other: each opens with what the one before closed with."""
+    add_user("user", trial=3, paid=17, at=MONDAY - timedelta(days=1))
+    add_user("other", paid=10, at=MONDAY + timedelta(days=1))
+    make(api, clock, MONDAY + timedelta(days=2), 2)
+    set_models(client, failureRate=1, latencySeconds=2)
+    make(api, clock, MONDAY + timedelta(weeks=1, seconds=-1), userId="other")  # and refunded in the next week
     run(api)
-    assert report(client)["reconciliation"] == {"balances": 24, "ledgers": 24, "difference": 0}
+    run(api, (MONDAY + timedelta(weeks=2)).isoformat())
+    assert report(client)["reconciliation"] == {
+        "opening": 20,
+        "booked": {"grant": 10, "deduction": -9, "refund": 0, "correction": 0},
+        "closing": 21,
+        "difference": 0,
+    }
+    assert report(client, "2026-W47")["reconciliation"] == {
+        "opening": 21,
+        "booked": {"grant": 0, "deduction": 0, "refund": 3, "correction": 0},
+        "closing": 24,
+        "difference": 0,
+    }
+
+
+def test_a_balance_that_no_entry_explains_is_the_first_anomaly_of_its_week(
+    api: Api, client: ObservedClient, clock: ManualClock, add_user: AddUser
+) -> None:
+    add_user("user", paid=20, at=MONDAY - timedelta(days=1))
+    run(api, (MONDAY).isoformat())
+    make(api, clock, MONDAY, 2)
     client.document("users/user").update({"credits.paid": 100})
     run(api)
-    assert report(client)["reconciliation"]["difference"] == 86
+    written = report(client)
+    assert written["reconciliation"]["difference"] == 86
+    found = written["anomalies"][0]
+    assert (found["kind"], found["severity"], found["credits"]) == ("mismatch", "high", 86)
+    assert (found["observed"], found["expected"]) == (100, 14)
+    assert "86 credits more than the ledgers explain" in found["message"]
+    run(api, (MONDAY + timedelta(weeks=2)).isoformat())
+    assert report(client, "2026-W47")["reconciliation"]["difference"] == 0  # told once, in its own week
     client.document("users/user").update({"credits.paid": 14})
+
+
+def test_processing_times_are_those_of_completed_requests(
+    api: Api, client: ObservedClient, clock: ManualClock, add_user: AddUser
+) -> None:
+    add_user(paid=200)
+    for seconds in range(1, 21):
+        set_models(client, latencySeconds=seconds)
+        make(api, clock, MONDAY + timedelta(hours=seconds), size="512x512")
+    set_models(client, failureRate=1, latencySeconds=29)
+    make(api, clock, MONDAY + timedelta(days=2), 10, size="512x512")
+    run(api)
+    processing = report(client)["processing"]
+    assert processing["requests"] == 20
+    assert processing["medianMs"] == pytest.approx(10_000, rel=0.045)
+    assert processing["p95Ms"] == pytest.approx(19_000, rel=0.045)
+
+
+def test_users_and_the_credits_they_paid_with_are_told_apart(
+    api: Api, client: ObservedClient, clock: ManualClock, add_user: AddUser
+) -> None:
+    add_user("old", trial=2, paid=10, at=MONDAY - timedelta(seconds=1))
+    add_user("new", paid=10, at=MONDAY)
+    add_user("silent", paid=10, at=MONDAY + timedelta(weeks=1, seconds=-1))
+    add_user("later", paid=10, at=MONDAY + timedelta(weeks=1))
+    make(api, clock, MONDAY, userId="old")
+    set_models(client, failureRate=1)
+    make(api, clock, MONDAY + timedelta(days=1), size="512x512", userId="new")
+    run(api)
+    written = report(client)
+    assert written["users"] == {"new": 2, "active": 2}
+    assert written["paidFrom"] == {"trial": 2, "paid": 2}
+    assert written["total"]["refundShare"] == 1 / 4
+
+
+def test_styles_are_ranked_with_their_moves_against_the_week_and_the_four_weeks_before(
+    api: Api, client: ObservedClient, clock: ManualClock, add_user: AddUser
+) -> None:
+    add_user(paid=100)
+    for week, (anime, sketch) in enumerate([(4, 0), (3, 1), (1, 3), (0, 4), (1, 3)]):
+        make(api, clock, MONDAY + timedelta(weeks=week), anime, size="512x512", style="anime")
+        make(api, clock, MONDAY + timedelta(weeks=week), sketch, size="512x512", style="sketch")
+        run(api, (MONDAY + timedelta(weeks=week + 1)).isoformat())
+    first, second, last = (report(client, week)["popularStyles"] for week in ("2026-W46", "2026-W47", "2026-W50"))
+    assert [(style["name"], style["shareBefore"], style["shareFourWeeks"]) for style in first] == [
+        ("anime", None, None)
+    ]
+    assert [(style["name"], style["share"], style["shareBefore"]) for style in second] == [
+        ("anime", 0.75, 1.0),
+        ("sketch", 0.25, 0.0),
+    ]
+    assert last == [
+        {"name": "sketch", "requests": 3, "share": 0.75, "shareBefore": 1.0, "shareFourWeeks": 0.5},
+        {"name": "anime", "requests": 1, "share": 0.25, "shareBefore": 0.0, "shareFourWeeks": 0.5},
+    ]
+    forecast = report(client, "2026-W50")["forecast"]
+    assert (forecast["week"], forecast["low"] < forecast["credits"] < forecast["high"]) == ("2026-W51", True)
+    assert forecast["credits"] == pytest.approx(4, abs=1)
+
+
+def test_each_option_has_its_days(api: Api, client: ObservedClient, clock: ManualClock, add_user: AddUser) -> None:
+    add_user(paid=100)
+    make(api, clock, MONDAY, 2, size="512x512")
+    set_models(client, failureRate=1)
+    make(api, clock, MONDAY + timedelta(days=6), 3)
+    run(api)
+    [by_day] = [style["byDay"] for style in report(client)["styles"] if style["name"] == "oil painting"]
+    assert by_day == {
+        "requests": [2, 0, 0, 0, 0, 0, 3],
+        "completed": [2, 0, 0, 0, 0, 0, 0],
+        "failed": [0, 0, 0, 0, 0, 0, 3],
+        "creditsDeducted": [2, 0, 0, 0, 0, 0, 9],
+        "creditsRefunded": [0, 0, 0, 0, 0, 0, 9],
+    }
 
 
 def test_weeks_without_requests_are_no_history(
@@ -244,17 +359,19 @@ def test_weeks_without_requests_are_no_history(
     assert report(client, "2026-W49")["anomalies"] == []
 
 
-def test_a_users_failures_are_flagged_beside_their_requests(
+def test_a_user_is_compared_with_their_own_weeks(
     api: Api, client: ObservedClient, clock: ManualClock, add_user: AddUser
 ) -> None:
-    add_user(paid=100)
+    add_user(paid=300)
     for week in range(4):
         make(api, clock, MONDAY + timedelta(weeks=week), 12, size="512x512")
     set_models(client, failureRate=1)
-    make(api, clock, MONDAY + timedelta(weeks=4), 12, size="512x512")
+    make(api, clock, MONDAY + timedelta(weeks=4), 40, size="512x512")
     run(api, (MONDAY + timedelta(weeks=5)).isoformat())
-    anomalies = report(client, "2026-W50")["anomalies"]
-    assert [(found["name"], found["metric"], found["observed"]) for found in anomalies] == [("user", "failed", 12)]
+    written = report(client, "2026-W50")
+    found = {(anomaly["scope"], anomaly["name"], anomaly["kind"]) for anomaly in written["anomalies"]}
+    assert ("user", "user", "failures") in found
+    assert {scope for scope, _, _ in found} == {"user"}  # there are no earlier reports
 
 
 def test_a_report_counts_on_the_server_and_never_reads_the_weeks_requests(
@@ -266,9 +383,11 @@ def test_a_report_counts_on_the_server_and_never_reads_the_weeks_requests(
     run(api)
     counted = [method for method, _ in client.wire.calls if method == "RunAggregationQuery"]
     listed = [query.from_[0].collection_id for method, query, _ in client.wire.queries if method == "RunQuery"]
-    assert len(counted) == 3 * (7 + 16) + 2 + 4  # days and options by status; balances and ledgers
-    assert sorted(listed) == ["colors", "models", "sizes", "styles", "users"]
-    assert client.wire.documents_read == 8  # the earlier reports
+    days, options, processing, ledger = 7 * 3, 16, 22 + 1, 2 + 3 * 4  # one day was used, and one status
+    assert len(counted) == days + options + processing + ledger + 1 + 2  # trial credits, and two kinds of users
+    assert sorted(listed) == ["colors", "models", "sizes", "styles", "users", "users"]
+    catalog, earlier, stored, progress, users = 16, 1 + 12, 2, 1, 2
+    assert client.wire.billed_reads == len(counted) + catalog + earlier + stored + progress + users
 
 
 def test_a_failure_is_a_500_that_says_nothing_secret(

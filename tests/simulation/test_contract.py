@@ -188,6 +188,18 @@ def test_a_range_finds_smaller_values_of_its_kind_the_smallest_first(database: D
     assert ids(database.find(Query("generationRequests", where=expired, limit=1))) == ["c"]
 
 
+def test_a_range_may_have_a_lower_end_which_belongs_to_it(database: Database) -> None:
+    for name, value in {"a": 3, "b": 1, "c": 2, "d": 4, "e": None, "f": "2"}.items():
+        write(database, f"generationRequests/{name}", week="2026-W46", status="completed", processingMs=value)
+    write(database, "generationRequests/g", week="2026-W46", status="failed", processingMs=2)
+    write(database, "generationRequests/h", week="2026-W46", status="completed")
+    completed = (Where("week", "==", "2026-W46"), Where("status", "==", "completed"))
+    at_least_two = (*completed, Where("processingMs", ">=", 2))
+    below_four = (*at_least_two, Where("processingMs", "<", 4))
+    assert ids(database.find(Query("generationRequests", where=at_least_two))) == ["c", "a", "d"]
+    assert ids(database.find(Query("generationRequests", where=below_four))) == ["c", "a"]
+
+
 def test_an_order_is_the_largest_first_without_what_has_no_such_field(database: Database) -> None:
     ledger = "users/ann/creditTransactions"
     for seq in (2, 10, 1, 3):
@@ -233,18 +245,27 @@ def test_equal_values_are_ordered_by_id_backwards(database: Database) -> None:
 
 def test_a_total_counts_and_sums_what_matches(database: Database) -> None:
     for number, status in enumerate(("failed", "failed", "completed"), 1):
-        write(database, f"generationRequests/{number}", week="2026-W46", model="A", status=status, cost=number)
-    failed = {"week": "2026-W46", "model": "A", "status": "failed"}
+        write(database, f"generationRequests/{number}", day="2026-11-09", model="A", status=status, cost=number)
+    failed = {"day": "2026-11-09", "model": "A", "status": "failed"}
     query = Query("generationRequests", where=tuple(Where(field, "==", value) for field, value in failed.items()))
     assert database.totals(Sum(query, "cost"), Sum(Query("generationRequests"), "cost")) == [Totals(2, 3), Totals(3, 6)]
+
+
+def test_a_total_may_only_count(database: Database) -> None:
+    for number in (1, 2):
+        write(database, f"things/{number}", cost=number)
+    counted, summed = database.totals(Sum(Query("things"), None), Sum(Query("things"), "cost"))
+    assert (counted, summed) == (Totals(2, 0), Totals(2, 3))
 
 
 def test_a_total_may_be_of_all_collections_of_a_name(database: Database) -> None:
     for user in ("a", "b"):
         for number in (1, 2):
-            write(database, f"users/{user}/creditTransactions/{number}", type="refund", credits=number)
-    refunds = Query("creditTransactions", where=(Where("type", "==", "refund"),), everywhere=True)
-    assert database.totals(Sum(refunds, "credits")) == [Totals(4, 6)]
+            at = NOON - timedelta(number)
+            write(database, f"users/{user}/creditTransactions/{number}", type="refund", credits=number, timestamp=at)
+    early = (Where("type", "==", "refund"), Where("timestamp", "<", NOON - timedelta(1)))
+    refunds = Query("creditTransactions", where=early, everywhere=True)
+    assert database.totals(Sum(refunds, "credits")) == [Totals(2, 4)]
 
 
 def test_a_scan_is_of_one_collection_by_id(database: Database) -> None:

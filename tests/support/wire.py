@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Any, NoReturn
 
 import grpc
@@ -30,6 +31,47 @@ class Fault(grpc.RpcError):  # type: ignore[misc]
 
 
 @dataclass
+class Read:
+    """A streamed call and what came back: documents, found or not, or the index entries that were counted."""
+
+    method: str
+    found: int = 0
+
+    def add(self, response: Any) -> None:
+        if self.method == "RunAggregationQuery":
+            self.found += response.result.aggregate_fields["count"].integer_value
+        elif self.method == "BatchGetDocuments" or "document" in response:
+            self.found += 1
+
+    @property
+    def billed(self) -> int:
+        """A read for each document, or for each started 1,000 index entries; for a query at least one.
+
+        https://firebase.google.com/docs/firestore/pricing#operations
+        """
+        return max(1, ceil(self.found / 1000) if self.method == "RunAggregationQuery" else self.found)
+
+
+class Tapped:
+    """A streamed answer that ``read`` looks at on its way."""
+
+    def __init__(self, call: Any, read: Read) -> None:
+        self._call = call
+        self._read = read
+
+    def __iter__(self) -> "Tapped":
+        return self
+
+    def __next__(self) -> Any:
+        response = next(self._call)
+        self._read.add(response)
+        return response
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._call, name)
+
+
+@dataclass
 class Wire(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):  # type: ignore[misc]
     """Every call made, each by its method's name and its request; counted from the last ``reset`` on.
 
@@ -37,12 +79,15 @@ class Wire(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):
     """
 
     seen: list[tuple[str, Any]] = field(default_factory=list)
+    reads: list[Read] = field(default_factory=list)
     start: int = 0
+    reads_start: int = 0
     commit_faults: list[Fault | None] = field(default_factory=list)
 
     def reset(self) -> None:
         """Count from here."""
         self.start = len(self.seen)
+        self.reads_start = len(self.reads)
 
     @property
     def calls(self) -> list[tuple[str, Any]]:
@@ -52,7 +97,9 @@ class Wire(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):
         return self._passed_on(continuation, details, request)
 
     def intercept_unary_stream(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
-        return self._passed_on(continuation, details, request)
+        read = Read(details.method.rpartition("/")[2])
+        self.reads.append(read)
+        return Tapped(self._passed_on(continuation, details, request), read)
 
     def _passed_on(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
         method = details.method.rpartition("/")[2]
@@ -72,6 +119,11 @@ class Wire(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):
     def documents_read(self) -> int:
         """Documents asked for by path; whoever counts queries has to look at ``queries``."""
         return sum(len(request.documents) for method, request in self.calls if method == "BatchGetDocuments")
+
+    @property
+    def billed_reads(self) -> int:
+        """What Firestore bills for the reads and queries, their index entries included."""
+        return sum(read.billed for read in self.reads[self.reads_start :])
 
     @property
     def writes(self) -> int:

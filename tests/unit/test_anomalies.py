@@ -1,53 +1,279 @@
-"""What stands out from its own recent weeks, and what does not."""
+"""What the weekly report calls an anomaly, and what it does not."""
+
+import random
+from collections.abc import Callable, Sequence
+from datetime import date
+from statistics import fmean
 
 import pytest
 
-from imagegen.domain.anomalies import Metric, Scope, Series, find
-
-SERIES = Series(Scope.STYLE, "anime", Metric.REQUESTS)
-
-
-@pytest.mark.parametrize(
-    ("count", "history", "flagged"),
-    [
-        (200, [100, 110, 90, 100], True),
-        (125, [100, 110, 90, 100], False),
-        (200, [40, 160, 30, 170], False),
-        (60, [20, 20, 20], True),
-        (30, [20, 20, 20], False),
-        (9, [0, 0, 0], False),
-        (10, [0, 0, 0], True),
-        (1000, [10, 10], False),
-        (1000, [], False),
-        (0, [100, 100, 100], False),
-    ],
-    ids=[
-        "double",
-        "within three deviations",
-        "large, but no larger than it varies",
-        "constant weeks still have a Poisson spread",
-        "within that spread",
-        "a few after none are not worth a look",
-        "ten after none are",
-        "two weeks are too few",
-        "no history",
-        "a drop is not a spike",
-    ],
+from imagegen.domain.anomalies import (
+    ALL_REQUESTS,
+    WEEKS_COMPARED,
+    Anomaly,
+    Counts,
+    Findings,
+    Kind,
+    Scope,
+    Severity,
+    Subject,
+    find,
 )
-def test_a_count_is_flagged_when_it_is_far_above_its_weeks(count: int, history: list[int], flagged: bool) -> None:
-    assert bool(find({SERIES: count}, {SERIES: history})) is flagged
+from imagegen.domain.weeks import Week
+
+WEEK = Week(date(2026, 11, 9))
+STYLE = Subject(Scope.STYLE, "anime")
+MODEL = Subject(Scope.MODEL, "Model B")
+RHYTHM = (1.1, 1.1, 1.0, 1.0, 1.2, 0.9, 0.7)
+PRICE = 2
 
 
-def test_an_anomaly_carries_the_numbers_that_say_why() -> None:
-    [anomaly] = find({SERIES: 200}, {SERIES: [100, 110, 90, 100]})
-    assert (anomaly.observed, anomaly.expected, anomaly.weeks_compared) == (200, 100, 4)
-    assert anomaly.threshold == 130
-    assert anomaly.message == (
-        "anime (style): 200 requests, expected about 100 and at most 130 from the 4 weeks before."
+def week(requests: Sequence[float], failed: Sequence[int] = (0,) * 7) -> list[Counts]:
+    return [
+        Counts(round(count), of_them, PRICE * round(count)) for count, of_them in zip(requests, failed, strict=True)
+    ]
+
+
+def noisy(chance: random.Random, mean: float, dispersion: float = 0.02) -> int:
+    """A negative-binomial count: a Poisson one, as a sum of many small chances, whose rate varies."""
+    rate = chance.gammavariate(1 / dispersion, mean * dispersion)
+    return sum(chance.random() < rate / (8 * mean) for _ in range(round(8 * mean)))
+
+
+def weeks(seed: int, mean: float, number: int = WEEKS_COMPARED + 1, growth: float = 0.0) -> list[list[float]]:
+    chance = random.Random(seed)
+    return [[noisy(chance, mean * day * (1 + growth) ** number) for day in RHYTHM] for number in range(number)]
+
+
+def search(subject: Subject, *counted: list[Counts]) -> Findings:
+    """The last of the weeks, against those before."""
+    return find(WEEK, {subject: counted[-1]}, {subject: counted[:-1]})
+
+
+def kinds(findings: Findings) -> list[tuple[Kind, str | None]]:
+    return [(anomaly.kind, anomaly.day) for anomaly in findings.anomalies]
+
+
+def test_a_spike_is_found_on_its_day() -> None:
+    counts = weeks(1, 40)
+    counts[-1][2] += 60
+    findings = search(STYLE, *map(week, counts))
+    assert kinds(findings) == [(Kind.SPIKE, "2026-11-11")]
+    [spike] = findings.anomalies
+    assert spike.observed == counts[-1][2]
+    assert spike.expected == pytest.approx(40, rel=0.15)
+    assert spike.low < spike.expected < spike.high < spike.observed
+    assert spike.credits == pytest.approx(PRICE * (spike.observed - spike.expected), abs=1)
+
+
+def test_a_day_without_requests_is_a_drop() -> None:
+    counts = weeks(1, 40)
+    counts[-1][4] = 0
+    assert kinds(search(STYLE, *map(week, counts))) == [(Kind.DROP, "2026-11-13")]
+
+
+@pytest.mark.parametrize("mean", [2, 10, 40])
+def test_a_weekly_rhythm_and_growth_are_no_alarm(mean: float) -> None:
+    found = [
+        anomaly
+        for seed in range(25)
+        for growth in (0.0, 0.05)
+        for anomaly in search(STYLE, *map(week, weeks(seed, mean, growth=growth))).anomalies
+    ]
+    assert len(found) <= 1, found
+
+
+def test_a_sunday_as_busy_as_a_friday_is_a_spike() -> None:
+    counts = [[100.0, 100, 100, 100, 120, 60, 30] for _ in range(13)]
+    counts[-1][6] = 100
+    assert (Kind.SPIKE, "2026-11-15") in kinds(search(STYLE, *map(week, counts)))
+
+
+def test_an_outbreak_in_the_past_does_not_hide_a_new_one() -> None:
+    counts = weeks(3, 40)
+    for day in (1, 2, 3):
+        counts[-4][day] += 150
+    counts[-1][2] += 60
+    assert kinds(search(STYLE, *map(week, counts))) == [(Kind.SPIKE, "2026-11-11")]
+
+
+def test_what_has_always_varied_is_no_spike() -> None:
+    chance = random.Random(4)
+    last = [40.0, 40, 95, 40, 40, 40, 40]
+    varied: list[list[float]] = [[noisy(chance, 40, dispersion=0.5) for _ in range(7)] for _ in range(12)]
+    wild = search(STYLE, *map(week, [*varied, last]))
+    calm = search(STYLE, *map(week, [*weeks(4, 40, 12), last]))
+    assert (kinds(wild), kinds(calm)) == ([], [(Kind.SPIKE, "2026-11-11")])
+
+
+def test_a_level_that_creeps_up_is_a_drift() -> None:
+    counts = weeks(6, 40)
+    for ago, rise in ((3, 1.1), (2, 1.25), (1, 1.35)):
+        counts[-ago] = [round(count * rise) for count in counts[-ago]]
+    findings = search(STYLE, *map(week, counts))
+    assert kinds(findings) == [(Kind.DRIFT, None)]
+    [drift] = findings.anomalies
+    assert drift.observed == sum(counts[-1])
+    assert "slow rise" in drift.message
+
+
+def test_one_spike_is_no_drift() -> None:
+    counts = weeks(5, 40)
+    counts[-2][3] += 500
+    assert kinds(search(STYLE, *map(week, counts))) == []
+
+
+def test_a_burst_of_failures_is_found_though_requests_are_as_ever() -> None:
+    counts = weeks(6, 40)
+    findings = search(
+        STYLE, *(week(of_week, [2] * 7) for of_week in counts[:-1]), week(counts[-1], [2, 2, 2, 20, 2, 2, 2])
     )
+    assert kinds(findings) == [(Kind.FAILURES, "2026-11-12")]
+    [failures] = findings.anomalies
+    assert failures.observed == pytest.approx(20 / counts[-1][3])
+    assert failures.expected == pytest.approx(0.05, abs=0.01)
+    assert failures.credits == pytest.approx(PRICE * 18, abs=2)
 
 
-def test_the_most_surprising_comes_first() -> None:
-    other = Series(Scope.USER, "user", Metric.FAILED)
-    history = {SERIES: [100, 100, 100], other: [1, 1, 1]}
-    assert [anomaly.series for anomaly in find({SERIES: 150, other: 50}, history)] == [other, SERIES]
+def test_failures_spread_over_days_count_together() -> None:
+    counts = [[20.0] * 7 for _ in range(13)]
+    findings = search(
+        STYLE, *(week(of_week, [1] * 7) for of_week in counts[:-1]), week(counts[-1], [1, 5, 6, 5, 1, 1, 1])
+    )
+    [failures] = findings.anomalies
+    assert {failures.day, *failures.also} == {"2026-11-10", "2026-11-11", "2026-11-12"}
+    assert failures.observed == pytest.approx(16 / 60)
+
+
+def test_the_first_failure_ever_is_not_impossible() -> None:
+    quiet = [week([40.0] * 7) for _ in range(4)]
+    assert kinds(search(STYLE, *quiet, week([40.0] * 7, [0, 0, 1, 0, 0, 0, 0]))) == []
+    assert kinds(search(STYLE, *quiet, week([40.0] * 7, [0, 0, 15, 0, 0, 0, 0]))) == [(Kind.FAILURES, "2026-11-11")]
+
+
+def test_a_failure_rate_that_varies_by_day_needs_more_to_stand_out() -> None:
+    def bad(rate: Callable[[random.Random], float]) -> Findings:
+        chance = random.Random(7)
+        before = [week([5000.0] * 7, [round(5000 * rate(chance)) for _ in range(7)]) for _ in range(12)]
+        return search(STYLE, *before, week([5000.0] * 7, [250, 250, 330, 250, 250, 250, 250]))
+
+    assert kinds(bad(lambda chance: chance.uniform(0.03, 0.07))) == []
+    assert kinds(bad(lambda chance: 0.05)) == [(Kind.FAILURES, "2026-11-11")]
+
+
+def test_too_few_weeks_are_said_to_be_too_few() -> None:
+    counts = list(map(week, weeks(8, 40, 3)))
+    counts[-1] = week([400.0] * 7)
+    findings = search(ALL_REQUESTS, *counts)
+    assert (findings.not_enough_history, findings.anomalies, findings.bands) == ([ALL_REQUESTS], [], ())
+    assert findings.series_tested == 0
+    findings = search(ALL_REQUESTS, counts[0], *counts)
+    assert (findings.not_enough_history, findings.series_tested) == ([], 1)
+    assert kinds(findings)[0][0] is Kind.SPIKE
+
+
+def test_a_subject_without_any_history_waits() -> None:
+    assert find(WEEK, {STYLE: week([9.0] * 7)}, {}).not_enough_history == [STYLE]
+
+
+def test_a_series_of_zeros_is_quiet() -> None:
+    assert kinds(search(STYLE, *([week([0.0] * 7)] * 13))) == []
+
+
+def test_a_user_is_tested_by_week_and_never_for_coming_less() -> None:
+    user = Subject(Scope.USER, "user-7")
+    before = [[Counts(requests, 1, PRICE * requests)] for requests in (18, 25, 20, 22, 17, 21)]
+    [spike] = search(user, *before, [Counts(150, 5, PRICE * 150)]).anomalies
+    assert (spike.kind, spike.day, spike.observed) == (Kind.SPIKE, None, 150)
+    assert kinds(search(user, *before, [Counts()])) == []
+    [failures] = search(user, *before, [Counts(20, 18, PRICE * 20)]).anomalies
+    assert (failures.kind, failures.day) == (Kind.FAILURES, None)
+
+
+def test_users_who_come_and_go_are_hardly_ever_an_alarm() -> None:
+    chance = random.Random(9)
+    users = {
+        Subject(Scope.USER, f"user-{number}"): [
+            [Counts(count, 0, PRICE * count)]
+            for count in (noisy(chance, 20, dispersion=0.5) for _ in range(number % 10 + 4))
+        ]
+        for number in range(200)
+    }
+    found = find(
+        WEEK,
+        {user: counted[-1] for user, counted in users.items()},
+        {user: counted[:-1] for user, counted in users.items()},
+    ).anomalies
+    assert len(found) <= 1, found
+
+
+def test_what_is_about_a_few_credits_is_left_out() -> None:
+    before = [week([1.0, 0, 0, 1, 0, 0, 0])] * 12
+    assert kinds(search(STYLE, *before, week([0, 0, 9.0, 0, 0, 0, 0]))) == []
+    assert kinds(search(STYLE, *before, week([0, 0, 16.0, 0, 0, 0, 0]))) == [(Kind.SPIKE, "2026-11-11")]
+
+
+def test_the_band_of_the_chart_holds_almost_all_quiet_days() -> None:
+    inside = [
+        band.low <= count <= band.high
+        for seed in range(40)
+        for counts in [weeks(seed, 30)]
+        for band, count in zip(search(ALL_REQUESTS, *map(week, counts)).bands, counts[-1], strict=True)
+    ]
+    assert 0.975 <= fmean(inside) < 1
+    assert len(inside) == 7 * 40
+
+
+def test_many_quiet_series_hardly_ever_raise_an_alarm() -> None:
+    subjects = [Subject(Scope.STYLE, f"{number}") for number in range(30)]
+    reports_with_any = 0
+    for seed in range(10):
+        counted = {subject: list(map(week, weeks(100 * seed + number, 15))) for number, subject in enumerate(subjects)}
+        findings = find(
+            WEEK,
+            {subject: of_subject[-1] for subject, of_subject in counted.items()},
+            {subject: of_subject[:-1] for subject, of_subject in counted.items()},
+        )
+        assert findings.series_tested == 30
+        reports_with_any += bool(findings.anomalies)
+    assert reports_with_any <= 1
+
+
+def test_the_most_severe_comes_first() -> None:
+    total, other = week([100.0] * 7), Subject(Scope.COLOR, "neon")
+    small, large = [10.0] * 7, [20.0] * 7
+    small[2], large[5] = 42, 320
+    findings = find(
+        WEEK,
+        {ALL_REQUESTS: total, STYLE: week(small), other: week(large)},
+        {ALL_REQUESTS: [total] * 12, STYLE: [week([10.0] * 7)] * 12, other: [week([20.0] * 7)] * 12},
+    )
+    assert [(anomaly.subject, anomaly.severity) for anomaly in findings.anomalies] == [
+        (other, Severity.HIGH),
+        (STYLE, Severity.HIGH),
+    ]
+    assert findings.anomalies[0].credits > findings.anomalies[1].credits
+
+
+SENTENCES = [
+    (
+        Anomaly(STYLE, Kind.SPIKE, "2026-11-11", 1300, 800.0, 700, 905, 1 / 4834, Severity.HIGH, 1002, ["2026-11-13"]),
+        "anime (style): 1,300 requests instead of 700 to 905 on Wednesday 11 November (likewise on Friday); "
+        "by chance once in 4,800 times; about 1,002 credits more than expected.",
+    ),
+    (
+        Anomaly(ALL_REQUESTS, Kind.DRIFT, None, 70, 100.2, 80, 120, 1e-12, Severity.LOW, 60),
+        "all requests: a slow fall over the last weeks to 70 requests instead of 80 to 120 this week; "
+        "by chance less than once in a billion times; about 60 credits fewer than expected.",
+    ),
+    (
+        Anomaly(MODEL, Kind.FAILURES, "2026-11-12", 0.631, 0.05, 0.0, 0.084, 2e-6, Severity.LOW, 50),
+        "Model B (model): 63% of the requests failed instead of 0% to 8.4% on Thursday 12 November; "
+        "by chance once in 500,000 times; about 50 credits more to refund than usual.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("anomaly", "sentence"), SENTENCES, ids=["spike", "drift", "failures"])
+def test_an_anomaly_is_one_plain_sentence(anomaly: Anomaly, sentence: str) -> None:
+    assert anomaly.message == sentence

@@ -9,9 +9,18 @@ from tools.docs import README, up_to_date
 from tools.project import ROOT
 
 PAGES = [
-    ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/runbook.md", "docs/conformance.md")
+    ROOT / name
+    for name in (
+        "README.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+        "docs/runbook.md",
+        "docs/conformance.md",
+        "docs/anomalies.md",
+        "docs/benchmarks.md",
+    )
 ]
-TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
 
 
 def test_the_generated_parts_of_the_readme_are_up_to_date() -> None:
@@ -21,7 +30,7 @@ def test_the_generated_parts_of_the_readme_are_up_to_date() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_make_command_exists(page: Path) -> None:
-    named = set(re.findall(r"(?:`|^)make ([a-z]+)", page.read_text("utf-8"), re.MULTILINE))
+    named = set(re.findall(r"(?:`|^)make ([a-z-]+)", page.read_text("utf-8"), re.MULTILINE))
     assert named - TARGETS == set()
 
 

@@ -171,3 +171,23 @@ def test_every_level_has_a_severity(level: int, severity: str, capfd: pytest.Cap
     logs.StructuredHandler().handle(logging.LogRecord("test", level, __file__, 1, "a %s", ("fox",), None))
     [line] = "".join(capfd.readouterr()).splitlines()
     assert json.loads(line) == {"severity": severity, "message": "a fox"}
+
+
+def logged(capfd: pytest.CaptureFixture[str], message: str, **fields: object) -> dict[str, object]:
+    record = logging.LogRecord("imagegen", logging.WARNING, "", 0, message, (), None)
+    record.json_fields = fields
+    logs.StructuredHandler().emit(record)
+    line: dict[str, object] = json.loads("".join(capfd.readouterr()).strip())
+    return line
+
+
+def test_fields_stand_beside_the_message(capfd: pytest.CaptureFixture[str]) -> None:
+    line = logged(capfd, "something", event="E", alerts=[{"credits": 5}], severity="DEBUG")
+    assert line == {"severity": "WARNING", "message": "something", "event": "E", "alerts": [{"credits": 5}]}
+
+
+def test_fields_are_redacted_as_the_message_is(capfd: pytest.CaptureFixture[str]) -> None:
+    with logs.private("a secret prompt"):
+        line = logged(capfd, "of ann@example.com", alerts=[{"message": "a secret prompt of ann@example.com", "n": 1}])
+    assert line["message"] == "of [redacted]"
+    assert line["alerts"] == [{"message": "[redacted] of [redacted]", "n": 1}]

@@ -5,9 +5,10 @@ import json
 import logging
 import re
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from typing import Any
 
 from firebase_functions import logger
 
@@ -78,7 +79,8 @@ def _unit_anyhow(unit: str) -> str:
 class StructuredHandler(logging.Handler):
     """Hands records to the Functions SDK's logger.
 
-    A traceback becomes part of the message, where Error Reporting looks for it.
+    A traceback becomes part of the message, where Error Reporting looks for it. What is logged with
+    ``extra={"json_fields": {...}}`` becomes fields of its own, for filters and alerts to match on.
     """
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -86,7 +88,20 @@ class StructuredHandler(logging.Handler):
         if record.exc_info and record.exc_info[0] is not None:
             message += "\n" + "".join(traceback.format_exception(*record.exc_info))
         severity = _SEVERITIES[min(max(record.levelno // 10 * 10, logging.DEBUG), logging.CRITICAL)]
-        logger.write({"severity": severity, "message": redacted(message)})
+        fields = _redacted(getattr(record, "json_fields", {}))
+        logger.write({**fields, "severity": severity, "message": redacted(message)})
+
+
+def _redacted(value: Any) -> Any:
+    """A field's value with every text in it redacted."""
+    match value:
+        case str():
+            return redacted(value)
+        case Mapping():
+            return {name: _redacted(inner) for name, inner in value.items()}
+        case list():
+            return [_redacted(inner) for inner in value]
+    return value
 
 
 def configure() -> None:

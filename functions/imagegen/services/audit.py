@@ -12,13 +12,11 @@ from itertools import islice
 from typing import TypeVar
 
 from imagegen.clock import Clock
-from imagegen.database import Database, Query, Snapshot, Sum, Where
+from imagegen.database import Database, Snapshot
 from imagegen.domain.generation import Account, GenerationRequest, Status, Usage, entry_id
 from imagegen.domain.ledger import GENESIS, Credits, EntryType, LedgerEntry
-from imagegen.domain.report import Reconciliation
 from imagegen.domain.weeks import Week
 from imagegen.records import (
-    LEDGER,
     REQUESTS,
     USERS,
     account_of,
@@ -66,17 +64,6 @@ class Audit:
             yield from self._user(user)
         for page in _pages(self.database.scan(REQUESTS), READ_AT_ONCE):
             yield from self._requests(page)
-
-    def reconciliation(self) -> Reconciliation:
-        """All balances against all ledgers, summed by the server as of one moment. Raises DatabaseUnavailable."""
-        balances = [Sum(Query(USERS), f"credits.{bucket}") for bucket in ("trial", "paid")]
-        booked = [
-            Sum(Query(LEDGER, where=(Where("type", "==", type.value),), everywhere=True), "credits")
-            for type in EntryType
-        ]
-        trial, paid, *by_type = self.database.totals(*balances, *booked)
-        ledgers = sum(type.sign * totals.sum for type, totals in zip(EntryType, by_type, strict=True))
-        return Reconciliation(balances=trial.sum + paid.sum, ledgers=ledgers)
 
     def _user(self, user: Snapshot) -> Iterator[Finding]:
         try:

@@ -1,0 +1,45 @@
+"""The report's benchmark, in small: its database is as the money path writes it, and both ways see the same week."""
+
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from tests.support.invariants import violations
+from tests.support.wire import ObservedClient
+from tools import bench_data, bench_report
+from tools.bench_report import WEEK
+
+
+def test_the_benchmark_s_database_could_be_a_real_one(client: ObservedClient) -> None:
+    bench_data.fill(client.project, WEEK, requests=120, users=6)
+    assert violations(client) == []
+    report, reads, _ = bench_report.measured(client, lambda: bench_report.write_report(client))
+    scanned, scan_reads, _ = bench_report.measured(client, lambda: bench_report.scan(client))
+    assert report.total.requests == scanned["requests"] == scan_reads == 120
+    assert report.total.failed == scanned["failed"] > 0
+    assert report.total.credits_deducted == sum(scanned[model] for model in ("Model A", "Model B"))
+    assert report.trial_credits == 6 * 10
+    assert report.users.active == 6
+    assert report.reconciliation is not None
+    assert report.reconciliation.difference == 0
+    assert 200 < reads < 400  # what a report costs however small its week is
+
+
+def test_the_benchmark_writes_what_it_measured(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, firestore_host: str
+) -> None:
+    page = tmp_path / "benchmarks.md"
+    page.write_text("before\n<!-- report: written by `make bench-report` -->\nold\n<!-- end -->\nafter\n")
+    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", firestore_host)  # and back, after it has had its own
+    monkeypatch.setattr(bench_report, "PAGE", page)
+    monkeypatch.setattr(bench_report, "REQUESTS_MADE", 40)
+    monkeypatch.setattr(bench_report, "USERS", 3)
+    printed = StringIO()
+    bench_report.main(Console(file=printed, width=100))
+    lines = page.read_text().splitlines()
+    assert (lines[0], lines[-1]) == ("before", "after")
+    assert "| a scan of the week's requests | 40 |" in page.read_text()
+    assert "old" not in lines
+    assert "the weekly report" in printed.getvalue()

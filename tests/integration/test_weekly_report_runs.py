@@ -1,0 +1,326 @@
+"""Runs of the weekly report that break off, come again, meet each other or find what happened since."""
+
+import itertools
+import json
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from imagegen.bootstrap import Backend
+from imagegen.database import Data, DatabaseUnavailable, Sum, Totals
+from imagegen.domain.report import Alert
+from imagegen.domain.weeks import Week
+from imagegen.firestore import FirestoreDatabase
+from imagegen.report_records import report_data
+from tests.integration.conftest import AddUser
+from tests.integration.test_weekly_report import MONDAY, make, report
+from tests.support.api import Api
+from tests.support.faults import FaultyDatabase, Lost
+from tests.support.wire import ObservedClient
+from tools.clock import ManualClock
+from tools.limits import NO_LIMITS
+
+WEEK = Week.of(MONDAY)
+
+
+@dataclass
+class BreaksOff(FaultyDatabase):
+    """A database that goes away after so many totals."""
+
+    totals_left: float = float("inf")
+    asked: list[str] = field(default_factory=list)
+    """The day that each total was of."""
+
+    def totals(self, *questions: Sum) -> list[Totals]:
+        self.totals_left -= 1
+        if self.totals_left < 0:
+            raise DatabaseUnavailable("gone")
+        days = {condition.value for sum in questions for condition in sum.query.where if condition.field == "day"}
+        self.asked += sorted(days)
+        return super().totals(*questions)
+
+
+@dataclass
+class Listener:
+    """A channel that keeps what it was sent."""
+
+    heard: list[tuple[Week, list[str]]] = field(default_factory=list)
+
+    def send(self, week: Week, alerts: Sequence[Alert]) -> None:
+        self.heard.append((week, [alert.id for alert in alerts]))
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(MONDAY)
+
+
+@pytest.fixture
+def faulty(database: FirestoreDatabase) -> BreaksOff:
+    return BreaksOff(database)
+
+
+@pytest.fixture
+def listener() -> Listener:
+    return Listener()
+
+
+@pytest.fixture
+def backend(faulty: BreaksOff, clock: ManualClock, listener: Listener) -> Backend:
+    ids = itertools.count(1)
+    return Backend.on(faulty, clock, random.Random(1), lambda: f"id-{next(ids)}", NO_LIMITS, [listener])
+
+
+@pytest.fixture
+def used(api: Api, clock: ManualClock, add_user: AddUser) -> None:
+    """A week with requests on each of its days, and time for its report."""
+    add_user(paid=600, at=MONDAY - timedelta(days=1))
+    for number in range(12):  # whose requests come late; a user's own clock never goes back
+        add_user(f"late-{number}", paid=10, at=MONDAY - timedelta(days=1))
+    for day in range(7):
+        make(api, clock, MONDAY + timedelta(days=day), day + 1)
+    clock.at = WEEK.end + timedelta(hours=6)
+
+
+def without_time(data: Data) -> dict[str, Any]:
+    return {name: value for name, value in data.items() if name != "generatedAt"}
+
+
+@pytest.mark.usefixtures("used")
+def test_a_run_that_broke_off_goes_on_where_it_was(
+    backend: Backend, client: ObservedClient, faulty: BreaksOff, clock: ManualClock
+) -> None:
+    a_day = 1 + 16  # totals: the day itself, and each option
+    faulty.totals_left = 3 * a_day + 5
+    with pytest.raises(DatabaseUnavailable):
+        backend.reports.run(WEEK)
+    assert backend.reports.get(WEEK) is None
+    faulty.totals_left, faulty.asked = float("inf"), []
+    clock.sleep(60)
+    resumed = backend.reports.run(WEEK)
+    assert sorted(set(faulty.asked)) == WEEK.days[3:]
+    assert resumed.total.requests == 28
+    assert client.document("reportProgress/latest").get().to_dict() == {}
+    faulty.asked = []
+    assert without_time(report_data(backend.reports.run(WEEK))) == without_time(report_data(resumed))
+    assert sorted(set(faulty.asked)) == WEEK.days  # a finished report is counted anew
+
+
+@pytest.mark.usefixtures("used")
+def test_what_a_run_counted_long_ago_or_of_another_week_is_counted_anew(
+    backend: Backend, faulty: BreaksOff, clock: ManualClock
+) -> None:
+    for pause, week in ((timedelta(hours=1), WEEK), (timedelta(), WEEK - 1)):
+        faulty.totals_left = 60
+        with pytest.raises(DatabaseUnavailable):
+            backend.reports.run(WEEK)
+        faulty.totals_left, faulty.asked = float("inf"), []
+        clock.at += pause
+        backend.reports.run(week)
+        assert sorted(set(faulty.asked)) == week.days
+
+
+@pytest.mark.usefixtures("used")
+def test_a_progress_that_cannot_be_kept_stops_no_report(backend: Backend, faulty: BreaksOff) -> None:
+    faulty.faults = [Lost.BEFORE] * 7
+    assert backend.reports.run(WEEK).total.requests == 28
+
+
+@pytest.mark.parametrize("lost", Lost)
+@pytest.mark.usefixtures("used")
+def test_a_report_whose_commit_was_not_answered_is_written_once(
+    backend: Backend, client: ObservedClient, faulty: BreaksOff, lost: Lost
+) -> None:
+    faulty.faults = [*[None] * 7, lost]
+    written = backend.reports.run(WEEK)
+    assert report(client) == report_data(written)
+    assert report(client)["revisions"] == []
+
+
+@pytest.mark.usefixtures("used")
+def test_of_two_runs_at_once_the_first_to_finish_writes(
+    api: Api, backend: Backend, client: ObservedClient, faulty: BreaksOff, clock: ManualClock
+) -> None:
+    """The slower one has counted before a late event, which its rival has seen."""
+    first = backend.reports.run(WEEK)
+
+    def overtake() -> None:
+        faulty.faults.clear()
+        make(api, clock, WEEK.end - timedelta(seconds=1), userId="late-0")
+        clock.at = WEEK.end + timedelta(hours=7)
+        backend.reports.run(WEEK)
+
+    clock.sleep(60)
+    faulty.faults = [*[None] * 7, overtake]
+    slower = backend.reports.run(WEEK)
+    assert slower.generated_at == WEEK.end + timedelta(hours=7)
+    assert slower.total.requests == first.total.requests + 1 == report(client)["total"]["requests"]
+    assert len(report(client)["revisions"]) == 1
+
+
+@pytest.mark.usefixtures("used")
+def test_what_a_rerun_finds_otherwise_is_on_record(
+    api: Api, backend: Backend, client: ObservedClient, clock: ManualClock
+) -> None:
+    backend.reports.run(WEEK)
+    client.document("weeklyReports/2026-W46").update({"note": "an operator's"})
+    for number in range(12):
+        make(api, clock, MONDAY, size="512x512", userId=f"late-{number}")
+        clock.at = WEEK.end + timedelta(hours=7 + number)
+        backend.reports.run(WEEK)
+    written = report(client)
+    assert written["note"] == "an operator's"
+    assert len(written["revisions"]) == 10
+    newest = written["revisions"][0]
+    assert newest["at"] == WEEK.end + timedelta(hours=18) == written["generatedAt"]
+    assert newest["figures"]["total.requests"] == {"before": 39, "after": 40}
+    assert newest["figures"]["reconciliation.booked.deduction"] == {"before": -(28 * 3 + 11), "after": -(28 * 3 + 12)}
+    assert set(newest["parts"]) == {
+        *("days", "models", "styles", "colors", "sizes", "topUsers", "popularStyles"),
+    }
+    backend.reports.run(WEEK)
+    assert report(client)["revisions"] == written["revisions"]
+
+
+def test_a_refund_after_the_report_is_corrected_by_the_next_run_and_seen(
+    api: Api, backend: Backend, client: ObservedClient, faulty: BreaksOff, clock: ManualClock, add_user: AddUser
+) -> None:
+    add_user(paid=20, at=MONDAY - timedelta(days=1))
+    make(api, clock, MONDAY, 2)
+    faulty.faults = [None, *[Lost.BEFORE] * 500]
+    make(api, clock, WEEK.end - timedelta(minutes=1), idempotencyKey="key")
+    faulty.faults.clear()
+    backend.reports.write(WEEK.end)
+    assert report(client)["total"]["failed"] == 0
+
+    clock.at = WEEK.end + timedelta(hours=1)
+    assert backend.sweeper.sweep() == 1
+    clock.at = WEEK.end + timedelta(weeks=1, hours=6)
+    faulty.asked = []
+    backend.reports.write(clock.at)
+    assert {*faulty.asked} == {*WEEK.days, *(WEEK + 1).days}
+    corrected, following = report(client), report(client, "2026-W47")
+    assert (corrected["total"]["failed"], corrected["total"]["creditsRefunded"]) == (1, 3)
+    assert corrected["revisions"][0]["figures"]["total.failed"] == {"before": 0, "after": 1}
+    assert corrected["reconciliation"]["closing"] == following["reconciliation"]["opening"]
+    assert following["reconciliation"]["difference"] == 0
+
+    clock.at += timedelta(weeks=1)
+    faulty.asked = []
+    backend.reports.write(clock.at)
+    assert {*faulty.asked} == {*(WEEK + 2).days}  # nothing was open in the week before
+
+
+def test_a_week_that_is_not_over_cannot_be_reported(backend: Backend, clock: ManualClock) -> None:
+    clock.at = WEEK.end - timedelta(seconds=1)
+    with pytest.raises(ValueError, match="2026-W46 is not over"):
+        backend.reports.run(WEEK)
+    clock.at = WEEK.end
+    assert backend.reports.run(WEEK).week == WEEK
+
+
+def test_reports_are_listed_newest_first(backend: Backend, clock: ManualClock) -> None:
+    clock.at = WEEK.end + timedelta(weeks=10)
+    for number in (0, 2, 1, 8):
+        backend.reports.run(WEEK + number)
+
+    def listed(limit: int, before: Week | None = None) -> list[str]:
+        return [str(report.week) for report in backend.reports.list(limit, before)]
+
+    assert listed(10) == ["2027-W01", "2026-W48", "2026-W47", "2026-W46"]
+    assert listed(2) == ["2027-W01", "2026-W48"]
+    assert listed(2, before=WEEK + 2) == ["2026-W47", "2026-W46"]
+    assert backend.reports.get(WEEK + 3) is None
+
+
+@pytest.mark.usefixtures("used")
+def test_a_report_comes_back_from_its_document_as_it_was(
+    api: Api, backend: Backend, client: ObservedClient, clock: ManualClock
+) -> None:
+    for number in range(1, 5):
+        make(api, clock, MONDAY + timedelta(weeks=number), 20 if number < 4 else 45)
+        clock.at = (WEEK + number).end
+        backend.reports.run(WEEK + number - 1)
+        backend.reports.run(WEEK + number)
+    make(api, clock, MONDAY + timedelta(weeks=4))
+    client.document("users/user").update({"credits.paid": 1_000})
+    clock.at = (WEEK + 4).end
+    written = backend.reports.run(WEEK + 4)
+    assert written.alerts[0].id == "mismatch"
+    for part in ("findings", "revisions", "forecast", "popular_styles", "reconciliation"):
+        assert getattr(written, part)
+    read = backend.reports.get(WEEK + 4)
+    assert read is not None
+    assert report_data(read) == report_data(written) == report(client, "2026-W50")
+    balance = 600 - 3 * (28 + 3 * 20 + 45 + 1)
+    client.document("users/user").update({"credits.paid": balance})
+
+
+def test_a_report_of_an_older_form_is_read_as_far_as_it_goes(backend: Backend, client: ObservedClient) -> None:
+    old = report_data(replace(backend.reports.write(WEEK.end), revisions=()))
+    kept = ("week", "generatedAt", "total", "days", "models", "styles", "colors", "sizes", "topUsers", "anomalies")
+    for option in (option for kind in ("models", "styles", "colors", "sizes") for option in old[kind]):
+        del option["byDay"]
+    client.document("weeklyReports/2026-W46").set(
+        {**{name: old[name] for name in kept}, "reconciliation": {"balances": 1, "ledgers": 1, "difference": 0}}
+    )
+    read = backend.reports.get(WEEK)
+    assert read is not None
+    assert (read.total.requests, read.reconciliation, read.forecast) == (0, None, None)
+    backend.reports.write(WEEK.end + timedelta(weeks=1))
+
+
+# Alerts
+
+
+@pytest.mark.usefixtures("used")
+def test_an_alert_is_told_once_until_there_is_a_new_one(
+    backend: Backend,
+    client: ObservedClient,
+    listener: Listener,
+    capfd: pytest.CaptureFixture[str],
+    wrong: Callable[[int], None],
+) -> None:
+    backend.reports.run(WEEK)
+    assert listener.heard == []
+    wrong(5)
+    backend.reports.run(WEEK)
+    backend.reports.run(WEEK)
+    assert listener.heard == [(WEEK, ["mismatch"])]
+    wrong(-5)
+    backend.reports.run(WEEK)
+    wrong(5)
+    backend.reports.run(WEEK)
+    assert listener.heard == [(WEEK, ["mismatch"])] * 2
+    wrong(-5)
+
+
+@pytest.mark.usefixtures("used")
+def test_alerts_are_one_structured_warning_in_the_log(
+    api: Api, capfd: pytest.CaptureFixture[str], wrong: Callable[[int], None]
+) -> None:
+    wrong(5)
+    scheduled_at = {"X-CloudScheduler-ScheduleTime": WEEK.end.isoformat()}
+    assert api.http.post("/scheduleWeeklyReport", headers=scheduled_at).status_code == 200
+    lines = [line for line in "".join(capfd.readouterr()).splitlines() if "WEEKLY_REPORT_ANOMALY" in line]
+    [logged] = [json.loads(line) for line in lines]
+    assert (logged["severity"], logged["event"], logged["week"]) == ("WARNING", "WEEKLY_REPORT_ANOMALY", "2026-W46")
+    [alert] = logged["alerts"]
+    assert (alert["id"], alert["credits"]) == ("mismatch", 5)
+    assert alert["message"] in logged["message"]
+    wrong(-5)
+
+
+@pytest.fixture
+def wrong(client: ObservedClient) -> Callable[[int], None]:
+    """Changes a balance behind the ledger's back."""
+
+    def change(credits: int) -> None:
+        user = client.document("users/user")
+        user.update({"credits.paid": user.get().get("credits.paid") + credits})
+
+    return change

@@ -1,0 +1,62 @@
+"""A weekly report with something of everything."""
+
+from datetime import UTC, datetime
+
+from imagegen.domain.anomalies import ALL_REQUESTS, Anomaly, Band, Findings, Scope, Severity, Subject
+from imagegen.domain.anomalies import Kind as Deviation
+from imagegen.domain.books import Reconciliation
+from imagegen.domain.catalog import Kind
+from imagegen.domain.forecast import Forecast
+from imagegen.domain.generation import Usage
+from imagegen.domain.ledger import EntryType
+from imagegen.domain.report import Daily, Popularity, Processing, Report, Revision, Tally, Users
+from imagegen.domain.weeks import Week
+
+WEEK = Week.parse("2026-W46")
+
+
+def daily(*requests: int, cost: int = 3) -> Daily:
+    """Seven days; of each ten requests one failed."""
+    return [Tally(n, n - n // 10, n // 10, cost * n, cost * (n // 10)) for n in requests]
+
+
+def a_report() -> Report:
+    days = daily(60, 55, 130, 57, 41, 33, 34)
+    spike = Anomaly(ALL_REQUESTS, Deviation.SPIKE, "2026-11-11", 130, 54, 31, 77, 1e-8, Severity.HIGH, 228)
+    failures = Anomaly(
+        Subject(Scope.STYLE, "<i>anime</i>"),
+        Deviation.FAILURES,
+        "2026-11-13",
+        0.4,
+        0.05,
+        0,
+        0.2,
+        1e-5,
+        Severity.LOW,
+        30,
+    )
+    return Report(
+        WEEK,
+        datetime(2026, 11, 16, 6, tzinfo=UTC),
+        days,
+        {
+            Kind.MODEL: {"Model A": days},
+            Kind.STYLE: {"<i>anime</i>": days},
+            Kind.COLOR: {"neon": days},
+            Kind.SIZE: {"1024x1024": days},
+        },
+        trial_credits=100,
+        processing=Processing(370, 5_240.0, 8_611.0),
+        users=Users(new=2, active=7),
+        top_users=[("user-<b>", Usage(125, 12, 375, 36))],
+        popular_styles=[Popularity("<i>anime</i>", 410, 1.0, 0.9, 0.8)],
+        forecast=Forecast(WEEK + 1, 1_240, 980, 1_560),
+        reconciliation=Reconciliation(20_000, {EntryType.DEDUCTION: -1_230, EntryType.REFUND: 111}, 18_881),
+        findings=Findings(
+            [spike, failures],
+            [Band(day, 54, 31, 77) for day in WEEK.days],
+            series_tested=24,
+            not_enough_history=[Subject(Scope.USER, f"user-{number}") for number in range(5)],
+        ),
+        revisions=[Revision(datetime(2026, 11, 17, tzinfo=UTC), {"total.failed": (38, 39)}, ["days"])],
+    )

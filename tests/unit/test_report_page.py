@@ -1,0 +1,90 @@
+"""The weekly report for people: the page needs nothing but itself, and the terminal 80 columns."""
+
+import re
+from dataclasses import replace
+from functools import cache
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from imagegen.domain.books import Reconciliation
+from imagegen.domain.report import Report
+from tests.support.reports import WEEK, a_report, daily
+from tools.report_charts import COLORS
+from tools.report_page import page
+from tools.report_terminal import show
+
+NO_REQUESTS = Report(WEEK, a_report().generated_at, daily(*[0] * 7), {kind: {} for kind in a_report().options})
+
+
+@cache
+def whole_page() -> str:
+    return page(a_report())
+
+
+def printed(report: Report, width: int = 80) -> str:
+    console = Console(file=StringIO(), width=width)
+    show(report, console)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert isinstance(text, str)
+    return text
+
+
+def test_a_page_loads_nothing() -> None:
+    html = whole_page()
+    addresses = set(re.findall(r"https?://[^\"' )<]+", html))
+    assert addresses <= {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
+    assert not re.search(r"<script|<link|@import|url\((?!#)|src=", html)
+    assert html.count("<svg ") == 4
+
+
+def test_every_color_of_a_chart_has_a_dark_one() -> None:
+    html = whole_page()
+    charts = "".join(re.findall(r"<svg .*?</svg>", html, re.DOTALL))
+    drawn = set(re.findall(r'(?:fill|stroke)="(#\w+)"', charts))
+    light = {light for light, _ in COLORS.values()}
+    assert drawn
+    assert drawn <= light
+    for color in drawn:
+        assert f'svg [fill="{color}"]' in html
+        assert f'svg [stroke="{color}"]' in html
+    assert "prefers-color-scheme: dark" in html
+
+
+def test_what_people_have_named_is_text_on_a_page() -> None:
+    html = whole_page()
+    assert "user-&lt;b&gt;" in html
+    assert "&lt;i&gt;anime&lt;/i&gt;" in html
+    assert "<i>anime" not in html
+
+
+@pytest.mark.parametrize("render", [page, printed])
+def test_both_forms_say_the_same(render: object) -> None:
+    assert callable(render)
+    text = " ".join(render(a_report()).split())
+    for told in ("410", "90.5%", "5.2 s", "8.6 s", "980 to 1,560", "2 new", "100 of it trial", "18,881", "24 series"):
+        assert told in text
+    for told in ("130 requests instead of 31 to 77", "user-0 (user)", "2 more", "total.failed 38 → 39"):
+        assert told in text
+
+
+@pytest.mark.parametrize("render", [page, printed])
+def test_books_that_do_not_balance_come_first(render: object) -> None:
+    assert callable(render)
+    text = " ".join(render(replace(a_report(), reconciliation=Reconciliation(10, {}, 15))).split())
+    assert 0 < text.index("5 credits more than the ledgers explain") < text.index("130 requests instead of")
+    assert "They balance" not in text
+
+
+def test_a_terminal_of_80_columns_is_enough() -> None:
+    text = printed(a_report())
+    assert "…" not in text
+    assert max(map(len, text.splitlines())) <= 80
+    [total] = [line.split() for line in text.splitlines() if line.strip().startswith("Total")]
+    assert total == ["Total", "410", "39", "90.5%", "117", "1,113"]
+
+
+def test_a_week_without_requests_has_a_report_too() -> None:
+    assert "not enough history yet for an expected range" in page(NO_REQUESTS)
+    assert "no forecast yet" in printed(NO_REQUESTS)
