@@ -14,7 +14,7 @@ SHELL := bash
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help start test doctor report audit repair crashes simulate mutants bench-report bench-anomalies seed lint format docs lock clean need-python need-node
+.PHONY: help start test doctor report audit repair crashes fuzz simulate mutants bench-report bench-anomalies seed lint format docs lock clean need-python need-node
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 25
@@ -40,6 +40,9 @@ repair: $(TOOLS) ## put books right, as docs/runbook.md says [ARGS="rebuild user
 crashes: $(EVERYTHING) ## kill real processes in the middle of 25 generations, and audit
 	@.venv/bin/python -m pytest -m crashes -s tests/e2e/test_crashes.py
 
+fuzz: $(EVERYTHING) ## send thousands of generated calls, valid and invalid, and check each answer
+	@.venv/bin/python -m pytest -m fuzz -s tests/fuzz
+
 simulate: $(TOOLS) ## simulate clients and faults in many worlds [SEEDS=100000], or replay one [SEED=17]
 	@PYTHONPATH=functions .venv/bin/python -m tools.simulate $(if $(SEED),--seed $(SEED),$(SEEDS))
 
@@ -64,7 +67,7 @@ format: $(TOOLS) ## format the code and fix what can be fixed
 	@.venv/bin/ruff check --fix
 	@.venv/bin/ruff format
 
-docs: $(TOOLS) ## write the generated parts of the README anew
+docs: $(TOOLS) ## write the generated documents and parts of the README anew
 	@PYTHONPATH=functions .venv/bin/python -m tools.docs
 
 lock: $(TOOLS) ## pin the requirements anew, after a change of a requirements.in

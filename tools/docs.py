@@ -1,4 +1,4 @@
-"""`make docs`: writes the parts of the README that follow from the code and the seed."""
+"""`make docs`: writes the parts of the README that follow from the code and the seed, and docs/openapi.json."""
 
 import re
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from imagegen.domain.catalog import Kind
 from imagegen.entry import api, requests, responses
 from imagegen.entry.operations import Operation
 from imagegen.errors import ApiError
-from tools import history
+from tools import history, openapi, postman
 from tools.marks import between
 from tools.project import ROOT
 
@@ -23,6 +23,8 @@ README = ROOT / "README.md"
 
 def main() -> None:
     README.write_text(up_to_date(README.read_text("utf-8")), "utf-8")
+    openapi.TARGET.write_text(openapi.text(), "utf-8")
+    postman.TARGET.write_text(postman.text(), "utf-8")
 
 
 def up_to_date(text: str) -> str:

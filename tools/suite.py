@@ -27,11 +27,16 @@ _STOP_TIMEOUT_SECONDS = 40
 _SHARED = (".firebaserc", "firestore.rules", "firestore.indexes.json", "node_modules")
 
 
-def workspace(directory: Path, functions: Path = ROOT / "functions", seed: Path | None = ROOT / start.SEED) -> Path:
+def workspace(
+    directory: Path,
+    functions: Path = ROOT / "functions",
+    seed: Path | None = ROOT / start.SEED,
+    settings: Mapping[str, str] = {},
+) -> Path:
     """Makes `directory` a project like this one, but for its ports, which are free ones.
 
     Any number of such projects can run beside each other and beside `make start`. `seed` is
-    imported at the start; None starts empty.
+    imported at the start; None starts empty. `settings` replace those of functions/.env.
     """
     directory.mkdir(parents=True, exist_ok=True)
     for name in _SHARED:
@@ -41,6 +46,9 @@ def workspace(directory: Path, functions: Path = ROOT / "functions", seed: Path 
         # .env.local is how a developer runs the functions; it is not to decide what a test sees.
         if entry.suffix != ".local":
             (directory / "functions" / entry.name).symlink_to(entry)
+    if settings:
+        local = "".join(f"{name}={value}\n" for name, value in settings.items())
+        (directory / "functions" / ".env.local").write_text(local, encoding="utf-8")
     if seed and seed.is_dir():
         # A copy: the CLI takes no link for a directory, and then starts empty.
         shutil.copytree(seed, directory / start.SEED)
@@ -80,7 +88,12 @@ class Suite:
     @property
     def functions_url(self) -> str:
         """What a function's name is appended to, after a slash."""
-        return f"http://{self._host('functions')}/{self.project.id}/{start.REGION}"
+        return f"http://{self.functions_host}/{self.project.id}/{start.REGION}"
+
+    @property
+    def functions_host(self) -> str:
+        """host:port, as the client SDKs want it."""
+        return self._host("functions")
 
     @property
     def hub_url(self) -> str:

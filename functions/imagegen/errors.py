@@ -6,7 +6,9 @@ table in the documentation is generated from them.
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NotRequired
+
+from typing_extensions import TypedDict  # pydantic does not take the one of Python 3.11
 
 
 class Code(StrEnum):
@@ -50,10 +52,19 @@ _HTTP_STATUS = {
 }
 
 
+class Violation(TypedDict):
+    """One thing that is wrong with a call."""
+
+    field: str
+    message: str
+    allowed: NotRequired[list[str]]
+
+
 class ApiError(Exception):
     """An outcome other than success, as the caller is told it.
 
-    ``message`` names the remedy; ``details`` are the machine-readable facts beside the ``reason``.
+    ``message`` names the remedy; ``details`` are the machine-readable facts beside the ``reason``, and ``facts`` says
+    which there are, with their types; those that may be None may be missing.
     """
 
     code: ClassVar[Code]
@@ -61,6 +72,7 @@ class ApiError(Exception):
     situation: ClassVar[str]
     retryable: ClassVar[str]
     billed: ClassVar[str] = "no"
+    facts: ClassVar[Mapping[str, Any]] = {}
 
     def __init__(self, message: str, **details: Any) -> None:
         super().__init__(message)
@@ -80,8 +92,9 @@ class InvalidInput(ApiError):
     reason = "INVALID_INPUT"
     situation = "malformed or invalid input; `violations` lists all of it"
     retryable = "after correcting it"
+    facts: ClassVar = {"violations": list[Violation]}
 
-    def __init__(self, violations: list[dict[str, Any]]) -> None:
+    def __init__(self, violations: list[Violation]) -> None:
         summary = "; ".join(f"{violation['field']} {violation['message']}" for violation in violations)
         super().__init__(f"Invalid input: {summary}.", violations=violations)
 
@@ -119,6 +132,7 @@ class UserNotFound(ApiError):
     reason = "USER_NOT_FOUND"
     situation = "no such user"
     retryable = "no"
+    facts: ClassVar = {"userId": str}
 
 
 class RequestNotFound(ApiError):
@@ -126,6 +140,7 @@ class RequestNotFound(ApiError):
     reason = "REQUEST_NOT_FOUND"
     situation = "no such generation request, or someone else's"
     retryable = "no"
+    facts: ClassVar = {"generationRequestId": str}
 
 
 class RateLimited(ApiError):
@@ -133,6 +148,7 @@ class RateLimited(ApiError):
     reason = "RATE_LIMITED"
     situation = "too many requests of this user in a short time: `retryAfterSeconds`"
     retryable = "after that time"
+    facts: ClassVar = {"retryAfterSeconds": int}
 
 
 class TooManyRunning(ApiError):
@@ -140,6 +156,7 @@ class TooManyRunning(ApiError):
     reason = "TOO_MANY_RUNNING"
     situation = "too many unfinished requests of this user: `runningRequests`"
     retryable = "when one of them has ended"
+    facts: ClassVar = {"runningRequests": int}
 
 
 class InsufficientCredits(ApiError):
@@ -147,6 +164,10 @@ class InsufficientCredits(ApiError):
     reason = "INSUFFICIENT_CREDITS"
     situation = "balance too small: `requiredCredits`, `currentCredits`"
     retryable = "after adding credits"
+    facts: ClassVar = {"requiredCredits": int, "currentCredits": int}
+
+
+_REFUND = {"generationRequestId": str, "refundedCredits": int, "currentCredits": int}
 
 
 class GenerationFailed(ApiError):
@@ -155,6 +176,7 @@ class GenerationFailed(ApiError):
     situation = "the model failed: `generationRequestId`, `refundedCredits`, `currentCredits`"
     retryable = "yes, as a new request"
     billed = "refunded"
+    facts = _REFUND
 
 
 class GenerationTimeout(ApiError):
@@ -163,6 +185,7 @@ class GenerationTimeout(ApiError):
     situation = "the model took too long: same details"
     retryable = "yes, as a new request"
     billed = "refunded"
+    facts = _REFUND
 
 
 class GenerationAbandoned(ApiError):
@@ -171,6 +194,7 @@ class GenerationAbandoned(ApiError):
     situation = "the process that ran the request died: same details"
     retryable = "yes, as a new request"
     billed = "refunded"
+    facts = _REFUND
 
 
 class IdempotencyMismatch(ApiError):
@@ -178,6 +202,7 @@ class IdempotencyMismatch(ApiError):
     reason = "IDEMPOTENCY_MISMATCH"
     situation = "the same `idempotencyKey` came with another payload before"
     retryable = "no, use another key"
+    facts: ClassVar = {"generationRequestId": str | None}
 
 
 class RequestInProgress(ApiError):
@@ -186,6 +211,7 @@ class RequestInProgress(ApiError):
     situation = "the request of this `idempotencyKey` is still running: `generationRequestId`"
     retryable = "yes, with the same key"
     billed = "once"
+    facts: ClassVar = {"generationRequestId": str}
 
 
 class Contention(ApiError):
@@ -201,6 +227,7 @@ class SettlementPending(ApiError):
     situation = "the outcome could not be recorded: `generationRequestId`, `deductedCredits`"
     retryable = "with the same key, to learn the outcome"
     billed = "until it is settled"
+    facts: ClassVar = {"generationRequestId": str, "deductedCredits": int}
 
 
 class ServiceUnavailable(ApiError):
@@ -209,6 +236,7 @@ class ServiceUnavailable(ApiError):
     situation = "the database cannot be reached, or the catalog is empty"
     retryable = "yes, with the same key"
     billed = "no; perhaps once, if it has a `generationRequestId`"
+    facts: ClassVar = {"generationRequestId": str | None}
 
 
 class Internal(ApiError):
@@ -219,6 +247,7 @@ class Internal(ApiError):
     situation = "a bug: `correlationId`, and nothing else"
     retryable = "report it with the correlation id"
     billed = "never silently"
+    facts: ClassVar = {"correlationId": str}
 
     def __init__(self, correlation_id: str) -> None:
         super().__init__(

@@ -19,9 +19,13 @@ BROKEN = "Model Broken"
 SLOW = "Model Slow"
 """Never answers in time."""
 
+LATE = "Model Late"
+"""Takes long enough to be watched."""
+
 _MODELS = {
     "model-broken": {"name": BROKEN, "failureRate": 1},
     "model-slow": {"name": SLOW, "latencySeconds": 30, "timeoutSeconds": 0.5},
+    "model-late": {"name": LATE, "latencySeconds": 2},
 }
 
 
@@ -38,6 +42,16 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
 @pytest.fixture(scope="session")
 def live(suite: Suite) -> Iterator[Live]:
     with operator_of(suite) as operator:
+        yield Live(suite, operator)
+
+
+@pytest.fixture(scope="session")
+def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    """The same suite in a project that has no settings file of its own, and wants App Check tokens."""
+    directory = workspace(tmp_path_factory.mktemp("closed") / "project", settings={"ENFORCE_APP_CHECK": "true"})
+    (directory / ".firebaserc").unlink()
+    (directory / ".firebaserc").write_text('{"projects": {"default": "demo-closed"}}')
+    with Suite(directory, "--only", "auth,functions,firestore") as suite, operator_of(suite) as operator:
         yield Live(suite, operator)
 
 

@@ -14,11 +14,18 @@ from tests.support.live import Live
 Operation = Literal["get", "list", "create", "update", "delete"]
 
 OWNER = "user-ada"
-CALLERS = {"anonymous": None, "the owner": OWNER, "another user": "user-bela"}
+CALLERS = {
+    "anonymous": None,
+    "the owner": OWNER,
+    "another user": "user-bela",
+    "an unverified user": "user-unverified",
+    "an admin": "user-admin",  # reads for others through the functions alone
+}
 
 NOBODY: set[str] = set()
 ONLY_OWNER = {"the owner"}
-SIGNED_IN = {"the owner", "another user"}
+SIGNED_IN = set(CALLERS) - {"anonymous"}
+OTHERS = set(CALLERS) - ONLY_OWNER
 
 # Nobody creates, updates or deletes anything. Requests are listed by a query for one's own: see below.
 READERS: dict[str, dict[Operation, set[str]]] = {
@@ -30,6 +37,7 @@ READERS: dict[str, dict[Operation, set[str]]] = {
     "colors": {"get": SIGNED_IN, "list": SIGNED_IN},
     "sizes": {"get": SIGNED_IN, "list": SIGNED_IN},
     "weeklyReports": {"get": NOBODY, "list": NOBODY},
+    "grants": {"get": NOBODY, "list": NOBODY},
     f"users/{OWNER}/notes": {"get": NOBODY, "list": NOBODY},
     "unheardOf": {"get": NOBODY, "list": NOBODY},
 }
@@ -64,11 +72,27 @@ class Client:
 
     def query(self, collection: str, *, of: str | None, everywhere: bool = False) -> requests.Response:
         """All documents of a collection, or of all collections by that name; those of one user or any."""
-        query: dict[str, Any] = {"from": [{"collectionId": collection, "allDescendants": everywhere}]}
-        if of is not None:
-            value = {"stringValue": of}
-            query["where"] = {"fieldFilter": {"field": {"fieldPath": "userId"}, "op": "EQUAL", "value": value}}
-        return self.send("POST", ":runQuery", {"structuredQuery": query})
+        return self.send("POST", ":runQuery", {"structuredQuery": structured(collection, of, everywhere)})
+
+    def count(self, collection: str, *, of: str | None, everywhere: bool = False) -> requests.Response:
+        """How many there are of these."""
+        query = {"structuredQuery": structured(collection, of, everywhere), "aggregations": [{"count": {}}]}
+        return self.send("POST", ":runAggregationQuery", {"structuredAggregationQuery": query})
+
+    def name(self, path: str) -> str:
+        """A document's name, as requests about several documents have it."""
+        return f"{self.root.partition('/v1/')[2]}/{path}"
+
+
+def structured(collection: str, of: str | None, everywhere: bool) -> dict[str, Any]:
+    query: dict[str, Any] = {"from": [{"collectionId": collection, "allDescendants": everywhere}]}
+    if of is not None:
+        query["where"] = where("EQUAL", {"stringValue": of})
+    return query
+
+
+def where(operator: str, value: Mapping[str, Any]) -> dict[str, Any]:
+    return {"fieldFilter": {"field": {"fieldPath": "userId"}, "op": operator, "value": value}}
 
 
 @pytest.fixture(scope="module")
@@ -82,8 +106,12 @@ def clients(live: Live) -> dict[str, Client]:
 @pytest.fixture(scope="module")
 def documents(live: Live) -> dict[str, str]:
     """The path of an existing document of each collection: the owner's where it has one."""
-    owned = live.operator.collection("generationRequests").where(filter=FieldFilter("userId", "==", OWNER))
-    paths = {"users": f"users/{OWNER}", "generationRequests": next(owned.limit(1).stream()).reference.path}
+    gift = {"userId": OWNER, "credits": 1, "bucket": "paid", "reason": "a gift", "idempotencyKey": "rules"}
+    live.result("grantCredits", gift, token=live.sign_in("user-admin"))
+    paths = {"users": f"users/{OWNER}"}
+    for collection in ("generationRequests", "grants"):
+        owned = live.operator.collection(collection).where(filter=FieldFilter("userId", "==", OWNER))
+        paths[collection] = next(owned.limit(1).stream()).reference.path
     for collection in (f"users/{OWNER}/notes", "unheardOf"):
         live.operator.document(f"{collection}/note").set({"userId": OWNER})
     for collection in READERS.keys() - paths.keys():
@@ -145,14 +173,71 @@ def test_nobody_may_query_the_requests_of_all(clients: dict[str, Client], caller
     assert denied(clients[caller].query("generationRequests", of=None))
 
 
-@pytest.mark.parametrize("caller", ["anonymous", "another user"])
-def test_others_may_not_query_the_owners_requests(clients: dict[str, Client], caller: str) -> None:
-    assert denied(clients[caller].query("generationRequests", of=OWNER))
+@pytest.mark.parametrize("caller", sorted(OTHERS))
+@pytest.mark.parametrize("collection", ["users", "generationRequests", "grants"])
+def test_others_may_neither_query_nor_count_what_is_the_owners(
+    clients: dict[str, Client], caller: str, collection: str
+) -> None:
+    assert denied(clients[caller].query(collection, of=OWNER))
+    assert denied(clients[caller].count(collection, of=OWNER))
+
+
+@pytest.mark.parametrize(
+    ("operator", "value"),
+    [
+        ("IN", {"arrayValue": {"values": [{"stringValue": "user-bela"}, {"stringValue": OWNER}]}}),
+        ("NOT_EQUAL", {"stringValue": "user-bela"}),
+        ("GREATER_THAN_OR_EQUAL", {"stringValue": ""}),
+    ],
+)
+def test_a_query_for_more_than_ones_own_requests_is_refused(
+    clients: dict[str, Client], operator: str, value: dict[str, Any]
+) -> None:
+    query = {"from": [{"collectionId": "generationRequests"}], "where": where(operator, value)}
+
+    assert denied(clients["another user"].send("POST", ":runQuery", {"structuredQuery": query}))
 
 
 @pytest.mark.parametrize("caller", CALLERS)
-def test_nobody_may_query_all_ledgers_at_once(clients: dict[str, Client], caller: str) -> None:
-    assert denied(clients[caller].query("creditTransactions", of=None, everywhere=True))
+@pytest.mark.parametrize("of", [None, OWNER])
+@pytest.mark.parametrize("collection", ["users", "creditTransactions", "generationRequests", "grants", "notes"])
+def test_nobody_may_query_or_count_all_collections_of_a_name_at_once(
+    clients: dict[str, Client], caller: str, of: str | None, collection: str
+) -> None:
+    assert denied(clients[caller].query(collection, of=of, everywhere=True))
+    assert denied(clients[caller].count(collection, of=of, everywhere=True))
+
+
+@pytest.mark.parametrize("caller", sorted(OTHERS))
+@pytest.mark.parametrize("collection", ["users", f"users/{OWNER}/creditTransactions", "generationRequests", "grants"])
+def test_others_get_nothing_of_the_owners_in_a_batch_either(
+    clients: dict[str, Client], documents: dict[str, str], caller: str, collection: str
+) -> None:
+    client = clients[caller]
+    readable = f"users/{CALLERS[caller]}" if CALLERS[caller] else "nothing/nothing"
+    names = [client.name(readable), client.name(documents[collection])]
+
+    assert denied(client.send("POST", ":batchGet", {"documents": names}))
+
+
+@pytest.mark.parametrize("caller", CALLERS)
+def test_nobody_may_list_what_lies_under_a_user(clients: dict[str, Client], caller: str) -> None:
+    assert denied(clients[caller].send("POST", f"/users/{OWNER}:listCollectionIds", {}))
+
+
+@pytest.mark.parametrize("caller", CALLERS)
+@pytest.mark.parametrize("field", ["credits.paid", "lifetime.grant", "ledger.seq", "activity", "usage", "displayName"])
+def test_nobody_writes_any_field_of_a_user(clients: dict[str, Client], caller: str, field: str) -> None:
+    """As the client SDKs write: fields that are set, and counters that are increased, in one commit."""
+    client = clients[caller]
+    name, top = client.name(f"users/{OWNER}"), field.partition(".")[0]
+    deleting = {"update": {"name": name, "fields": {}}, "updateMask": {"fieldPaths": [top]}}
+    increasing = {"fieldPath": field, "increment": {"integerValue": "1000"}}
+
+    assert denied(client.send("POST", ":commit", {"writes": [deleting]}))
+    assert denied(
+        client.send("POST", ":commit", {"writes": [{"transform": {"document": name, "fieldTransforms": [increasing]}}]})
+    )
 
 
 def test_a_newcomer_cannot_give_themselves_a_user_document_with_credits(live: Live) -> None:

@@ -180,3 +180,12 @@ def test_a_bug_is_internal_with_a_correlation_id_and_its_traceback_is_in_the_log
     assert error["details"]["correlationId"] in log
     assert "Traceback" in log
     client.document("users/user").delete()
+
+
+def test_the_longest_ids_and_names_can_still_be_looked_for(api: Api) -> None:
+    longest = {"userId": "🦊" * 128} | dict.fromkeys(("model", "style", "color", "size"), "🦊" * 200)
+    everything = {**longest, "status": "failed", "createdFrom": "2026-01-01T00:00:00Z", "includeTotalCount": True}
+    assert api.result("listGenerationRequests", everything) == {"requests": [], "totalCount": 0}
+    assert api.error("getCreditBalance", {"userId": longest["userId"]})["details"]["reason"] == "USER_NOT_FOUND"
+    [violation] = api.error("getCreditBalance", {"userId": "🦊" * 129})["details"]["violations"]
+    assert violation == {"field": "userId", "message": "must have at most 128 characters"}

@@ -2,10 +2,23 @@
 
 from typing import Any
 
-from flask import Flask, request
+from flask import Flask, Response, request
 from werkzeug.test import TestResponse
 
 import main
+
+CALLABLES = [
+    name
+    for name, function in vars(main).items()
+    if (endpoint := getattr(function, "__firebase_endpoint__", None)) and endpoint.callableTrigger is not None
+]
+"""The names of all functions that apps call."""
+
+
+def _read_to_the_end(response: Response) -> Response:
+    """As functions-framework does, whatever the function has left of the body."""
+    request.get_data()
+    return response
 
 
 class Api:
@@ -23,6 +36,7 @@ class Api:
                 methods=["GET", "POST", "PUT", "OPTIONS"],
                 provide_automatic_options=False,
             )
+        app.after_request(_read_to_the_end)
         self.http = app.test_client()
 
     def call(self, function: str, data: object, **headers: str) -> TestResponse:

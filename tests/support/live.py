@@ -6,10 +6,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
+import firebase_admin
 import pytest
 import requests
+from firebase_admin import auth
 from google.cloud import firestore
 
 from imagegen.domain.ledger import Credits
@@ -71,9 +74,9 @@ class Live:
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         return self.send(function, json={"data": data}, headers=headers)
 
-    def result(self, function: str, data: object) -> Any:
+    def result(self, function: str, data: object, *, token: str | None = None) -> Any:
         """The result of a call that has to succeed, and nothing beside it."""
-        response = self.call(function, data)
+        response = self.call(function, data, token=token)
         assert response.status_code == 200, response.text
         body = response.json()
         assert body.keys() == {"result"}
@@ -82,6 +85,10 @@ class Live:
     def create(self, user_id: str, **options: object) -> requests.Response:
         """createGenerationRequest for the smallest image of Model A, but for what ``options`` say."""
         return self.call("createGenerationRequest", order(user_id, **options))
+
+    def refusal(self, function: str, data: object, *, token: str | None = None) -> tuple[int, str, str]:
+        """How a call is refused that has to be: the HTTP status, the callable protocol's, and our reason."""
+        return refusal(self.call(function, data, token=token))
 
     def credits(self, user_id: str) -> int:
         """The balance, as the API tells it."""
@@ -110,19 +117,27 @@ class Live:
 
     # The accounts
 
+    @cached_property
+    def accounts(self) -> auth.Client:
+        """The Admin SDK on the suite's Auth emulator."""
+        app = firebase_admin.initialize_app(options={"projectId": self.suite.project_id}, name=uuid.uuid4().hex)
+        with pytest.MonkeyPatch.context() as environment:
+            environment.setenv("FIREBASE_AUTH_EMULATOR_HOST", self.suite.auth_host)
+            return auth.Client(app)
+
     def sign_in(self, user_id: str) -> str:
-        """The ID token of a seeded user."""
-        return self._token("signInWithPassword", seed.email(user_id), history.source("users")["password"])["idToken"]
+        """A new ID token of an account."""
+        return self._token("signInWithPassword", self.accounts.get_user(user_id).email)["idToken"]
 
     def sign_up(self) -> tuple[str, str]:
-        """The id and the ID token of a new account, which has no user document."""
-        account = self._token("signUp", f"{uuid.uuid4().hex}@example.com", "new password")
+        """The id and the ID token of a new account, which has no user document and no verified e-mail address."""
+        account = self._token("signUp", f"{uuid.uuid4().hex}@example.com")
         return account["localId"], account["idToken"]
 
-    def _token(self, action: str, email: str, password: str) -> dict[str, str]:
+    def _token(self, action: str, email: str) -> dict[str, str]:
         response = requests.post(
             f"http://{self.suite.auth_host}/identitytoolkit.googleapis.com/v1/accounts:{action}?key=any",
-            json={"email": email, "password": password, "returnSecureToken": True},
+            json={"email": email, "password": history.source("users")["password"], "returnSecureToken": True},
             timeout=ANSWER_TIMEOUT_SECONDS,
         )
         assert response.status_code == 200, response.text
@@ -153,6 +168,13 @@ class Live:
         data = self.operator.document(path).get().to_dict()
         assert data is not None, f"there is no {path}"
         return data
+
+
+def refusal(response: requests.Response) -> tuple[int, str, str]:
+    """The HTTP status, the callable protocol's status, and our reason."""
+    error = response.json()["error"]
+    assert error["message"]
+    return response.status_code, error["status"], error["details"]["reason"]
 
 
 def order(user_id: str, **options: object) -> dict[str, object]:

@@ -83,7 +83,8 @@ def _check_still_valid(call: CallableRequest[Any], claims: Mapping[str, Any]) ->
 
     Raises Unauthenticated and ServiceUnavailable.
     """
-    if claims.get("exp", 0) <= time.time():  # under the Auth emulator, the SDK does not look
+    issued, expires = claims.get("iat"), claims.get("exp")  # under the Auth emulator, the SDK does not look
+    if not (isinstance(issued, int) and isinstance(expires, int) and time.time() < expires):
         raise Unauthenticated("The token has expired. Sign in again.")
     token = call.raw_request.headers["Authorization"].removeprefix(BEARER)
     try:

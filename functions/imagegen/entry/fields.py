@@ -21,7 +21,24 @@ IDEMPOTENCY_KEY_LENGTH_MAX = 255
 PAGE_SIZE_DEFAULT = 50
 PAGE_SIZE_MAX = 200
 GRANT_MAX = 1_000_000
-DOCUMENT_ID_BYTES_MAX = 1_500  # https://firebase.google.com/docs/firestore/quotas
+ID_LENGTH_MAX = 128
+"""Of a user in Firebase Auth, https://firebase.google.com/docs/auth/admin/manage-users#create_a_user; ours have 32.
+
+Firestore would take 1,500 bytes for a document's id, and refuse a query for a field that holds one of that size.
+"""
+
+
+# What the validators below accept, for the API's documentation: nothing else is accepted, and next to nothing less.
+_CONTROL = r"\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f"
+_BLANKS_AND_FORMATS = r"\u00ad\u061c\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ue000-\uf8ff\ufeff"
+_UNPRINTABLE = rf"\u0000-\u001f\u007f-\u00a0{_BLANKS_AND_FORMATS}"
+TEXT_PATTERN = rf"^[^{_CONTROL}]*[^{_CONTROL}\s][^{_CONTROL}]*$"
+KEY_PATTERN = rf"^[^{_UNPRINTABLE}]+$"
+ID_PATTERN = rf"^(?!\.{{1,2}}$)(?!__[^/]*__$)[^/{_UNPRINTABLE}]+$"
+URL_PATTERN = rf"^https://[^/?#@\\ {_UNPRINTABLE}]+([/?#][^ {_UNPRINTABLE}]*)?$"
+MOMENT_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})$"
+HEADER_KEY_PATTERN = r"^[!-~]([ -~]*[!-~])?$"
+"""An idempotency key that fits into a header: there, nobody agrees what other characters mean."""
 
 
 def refuse(message: LiteralString, **context: Any) -> PydanticCustomError:
@@ -29,19 +46,20 @@ def refuse(message: LiteralString, **context: Any) -> PydanticCustomError:
 
 
 def is_document_id(value: str) -> bool:
-    """Firestore's own rules, https://firebase.google.com/docs/firestore/quotas#collections_documents_and_fields"""
+    """Firestore's own rules, https://firebase.google.com/docs/firestore/quotas#collections_documents_and_fields
+
+    And printable characters only: an id with invisible or reordering ones is a trap for whoever reads it.
+    """
     return (
-        0 < len(value.encode("utf-8", "surrogatepass")) <= DOCUMENT_ID_BYTES_MAX
+        value.isprintable()
+        and 0 < len(value) <= ID_LENGTH_MAX
         and "/" not in value
         and value not in {".", ".."}
         and not re.fullmatch("__.*__", value)
-        and not _has_control_characters(value)
     )
 
 
 def _document_id(value: str) -> str:
-    if len(value.encode()) > DOCUMENT_ID_BYTES_MAX:
-        raise refuse("must have at most {bytes} bytes", bytes=DOCUMENT_ID_BYTES_MAX)
     if not is_document_id(value):
         raise refuse("is no valid id")
     return value
@@ -59,7 +77,7 @@ def _own_id(value: object, info: ValidationInfo[Context]) -> object:
 def _text(value: str) -> str:
     if not value.strip():
         raise refuse("must not be blank")
-    if _has_control_characters(value, but="\t\n\r"):
+    if any(unicodedata.category(character) == "Cc" and character not in "\t\n\r" for character in value):
         raise refuse("must not hold control characters")
     return value
 
@@ -70,38 +88,35 @@ def _printable(value: str) -> str:
     return value
 
 
-def _has_control_characters(value: str, but: str = "") -> bool:
-    return any(unicodedata.category(character) == "Cc" and character not in but for character in value)
-
-
 def _https_url(value: str) -> str:
     try:
         url = Url(value)
     except ValueError:
         raise refuse("is no URL") from None
-    if url.scheme != "https" or not value.isprintable() or " " in value:
-        raise refuse("must be an https URL")
     if url.username or url.password:
         raise refuse("must not hold a user name or password")
+    if not re.match(URL_PATTERN, value) or not value.isprintable():
+        raise refuse("must be an https URL")
     return value
 
 
 def _integer(value: object) -> object:
     """The Apple and Android SDKs send 64-bit integers in the callable protocol's long form."""
     match value:
-        case {"@type": "type.googleapis.com/google.protobuf.Int64Value", "value": str(digits)} if digits.isdecimal():
-            return int(digits[:20])
+        case {"@type": "type.googleapis.com/google.protobuf.Int64Value", "value": str(digits), **others}:
+            if not others and re.fullmatch("-?[0-9]{1,19}", digits):
+                return int(digits)
     return value
 
 
-def _page_size(value: object) -> object:
+def _or(default: object) -> BeforeValidator:
     """Null is as if left out."""
-    return PAGE_SIZE_DEFAULT if value is None else value
+    return BeforeValidator(lambda value: default if value is None else value)
 
 
 def _moment(value: object) -> datetime:
     try:
-        if isinstance(value, str) and re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", value):
+        if isinstance(value, str) and re.fullmatch(MOMENT_PATTERN, value):
             moment = datetime.fromisoformat(value)
             if moment.tzinfo is not None:
                 return moment.astimezone(UTC)
@@ -140,16 +155,16 @@ def _name(kind: Kind) -> AfterValidator:
     return AfterValidator(name)
 
 
-def _schema(kind: Kind, example: str) -> WithJsonSchema:
+def _chosen(kind: Kind, example: str) -> WithJsonSchema:
     return WithJsonSchema(
-        {"type": "string", "description": f"The name or id of a {kind.value}.", "examples": [example]}
+        {"type": "string", "description": f"The name or id of a {kind.value} on offer.", "examples": [example]}
     )
 
 
-ChosenModel = Annotated[Model, _choice(Kind.MODEL), _schema(Kind.MODEL, "Model A")]
-ChosenStyle = Annotated[Style, _choice(Kind.STYLE), _schema(Kind.STYLE, "oil painting")]
-ChosenColor = Annotated[Color, _choice(Kind.COLOR), _schema(Kind.COLOR, "neon")]
-ChosenSize = Annotated[Size, _choice(Kind.SIZE), _schema(Kind.SIZE, "1024x1024")]
+ChosenModel = Annotated[Model, _choice(Kind.MODEL), _chosen(Kind.MODEL, "Model A")]
+ChosenStyle = Annotated[Style, _choice(Kind.STYLE), _chosen(Kind.STYLE, "oil painting")]
+ChosenColor = Annotated[Color, _choice(Kind.COLOR), _chosen(Kind.COLOR, "neon")]
+ChosenSize = Annotated[Size, _choice(Kind.SIZE), _chosen(Kind.SIZE, "1024x1024")]
 
 _Name = Annotated[str, Field(min_length=1, max_length=NAME_LENGTH_MAX)]
 ModelName = Annotated[_Name, _name(Kind.MODEL)]
@@ -157,18 +172,45 @@ StyleName = Annotated[_Name, _name(Kind.STYLE)]
 ColorName = Annotated[_Name, _name(Kind.COLOR)]
 SizeName = Annotated[_Name, _name(Kind.SIZE)]
 
-DocumentId = Annotated[str, Field(min_length=1), AfterValidator(_document_id)]
+DocumentId = Annotated[
+    str,
+    Field(min_length=1, max_length=ID_LENGTH_MAX, json_schema_extra={"pattern": ID_PATTERN}),
+    AfterValidator(_document_id),
+]
 UserId = Annotated[DocumentId, BeforeValidator(_own_id)]
 """Left out, it is the caller's."""
 
-Prompt = Annotated[str, Field(max_length=PROMPT_LENGTH_MAX), AfterValidator(_text)]
-Address = Annotated[str, Field(max_length=ADDRESS_LENGTH_MAX), AfterValidator(_text)]
-Reason = Annotated[str, Field(max_length=REASON_LENGTH_MAX), AfterValidator(_text)]
-HttpsUrl = Annotated[str, Field(max_length=URL_LENGTH_MAX), AfterValidator(_https_url)]
+
+def _text_of(length_max: int, description: str) -> Any:
+    return Field(max_length=length_max, description=description, json_schema_extra={"pattern": TEXT_PATTERN})
+
+
+Prompt = Annotated[
+    str, _text_of(PROMPT_LENGTH_MAX, "What the image shows; breaks and tabs may be in it."), AfterValidator(_text)
+]
+Address = Annotated[str, _text_of(ADDRESS_LENGTH_MAX, "A postal address."), AfterValidator(_text)]
+Reason = Annotated[str, _text_of(REASON_LENGTH_MAX, "Why, for people who read the ledger."), AfterValidator(_text)]
+HttpsUrl = Annotated[
+    str, Field(max_length=URL_LENGTH_MAX, json_schema_extra={"pattern": URL_PATTERN}), AfterValidator(_https_url)
+]
 GrantedCredits = Annotated[int, Field(ge=1, le=GRANT_MAX), BeforeValidator(_integer)]
-PageSize = Annotated[int, Field(ge=1, le=PAGE_SIZE_MAX), BeforeValidator(_page_size), BeforeValidator(_integer)]
-IdempotencyKey = Annotated[str, Field(min_length=1, max_length=IDEMPOTENCY_KEY_LENGTH_MAX), AfterValidator(_printable)]
-Moment = Annotated[datetime, BeforeValidator(_moment)]
+PageSize = Annotated[int, Field(ge=1, le=PAGE_SIZE_MAX), _or(PAGE_SIZE_DEFAULT), BeforeValidator(_integer)]
+Flag = Annotated[bool, _or(False)]
+IdempotencyKey = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=IDEMPOTENCY_KEY_LENGTH_MAX,
+        description="Makes a call safe to repeat: what was done under this key before is answered, not done again.",
+        json_schema_extra={"pattern": KEY_PATTERN},
+    ),
+    AfterValidator(_printable),
+]
+Moment = Annotated[
+    datetime,
+    BeforeValidator(_moment),
+    WithJsonSchema({"type": "string", "format": "date-time", "pattern": MOMENT_PATTERN}),
+]
 WeekName = Annotated[
     Week,
     BeforeValidator(_week),

@@ -1,10 +1,12 @@
 """Structured logs: one JSON object a line, as Cloud Logging reads them, without anything private in it."""
 
+import base64
+import json
 import logging
 import re
 import traceback
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any
 
@@ -21,8 +23,9 @@ _SEVERITIES = {
     logging.ERROR: logger.LogSeverity.ERROR,
     logging.CRITICAL: logger.LogSeverity.CRITICAL,
 }
-_EMAIL = re.compile(r"[\w.+%-]+@[\w-]+(\.[\w-]+)+")
-_TOKEN = re.compile(r"eyJ[\w-]+\.[\w-]*\.?[\w-]*")  # a JWT: base64url of a JSON object that begins with {"
+_EMAIL = re.compile(r"[\w.+%-]{1,64}(@|%40)[\w-]+(\.[\w-]+)+")
+_TOKEN = re.compile(r"eyJ[\w-]{8,}(\.[\w-]*)*")  # a JWT or a part of it: base64url of JSON that begins with {"
+_UNIT = re.compile(r"""\\+["']?|.""", re.DOTALL)
 
 _private: ContextVar[tuple[str, ...]] = ContextVar("private", default=())
 
@@ -30,19 +33,47 @@ _private: ContextVar[tuple[str, ...]] = ContextVar("private", default=())
 @contextmanager
 def private(*texts: str | None) -> Iterator[None]:
     """Whatever is logged in this call while the block lasts, by whomever, is logged without these texts."""
-    known = [text.removeprefix("Bearer ") for text in texts if text]
-    token = _private.set((*_private.get(), *(text for text in known if len(text) >= SHORTEST_PRIVATE)))
+    known = (text for text in texts if text and len(text) >= SHORTEST_PRIVATE)
+    token = _private.set((*_private.get(), *known))
     try:
         yield
     finally:
         _private.reset(token)
 
 
+def secrets_of(header: str | None) -> Iterator[str]:
+    """What a header with a token can be known by: the token, its parts, and what each of these says when decoded."""
+    token = (header or "").replace("Bearer ", "")
+    for part in {token, *token.split(".")}:
+        yield part
+        with suppress(ValueError):
+            yield base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)).decode("utf-8", "backslashreplace")
+
+
 def redacted(message: str) -> str:
     """``message`` without the call's private texts, and without anything that looks like a token or e-mail address."""
     for text in sorted(_private.get(), key=len, reverse=True):
-        message = message.replace(text, REDACTED).replace(repr(text)[1:-1], REDACTED)
+        message = re.sub(_anyhow(text), REDACTED, message)
     return _EMAIL.sub(REDACTED, _TOKEN.sub(REDACTED, message))
+
+
+def _anyhow(text: str) -> str:
+    """A pattern of ``text`` as it is, or escaped however often, as messages quote it: by repr, in JSON, as bytes."""
+    return "".join(_unit_anyhow(unit) for unit in _UNIT.findall(text))
+
+
+def _unit_anyhow(unit: str) -> str:
+    if unit[0] == "\\":  # with the quote after it, so that no two parts of the pattern compete for a backslash
+        return rf"\\{{{unit.count(unit[0])},}}{unit.strip(unit[0])}"
+    if unit in "\"'":
+        return rf"\\*{unit}"
+    if unit.isascii() and unit.isprintable():
+        return re.escape(unit)
+    as_bytes = "".join(f"\\x{byte:02x}" for byte in unit.encode("utf-8", "surrogatepass"))
+    escaped = {ascii(unit)[1:-1], json.dumps(unit)[1:-1], as_bytes}
+    forms = [re.escape(form).replace(r"\\", r"\\+") for form in sorted(escaped)]
+    as_it_is = r"\n[ |]*" if unit == "\n" else re.escape(unit)  # the lines of a group of exceptions are indented
+    return f"(?:{'|'.join([as_it_is, *forms])})"
 
 
 class StructuredHandler(logging.Handler):
@@ -56,7 +87,7 @@ class StructuredHandler(logging.Handler):
         message = record.getMessage()
         if record.exc_info and record.exc_info[0] is not None:
             message += "\n" + "".join(traceback.format_exception(*record.exc_info))
-        severity = _SEVERITIES[record.levelno]
+        severity = _SEVERITIES[min(max(record.levelno // 10 * 10, logging.DEBUG), logging.CRITICAL)]
         fields = _redacted(getattr(record, "json_fields", {}))
         logger.write({**fields, "severity": severity, "message": redacted(message)})
 

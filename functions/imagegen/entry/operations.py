@@ -1,5 +1,6 @@
 """A callable function of the API as one value: what it takes, what it answers, what it may be refused with."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from inspect import getdoc
@@ -11,6 +12,7 @@ from imagegen.bootstrap import Backend
 from imagegen.database import CommitRefused, DatabaseUnavailable, OutcomeUnknown
 from imagegen.entry.auth import Caller
 from imagegen.entry.context import Context
+from imagegen.entry.fields import HEADER_KEY_PATTERN
 from imagegen.entry.parsing import parse
 from imagegen.entry.requests import Request
 from imagegen.entry.responses import Response
@@ -62,6 +64,11 @@ class Operation(Generic[W, R]):
     handle: Callable[[Backend, Call[W]], R]
     repeated: Callable[[Backend, Context, Any], R | None] | None = None
 
+    @property
+    def takes_key(self) -> bool:
+        """Whether it may be called with an idempotency key, in its data or in the header."""
+        return "idempotency_key" in self.request.model_fields
+
     def __call__(self, backend: Backend, received: CallableRequest[Any]) -> Wire:
         """The answer as it is sent. Raises ApiError."""
         caller = Caller.of(received)
@@ -89,13 +96,17 @@ class Operation(Generic[W, R]):
     def _with_key(self, received: CallableRequest[Any]) -> Any:
         """The call's data, with the idempotency key of the Idempotency-Key header if it has none of its own.
 
-        Raises InvalidInput for two keys that differ.
+        Raises InvalidInput for two keys that differ, and for a header that its reader may take for another key than
+        its writer did.
         """
         data = received.data
         key = received.raw_request.headers.get(KEY_HEADER)
-        if key is None or "idempotency_key" not in self.request.model_fields or not isinstance(data, dict):
+        if key is None or not self.takes_key or not isinstance(data, dict):
             return data
-        if data.get("idempotencyKey", key) != key:
+        if not re.fullmatch(HEADER_KEY_PATTERN, key):
+            message = f"must hold printable ASCII characters only in the {KEY_HEADER} header"
+            raise InvalidInput([{"field": "idempotencyKey", "message": message}])
+        if data.get("idempotencyKey") not in (None, key):
             raise InvalidInput([{"field": "idempotencyKey", "message": f"differs from the {KEY_HEADER} header"}])
         return {**data, "idempotencyKey": key}
 

@@ -8,7 +8,7 @@ from pydantic.alias_generators import to_camel
 
 from imagegen.domain.catalog import Kind
 from imagegen.entry.context import Context
-from imagegen.errors import InvalidInput
+from imagegen.errors import InvalidInput, Violation
 
 VIOLATIONS_MAX = 100  # an answer must not grow with whatever was sent
 
@@ -24,9 +24,9 @@ def parse(shape: type[M], data: object, context: Context) -> M:
         raise InvalidInput([_violation(problem, context) for problem in problems]) from None
 
 
-def _violation(problem: Any, context: Context) -> dict[str, Any]:
+def _violation(problem: Any, context: Context) -> Violation:
     field = _field(problem)
-    violation: dict[str, Any] = {"field": field, "message": _MESSAGES.get(problem["type"], _as_is)(problem)}
+    violation: Violation = {"field": field, "message": _MESSAGES.get(problem["type"], _as_is)(problem)}
     if field in set(Kind) and problem["type"] != "extra_forbidden":
         violation["allowed"] = context.catalog().names(Kind(field))
     return violation

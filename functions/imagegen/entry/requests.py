@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationInfo, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
 from imagegen.domain.generation import Order, Status
@@ -21,6 +21,7 @@ from imagegen.entry.fields import (
     ChosenStyle,
     ColorName,
     DocumentId,
+    Flag,
     GrantedCredits,
     HttpsUrl,
     IdempotencyKey,
@@ -43,30 +44,50 @@ class Request(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid", strict=True, frozen=True)
 
 
+def _example(**data: JsonValue) -> ConfigDict:
+    """A call that works with the seed, for the documentation."""
+    return ConfigDict(json_schema_extra={"examples": [data]})
+
+
 class OfUser(Request):
     """A request about one user: the caller, where ``userId`` is left out."""
 
-    user_id: UserId = Field(default=None, validate_default=True)
+    user_id: UserId = Field(default=None, validate_default=True, description="Whose; left out, the caller's.")
 
 
 class Nothing(Request):
     """A request without fields."""
+
+    model_config = _example()
 
 
 # Generations
 
 
 class PhotoInput(Request):
+    """A photo to start from."""
+
     type: Literal["photo"]
     photo_url: HttpsUrl
 
 
 class AddressInput(Request):
+    """A place to start from."""
+
     type: Literal["address"]
     address: Address
 
 
 class CreateGenerationRequest(OfUser):
+    model_config = _example(
+        userId="user-100",
+        model="Model A",
+        style="oil painting",
+        color="neon",
+        size="1024x1024",
+        prompt="a lighthouse at dusk",
+    )
+
     model: ChosenModel
     style: ChosenStyle
     color: ChosenColor
@@ -103,6 +124,8 @@ def fingerprint(data: object) -> str:
 
 
 class GetGenerationRequest(Request):
+    model_config = _example(generationRequestId="1aa7461d823928a4c28ea9321b47fa56")
+
     generation_request_id: DocumentId
 
 
@@ -137,6 +160,8 @@ _LIST_QUERY = ("user_id", "status", "model", "style", "color", "size", "created_
 
 
 class GetUserCredits(OfUser):
+    model_config = _example(userId="user-100", pageSize=20)
+
     page_size: PageSize = PAGE_SIZE_DEFAULT
     before_seq: Annotated[int | None, _page_token(pages.entry_number, *_CREDITS_QUERY), _TOKEN_SCHEMA] = Field(
         default=None, alias="pageToken"
@@ -148,6 +173,10 @@ class GetUserCredits(OfUser):
 
 
 class ListGenerationRequests(OfUser):
+    """Each field but the paging ones is a filter; createdFrom is inclusive, createdBefore is not."""
+
+    model_config = _example(userId="user-ada", status="failed", model="Model A", includeTotalCount=True, pageSize=20)
+
     status: Annotated[Status, Field(strict=False)] | None = None
     model: ModelName | None = None
     style: StyleName | None = None
@@ -155,7 +184,7 @@ class ListGenerationRequests(OfUser):
     size: SizeName | None = None
     created_from: Moment | None = None
     created_before: Moment | None = None
-    include_total_count: bool = False
+    include_total_count: Flag = False
     page_size: PageSize = PAGE_SIZE_DEFAULT
     after: Annotated[tuple[datetime, str] | None, _page_token(pages.moment_and_id, *_LIST_QUERY), _TOKEN_SCHEMA] = (
         Field(default=None, alias="pageToken")
@@ -186,14 +215,18 @@ class ListGenerationRequests(OfUser):
 
 
 class RegisterUser(OfUser):
-    pass
+    model_config = _example(userId="user-100")
 
 
 class GetCreditBalance(OfUser):
-    pass
+    model_config = _example(userId="user-10")
 
 
 class GrantCredits(Request):
+    model_config = _example(
+        userId="user-100", credits=10, bucket="paid", reason="goodwill", idempotencyKey="goodwill-2026-11"
+    )
+
     user_id: DocumentId
     credits: GrantedCredits
     bucket: Annotated[Bucket, Field(strict=False)]

@@ -1,9 +1,9 @@
 """What callers get back: the response models of the API."""
 
 from datetime import datetime
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
 from imagegen.domain import catalog
@@ -13,6 +13,9 @@ from imagegen.domain.ledger import EntryType, Wallet
 from imagegen.entry.requests import GetUserCredits, ListGenerationRequests
 from imagegen.services.histories import Page
 from imagegen.services.requests import Listed
+
+Number = Annotated[int, WithJsonSchema({"type": "integer", "minimum": 0})]
+"""Documented, not checked: an odd one in the database is for the audit to find, not a reason to hide the rest."""
 
 
 class Response(BaseModel):
@@ -26,8 +29,8 @@ class Response(BaseModel):
 
 class CreatedGenerationRequest(Response):
     generation_request_id: str
-    deducted_credits: int
-    image_url: str
+    deducted_credits: Number
+    image_url: str = Field(examples=["https://images.example.com/model-a.png"])
 
     @classmethod
     def of(cls, request: GenerationRequest) -> Self:
@@ -41,8 +44,6 @@ class Failure(Response):
 
 
 class GenerationRequestDetails(Response):
-    """``refunded`` says whether its cost was given back; ``processing_time_ms`` is there once it has ended."""
-
     generation_request_id: str
     user_id: str
     status: Status
@@ -51,13 +52,13 @@ class GenerationRequestDetails(Response):
     color: str
     size: str
     prompt: str
-    input: dict[str, str] | None
-    cost: int
-    refunded: bool
+    input: dict[str, str] | None = Field(description="As it was sent.")
+    cost: Number
+    refunded: bool = Field(description="Whether the cost was given back.")
     created_at: datetime
     started_at: datetime
     finished_at: datetime | None
-    processing_time_ms: int | None
+    processing_time_ms: int | None = Field(description="There once it has ended.")
     image_url: str | None
     error: Failure | None
 
@@ -88,8 +89,8 @@ class GenerationRequestDetails(Response):
 
 class GenerationRequestList(Response):
     requests: list[GenerationRequestDetails]
-    next_page_token: str | None
-    total_count: int | None
+    next_page_token: str | None = Field(description="There if more follow: the next call's pageToken.")
+    total_count: Number | None = Field(description="Of all pages; there if asked for.")
 
     @classmethod
     def of(cls, wish: ListGenerationRequests, listed: Listed, total_count: int | None) -> Self:
@@ -104,15 +105,15 @@ class GenerationRequestList(Response):
 class Transaction(Response):
     id: str
     type: Literal["deduction", "refund"]
-    credits: int
+    credits: Number
     generation_request_id: str
     timestamp: datetime
 
 
 class UserCredits(Response):
-    current_credits: int
+    current_credits: Number
     transactions: list[Transaction]
-    next_page_token: str | None
+    next_page_token: str | None = Field(description="There if more follow: the next call's pageToken.")
 
     @classmethod
     def of(cls, wish: GetUserCredits, page: Page) -> Self:
@@ -135,18 +136,18 @@ class UserCredits(Response):
 
 
 class Lifetime(Response):
-    """What all ledger entries of each type add up to; granted - spent + refunded + corrected is the balance."""
+    """What all entries of each type add up to; granted - spent + refunded + corrected is the balance."""
 
-    granted: int
-    spent: int
-    refunded: int
+    granted: Number
+    spent: Number
+    refunded: Number
     corrected: int
 
 
 class CreditBalance(Response):
-    trial_credits: int
-    token_balance: int
-    total_available: int
+    trial_credits: Number
+    token_balance: Number
+    total_available: Number
     lifetime: Lifetime
 
     @classmethod
@@ -174,13 +175,11 @@ class RegisteredUser(CreditBalance):
 
 
 class GrantedCredits(Response):
-    """``balance_after``: all credits of the user right after the grant."""
-
     transaction_id: str
     user_id: str
     bucket: Bucket
-    granted_credits: int
-    balance_after: int
+    granted_credits: Number
+    balance_after: Number = Field(description="All credits of the user right after the grant.")
 
     @classmethod
     def of(cls, grant: Grant) -> Self:
@@ -199,9 +198,9 @@ class Option(Response):
 
 
 class SizeOption(Option):
-    width: int
-    height: int
-    credit_cost: int
+    width: Number
+    height: Number
+    credit_cost: Number
 
 
 class Catalog(Response):

@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import Future, wait
+from contextvars import copy_context
 
 from imagegen.generators import Generator, GeneratorTimedOut, Job
 
@@ -24,7 +25,9 @@ class WithDeadline:
             except BaseException as error:  # noqa: BLE001 - handed to the waiting caller, whatever it is
                 result.set_exception(error)
 
-        threading.Thread(target=run, name=f"generate-{job.request_id}", daemon=True).start()
+        # In the caller's context, so that whatever the generator logs is logged as in the caller's own thread.
+        in_context = copy_context()
+        threading.Thread(target=in_context.run, args=(run,), name=f"generate-{job.request_id}", daemon=True).start()
         seconds = job.order.model.timeout_seconds
         wait([result], timeout=seconds)
         if not result.done():

@@ -1,0 +1,79 @@
+// An app on the running emulators, as a web app would set itself up. SUITE says where they are and who may sign in.
+
+import assert from 'node:assert/strict';
+import { deleteApp, initializeApp } from 'firebase/app';
+import { connectAuthEmulator, getAuth, signInWithEmailAndPassword } from 'firebase/auth';
+import { connectFirestoreEmulator, getFirestore, terminate } from 'firebase/firestore';
+import { connectFunctionsEmulator, getFunctions, httpsCallable } from 'firebase/functions';
+
+export const suite = JSON.parse(process.env.SUITE);
+export const called = new Set();
+
+export class Client {
+  #app = initializeApp({ projectId: suite.project, apiKey: 'any' }, crypto.randomUUID());
+  #functions = getFunctions(this.#app);
+  auth = getAuth(this.#app);
+  db = getFirestore(this.#app);
+
+  /** An app of its own, as `user` has it on their device: `{uid, email}`, or nobody. */
+  static async of(user) {
+    const client = new Client();
+    connectAuthEmulator(client.auth, `http://${suite.auth}`, { disableWarnings: true });
+    connectFunctionsEmulator(client.#functions, ...address(suite.functions));
+    connectFirestoreEmulator(client.db, ...address(suite.firestore));
+    if (user) await signInWithEmailAndPassword(client.auth, user.email, suite.password);
+    return client;
+  }
+
+  get uid() {
+    return this.auth.currentUser.uid;
+  }
+
+  /** The result of a function. */
+  async call(name, data = {}) {
+    called.add(name);
+    return (await httpsCallable(this.#functions, name)(data)).data;
+  }
+
+  /** The FirebaseError that a function has to be refused with. */
+  async error(name, data = {}) {
+    try {
+      await this.call(name, data);
+    } catch (error) {
+      return error;
+    }
+    assert.fail(`${name} was not refused`);
+  }
+
+  async close() {
+    await terminate(this.db);
+    await deleteApp(this.#app);
+  }
+}
+
+export const order = (options = {}) => ({
+  model: 'Model A',
+  style: 'anime',
+  color: 'neon',
+  size: '512x512',
+  prompt: 'a lighthouse at dusk',
+  ...options,
+});
+
+/** Changes an account as an operator would. */
+export async function operate(uid, changes) {
+  const response = await fetch(
+    `http://${suite.auth}/identitytoolkit.googleapis.com/v1/projects/${suite.project}/accounts:update`,
+    {
+      method: 'POST',
+      headers: { 'Authorization': 'Bearer owner', 'Content-Type': 'application/json' },
+      body: JSON.stringify({ localId: uid, ...changes }),
+    },
+  );
+  assert.ok(response.ok, await response.text());
+}
+
+function address(host) {
+  const [name, port] = host.split(':');
+  return [name, Number(port)];
+}

@@ -1,0 +1,135 @@
+// Every function through httpsCallable, and errors as an app catches them. Later tests go on where earlier ones ended.
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { FirebaseError } from 'firebase/app';
+import { Client, called, operate, order, suite } from './app.mjs';
+
+let user, admin, nobody, made;
+
+before(async () => {
+  [user, admin, nobody] = await Promise.all([suite.newcomer, suite.admin, null].map(Client.of));
+});
+
+after(() => Promise.all([user, admin, nobody].map((client) => client.close())));
+
+function assertRefused(error, code, details) {
+  assert.ok(error instanceof FirebaseError);
+  assert.equal(error.code, `functions/${code}`);
+  assert.notEqual(error.message, '');
+  assert.deepEqual(error.details, details);
+}
+
+test('registerUser opens the account', async () => {
+  const account = await user.call('registerUser');
+  assert.equal(account.userId, user.uid);
+  assert.equal(account.trialCredits, 10);
+});
+
+test('getCatalog offers what can be chosen', async () => {
+  const { sizes, styles } = await user.call('getCatalog');
+  assert.deepEqual(sizes.map(({ name, creditCost }) => [name, creditCost]), [
+    ['512x512', 1],
+    ['1024x1024', 3],
+    ['1024x1792', 4],
+  ]);
+  assert.ok(styles.some(({ name }) => name === 'oil painting'));
+});
+
+test('createGenerationRequest delivers an image', async () => {
+  const input = { type: 'address', address: '1 Lighthouse Road' };
+  made = await user.call('createGenerationRequest', order({ size: '1024x1024', input }));
+  assert.equal(made.deductedCredits, 3);
+  assert.match(made.imageUrl, /^https:/);
+});
+
+test('getGenerationRequest tells all about it', async () => {
+  const request = await user.call('getGenerationRequest', { generationRequestId: made.generationRequestId });
+  assert.equal(request.status, 'completed');
+  assert.equal(request.imageUrl, made.imageUrl);
+  assert.equal(request.input.address, '1 Lighthouse Road');
+  assert.ok(Date.parse(request.createdAt) <= Date.parse(request.finishedAt));
+});
+
+test('listGenerationRequests finds it', async () => {
+  const list = await user.call('listGenerationRequests', { status: 'completed', includeTotalCount: true });
+  assert.deepEqual(list.requests.map((request) => request.generationRequestId), [made.generationRequestId]);
+  assert.equal(list.totalCount, 1);
+});
+
+test('getUserCredits and getCreditBalance tell what is left', async () => {
+  const { currentCredits, transactions } = await user.call('getUserCredits');
+  assert.equal(currentCredits, 7);
+  assert.deepEqual(transactions.map(({ type, credits }) => [type, credits]), [['deduction', 3]]);
+  assert.equal((await user.call('getCreditBalance')).totalAvailable, 7);
+});
+
+test('grantCredits adds to it, for admins', async () => {
+  const gift = { userId: user.uid, credits: 2, bucket: 'paid', reason: 'a gift', idempotencyKey: `gift ${user.uid}` };
+  assertRefused(await user.error('grantCredits', gift), 'permission-denied', { reason: 'PERMISSION_DENIED' });
+  assert.equal((await admin.call('grantCredits', gift)).balanceAfter, 9);
+  const error = await admin.error('grantCredits', { ...gift, credits: 3 });
+  assertRefused(error, 'already-exists', { reason: 'IDEMPOTENCY_MISMATCH' });
+});
+
+test('every function was called', () => {
+  assert.deepEqual([...called].sort(), suite.callables.toSorted());
+});
+
+test('invalid input names each violation', async () => {
+  const error = await user.error('createGenerationRequest', order({ size: 'huge', prompt: ' ' }));
+  assertRefused(error, 'invalid-argument', {
+    reason: 'INVALID_INPUT',
+    violations: [
+      { field: 'size', message: 'must be one of the sizes on offer', allowed: ['512x512', '1024x1024', '1024x1792'] },
+      { field: 'prompt', message: 'must not be blank' },
+    ],
+  });
+});
+
+test('a model that fails tells of the refund', async () => {
+  const error = await user.error('createGenerationRequest', order({ model: suite.broken, size: '1024x1024' }));
+  const { generationRequestId } = error.details;
+  const refund = { generationRequestId, refundedCredits: 3, currentCredits: 9 };
+  assertRefused(error, 'unavailable', { reason: 'GENERATION_FAILED', ...refund });
+  assert.equal((await user.call('getGenerationRequest', { generationRequestId })).refunded, true);
+});
+
+test('a model that takes too long tells of the refund', async () => {
+  const error = await user.error('createGenerationRequest', order({ model: suite.slow }));
+  const { generationRequestId } = error.details;
+  const refund = { generationRequestId, refundedCredits: 1, currentCredits: 9 };
+  assertRefused(error, 'deadline-exceeded', { reason: 'GENERATION_TIMEOUT', ...refund });
+});
+
+test('a balance that is too small says what is missing', async () => {
+  await user.call('createGenerationRequest', order({ size: '1024x1792' }));
+  await user.call('createGenerationRequest', order({ size: '1024x1792' }));
+  const error = await user.error('createGenerationRequest', order({ size: '1024x1024' }));
+  const missing = { requiredCredits: 3, currentCredits: 1 };
+  assertRefused(error, 'failed-precondition', { reason: 'INSUFFICIENT_CREDITS', ...missing });
+});
+
+test('what is not there is not found', async () => {
+  const error = await admin.error('getGenerationRequest', { generationRequestId: 'nothing' });
+  assertRefused(error, 'not-found', { reason: 'REQUEST_NOT_FOUND', generationRequestId: 'nothing' });
+});
+
+test('who is not an admin sees nobody else', async () => {
+  const error = await user.error('getUserCredits', { userId: admin.uid });
+  assertRefused(error, 'permission-denied', { reason: 'PERMISSION_DENIED' });
+  assert.equal((await admin.call('getUserCredits', { userId: user.uid })).currentCredits, 1);
+});
+
+test('who is not signed in cannot be granted anything', async () => {
+  const error = await nobody.error('registerUser');
+  assertRefused(error, 'invalid-argument', {
+    reason: 'INVALID_INPUT',
+    violations: [{ field: 'userId', message: 'is required' }],
+  });
+});
+
+test('an account that was disabled is signed out', async () => {
+  await operate(user.uid, { disableUser: true });
+  assertRefused(await user.error('getCatalog'), 'unauthenticated', { reason: 'UNAUTHENTICATED' });
+});

@@ -1,0 +1,190 @@
+"""Accounts over real HTTP with real tokens: opened once, verified before they spend, and granted credits by admins."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.support.invariants import violations
+from tests.support.live import Live, order
+
+TRIAL_CREDITS = 10  # functions/.env
+NOT_VERIFIED = (403, "PERMISSION_DENIED", "EMAIL_NOT_VERIFIED")
+PERMISSION_DENIED = (403, "PERMISSION_DENIED", "PERMISSION_DENIED")
+
+
+@pytest.fixture(scope="module")
+def admin(live: Live) -> str:
+    return live.sign_in("user-admin")
+
+
+def grant(user_id: str, **fields: object) -> dict[str, object]:
+    return {
+        "userId": user_id,
+        "credits": 5,
+        "bucket": "paid",
+        "reason": "a gift",
+        "idempotencyKey": f"gift for {user_id}",
+        **fields,
+    }
+
+
+# Opening an account
+
+
+def test_a_newcomer_gets_trial_credits_once(live: Live) -> None:
+    user, token = live.sign_up()
+
+    answers = [live.result("registerUser", {}, token=token) for _ in range(2)]
+
+    assert answers[0] == answers[1]
+    assert answers[0] == {
+        "userId": user,
+        "trialCredits": TRIAL_CREDITS,
+        "tokenBalance": 0,
+        "totalAvailable": TRIAL_CREDITS,
+        "lifetime": {"granted": TRIAL_CREDITS, "spent": 0, "refunded": 0, "corrected": 0},
+    }
+    [entry] = live.ledger(user)
+    assert (entry["type"], entry["buckets"]) == ("grant", {"trial": TRIAL_CREDITS, "paid": 0})
+    assert live.transactions(user) == []  # the history tells of deductions and refunds
+
+
+def test_simultaneous_registrations_open_one_account(live: Live) -> None:
+    user, token = live.sign_up()
+
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: live.result("registerUser", {}, token=token), range(4)))
+
+    assert answers == [answers[0]] * 4
+    assert len(live.ledger(user)) == 1
+
+
+def test_a_profile_is_what_the_token_said_at_first(live: Live) -> None:
+    user, _ = live.sign_up()
+    live.accounts.update_user(user, display_name="Grace")
+    live.result("registerUser", {}, token=live.sign_in(user))
+
+    live.accounts.update_user(user, display_name="Somebody Else")
+    live.result("registerUser", {}, token=live.sign_in(user))
+
+    document = live.user(user)
+    assert document["displayName"] == "Grace"
+    assert document["email"] == live.accounts.get_user(user).email
+
+
+def test_registering_again_leaves_a_spent_balance_alone(live: Live) -> None:
+    user, _ = live.sign_up()
+    live.accounts.update_user(user, email_verified=True)
+    token = live.sign_in(user)
+    live.result("registerUser", {}, token=token)
+    live.result("createGenerationRequest", order(user), token=token)
+
+    again = live.result("registerUser", {}, token=token)
+
+    assert again["totalAvailable"] == TRIAL_CREDITS - 1
+    assert again["lifetime"] == {"granted": TRIAL_CREDITS, "spent": 1, "refunded": 0, "corrected": 0}
+
+
+# Verified e-mail addresses
+
+
+def test_who_has_not_verified_their_address_may_do_everything_but_spend(live: Live) -> None:
+    user, token = "user-unverified", live.sign_in("user-unverified")
+
+    assert live.refusal("createGenerationRequest", order(user), token=token) == NOT_VERIFIED
+    for function in ("getUserCredits", "getCreditBalance", "listGenerationRequests", "registerUser", "getCatalog"):
+        assert live.call(function, {}, token=token).status_code == 200, function
+    nothing = live.refusal("getGenerationRequest", {"generationRequestId": "nothing"}, token=token)
+    assert nothing == (404, "NOT_FOUND", "REQUEST_NOT_FOUND")
+    assert live.credits(user) == 10
+    assert live.transactions(user) == []
+
+
+def test_a_verified_address_counts_from_the_next_token_on(live: Live) -> None:
+    user, token = live.sign_up()
+    live.result("registerUser", {}, token=token)
+    assert live.refusal("createGenerationRequest", order(user), token=token) == NOT_VERIFIED
+
+    live.accounts.update_user(user, email_verified=True)
+
+    assert live.refusal("createGenerationRequest", order(user), token=token) == NOT_VERIFIED
+    assert live.result("createGenerationRequest", order(user), token=live.sign_in(user))["deductedCredits"] == 1
+    assert live.credits(user) == TRIAL_CREDITS - 1
+
+
+def test_an_unverified_admin_still_grants(live: Live) -> None:
+    user, _ = live.sign_up()
+    live.accounts.set_custom_user_claims(user, {"admin": True})
+
+    assert live.result("grantCredits", grant(live.add_user()), token=live.sign_in(user))["grantedCredits"] == 5
+
+
+# Grants
+
+
+def test_an_admin_grants_credits_to_a_bucket(live: Live, admin: str) -> None:
+    user = live.add_user(trial=1, paid=2)
+
+    made = live.result("grantCredits", grant(user, bucket="trial"), token=admin)
+
+    transaction = made.pop("transactionId")
+    assert made == {"userId": user, "bucket": "trial", "grantedCredits": 5, "balanceAfter": 8}
+    balance = live.result("getCreditBalance", {"userId": user})
+    assert (balance["trialCredits"], balance["tokenBalance"], balance["lifetime"]["granted"]) == (6, 2, 8)
+    entry = live.ledger(user)[-1]
+    assert (entry["id"], entry["type"], entry["credits"], entry["reason"]) == (transaction, "grant", 5, "a gift")
+
+
+def test_a_key_grants_once_however_often_and_however_simultaneously_it_is_sent(live: Live, admin: str) -> None:
+    user = live.add_user(paid=1)
+
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: live.result("grantCredits", grant(user), token=admin), range(4)))
+    answers.append(live.result("grantCredits", grant(user), token=admin))
+
+    assert answers == [answers[0]] * 5
+    assert live.credits(user) == 6
+    assert len(live.ledger(user)) == 2
+
+
+@pytest.mark.parametrize(
+    "other", [{"credits": 6}, {"bucket": "trial"}, {"reason": "another gift"}, {"userId": "user-0"}], ids=str
+)
+def test_a_key_that_was_used_is_refused_for_another_grant(live: Live, admin: str, other: dict[str, object]) -> None:
+    user = live.add_user()
+    live.result("grantCredits", grant(user), token=admin)
+    before = live.credits("user-0")
+
+    refused = live.refusal("grantCredits", grant(user, **other), token=admin)
+
+    assert refused == (409, "ALREADY_EXISTS", "IDEMPOTENCY_MISMATCH")
+    assert live.credits(user) == 5
+    assert live.credits("user-0") == before
+
+
+def test_nobody_is_granted_credits_who_does_not_exist(live: Live, admin: str) -> None:
+    assert live.refusal("grantCredits", grant("user-nobody"), token=admin) == (404, "NOT_FOUND", "USER_NOT_FOUND")
+
+
+@pytest.mark.parametrize("caller", [None, "user-100", "user-unverified"])
+def test_only_admins_grant_credits_in_the_open_demo_project_too(live: Live, caller: str | None) -> None:
+    token = caller and live.sign_in(caller)
+    user = caller or "user-100"
+    before = live.ledger(user)
+
+    assert live.refusal("grantCredits", grant(user), token=token) == PERMISSION_DENIED
+    assert live.ledger(user) == before
+
+
+@pytest.mark.parametrize("claim", ["true", 1, {"admin": True}], ids=str)
+def test_a_claim_that_is_nearly_admin_is_not(live: Live, claim: object) -> None:
+    user, _ = live.sign_up()
+    live.accounts.set_custom_user_claims(user, {"admin": claim})
+    token = live.sign_in(user)
+
+    assert live.refusal("grantCredits", grant("user-100"), token=token) == PERMISSION_DENIED
+    assert live.refusal("getUserCredits", {"userId": "user-100"}, token=token) == PERMISSION_DENIED
+
+
+def test_no_credit_is_lost_or_invented(live: Live) -> None:
+    assert violations(live.operator) == []

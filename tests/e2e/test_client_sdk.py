@@ -1,0 +1,54 @@
+"""The functions and the database as an app uses them: Google's own client SDK in Node, on the emulators."""
+
+import json
+import os
+import subprocess
+import uuid
+
+import pytest
+
+from tests.e2e.conftest import BROKEN, LATE, SLOW
+from tests.support.api import CALLABLES
+from tests.support.live import Live
+from tools import history
+from tools.project import ROOT
+
+CLIENT = ROOT / "tests" / "e2e" / "client"
+
+
+def newcomer(live: Live) -> dict[str, str]:
+    """An account with a verified e-mail address that nobody has registered yet."""
+    uid, email = f"user-{uuid.uuid4().hex[:12]}", f"{uuid.uuid4().hex}@example.com"
+    password = history.source("users")["password"]
+    live.accounts.create_user(uid=uid, email=email, email_verified=True, password=password)
+    return {"uid": uid, "email": email}
+
+
+@pytest.mark.parametrize("tests", sorted(path.name for path in CLIENT.glob("*.test.mjs")))
+def test_an_app_works(live: Live, tests: str) -> None:
+    suite = {
+        "project": live.suite.project_id,
+        "auth": live.suite.auth_host,
+        "firestore": live.suite.firestore_host,
+        "functions": live.suite.functions_host,
+        "callables": CALLABLES,
+        "password": history.source("users")["password"],
+        "broken": BROKEN,
+        "slow": SLOW,
+        "late": LATE,
+        "admin": {"email": "user-admin@example.com"},
+        "other": {"email": "user-0@example.com"},
+        "newcomer": newcomer(live),
+        "watcher": newcomer(live),
+    }
+
+    run = subprocess.run(
+        ["node", "--test", "--test-reporter=spec", str(CLIENT / tests)],
+        env={**os.environ, "SUITE": json.dumps(suite), "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+    assert run.returncode == 0, f"{run.stdout}\n{run.stderr}"

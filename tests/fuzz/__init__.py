@@ -1,0 +1,1 @@
+"""Thousands of calls, valid and invalid, made from the OpenAPI document; `make fuzz` runs them."""

@@ -1,0 +1,147 @@
+"""The fuzzer's judge sees every kind of wrong answer, and every trace that a refused call may leave."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.fuzz.contract import Answer, Contract, unexplained
+from tools import openapi
+
+CONTRACT = Contract(openapi.document())
+VALID: dict[str, Any] = {"userId": "user-100", "pageSize": 1}
+DEDUCTION = {
+    "id": "r-deduction",
+    "type": "deduction",
+    "credits": 1,
+    "generationRequestId": "r",
+    "timestamp": "2026-11-09T00:00:00Z",
+}
+CREDITS: dict[str, Any] = {"currentCredits": 3, "transactions": [DEDUCTION]}
+INVALID_INPUT = {
+    "status": "INVALID_ARGUMENT",
+    "message": "Invalid input.",
+    "details": {"reason": "INVALID_INPUT", "violations": [{"field": "pageSize", "message": "must be at most 200"}]},
+}
+
+
+def answer(status: int, body: object, sent: object = VALID, function: str = "getUserCredits") -> Answer:
+    text = body if isinstance(body, str) else json.dumps(body)
+    return Answer(function, json.dumps({"data": sent}).encode(), status, text)
+
+
+def error(status: str, message: str = "", **details: object) -> dict[str, Any]:
+    return {"error": {"status": status, "message": message, "details": details}}
+
+
+RIGHT = {
+    "a result": answer(200, {"result": CREDITS}),
+    "one without optional fields": answer(200, {"result": {**CREDITS, "transactions": []}}, sent={}),
+    "a refusal": answer(400, {"error": INVALID_INPUT}, sent={**VALID, "pageSize": 201}),
+    "a refusal by the backend alone": answer(400, {"error": INVALID_INPUT}),
+    "a page size in long form": answer(
+        200,
+        {"result": CREDITS},
+        sent={"pageSize": {"@type": "type.googleapis.com/google.protobuf.Int64Value", "value": "7"}},
+    ),
+}
+
+WRONG = {
+    "an undocumented status": answer(418, error("TEAPOT", reason="TEAPOT")),
+    "a documented one of another function": answer(
+        404, error("NOT_FOUND", reason="REQUEST_NOT_FOUND", generationRequestId="r"), function="getUserCredits"
+    ),
+    "a crash with its documented body": answer(500, error("INTERNAL", reason="INTERNAL", correlationId="c")),
+    "a crash of the server": answer(500, "Internal Server Error"),
+    "an unavailable server": answer(503, "upstream connect error"),
+    "no JSON": answer(200, "OK"),
+    "no result": answer(200, {}),
+    "a field too many": answer(200, {"result": {**CREDITS, "email": "ada@example.com"}}),
+    "a field too few": answer(200, {"result": {"transactions": []}}),
+    "null for what should be left out": answer(200, {"result": {**CREDITS, "nextPageToken": None}}),
+    "a number as text": answer(200, {"result": {**CREDITS, "currentCredits": "3"}}),
+    "a negative balance": answer(200, {"result": {**CREDITS, "currentCredits": -1}}),
+    "an undocumented type": answer(200, {"result": {**CREDITS, "transactions": [{**DEDUCTION, "type": "grant"}]}}),
+    "a result with an error's status": answer(400, {"result": CREDITS}),
+    "a reason of another function": answer(
+        400, error("FAILED_PRECONDITION", reason="INSUFFICIENT_CREDITS", requiredCredits=1, currentCredits=0)
+    ),
+    "an error without its facts": answer(400, error("INVALID_ARGUMENT", reason="INVALID_INPUT")),
+    "an error with undocumented facts": answer(403, error("PERMISSION_DENIED", reason="PERMISSION_DENIED", uid="x")),
+    "the wrong status for its reason": answer(403, error("NOT_FOUND", reason="PERMISSION_DENIED")),
+    "a traceback": answer(
+        403, error("PERMISSION_DENIED", "Traceback (most recent call last)", reason="PERMISSION_DENIED")
+    ),
+    "a path": answer(403, error("PERMISSION_DENIED", "in /workspace/functions", reason="PERMISSION_DENIED")),
+    "a source file": answer(403, error("PERMISSION_DENIED", "entry/api.py: no", reason="PERMISSION_DENIED")),
+    "a page that is too big, accepted": answer(200, {"result": CREDITS}, sent={**VALID, "pageSize": 201}),
+    "an unknown field, accepted": answer(200, {"result": CREDITS}, sent={**VALID, "admin": True}),
+    "a blank key, accepted": answer(
+        200,
+        {"result": {"generationRequestId": "r", "deductedCredits": 1, "imageUrl": "https://x"}},
+        sent={"model": "m", "style": "s", "color": "c", "size": "s", "prompt": "p", "idempotencyKey": ""},
+        function="createGenerationRequest",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", RIGHT)
+def test_a_right_answer_passes(what: str) -> None:
+    assert CONTRACT.problems(RIGHT[what]) == []
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_a_wrong_answer_is_seen(what: str) -> None:
+    assert CONTRACT.problems(WRONG[what])
+
+
+# What is left behind
+
+CREATED = answer(
+    200,
+    {"result": {"generationRequestId": "r1", "deductedCredits": 1, "imageUrl": "https://x"}},
+    function="createGenerationRequest",
+)
+FAILED = answer(
+    503,
+    error("UNAVAILABLE", reason="GENERATION_FAILED", generationRequestId="r2", refundedCredits=1, currentCredits=3),
+    function="createGenerationRequest",
+)
+REFUSED = answer(429, error("RESOURCE_EXHAUSTED", reason="RATE_LIMITED", retryAfterSeconds=1))
+BEFORE = {"users/ada": 1, "users/bela": 1}
+AFTER = {
+    **BEFORE,
+    "users/ada": 2,
+    "generationRequests/r1": 2,
+    "users/ada/creditTransactions/r1-deduction": 2,
+    "generationRequests/r2": 3,
+    "users/ada/creditTransactions/r2-deduction": 3,
+    "users/ada/creditTransactions/r2-refund": 4,
+}
+
+
+def test_what_accepted_calls_wrote_is_explained() -> None:
+    assert unexplained(BEFORE, AFTER, [CREATED, FAILED]) == set()
+    assert not FAILED.refused
+    assert REFUSED.refused
+
+
+@pytest.mark.parametrize(
+    "trace",
+    [
+        {"users/bela": 2},
+        {"users/new": 5},
+        {"generationRequests/r3": 5},
+        {"users/bela/creditTransactions/r3-deduction": 5},
+        {"users/ada/creditTransactions/r1-refund": 5},
+        {"grants/g": 5},
+        {"models/model-a": 5},
+    ],
+    ids=str,
+)
+def test_what_nobody_was_told_of_is_not(trace: dict[str, int]) -> None:
+    assert unexplained(BEFORE, {**AFTER, **trace}, [CREATED, FAILED, REFUSED]) == trace.keys()
+
+
+def test_a_deleted_document_is_not_explained() -> None:
+    assert unexplained({**BEFORE, "users/gone": 1}, AFTER, [CREATED, FAILED]) == {"users/gone"}

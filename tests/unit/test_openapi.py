@@ -1,0 +1,130 @@
+"""The API's documents say what the code does: the OpenAPI document, and the Postman collection made from it."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+import main
+from imagegen.entry import api
+from imagegen.errors import ApiError
+from tools import openapi, postman
+from tools.project import ROOT
+
+DOCUMENT = openapi.document()
+FUNCTIONS = openapi.operations()
+
+
+def body_validator(path: str) -> Draft202012Validator:
+    """Judges the request bodies of an operation."""
+    [content] = DOCUMENT["paths"][path]["post"]["requestBody"]["content"].values()
+    return Draft202012Validator({**content["schema"], "components": DOCUMENT["components"]})
+
+
+def documented_reasons(operation: dict[str, Any]) -> dict[str, set[str]]:
+    """The reasons in an operation's responses, by HTTP status, as a client would look them up."""
+    found: dict[str, set[str]] = {}
+    for status, response in operation["responses"].items():
+        if status != "200":
+            names = re.findall(r"#/components/schemas/(\w+)", json.dumps(response))
+            schemas = [DOCUMENT["components"]["schemas"][f"{name}Details"] for name in names]
+            found[status] = {schema["properties"]["reason"]["const"] for schema in schemas}
+    return found
+
+
+def test_the_documents_are_up_to_date() -> None:
+    assert openapi.TARGET.read_text("utf-8") == openapi.text(), "run: make docs"
+    assert postman.TARGET.read_text("utf-8") == postman.text(), "run: make docs"
+
+
+def test_the_document_is_valid() -> None:
+    OpenAPIV31SpecValidator(DOCUMENT).validate()
+    for schema in DOCUMENT["components"]["schemas"].values():
+        Draft202012Validator.check_schema(schema)
+
+
+def test_every_deployed_callable_is_documented_and_nothing_else() -> None:
+    callables = {
+        name
+        for name, value in vars(main).items()
+        if hasattr(value, "__firebase_endpoint__") and not name.startswith(("schedule", "sweep"))
+    }
+    assert DOCUMENT["paths"].keys() == {f"/{name}" for name in callables}
+
+
+def test_an_operation_that_is_not_deployed_fails_the_build(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api, "delete_everything", api.get_catalog, raising=False)
+    with pytest.raises(ValueError, match="delete_everything"):
+        openapi.operations()
+
+
+def test_a_callable_without_an_operation_fails_the_build(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(api, "get_catalog")
+    with pytest.raises(ValueError, match="get_catalog"):
+        openapi.operations()
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_an_operation_documents_the_errors_that_it_declares_and_no_other(name: str) -> None:
+    documented = documented_reasons(DOCUMENT["paths"][f"/{name}"]["post"])
+
+    declared: dict[str, set[str]] = {}
+    for error in FUNCTIONS[name].errors:
+        declared.setdefault(str(error.code.http_status), set()).add(error.reason)
+    assert documented == declared
+
+
+def test_every_error_is_an_outcome_of_some_operation() -> None:
+    declared = {error for operation in FUNCTIONS.values() for error in operation.errors}
+    assert set(ApiError.__subclasses__()) == declared
+
+
+@pytest.mark.parametrize("error", ApiError.__subclasses__(), ids=lambda error: error.reason)
+def test_an_error_names_its_facts_in_the_table_and_its_schema(error: type[ApiError]) -> None:
+    named = set(re.findall(r"`(\w+)`", f"{error.situation} {error.billed}")) - {"userId", "idempotencyKey"}
+    if "same details" not in error.situation:
+        assert named <= error.facts.keys()
+    properties = DOCUMENT["components"]["schemas"][f"{error.__name__}Details"]["properties"]
+    assert properties.keys() == {"reason", *error.facts}
+
+
+def test_optional_fields_of_an_answer_are_left_out_and_never_null() -> None:
+    details = DOCUMENT["components"]["schemas"]["GenerationRequestDetails"]
+    assert {"imageUrl", "error", "finishedAt", "input"} & set(details["required"]) == set()
+    assert '"null"' not in json.dumps(details)
+
+
+# Postman
+
+
+def calls() -> list[dict[str, Any]]:
+    [items] = [folder["item"] for folder in postman.collection(DOCUMENT)["item"] if folder["name"] == "Functions"]
+    return list(items)
+
+
+def test_the_collection_has_the_structure_of_version_2_1() -> None:
+    structure = json.loads((ROOT / "tests" / "unit" / "postman_v2.1.json").read_text("utf-8"))
+    Draft202012Validator(structure).validate(postman.collection(DOCUMENT))
+
+
+def test_the_collection_calls_every_operation_with_a_valid_body() -> None:
+    assert [item["name"] for item in calls()] == list(FUNCTIONS)
+    for item in calls():
+        url = item["request"]["url"]
+        body_validator(url.removeprefix("{{baseUrl}}")).validate(json.loads(item["request"]["body"]["raw"]))
+
+
+def test_every_variable_in_the_collection_is_defined() -> None:
+    collection = postman.collection(DOCUMENT)
+    used = set(re.findall(r'(?:{{|collectionVariables\.[gs]et\(\\")(\w+)', json.dumps(collection)))
+    assert used == {variable["key"] for variable in collection["variable"]}
+
+
+def test_the_request_in_the_examples_is_in_the_seed() -> None:
+    [example] = [item for item in calls() if item["name"] == "getGenerationRequest"]
+    request_id = json.loads(example["request"]["body"]["raw"])["data"]["generationRequestId"]
+    kinds = ROOT / "emulator-seed" / "firestore_export" / "all_namespaces" / "all_kinds" / "output-0"
+    assert request_id.encode() in kinds.read_bytes()

@@ -1,0 +1,252 @@
+"""Tokens as a deployed function checks them: signed by Google for this project, unexpired, of an account in good order.
+
+The Admin SDK's own verification runs, without the Auth emulator's leniency. Only Google is played here: its
+certificates, and its answers about accounts.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import firebase_admin
+import jwt
+import pytest
+import requests
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
+from cryptography.x509.oid import NameOID
+from firebase_admin import credentials
+from jwt.algorithms import RSAAlgorithm
+from werkzeug.test import TestResponse
+
+from tests.support.api import CALLABLES, Api
+from tests.support.tokens import encoded
+from tools import history
+
+PROJECT = "imagegen-production"
+USER = "user-100"
+KEY_ID = "key of today"
+KEY, OTHER_KEY = (generate_private_key(public_exponent=65537, key_size=2048) for _ in range(2))
+
+
+@dataclass
+class Google:
+    """Whatever the SDK asks of the network, and nothing else. ``account`` is None where it was deleted."""
+
+    account: dict[str, Any] | None = field(default_factory=lambda: {"localId": USER, "validSince": "0"})
+    is_down: bool = False
+
+    def answer(self, url: str) -> Any:
+        match url.partition("?")[0]:
+            case "https://www.googleapis.com/robot/v1/metadata/x509/securetoken@system.gserviceaccount.com":
+                return {KEY_ID: certificate(KEY)}
+            case "https://oauth2.googleapis.com/token":
+                return {"access_token": "of the backend", "expires_in": 3600}
+            case "https://identitytoolkit.googleapis.com/v1/projects/imagegen-production/accounts:lookup":
+                return {"users": [self.account]} if self.account else {}
+        raise AssertionError(f"nobody plays {url}")
+
+    def send(self, request: requests.PreparedRequest) -> requests.Response:
+        assert request.url is not None
+        response = requests.Response()
+        response.status_code = 503 if self.is_down and "accounts:lookup" in request.url else 200
+        response._content = json.dumps(self.answer(request.url)).encode()
+        response.request = request
+        response.url = request.url
+        return response
+
+
+def certificate(key: RSAPrivateKey) -> str:
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "securetoken.system.gserviceaccount.com")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    return made.public_bytes(serialization.Encoding.PEM).decode()
+
+
+@pytest.fixture
+def google(monkeypatch: pytest.MonkeyPatch) -> Iterator[Google]:
+    """The functions' Admin SDK outside the emulators, in front of this Google."""
+    google = Google()
+    monkeypatch.delenv("FIREBASE_AUTH_EMULATOR_HOST", raising=False)
+    monkeypatch.setattr(requests.Session, "send", lambda _self, request, **_options: google.send(request))
+    monkeypatch.setattr(
+        jwt.PyJWKClient,
+        "fetch_data",
+        lambda _self: {"keys": [{**RSAAlgorithm.to_jwk(KEY.public_key(), as_dict=True), "kid": KEY_ID}]},
+    )
+    backends_own = credentials.Certificate(
+        {
+            "type": "service_account",
+            "project_id": PROJECT,
+            "client_email": f"functions@{PROJECT}.iam.gserviceaccount.com",
+            "token_uri": "https://oauth2.googleapis.com/token",
+            "private_key": OTHER_KEY.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            ).decode(),
+        }
+    )
+    firebase_admin.delete_app(firebase_admin.get_app())
+    app = firebase_admin.initialize_app(backends_own)
+    yield google
+    firebase_admin.delete_app(app)
+    firebase_admin.initialize_app()
+
+
+@pytest.fixture
+def api(google: Google, monkeypatch: pytest.MonkeyPatch) -> Api:
+    """The deployed functions, with a catalog and nothing behind them that a refused call may reach."""
+    monkeypatch.delenv("REQUIRE_AUTH", raising=False)
+    backend = SimpleNamespace(catalogs=SimpleNamespace(current=history.catalog))
+    monkeypatch.setattr("main.backend", lambda: backend)
+    return Api()
+
+
+def token(key: RSAPrivateKey = KEY, *, key_id: str | None = KEY_ID, **others: object) -> str:
+    """A token as Firebase Auth makes it, but for ``others`` among its claims; what is None there is left out."""
+    now = int(time.time())
+    said = {
+        "iss": f"https://securetoken.google.com/{PROJECT}",
+        "aud": PROJECT,
+        "sub": USER,
+        "user_id": USER,
+        "auth_time": now - 60,
+        "iat": now - 60,
+        "exp": now + 3540,
+        **others,
+    }
+    headers = {} if key_id is None else {"kid": key_id}
+    return jwt.encode({name: value for name, value in said.items() if value is not None}, key, "RS256", headers)
+
+
+def claims(token: str) -> dict[str, Any]:
+    said: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
+    return said
+
+
+def with_other_claims(token: str) -> str:
+    """A good signature under something else."""
+    head, _, signature = token.split(".")
+    changed = {**claims(token), "sub": "user-ada"}
+    return ".".join([head, encoded(json.dumps(changed).encode()), signature])
+
+
+def signed_with_the_certificate() -> str:
+    """The classic confusion: the public certificate, taken for a secret of HMAC."""
+    algorithm = jwt.algorithms.HMACAlgorithm(jwt.algorithms.HMACAlgorithm.SHA256)
+    parts = [{"alg": "HS256", "typ": "JWT", "kid": KEY_ID}, claims(token())]
+    message = ".".join(encoded(json.dumps(part).encode()) for part in parts)
+    return f"{message}.{encoded(algorithm.sign(message.encode(), certificate(KEY).encode()))}"
+
+
+FLAWED: dict[str, Callable[[], str]] = {
+    "expired": lambda: token(iat=int(time.time()) - 7200, exp=int(time.time()) - 3600),
+    "without an end": lambda: token(exp=None),
+    "with an end that is no time": lambda: token(exp=[]),
+    "not yet valid": lambda: token(iat=int(time.time()) + 600, exp=int(time.time()) + 3600),
+    "changed after it was signed": lambda: with_other_claims(token()),
+    "signed with another key": lambda: token(OTHER_KEY),
+    "signed with a key of another name": lambda: token(OTHER_KEY, key_id="key of somebody"),
+    "without a key's name": lambda: token(key_id=None),
+    "without a signature": lambda: token().rpartition(".")[0] + ".",
+    "of no algorithm": lambda: jwt.encode(claims(token()), "", "none", {"kid": KEY_ID}),
+    "signed with the public certificate": signed_with_the_certificate,
+    "of another project": lambda: token(aud="other", iss="https://securetoken.google.com/other"),
+    "for another audience": lambda: token(aud="other"),
+    "of another issuer": lambda: token(iss=f"https://securetoken.google.com/{PROJECT}/"),
+    "of nobody": lambda: token(sub=None),
+    "of an empty name": lambda: token(sub=""),
+}
+STATES: dict[str, Callable[[], dict[str, Any] | None]] = {
+    "revoked": lambda: {"localId": USER, "validSince": str(int(time.time()))},
+    "disabled": lambda: {"localId": USER, "validSince": "0", "disabled": True},
+    "deleted": lambda: None,
+}
+
+
+def refusal(response: TestResponse) -> tuple[int, str, str]:
+    error = (response.get_json() or {})["error"]
+    return response.status_code, error["status"], error["details"]["reason"]
+
+
+def call(api: Api, function: str, token: str, **headers: str) -> TestResponse:
+    return api.call(function, {}, Authorization=f"Bearer {token}", **headers)
+
+
+UNAUTHENTICATED = (401, "UNAUTHENTICATED", "UNAUTHENTICATED")
+
+
+def test_a_good_token_says_who_is_calling(api: Api) -> None:
+    assert call(api, "getCatalog", token()).status_code == 200
+    others = api.call("getUserCredits", {"userId": "user-ada"}, Authorization=f"Bearer {token()}")
+    assert refusal(others) == (403, "PERMISSION_DENIED", "PERMISSION_DENIED")
+
+
+def test_no_token_is_refused_by_every_function(api: Api) -> None:
+    for function in CALLABLES:
+        assert refusal(api.call(function, {})) == UNAUTHENTICATED, function
+
+
+@pytest.mark.parametrize("flaw", FLAWED)
+def test_a_flawed_token_is_refused_by_every_function(api: Api, flaw: str) -> None:
+    flawed = FLAWED[flaw]()
+    assert call(api, "getCatalog", token()).status_code == 200
+    for function in CALLABLES:
+        assert refusal(call(api, function, flawed)) == UNAUTHENTICATED, function
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_a_good_token_ends_with_what_it_stands_for(api: Api, google: Google, state: str) -> None:
+    google.account = STATES[state]()
+    for function in CALLABLES:
+        assert refusal(call(api, function, token())) == UNAUTHENTICATED, function
+
+
+def test_while_accounts_cannot_be_looked_up_the_caller_is_told_to_try_again(api: Api, google: Google) -> None:
+    google.is_down = True
+    assert refusal(call(api, "getCatalog", token())) == (503, "UNAVAILABLE", "SERVICE_UNAVAILABLE")
+
+
+def app_check_token(key: RSAPrivateKey = KEY, **others: object) -> str:
+    said = {
+        "iss": "https://firebaseappcheck.googleapis.com/1234",
+        "aud": ["projects/1234", f"projects/{PROJECT}"],
+        "sub": "1:1234:web:5678",
+        "exp": int(time.time()) + 600,
+        **others,
+    }
+    return jwt.encode(said, key, "RS256", {"kid": KEY_ID})
+
+
+def test_app_check_lets_the_app_in_and_nobody_else(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENFORCE_APP_CHECK", "true")
+    refused = (401, "UNAUTHENTICATED", "APP_CHECK_REQUIRED")
+    flawed = {
+        "another key's": app_check_token(OTHER_KEY),
+        "another project's": app_check_token(aud=["projects/other"]),
+        "expired": app_check_token(exp=1_700_000_000),
+        "garbage": "garbage",
+        "an ID token": token(),
+    }
+
+    app_check = {"X-Firebase-AppCheck": app_check_token()}
+    assert call(api, "getCatalog", token(), **app_check).status_code == 200
+    assert refusal(api.call("getCatalog", {}, **app_check)) == UNAUTHENTICATED
+    for function in CALLABLES:
+        assert refusal(call(api, function, token())) == refused, function
+        for flaw, sent in flawed.items():
+            response = call(api, function, token(), **{"X-Firebase-AppCheck": sent})
+            assert refusal(response) == refused, (function, flaw)
