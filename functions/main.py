@@ -62,6 +62,21 @@ def grantCredits(call: CallableRequest[Any]) -> dict[str, Any]:
     return api.grant_credits(backend(), call)
 
 
+@callable_function()
+def getWeeklyReport(call: CallableRequest[Any]) -> dict[str, Any]:
+    return api.get_weekly_report(backend(), call)
+
+
+@callable_function()
+def listWeeklyReports(call: CallableRequest[Any]) -> dict[str, Any]:
+    return api.list_weekly_reports(backend(), call)
+
+
+@callable_function(timeout_sec=540)
+def runWeeklyReport(call: CallableRequest[Any]) -> dict[str, Any]:
+    return api.run_weekly_report(backend(), call)
+
+
 @scheduled_function(schedule="0 6 * * 1", timezone="Etc/UTC", timeout_sec=540, retry_count=3, min_backoff_seconds=60)
 def scheduleWeeklyReport(event: ScheduledEvent) -> dict[str, Any]:
     backend().reports.write(event.schedule_time)

@@ -143,6 +143,14 @@ class RequestNotFound(ApiError):
     facts: ClassVar = {"generationRequestId": str}
 
 
+class ReportNotFound(ApiError):
+    code = Code.NOT_FOUND
+    reason = "REPORT_NOT_FOUND"
+    situation = "no report of that week yet"
+    retryable = "after `runWeeklyReport`"
+    facts: ClassVar = {"week": str}
+
+
 class RateLimited(ApiError):
     code = Code.RESOURCE_EXHAUSTED
     reason = "RATE_LIMITED"

@@ -27,6 +27,9 @@ CALLS: dict[str, dict[str, object]] = {
     "getCreditBalance": {"userId": OWNER},
     "registerUser": {"userId": OWNER},
     "grantCredits": {"userId": OWNER, "credits": 5, "bucket": "paid", "reason": "a gift", "idempotencyKey": "forged"},
+    "getWeeklyReport": {"week": "2026-W45"},
+    "listWeeklyReports": {},
+    "runWeeklyReport": {"week": "2026-W45"},
 }
 OF_ONESELF = ["createGenerationRequest", "getUserCredits", "listGenerationRequests", "getCreditBalance", "registerUser"]
 READING = ["getUserCredits", "listGenerationRequests", "getCreditBalance"]

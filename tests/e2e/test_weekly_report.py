@@ -170,3 +170,23 @@ def test_a_failed_report_tells_only_where_to_look(live: Live) -> None:
     until(lambda: correlation_id in live.log(), seconds=10)
     logged = [line for line in live.log().splitlines() if correlation_id in line]
     assert any('"severity": "ERROR"' in line and "Traceback" in line for line in logged)
+
+
+def test_admins_get_list_and_run_reports_and_nobody_else_does(live: Live, report: dict[str, Any]) -> None:
+    admin, user = live.sign_in("user-admin"), live.sign_in("user-100")
+
+    ran = live.result("runWeeklyReport", {"week": str(REPORTED)}, token=admin)["report"]
+    got = live.result("getWeeklyReport", {"week": str(REPORTED)}, token=admin)["report"]
+    first = live.result("listWeeklyReports", {"pageSize": 2}, token=admin)
+    second = live.result("listWeeklyReports", {"pageSize": 2, "pageToken": first["nextPageToken"]}, token=admin)
+
+    assert ran["total"] == got["total"] == report["total"]
+    assert got["start"] == "2026-11-09T00:00:00Z"
+    weeks = [listed["week"] for page in (first, second) for listed in page["reports"]]
+    assert weeks == ["2026-W46", "2026-W45", "2026-W44", "2026-W43"]
+    for function, data in (("getWeeklyReport", {"week": "2026-W46"}), ("listWeeklyReports", {})):
+        assert live.refusal(function, data, token=user) == (403, "PERMISSION_DENIED", "PERMISSION_DENIED")
+    missing = live.refusal("getWeeklyReport", {"week": "2026-W01"}, token=admin)
+    assert missing == (404, "NOT_FOUND", "REPORT_NOT_FOUND")
+    unfinished = live.refusal("runWeeklyReport", {"week": "2999-W01"}, token=admin)
+    assert unfinished == (400, "INVALID_ARGUMENT", "INVALID_INPUT")

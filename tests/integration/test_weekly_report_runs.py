@@ -16,6 +16,7 @@ from imagegen.domain.report import Alert
 from imagegen.domain.weeks import Week
 from imagegen.firestore import FirestoreDatabase
 from imagegen.report_records import report_data
+from imagegen.services.reports import WeekNotOver
 from tests.integration.conftest import AddUser
 from tests.integration.test_weekly_report import MONDAY, make, report
 from tests.support.api import Api
@@ -217,7 +218,7 @@ def test_a_refund_after_the_report_is_corrected_by_the_next_run_and_seen(
 
 def test_a_week_that_is_not_over_cannot_be_reported(backend: Backend, clock: ManualClock) -> None:
     clock.at = WEEK.end - timedelta(seconds=1)
-    with pytest.raises(ValueError, match="2026-W46 is not over"):
+    with pytest.raises(WeekNotOver, match="2026-W46"):
         backend.reports.run(WEEK)
     clock.at = WEEK.end
     assert backend.reports.run(WEEK).week == WEEK

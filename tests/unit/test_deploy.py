@@ -37,6 +37,9 @@ def test_the_functions_of_the_contract_are_deployed(manifest: dict[str, Any]) ->
         "getCreditBalance",
         "registerUser",
         "grantCredits",
+        "getWeeklyReport",
+        "listWeeklyReports",
+        "runWeeklyReport",
     }
     assert all(endpoint["region"] == ["us-central1"] for endpoint in endpoints.values())
     assert all("callableTrigger" in endpoints[name] for name in set(endpoints) - scheduled)

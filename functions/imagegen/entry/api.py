@@ -18,12 +18,14 @@ from imagegen.errors import (
     InsufficientCredits,
     InvalidInput,
     RateLimited,
+    ReportNotFound,
     RequestInProgress,
     RequestNotFound,
     SettlementPending,
     TooManyRunning,
     UserNotFound,
 )
+from imagegen.services.reports import WeekNotOver
 from imagegen.services.requests import not_found
 
 
@@ -123,3 +125,31 @@ def grant_credits(backend: Backend, call: Call[requests.GrantCredits]) -> respon
         wish.user_id, wish.bucket, wish.credits, reason=wish.reason, key=wish.idempotency_key, granted_by=admin
     )
     return responses.GrantedCredits.of(grant)
+
+
+@operation(ReportNotFound)
+def get_weekly_report(backend: Backend, call: Call[requests.GetWeeklyReport]) -> responses.WeeklyReport:
+    """The stored report of a week. For admins."""
+    call.caller.check_is_admin()
+    report = backend.reports.get(call.wish.week)
+    if report is None:
+        raise ReportNotFound(f"There is no report of {call.wish.week}. Run it first.", week=str(call.wish.week))
+    return responses.WeeklyReport.of(report)
+
+
+@operation()
+def list_weekly_reports(backend: Backend, call: Call[requests.ListWeeklyReports]) -> responses.WeeklyReportList:
+    """The stored reports, newest first, by page. For admins."""
+    call.caller.check_is_admin()
+    wish = call.wish
+    return responses.WeeklyReportList.of(wish, backend.reports.list(wish.page_size + 1, wish.before))
+
+
+@operation(Contention)
+def run_weekly_report(backend: Backend, call: Call[requests.RunWeeklyReport]) -> responses.WeeklyReport:
+    """Reports a week that is over, again or for the first time; its revisions say what changed. For admins."""
+    call.caller.check_is_admin()
+    try:
+        return responses.WeeklyReport.of(backend.reports.run(call.wish.week))
+    except WeekNotOver:
+        raise InvalidInput([{"field": "week", "message": "is not over yet"}]) from None

@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from imagegen.domain.weeks import Week
 from imagegen.entry.fields import is_document_id
 
 SEQUENCE = range(1, 2**63)  # what Firestore's integers leave for entry numbers
@@ -39,6 +40,14 @@ def entry_number(position: list[Any]) -> int:
         case [int(seq)] if seq in SEQUENCE and seq is not True:
             return seq
     raise ValueError("no place in a history")
+
+
+def week(position: list[Any]) -> Week:
+    """Raises ValueError."""
+    match position:
+        case [str(name)]:
+            return Week.parse(name)
+    raise ValueError("no place in a list of reports")
 
 
 def moment(at: datetime) -> int:

@@ -11,6 +11,7 @@ from pydantic.alias_generators import to_camel
 
 from imagegen.domain.generation import Order, Status
 from imagegen.domain.grants import Bucket
+from imagegen.domain.weeks import Week
 from imagegen.entry import pages
 from imagegen.entry.fields import (
     PAGE_SIZE_DEFAULT,
@@ -33,9 +34,13 @@ from imagegen.entry.fields import (
     SizeName,
     StyleName,
     UserId,
+    WeekName,
     refuse,
 )
 from imagegen.services.requests import Filter
+
+REPORTS_DEFAULT = 10
+"""Fewer than of other things: a report has some hundred figures."""
 
 
 class Request(BaseModel):
@@ -232,3 +237,29 @@ class GrantCredits(Request):
     bucket: Annotated[Bucket, Field(strict=False)]
     reason: Reason
     idempotency_key: IdempotencyKey
+
+
+# Reports
+
+
+class GetWeeklyReport(Request):
+    model_config = _example(week="2026-W45")
+
+    week: WeekName
+
+
+class RunWeeklyReport(Request):
+    model_config = _example(week="2026-W46")
+
+    week: WeekName
+
+
+class ListWeeklyReports(Request):
+    model_config = _example(pageSize=4)
+
+    page_size: PageSize = REPORTS_DEFAULT
+    before: Annotated[Week | None, _page_token(pages.week), _TOKEN_SCHEMA] = Field(default=None, alias="pageToken")
+
+    def token(self, week: Week) -> str:
+        """The token of the page that goes on before that week."""
+        return pages.encode({}, str(week))

@@ -1,5 +1,6 @@
 """What callers get back: the response models of the API."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
@@ -10,7 +11,9 @@ from imagegen.domain import catalog
 from imagegen.domain.generation import FailureReason, GenerationRequest, Status
 from imagegen.domain.grants import Bucket, Grant
 from imagegen.domain.ledger import EntryType, Wallet
-from imagegen.entry.requests import GetUserCredits, ListGenerationRequests
+from imagegen.domain.report import Report
+from imagegen.entry.requests import GetUserCredits, ListGenerationRequests, ListWeeklyReports
+from imagegen.report_records import report_data
 from imagegen.services.histories import Page
 from imagegen.services.requests import Listed
 
@@ -227,4 +230,27 @@ class Catalog(Response):
                 for size in offered.sizes
                 if size.enabled
             ],
+        )
+
+
+class WeeklyReport(Response):
+    """``report`` has the fields of the document ``weeklyReports/{week}``."""
+
+    report: dict[str, Any]
+
+    @classmethod
+    def of(cls, report: Report) -> Self:
+        return cls(report=report_data(report))
+
+
+class WeeklyReportList(Response):
+    reports: list[dict[str, Any]]
+    next_page_token: str | None
+
+    @classmethod
+    def of(cls, wish: ListWeeklyReports, listed: Sequence[Report]) -> Self:
+        page = listed[: wish.page_size]
+        return cls(
+            reports=[report_data(report) for report in page],
+            next_page_token=wish.token(page[-1].week) if len(listed) > wish.page_size else None,
         )

@@ -28,6 +28,10 @@ USERS_TESTED = 100
 REVISIONS_KEPT = 10
 
 
+class WeekNotOver(Exception):
+    """What is reported would change until the week's end."""
+
+
 @dataclass(frozen=True)
 class Reports:
     """Reads no requests: what a report costs grows with a thousandth of them.
@@ -59,9 +63,9 @@ class Reports:
         return self._run(week)
 
     def run(self, week: Week) -> Report:
-        """Report one week, again or for the first time. Raises ValueError for a week that is not over, and as above."""
+        """Report one week, again or for the first time. Raises WeekNotOver, and as above."""
         if week.end > self.clock.now():
-            raise ValueError(f"The week {week} is not over yet.")
+            raise WeekNotOver(week)
         return self._run(week)
 
     def get(self, week: Week) -> Report | None:

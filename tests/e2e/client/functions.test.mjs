@@ -72,6 +72,15 @@ test('grantCredits adds to it, for admins', async () => {
   assertRefused(error, 'already-exists', { reason: 'IDEMPOTENCY_MISMATCH' });
 });
 
+test('getWeeklyReport, listWeeklyReports and runWeeklyReport are for admins', async () => {
+  const week = '2026-W45';
+  assertRefused(await user.error('getWeeklyReport', { week }), 'permission-denied', { reason: 'PERMISSION_DENIED' });
+  const { report } = await admin.call('runWeeklyReport', { week });
+  assert.equal(report.week, week);
+  assert.deepEqual((await admin.call('getWeeklyReport', { week })).report.total, report.total);
+  assert.ok((await admin.call('listWeeklyReports')).reports.some((listed) => listed.week === week));
+});
+
 test('every function was called', () => {
   assert.deepEqual([...called].sort(), suite.callables.toSorted());
 });
