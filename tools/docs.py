@@ -7,8 +7,9 @@ from typing import Any, Union, get_args, get_origin
 
 from firebase_functions.params import Param
 from pydantic import BaseModel
-from pydantic.alias_generators import to_camel
+from pydantic.alias_generators import to_snake
 
+import main
 from imagegen import settings
 from imagegen.domain.catalog import Kind
 from imagegen.entry import api, requests, responses
@@ -21,7 +22,7 @@ from tools.project import ROOT
 README = ROOT / "README.md"
 
 
-def main() -> None:
+def write() -> None:
     README.write_text(up_to_date(README.read_text("utf-8")), "utf-8")
     openapi.TARGET.write_text(openapi.text(), "utf-8")
     postman.TARGET.write_text(postman.text(), "utf-8")
@@ -42,10 +43,11 @@ def functions() -> Iterator[str]:
     """The table of the callable functions: what each takes and answers, and what for."""
     yield "| function | request `data` | result | |"
     yield "|---|---|---|---|"
-    for name, operation in vars(api).items():
+    for name in vars(main):
+        operation = getattr(api, to_snake(name), None)
         if isinstance(operation, Operation):
             request, result = (_shape(model) for model in (operation.request, operation.response))
-            yield f"| `{to_camel(name)}` | `{request}` | `{result}` | {operation.description} |"
+            yield f"| `{name}` | `{request}` | `{result}` | {operation.description} |"
 
 
 def _shape(model: type[BaseModel]) -> str:
@@ -109,4 +111,4 @@ def outcomes() -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    main()
+    write()

@@ -59,7 +59,7 @@ test('the own request is seen from processing to completed', { timeout: 30_000 }
   const { generationRequestId, imageUrl } = await answer;
   assert.equal(found.id, generationRequestId);
   assert.equal(looked.at(-1).get('imageUrl'), imageUrl);
-  assert.deepEqual((await balances).map((account) => account.get('credits.trial')), [10, 9]);
+  assert.equal((await balances).at(-1).get('credits.trial'), 9);
 });
 
 test('somebody else is refused', { timeout: 30_000 }, async () => {
