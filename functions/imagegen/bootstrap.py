@@ -14,17 +14,22 @@ from typing import Self
 from google.cloud import firestore
 
 from imagegen.clock import Clock, SystemClock
+from imagegen.cloud_tasks import CloudTasks
 from imagegen.database import Database
 from imagegen.domain.limits import Limits
 from imagegen.firestore import FirestoreDatabase
 from imagegen.generators.attempts import WithAttempts
 from imagegen.generators.deadline import WithDeadline
 from imagegen.generators.mock import MockGenerator
+from imagegen.queue import Queue
 from imagegen.retry import Retry
 from imagegen.services.accounts import Accounts
 from imagegen.services.audit import Audit
+from imagegen.services.cancellations import Cancellations
 from imagegen.services.catalog import Catalogs
 from imagegen.services.corrections import Corrections
+from imagegen.services.dispatcher import Dispatcher, Worker
+from imagegen.services.execution import Execution
 from imagegen.services.generations import Generations
 from imagegen.services.histories import Histories
 from imagegen.services.reports import Reports
@@ -44,6 +49,8 @@ class Backend:
     accounts: Accounts
     catalogs: Catalogs
     generations: Generations
+    worker: Worker
+    cancellations: Cancellations
     requests: Requests
     histories: Histories
     reports: Reports
@@ -53,30 +60,32 @@ class Backend:
 
     @classmethod
     def on(
-        cls, database: Database, clock: Clock, rng: random.Random, new_id: Callable[[], str], limits: Limits
+        cls,
+        database: Database,
+        tasks: Queue,
+        clock: Clock,
+        rng: random.Random,
+        new_id: Callable[[], str],
+        limits: Limits,
     ) -> Self:
-        """The services on a database, with a source of time, chance and ids, and what each user may ask for."""
+        """The services on a database and a queue, with a source of time, chance and ids, and what users may ask for."""
         catalogs = Catalogs(database, clock)
         generators = {"mock": WithDeadline(WithAttempts(MockGenerator(clock, rng), clock))}
         audit = Audit(database, clock)
         settlements = Settlements(database, clock, Retry(clock, rng, SETTLING_PATIENCE_SECONDS))
+        execution = Execution(generators, settlements)
+        dispatcher = Dispatcher(tasks)
         patient = Retry(clock, rng, RESERVING_PATIENCE_SECONDS)
         return cls(
             accounts=Accounts(database, clock, patient),
             catalogs=catalogs,
-            generations=Generations(
-                database,
-                generators,
-                clock,
-                limits,
-                reserving=patient,
-                settlements=settlements,
-                new_id=new_id,
-            ),
+            generations=Generations(database, execution, dispatcher, clock, limits, reserving=patient, new_id=new_id),
+            worker=Worker(database, catalogs, execution, clock, taking=patient, new_id=new_id),
+            cancellations=Cancellations(database, settlements),
             requests=Requests(database),
             histories=Histories(database),
             reports=Reports(database, catalogs, audit, clock),
-            sweeper=Sweeper(database, clock, settlements),
+            sweeper=Sweeper(database, clock, settlements, dispatcher, catalogs),
             audit=audit,
             corrections=Corrections(database, clock, patient),
         )
@@ -85,7 +94,12 @@ class Backend:
 def on_firestore(client: firestore.Client) -> Backend:
     """The services on a client's project, with real time, chance and ids."""
     return Backend.on(
-        FirestoreDatabase(client), SystemClock(), random.SystemRandom(), lambda: uuid.uuid4().hex, limits()
+        FirestoreDatabase(client),
+        CloudTasks(),
+        SystemClock(),
+        random.SystemRandom(),
+        lambda: uuid.uuid4().hex,
+        limits(),
     )
 
 

@@ -20,6 +20,7 @@ class Code(StrEnum):
     ALREADY_EXISTS = "already-exists"
     RESOURCE_EXHAUSTED = "resource-exhausted"
     ABORTED = "aborted"
+    CANCELLED = "cancelled"
     INTERNAL = "internal"
     UNAVAILABLE = "unavailable"
     DEADLINE_EXCEEDED = "deadline-exceeded"
@@ -44,6 +45,7 @@ _HTTP_STATUS = {
     Code.ALREADY_EXISTS: 409,
     Code.ABORTED: 409,
     Code.RESOURCE_EXHAUSTED: 429,
+    Code.CANCELLED: 499,
     Code.INTERNAL: 500,
     Code.UNAVAILABLE: 503,
     Code.DEADLINE_EXCEEDED: 504,
@@ -171,6 +173,21 @@ class GenerationAbandoned(ApiError):
     situation = "the process that ran the request died: same details"
     retryable = "yes, as a new request"
     billed = "refunded"
+
+
+class GenerationCanceled(ApiError):
+    code = Code.CANCELLED
+    reason = "CANCELED"
+    situation = "the request was canceled meanwhile: same details"
+    retryable = "yes, as a new request"
+    billed = "refunded"
+
+
+class RequestEnded(ApiError):
+    code = Code.FAILED_PRECONDITION
+    reason = "REQUEST_ENDED"
+    situation = "canceling a request that has ended: its `status`"
+    retryable = "no"
 
 
 class IdempotencyMismatch(ApiError):

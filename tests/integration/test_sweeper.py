@@ -19,6 +19,7 @@ from tests.support.invariants import violations
 from tests.support.wire import ObservedClient
 from tools.clock import ManualClock
 from tools.limits import NO_LIMITS
+from tools.tasks import TaskList
 
 KEYED = order(idempotencyKey="key")
 LEASE = timedelta(minutes=4)  # more than a seeded model's
@@ -37,7 +38,7 @@ def faulty(database: FirestoreDatabase) -> FaultyDatabase:
 @pytest.fixture
 def backend(faulty: FaultyDatabase, clock: ManualClock) -> Backend:
     ids = itertools.count(1)
-    return Backend.on(faulty, clock, random.Random(1), lambda: f"id-{next(ids)}", NO_LIMITS)
+    return Backend.on(faulty, TaskList(), clock, random.Random(1), lambda: f"id-{next(ids)}", NO_LIMITS)
 
 
 class ProcessDied(BaseException):

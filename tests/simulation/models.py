@@ -18,14 +18,14 @@ class SimulatedModel:
         self._weights = [rng.choice((0.0, 1.0, 5.0)) for _ in range(5)]
 
     def generate(self, job: Job) -> str:
-        deadline = job.order.model.timeout_seconds
+        deadline = job.model.timeout_seconds
         [ending] = self._rng.choices(
             ("image", "failure", "crash", "nothing", "timeout", "overstay"), [5.0, *self._weights]
         )
         self._faults.scheduler.note(f"model: {ending}")
         if ending == "timeout":
             self._faults.step(deadline)
-            raise GeneratorTimedOut(f"{job.order.model.name} did not answer within {deadline:g} s.")
+            raise GeneratorTimedOut(f"{job.model.name} did not answer within {deadline:g} s.")
         self._faults.step(
             self._rng.uniform(*OVERSTAY_SECONDS) if ending == "overstay" else self._rng.uniform(0, deadline)
         )
@@ -33,4 +33,4 @@ class SimulatedModel:
             raise GeneratorFailed("The provider could not make it.")
         if ending == "crash":
             raise RuntimeError("a bug of the provider's client")
-        return "" if ending == "nothing" else f"https://images.example.com/{job.request_id}.png"
+        return "" if ending == "nothing" else f"https://images.example.com/{job.request.id}.png"

@@ -28,9 +28,12 @@ def test_the_functions_of_the_contract_are_deployed(manifest: dict[str, Any]) ->
     endpoints = manifest["endpoints"]
     scheduled = {name for name, endpoint in endpoints.items() if "scheduleTrigger" in endpoint}
     assert scheduled == {"scheduleWeeklyReport", "sweepAbandonedRequests"}
-    assert set(endpoints) - scheduled == {
+    queued = {name for name, endpoint in endpoints.items() if "taskQueueTrigger" in endpoint}
+    assert queued == {"generateImage", "generateWithModelA", "generateWithModelB"}
+    assert set(endpoints) - scheduled - queued == {
         "createGenerationRequest",
         "getGenerationRequest",
+        "cancelGenerationRequest",
         "listGenerationRequests",
         "getCatalog",
         "getUserCredits",
@@ -39,7 +42,7 @@ def test_the_functions_of_the_contract_are_deployed(manifest: dict[str, Any]) ->
         "grantCredits",
     }
     assert all(endpoint["region"] == ["us-central1"] for endpoint in endpoints.values())
-    assert all("callableTrigger" in endpoints[name] for name in set(endpoints) - scheduled)
+    assert all("callableTrigger" in endpoints[name] for name in set(endpoints) - scheduled - queued)
     schedule = endpoints["scheduleWeeklyReport"]["scheduleTrigger"]
     assert (schedule["schedule"], schedule["timeZone"]) == ("0 6 * * 1", "Etc/UTC")
     assert schedule["retryConfig"]["retryCount"] > 0

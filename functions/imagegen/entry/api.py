@@ -5,6 +5,7 @@ from typing import Any
 from imagegen import settings
 from imagegen.bootstrap import Backend
 from imagegen.entry import requests, responses
+from imagegen.entry.auth import Caller
 from imagegen.entry.context import Context
 from imagegen.entry.operations import Call, operation
 from imagegen.entry.parsing import parse
@@ -12,12 +13,14 @@ from imagegen.errors import (
     Contention,
     EmailNotVerified,
     GenerationAbandoned,
+    GenerationCanceled,
     GenerationFailed,
     GenerationTimeout,
     IdempotencyMismatch,
     InsufficientCredits,
     InvalidInput,
     RateLimited,
+    RequestEnded,
     RequestInProgress,
     RequestNotFound,
     SettlementPending,
@@ -50,13 +53,17 @@ def _answered_earlier(backend: Backend, context: Context, data: Any) -> response
     GenerationFailed,
     GenerationTimeout,
     GenerationAbandoned,
+    GenerationCanceled,
     SettlementPending,
     repeated=_answered_earlier,
 )
 def create_generation_request(
     backend: Backend, call: Call[requests.CreateGenerationRequest]
 ) -> responses.CreatedGenerationRequest:
-    """Takes the credits that the size costs, runs the model, and delivers the image or gives the credits back."""
+    """Takes the credits that the size costs, runs the model, and delivers the image or gives the credits back.
+
+    In mode async it answers as soon as the credits are taken, with the status; the rest is done by a queue.
+    """
     call.caller.check_acts_for(call.wish.user_id)
     call.caller.check_may_spend()
     created = backend.generations.create(call.wish.order(requests.fingerprint(call.data)))
@@ -72,6 +79,15 @@ def get_generation_request(
     if not call.caller.may_see(request):
         raise not_found(request.id)
     return responses.GenerationRequestDetails.of(request)
+
+
+@operation(RequestNotFound, RequestEnded, Contention)
+def cancel_generation_request(
+    backend: Backend, call: Call[requests.CancelGenerationRequest]
+) -> responses.CanceledGenerationRequest:
+    """Cancels a request of the caller's that has not ended, and gives its credits back."""
+    canceled = backend.cancellations.cancel(call.wish.generation_request_id, call.caller.owns)
+    return responses.CanceledGenerationRequest.of(canceled)
 
 
 @operation()
@@ -123,3 +139,9 @@ def grant_credits(backend: Backend, call: Call[requests.GrantCredits]) -> respon
         wish.user_id, wish.bucket, wish.credits, reason=wish.reason, key=wish.idempotency_key, granted_by=admin
     )
     return responses.GrantedCredits.of(grant)
+
+
+def run_task(backend: Backend, data: Any) -> None:
+    """Runs the request that a queue has delivered. Raises what ``Worker.run`` raises, and InvalidInput."""
+    task = parse(requests.RunTask, data, Context(Caller(), backend.catalogs.current))
+    backend.worker.run(task.generation_request_id, task.ticket)

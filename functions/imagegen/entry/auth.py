@@ -63,8 +63,11 @@ class Caller:
         if not self.is_admin:
             self.check_acts_for(user_id)
 
+    def owns(self, request: GenerationRequest) -> bool:
+        return self.uid in (None, request.user_id)
+
     def may_see(self, request: GenerationRequest) -> bool:
-        return self.is_admin or self.uid in (None, request.user_id)
+        return self.is_admin or self.owns(request)
 
     def check_may_spend(self) -> None:
         """Raises EmailNotVerified."""

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
-from imagegen.domain.generation import Order, Status
+from imagegen.domain.generation import Mode, Order, Status
 from imagegen.domain.grants import Bucket
 from imagegen.entry import pages
 from imagegen.entry.fields import (
@@ -73,6 +73,7 @@ class CreateGenerationRequest(OfUser):
     size: ChosenSize
     prompt: Prompt
     input: Annotated[PhotoInput | AddressInput, Field(discriminator="type")] | None = None
+    mode: Annotated[Mode, Field(strict=False)] = Mode.SYNC
     idempotency_key: IdempotencyKey | None = None
 
     def order(self, fingerprint: str) -> Order:
@@ -86,6 +87,7 @@ class CreateGenerationRequest(OfUser):
             input=self.input.model_dump(by_alias=True) if self.input else None,
             fingerprint=fingerprint,
             idempotency_key=self.idempotency_key,
+            mode=self.mode,
         )
 
 
@@ -104,6 +106,17 @@ def fingerprint(data: object) -> str:
 
 class GetGenerationRequest(Request):
     generation_request_id: DocumentId
+
+
+class CancelGenerationRequest(Request):
+    generation_request_id: DocumentId
+
+
+class RunTask(Request):
+    """What a queue delivers; ``ticket`` is what the request and its tasks alone know."""
+
+    generation_request_id: DocumentId
+    ticket: Annotated[str, Field(min_length=1, max_length=100)]
 
 
 # Lists, page by page

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 from imagegen.domain import catalog
-from imagegen.domain.generation import FailureReason, GenerationRequest, Status
+from imagegen.domain.generation import FailureReason, GenerationRequest, Mode, Status
 from imagegen.domain.grants import Bucket, Grant
 from imagegen.domain.ledger import EntryType, Wallet
 from imagegen.entry.requests import GetUserCredits, ListGenerationRequests
@@ -25,14 +25,40 @@ class Response(BaseModel):
 
 
 class CreatedGenerationRequest(Response):
+    """``image_url`` is the answer of mode sync, ``status`` that of mode async."""
+
     generation_request_id: str
     deducted_credits: int
-    image_url: str
+    image_url: str | None
+    status: Status | None
 
     @classmethod
     def of(cls, request: GenerationRequest) -> Self:
-        assert request.image_url is not None, "a completed request has its image"
-        return cls(generation_request_id=request.id, deducted_credits=request.cost, image_url=request.image_url)
+        is_sync = request.mode is Mode.SYNC
+        assert request.image_url is not None or not is_sync, "a completed request has its image"
+        return cls(
+            generation_request_id=request.id,
+            deducted_credits=request.cost,
+            image_url=request.image_url if is_sync else None,
+            status=None if is_sync else request.status,
+        )
+
+
+class CanceledGenerationRequest(Response):
+    generation_request_id: str
+    status: Status
+    refunded_credits: int
+    current_credits: int
+
+    @classmethod
+    def of(cls, request: GenerationRequest) -> Self:
+        assert request.failure is not None, "a canceled request says what was refunded"
+        return cls(
+            generation_request_id=request.id,
+            status=request.status,
+            refunded_credits=request.failure.refunded_credits,
+            current_credits=request.failure.current_credits,
+        )
 
 
 class Failure(Response):
@@ -54,8 +80,9 @@ class GenerationRequestDetails(Response):
     input: dict[str, str] | None
     cost: int
     refunded: bool
+    mode: Mode
     created_at: datetime
-    started_at: datetime
+    started_at: datetime | None
     finished_at: datetime | None
     processing_time_ms: int | None
     image_url: str | None
@@ -77,6 +104,7 @@ class GenerationRequestDetails(Response):
             input=dict(request.input) if request.input else None,
             cost=request.cost,
             refunded=request.refunded_credits > 0,
+            mode=request.mode,
             created_at=request.created_at,
             started_at=request.started_at,
             finished_at=request.finished_at,

@@ -24,9 +24,9 @@ class WithDeadline:
             except BaseException as error:  # noqa: BLE001 - handed to the waiting caller, whatever it is
                 result.set_exception(error)
 
-        threading.Thread(target=run, name=f"generate-{job.request_id}", daemon=True).start()
-        seconds = job.order.model.timeout_seconds
+        threading.Thread(target=run, name=f"generate-{job.request.id}", daemon=True).start()
+        seconds = job.model.timeout_seconds
         wait([result], timeout=seconds)
         if not result.done():
-            raise GeneratorTimedOut(f"{job.order.model.name} did not answer within {seconds:g} s.")
+            raise GeneratorTimedOut(f"{job.model.name} did not answer within {seconds:g} s.")
         return result.result()

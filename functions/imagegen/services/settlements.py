@@ -9,7 +9,7 @@ from typing import Self
 
 from imagegen.clock import Clock
 from imagegen.database import Database, Snapshot, Update, Version, Write
-from imagegen.domain.generation import Failure, FailureReason, GenerationRequest, Status
+from imagegen.domain.generation import Failure, FailureReason, GenerationRequest
 from imagegen.records import (
     account_of,
     create_entry,
@@ -46,7 +46,7 @@ class Image:
 
 @dataclass(frozen=True)
 class NoImage:
-    """The outcome of one that did not."""
+    """The outcome of one that did not, or that nobody wants or waits for any more."""
 
     reason: FailureReason
     message: str
@@ -67,7 +67,7 @@ class Settlements:
         def attempt(tries: int) -> GenerationRequest:
             # The first try relies on what was seen; after a refusal only the document can tell.
             current = Held.of(*self.database.read(request_path(held.request.id))) if tries else held
-            if current.request.status is not Status.PROCESSING:
+            if not current.request.is_open:
                 return current.request
             settled, refund = self._settled(current.request, outcome)
             ending = Update(request_path(settled.id), settlement_fields(settled), current.version)
@@ -85,6 +85,6 @@ class Settlements:
         if not user.exists:
             log.error("%s is gone, so that nobody gets the refund of request %s", user.path, request.id)
             return request.failed(Failure(outcome.reason, outcome.message, 0, 0), now), []
-        account, refund = account_of(user).refund(request, now)
+        account, refund = account_of(user).refund(request, outcome.reason, now)
         failure = Failure(outcome.reason, outcome.message, request.cost, account.wallet.credits.total)
         return request.failed(failure, now), [update_account(user, account, request.week), create_entry(refund)]
