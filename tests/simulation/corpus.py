@@ -82,8 +82,8 @@ MUTANTS = [
     Mutant(
         "a taken request keeps the lease of the queue",
         REQUEST,
-        "lease_expires_at=at + lease\n",
-        "lease_expires_at=at\n",
+        "lease_expires_at=at + lease)",
+        "lease_expires_at=at)",
     ),
     Mutant("what never reached the queue is forgotten", SWEEP, "for status in OPEN", "for status in OPEN[1:]"),
     Mutant(
