@@ -75,6 +75,7 @@ def test_a_completed_request_is_told_whole(
         "status": "completed",
         "cost": 3,
         "refunded": False,
+        "mode": "sync",
         "createdAt": "2026-11-18T12:00:00Z",
         "startedAt": "2026-11-18T12:00:00Z",
         "finishedAt": "2026-11-18T12:00:01.250000Z",

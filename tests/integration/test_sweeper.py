@@ -59,7 +59,7 @@ def die(api: Api, faulty: FaultyDatabase, data: Mapping[str, object] = ORDER) ->
 def sweep(api: Api) -> int:
     answer = api.http.post("/sweepAbandonedRequests")
     assert answer.status_code == 200
-    settled: int = answer.get_json()["settled"]
+    settled: int = answer.get_json()["swept"]
     return settled
 
 

@@ -1,6 +1,6 @@
 """What must hold when a world has come to rest: what the audit checks, and what only a simulation can see."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -51,6 +51,20 @@ def double_charges(calls: Iterable[Call], requests: Requests) -> Iterator[Violat
     for (user_id, key), ids in by_key.items():
         if len(ids) > 1:
             yield Violation("IDEMPOTENCY", f"{user_id} was charged {len(ids)} times under {key}")
+
+
+def made_twice(asked: Iterable[str]) -> Iterator[Violation]:
+    """Requests whose image was asked for more than once: each costs its provider's price."""
+    for request_id, times in Counter(asked).items():
+        if times > 1:
+            yield Violation("ONCE", f"the image of {request_id} was to be made {times} times")
+
+
+def given_up(requests: Requests) -> Iterator[Violation]:
+    """Requests that were abandoned in a world where everybody brings theirs to an end in time."""
+    for request in requests.values():
+        if request.failure and request.failure.reason is FailureReason.ABANDONED:
+            yield Violation("PROGRESS", f"{request.id} was abandoned for no reason")
 
 
 def over_limits(limits: Limits, requests: Requests) -> Iterator[Violation]:

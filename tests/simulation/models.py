@@ -15,9 +15,12 @@ class SimulatedModel:
     def __init__(self, faults: Faults, rng: random.Random) -> None:
         self._faults = faults
         self._rng = rng
+        self.asked: list[str] = []
+        """The request of every image that was to be made."""
         self._weights = [rng.choice((0.0, 1.0, 5.0)) for _ in range(5)]
 
     def generate(self, job: Job) -> str:
+        self.asked.append(job.request.id)
         deadline = job.model.timeout_seconds
         [ending] = self._rng.choices(
             ("image", "failure", "crash", "nothing", "timeout", "overstay"), [5.0, *self._weights]

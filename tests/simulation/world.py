@@ -66,7 +66,8 @@ class World:
         self._limits = calls.limits(rng)
         queue = SimulatedQueue(self._scheduler, self._faults, rng, self._work)
         backend = Backend.on(database, queue, clock, rng, self._new_id, self._limits)
-        execution = replace(backend.generations.execution, generators={"mock": SimulatedModel(self._faults, rng)})
+        self._model = SimulatedModel(self._faults, rng)
+        execution = replace(backend.generations.execution, generators={"mock": self._model})
         self._generations = replace(backend.generations, execution=execution)
         self._worker = replace(backend.worker, execution=execution, catalogs=calls.FixedCatalogs())
         self._cancellations = backend.cancellations
@@ -99,10 +100,13 @@ class World:
         requests = checks.requests_of(self._store)
         yield from checks.broken_invariants(self._store, self._granted)
         yield from checks.double_charges(self._calls, requests)
+        yield from checks.made_twice(self._model.asked)
         yield from checks.over_limits(self._limits, requests)
         if self._is_calm:
             overstayed = {event.actor for event in self._scheduler.trace if event.kind == "model: overstay"}
             yield from truth.needless_refusals(self._calls, requests, overstayed)
+            if not overstayed:
+                yield from checks.given_up(requests)
         for call in self._calls + replays:
             yield from truth.untruths(call, requests)
 

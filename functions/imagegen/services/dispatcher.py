@@ -7,11 +7,12 @@ sweeper queues again what no delivery has taken.
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
 from imagegen.clock import Clock
 from imagegen.database import Database, Update
 from imagegen.domain.catalog import Model
-from imagegen.domain.generation import FailureReason, GenerationRequest, Status, lease
+from imagegen.domain.generation import LEASE_GRACE, FailureReason, GenerationRequest, Status, lease
 from imagegen.errors import PermissionDenied
 from imagegen.queue import Queue, QueueUnavailable
 from imagegen.records import progress_fields, request_path
@@ -53,16 +54,16 @@ class Worker:
         [document] = self.database.read(request_path(request_id))
         if not document.exists or (held := Held.of(document)).request.execution != ticket:
             raise PermissionDenied("Only the queue may run a request.")
-        if held.request.status is not Status.PENDING:
-            return None  # another delivery has been here, or it was canceled
         model = self.catalogs.current().model(held.request.model)
+        taken = self._take(held, lease(model) if model else LEASE_GRACE)
+        if taken is None:
+            return None
         if model is None:
             gone = NoImage(FailureReason.GENERATION_FAILED, f"{held.request.model} is not there any more.")
-            return self.execution.settlements.settle(held, gone).status
-        taken = self._take(held, model)
-        return None if taken is None else self.execution.run(taken, model).status
+            return self.execution.settlements.settle(taken, gone).status
+        return self.execution.run(taken, model).status
 
-    def _take(self, held: Held, model: Model) -> Held | None:
+    def _take(self, held: Held, lease: timedelta) -> Held | None:
         """The request, now this delivery's own to run; None if another was first, or it has ended."""
         worker = self.new_id()
 
@@ -72,7 +73,7 @@ class Worker:
                 return current  # our own commit got through, and only its answer was lost
             if current.request.status is not Status.PENDING:
                 return None
-            taken = current.request.taken(worker, lease(model), self.clock.now())
+            taken = current.request.taken(worker, lease, self.clock.now())
             [version] = self.database.commit(Update(request_path(taken.id), progress_fields(taken), current.version))
             return Held(taken, version)
 
