@@ -52,6 +52,21 @@ def listGenerationRequests(call: CallableRequest[Any]) -> dict[str, Any]:
 
 
 @callable_function()
+def getWebhookSecret(call: CallableRequest[Any]) -> dict[str, Any]:
+    return api.get_webhook_secret(backend(), call)
+
+
+@callable_function()
+def listWebhookDeliveries(call: CallableRequest[Any]) -> dict[str, Any]:
+    return api.list_webhook_deliveries(backend(), call)
+
+
+@callable_function()
+def resendWebhook(call: CallableRequest[Any]) -> dict[str, Any]:
+    return api.resend_webhook(backend(), call)
+
+
+@callable_function()
 def getCatalog(call: CallableRequest[Any]) -> dict[str, Any]:
     return api.get_catalog(backend(), call)
 
@@ -87,6 +102,16 @@ def generateWithModelA(task: CallableRequest[Any]) -> None:
 @task_function(rate_limits=RateLimits(max_concurrent_dispatches=10, max_dispatches_per_second=5), retry_config=TRIES)
 def generateWithModelB(task: CallableRequest[Any]) -> None:
     api.run_task(backend(), task.data)
+
+
+# Each attempt is a task of its own, which waits until it is due. The queue tries again what could not be recorded, or
+# came too early, as every attempt but the first does in the emulator, which does not let tasks wait.
+@task_function(
+    rate_limits=RateLimits(max_concurrent_dispatches=50, max_dispatches_per_second=50),
+    retry_config=RetryConfig(min_backoff_seconds=10, max_backoff_seconds=600, max_retry_seconds=24 * 3600),
+)
+def deliverWebhook(task: CallableRequest[Any]) -> None:
+    api.deliver_webhook(backend(), task.data)
 
 
 @scheduled_function(schedule="0 6 * * 1", timezone="Etc/UTC", timeout_sec=540, retry_count=3, min_backoff_seconds=60)

@@ -1,6 +1,7 @@
 """A queue that delivers nothing by itself, for seeds and tests."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 
 
 @dataclass
@@ -9,5 +10,5 @@ class TaskList:
 
     put_so_far: list[tuple[str, dict[str, str]]] = field(default_factory=list)
 
-    def put(self, queue: str, task: dict[str, str]) -> None:
+    def put(self, queue: str, task: dict[str, str], not_before: datetime | None = None) -> None:
         self.put_so_far.append((queue, task))

@@ -21,22 +21,28 @@ from imagegen.firestore import FirestoreDatabase
 from imagegen.generators.attempts import WithAttempts
 from imagegen.generators.deadline import WithDeadline
 from imagegen.generators.mock import MockGenerator
+from imagegen.http_sender import HttpSender
 from imagegen.queue import Queue
 from imagegen.retry import Retry
+from imagegen.sender import Sender
 from imagegen.services.accounts import Accounts
 from imagegen.services.audit import Audit
 from imagegen.services.cancellations import Cancellations
 from imagegen.services.catalog import Catalogs
 from imagegen.services.corrections import Corrections
+from imagegen.services.courier import Courier
+from imagegen.services.deliveries import Deliveries
 from imagegen.services.dispatcher import Dispatcher, Worker
 from imagegen.services.execution import Execution
 from imagegen.services.generations import Generations
 from imagegen.services.histories import Histories
+from imagegen.services.outbox import Outbox
 from imagegen.services.reports import Reports
 from imagegen.services.requests import Requests
 from imagegen.services.settlements import Settlements
 from imagegen.services.sweeper import Sweeper
-from imagegen.settings import limits
+from imagegen.services.webhook_secrets import WebhookSecrets
+from imagegen.settings import limits, local_webhooks_allowed
 
 RESERVING_PATIENCE_SECONDS = 20.0
 SETTLING_PATIENCE_SECONDS = 60.0  # longer: until a request is settled, its credits are taken
@@ -51,6 +57,9 @@ class Backend:
     generations: Generations
     worker: Worker
     cancellations: Cancellations
+    courier: Courier
+    deliveries: Deliveries
+    webhook_secrets: WebhookSecrets
     requests: Requests
     histories: Histories
     reports: Reports
@@ -63,29 +72,38 @@ class Backend:
         cls,
         database: Database,
         tasks: Queue,
+        sender: Sender,
         clock: Clock,
         rng: random.Random,
         new_id: Callable[[], str],
         limits: Limits,
     ) -> Self:
-        """The services on a database and a queue, with a source of time, chance and ids, and what users may ask for."""
+        """The services on a database, queues and a way out, with a source of time, chance and ids, and users' limits.
+
+        Secrets come from ``rng``: in production, it has to be the operating system's.
+        """
         catalogs = Catalogs(database, clock)
         generators = {"mock": WithDeadline(WithAttempts(MockGenerator(clock, rng), clock))}
         audit = Audit(database, clock)
-        settlements = Settlements(database, clock, Retry(clock, rng, SETTLING_PATIENCE_SECONDS))
+        outbox = Outbox(database, tasks, clock)
+        settlements = Settlements(database, outbox, clock, Retry(clock, rng, SETTLING_PATIENCE_SECONDS))
         execution = Execution(generators, settlements)
         dispatcher = Dispatcher(tasks)
         patient = Retry(clock, rng, RESERVING_PATIENCE_SECONDS)
+        webhook_secrets = WebhookSecrets(database, rng, patient)
         return cls(
             accounts=Accounts(database, clock, patient),
             catalogs=catalogs,
             generations=Generations(database, execution, dispatcher, clock, limits, reserving=patient, new_id=new_id),
             worker=Worker(database, catalogs, execution, clock, taking=patient, new_id=new_id),
             cancellations=Cancellations(database, settlements),
+            courier=Courier(database, sender, webhook_secrets, outbox, clock, rng, patient, new_id),
+            deliveries=Deliveries(database, outbox, clock, patient),
+            webhook_secrets=webhook_secrets,
             requests=Requests(database),
             histories=Histories(database),
             reports=Reports(database, catalogs, audit, clock),
-            sweeper=Sweeper(database, clock, settlements, dispatcher, catalogs),
+            sweeper=Sweeper(database, clock, settlements, dispatcher, outbox, catalogs),
             audit=audit,
             corrections=Corrections(database, clock, patient),
         )
@@ -96,6 +114,7 @@ def on_firestore(client: firestore.Client) -> Backend:
     return Backend.on(
         FirestoreDatabase(client),
         CloudTasks(),
+        HttpSender(local_webhooks_allowed()),
         SystemClock(),
         random.SystemRandom(),
         lambda: uuid.uuid4().hex,

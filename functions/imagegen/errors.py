@@ -130,6 +130,13 @@ class RequestNotFound(ApiError):
     retryable = "no"
 
 
+class DeliveryNotFound(ApiError):
+    code = Code.NOT_FOUND
+    reason = "DELIVERY_NOT_FOUND"
+    situation = "no such webhook delivery, or someone else's"
+    retryable = "no"
+
+
 class RateLimited(ApiError):
     code = Code.RESOURCE_EXHAUSTED
     reason = "RATE_LIMITED"

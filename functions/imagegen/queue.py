@@ -1,5 +1,6 @@
 """The seam between the product and its task queues: a task is delivered once, several times, late, or never."""
 
+from datetime import datetime
 from typing import Protocol
 
 
@@ -10,5 +11,5 @@ class QueueUnavailable(Exception):
 class Queue(Protocol):
     """Task queues by the name of the function that they deliver to. ``CloudTasks`` is the real one."""
 
-    def put(self, queue: str, task: dict[str, str]) -> None:
-        """Have ``task`` delivered. Raises QueueUnavailable."""
+    def put(self, queue: str, task: dict[str, str], not_before: datetime | None = None) -> None:
+        """Have ``task`` delivered, if the queue knows how to wait, not before that. Raises QueueUnavailable."""

@@ -20,6 +20,7 @@ from tests.support.faults import FaultyDatabase, Lost, refuse
 from tests.support.wire import ObservedClient
 from tools.clock import ManualClock
 from tools.limits import NO_LIMITS
+from tools.sender import Takes
 from tools.tasks import TaskList
 
 NOON = datetime(2026, 11, 18, 12, tzinfo=UTC)
@@ -34,7 +35,9 @@ def faulty(database: FirestoreDatabase) -> FaultyDatabase:
 @pytest.fixture
 def backend(faulty: FaultyDatabase) -> Backend:
     ids = itertools.count(1)
-    return Backend.on(faulty, TaskList(), ManualClock(NOON), random.Random(1), lambda: f"id-{next(ids)}", NO_LIMITS)
+    return Backend.on(
+        faulty, TaskList(), Takes(), ManualClock(NOON), random.Random(1), lambda: f"id-{next(ids)}", NO_LIMITS
+    )
 
 
 def grant(backend: Backend, credits: int = 5, key: str = "order 1", user_id: str = "user") -> Grant:

@@ -23,6 +23,7 @@ from tests.support.faults import FaultyDatabase, Lost, refuse
 from tests.support.wire import ObservedClient
 from tools.clock import ManualClock
 from tools.limits import NO_LIMITS
+from tools.sender import Takes
 from tools.tasks import TaskList
 
 NOON = datetime(2026, 11, 18, 12, tzinfo=UTC)
@@ -35,10 +36,10 @@ class Queue(TaskList):
 
     down = False
 
-    def put(self, queue: str, task: dict[str, str]) -> None:
+    def put(self, queue: str, task: dict[str, str], not_before: datetime | None = None) -> None:
         if self.down:
             raise QueueUnavailable("down")
-        super().put(queue, task)
+        super().put(queue, task, not_before)
 
 
 @pytest.fixture
@@ -59,7 +60,7 @@ def faulty(database: FirestoreDatabase) -> FaultyDatabase:
 @pytest.fixture
 def backend(faulty: FaultyDatabase, queue: Queue, clock: ManualClock) -> Backend:
     ids = itertools.count(1)
-    return Backend.on(faulty, queue, clock, random.Random(1), lambda: f"id-{next(ids)}", NO_LIMITS)
+    return Backend.on(faulty, queue, Takes(), clock, random.Random(1), lambda: f"id-{next(ids)}", NO_LIMITS)
 
 
 def deliver(backend: Backend, queue: Queue) -> list[Status | None]:

@@ -15,6 +15,7 @@ from tests.support.api import Api
 from tests.support.wire import ObservedClient
 from tools.clock import ManualClock
 from tools.limits import NO_LIMITS
+from tools.sender import Takes
 from tools.tasks import TaskList
 
 NOON = datetime(2026, 11, 18, 12, tzinfo=UTC)
@@ -31,7 +32,7 @@ def clock() -> ManualClock:
 @pytest.fixture
 def backend(database: FirestoreDatabase, clock: ManualClock) -> Backend:
     ids = itertools.count(1)
-    return Backend.on(database, TaskList(), clock, random.Random(1), lambda: f"id-{next(ids)}", NO_LIMITS)
+    return Backend.on(database, TaskList(), Takes(), clock, random.Random(1), lambda: f"id-{next(ids)}", NO_LIMITS)
 
 
 @pytest.fixture

@@ -35,6 +35,7 @@ from tests.support.invariants import violations
 from tests.support.wire import ObservedClient
 from tools.clock import ManualClock
 from tools.limits import NO_LIMITS
+from tools.sender import Takes
 from tools.tasks import TaskList
 
 NOON = datetime(2026, 11, 18, 12, tzinfo=UTC)
@@ -51,7 +52,9 @@ def faulty(database: FirestoreDatabase) -> FaultyDatabase:
 def backend(faulty: FaultyDatabase) -> Backend:
     """The backend over a database with faults, whose pauses take no real time."""
     ids = itertools.count(1)
-    return Backend.on(faulty, TaskList(), ManualClock(NOON), random.Random(1), lambda: f"id-{next(ids)}", NO_LIMITS)
+    return Backend.on(
+        faulty, TaskList(), Takes(), ManualClock(NOON), random.Random(1), lambda: f"id-{next(ids)}", NO_LIMITS
+    )
 
 
 def balance(api: Api) -> int:
@@ -223,7 +226,13 @@ def test_a_decision_is_made_afresh_on_what_the_rival_left(
 ) -> None:
     add_user(paid=4)
     rival = Backend.on(
-        database, TaskList(), ManualClock(NOON), random.Random(2), (f"rival-{n}" for n in range(9)).__next__, NO_LIMITS
+        database,
+        TaskList(),
+        Takes(),
+        ManualClock(NOON),
+        random.Random(2),
+        (f"rival-{n}" for n in range(9)).__next__,
+        NO_LIMITS,
     )
     wish = parse(CreateGenerationRequest, ORDER, Context(Caller(), rival.catalogs.current))
     faulty.faults = [lambda: rival.generations.create(wish.order("rival"))]

@@ -19,6 +19,7 @@ from tests.support.invariants import violations
 from tests.support.wire import ObservedClient
 from tools.clock import ManualClock
 from tools.limits import NO_LIMITS
+from tools.sender import Takes
 from tools.tasks import TaskList
 
 KEYED = order(idempotencyKey="key")
@@ -38,7 +39,7 @@ def faulty(database: FirestoreDatabase) -> FaultyDatabase:
 @pytest.fixture
 def backend(faulty: FaultyDatabase, clock: ManualClock) -> Backend:
     ids = itertools.count(1)
-    return Backend.on(faulty, TaskList(), clock, random.Random(1), lambda: f"id-{next(ids)}", NO_LIMITS)
+    return Backend.on(faulty, TaskList(), Takes(), clock, random.Random(1), lambda: f"id-{next(ids)}", NO_LIMITS)
 
 
 class ProcessDied(BaseException):

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from datetime import datetime
 
 from imagegen.queue import QueueUnavailable
 from tests.simulation.faults import Faults
@@ -24,7 +25,7 @@ class SimulatedQueue:
         self._work = work
         self._delivered = 0
 
-    def put(self, queue: str, task: dict[str, str]) -> None:
+    def put(self, queue: str, task: dict[str, str], not_before: datetime | None = None) -> None:
         self._faults.step(self._rng.choice((0.0, 0.01)))
         rates = self._faults.rates
         if self._faults.strikes(rates.lost_before):

@@ -22,6 +22,7 @@ from tests.simulation.network import RemoteDatabase
 from tests.simulation.queue import SimulatedQueue
 from tests.simulation.scheduler import Event, Restless, Scheduler, VirtualClock
 from tests.simulation.store import Store
+from tools.sender import Takes
 
 MIDNIGHT = datetime(2026, 11, 16, tzinfo=UTC)
 """A Monday's: every world lives close to the end of a week, and often on both sides of it."""
@@ -65,7 +66,7 @@ class World:
         clock = VirtualClock(self._scheduler, start, self._faults.step)
         self._limits = calls.limits(rng)
         queue = SimulatedQueue(self._scheduler, self._faults, rng, self._work)
-        backend = Backend.on(database, queue, clock, rng, self._new_id, self._limits)
+        backend = Backend.on(database, queue, Takes(), clock, rng, self._new_id, self._limits)
         self._model = SimulatedModel(self._faults, rng)
         execution = replace(backend.generations.execution, generators={"mock": self._model})
         self._generations = replace(backend.generations, execution=execution)

@@ -4,6 +4,7 @@ from typing import Any
 
 from imagegen import settings
 from imagegen.bootstrap import Backend
+from imagegen.domain.generation import GenerationRequest
 from imagegen.entry import requests, responses
 from imagegen.entry.auth import Caller
 from imagegen.entry.context import Context
@@ -11,6 +12,7 @@ from imagegen.entry.operations import Call, operation
 from imagegen.entry.parsing import parse
 from imagegen.errors import (
     Contention,
+    DeliveryNotFound,
     EmailNotVerified,
     GenerationAbandoned,
     GenerationCanceled,
@@ -102,6 +104,32 @@ def list_generation_requests(
     return responses.GenerationRequestList.of(wish, listed, count)
 
 
+@operation(UserNotFound, Contention)
+def get_webhook_secret(backend: Backend, call: Call[requests.GetWebhookSecret]) -> responses.WebhookSecret:
+    """What the caller's webhooks are signed with; a rotated one replaces the one before. For its owner alone."""
+    call.caller.check_acts_for(call.wish.user_id)
+    secrets = backend.webhook_secrets
+    make = secrets.rotate if call.wish.rotate else secrets.current
+    return responses.WebhookSecret(webhook_secret=make(call.wish.user_id))
+
+
+@operation()
+def list_webhook_deliveries(
+    backend: Backend, call: Call[requests.ListWebhookDeliveries]
+) -> responses.WebhookDeliveryList:
+    """A user's webhooks, or a request's, newest first, by page, with what became of their last 20 attempts."""
+    wish = call.wish
+    call.caller.check_may_read(wish.user_id)
+    listed = backend.deliveries.list(wish.user_id, wish.generation_request_id, wish.page_size, wish.after)
+    return responses.WebhookDeliveryList.of(wish, listed)
+
+
+@operation(DeliveryNotFound, Contention)
+def resend_webhook(backend: Backend, call: Call[requests.ResendWebhook]) -> responses.WebhookDelivery:
+    """Sends a webhook of the caller's now, under the same id, whatever has become of it; and for another day."""
+    return responses.WebhookDelivery.of(backend.deliveries.resend(call.wish.delivery_id, call.caller.owns))
+
+
 @operation()
 def get_catalog(backend: Backend, call: Call[requests.Nothing]) -> responses.Catalog:
     """The models, styles, colors and sizes on offer, and what each size costs."""
@@ -145,3 +173,16 @@ def run_task(backend: Backend, data: Any) -> None:
     """Runs the request that a queue has delivered. Raises what ``Worker.run`` raises, and InvalidInput."""
     task = parse(requests.RunTask, data, Context(Caller(), backend.catalogs.current))
     backend.worker.run(task.generation_request_id, task.ticket)
+
+
+def deliver_webhook(backend: Backend, data: Any) -> None:
+    """Makes the attempt that a queue has delivered. Raises what ``Courier.deliver`` raises, and InvalidInput.
+
+    It needs no ticket: whoever calls it can have sent what is due now, which a task is about to do anyway.
+    """
+    task = parse(requests.DeliverWebhook, data, Context(Caller(), backend.catalogs.current))
+    backend.courier.deliver(task.delivery_id, task.attempt, _described)
+
+
+def _described(request: GenerationRequest) -> dict[str, Any]:
+    return responses.GenerationRequestDetails.of(request).wire()

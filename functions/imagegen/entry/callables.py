@@ -28,7 +28,7 @@ Endpoint = Callable[[Request], Response]
 BODY_BYTES_MAX = 64 * 1024
 """Far more than the longest valid request."""
 
-PRIVATE_FIELDS = {"prompt", "input", "photoUrl", "address", "reason"}
+PRIVATE_FIELDS = {"prompt", "input", "photoUrl", "address", "reason", "webhookUrl"}
 
 log = logging.getLogger(__name__)
 

@@ -8,6 +8,8 @@ from typing import Annotated, Any, LiteralString
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, WithJsonSchema
 from pydantic_core import PydanticCustomError, Url
 
+from imagegen import settings
+from imagegen.addresses import is_loopback_host, is_public_host
 from imagegen.domain.catalog import Color, Kind, Model, Option, Size, Style
 from imagegen.domain.weeks import Week
 from imagegen.entry.context import Context
@@ -21,6 +23,7 @@ IDEMPOTENCY_KEY_LENGTH_MAX = 255
 PAGE_SIZE_DEFAULT = 50
 PAGE_SIZE_MAX = 200
 GRANT_MAX = 1_000_000
+UNPRIVILEGED_PORTS = range(1024, 65_536)
 DOCUMENT_ID_BYTES_MAX = 1_500  # https://firebase.google.com/docs/firestore/quotas
 
 
@@ -75,15 +78,35 @@ def _has_control_characters(value: str, but: str = "") -> bool:
 
 
 def _https_url(value: str) -> str:
+    _url(value, "https")
+    return value
+
+
+def _webhook_url(value: str) -> str:
+    """As the URL standard writes it, so that whoever sends to it reads it as it was read here.
+
+    Names are judged here, and what they resolve to by whoever sends.
+    """
+    is_local_allowed = settings.local_webhooks_allowed()
+    url = _url(value, *(("https", "http") if is_local_allowed else ("https",)))
+    host = url.host or ""
+    if not is_public_host(host) and not (is_local_allowed and is_loopback_host(host)):
+        raise refuse("must be at a public host")
+    if url.port not in {443, 80 if url.scheme == "http" else 443, *UNPRIVILEGED_PORTS}:
+        raise refuse("must have no port, or 443, or one from 1024 on")
+    return str(url)
+
+
+def _url(value: str, *schemes: str) -> Url:
     try:
         url = Url(value)
     except ValueError:
         raise refuse("is no URL") from None
-    if url.scheme != "https" or not value.isprintable() or " " in value:
+    if url.scheme not in schemes or not value.isprintable() or " " in value:
         raise refuse("must be an https URL")
     if url.username or url.password:
         raise refuse("must not hold a user name or password")
-    return value
+    return url
 
 
 def _integer(value: object) -> object:
@@ -165,6 +188,7 @@ Prompt = Annotated[str, Field(max_length=PROMPT_LENGTH_MAX), AfterValidator(_tex
 Address = Annotated[str, Field(max_length=ADDRESS_LENGTH_MAX), AfterValidator(_text)]
 Reason = Annotated[str, Field(max_length=REASON_LENGTH_MAX), AfterValidator(_text)]
 HttpsUrl = Annotated[str, Field(max_length=URL_LENGTH_MAX), AfterValidator(_https_url)]
+WebhookUrl = Annotated[str, Field(max_length=URL_LENGTH_MAX), AfterValidator(_webhook_url)]
 GrantedCredits = Annotated[int, Field(ge=1, le=GRANT_MAX), BeforeValidator(_integer)]
 PageSize = Annotated[int, Field(ge=1, le=PAGE_SIZE_MAX), BeforeValidator(_page_size), BeforeValidator(_integer)]
 IdempotencyKey = Annotated[str, Field(min_length=1, max_length=IDEMPOTENCY_KEY_LENGTH_MAX), AfterValidator(_printable)]

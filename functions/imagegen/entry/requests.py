@@ -32,6 +32,7 @@ from imagegen.entry.fields import (
     SizeName,
     StyleName,
     UserId,
+    WebhookUrl,
     refuse,
 )
 from imagegen.services.requests import Filter
@@ -74,6 +75,7 @@ class CreateGenerationRequest(OfUser):
     prompt: Prompt
     input: Annotated[PhotoInput | AddressInput, Field(discriminator="type")] | None = None
     mode: Annotated[Mode, Field(strict=False)] = Mode.SYNC
+    webhook_url: WebhookUrl | None = None
     idempotency_key: IdempotencyKey | None = None
 
     def order(self, fingerprint: str) -> Order:
@@ -88,6 +90,7 @@ class CreateGenerationRequest(OfUser):
             fingerprint=fingerprint,
             idempotency_key=self.idempotency_key,
             mode=self.mode,
+            webhook_url=self.webhook_url,
         )
 
 
@@ -193,6 +196,39 @@ class ListGenerationRequests(OfUser):
     def token(self, created_at: datetime, request_id: str) -> str:
         """The token of the page that goes on after that request."""
         return pages.encode(_query(vars(self), _LIST_QUERY), pages.moment(created_at), request_id)
+
+
+# Webhooks
+
+
+class GetWebhookSecret(OfUser):
+    rotate: bool = False
+
+
+_DELIVERIES_QUERY = ("user_id", "generation_request_id")
+
+
+class ListWebhookDeliveries(OfUser):
+    generation_request_id: DocumentId | None = None
+    page_size: PageSize = PAGE_SIZE_DEFAULT
+    after: Annotated[
+        tuple[datetime, str] | None, _page_token(pages.moment_and_id, *_DELIVERIES_QUERY), _TOKEN_SCHEMA
+    ] = Field(default=None, alias="pageToken")
+
+    def token(self, created_at: datetime, delivery_id: str) -> str:
+        """The token of the page that goes on after that delivery."""
+        return pages.encode(_query(vars(self), _DELIVERIES_QUERY), pages.moment(created_at), delivery_id)
+
+
+class ResendWebhook(Request):
+    delivery_id: DocumentId
+
+
+class DeliverWebhook(Request):
+    """What the webhooks' queue delivers; ``attempt`` counts from 0."""
+
+    delivery_id: DocumentId
+    attempt: Annotated[int, Field(ge=0, strict=False)]
 
 
 # Accounts

@@ -1,16 +1,17 @@
 """What callers get back: the response models of the API."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
-from imagegen.domain import catalog
+from imagegen.domain import catalog, webhooks
 from imagegen.domain.generation import FailureReason, GenerationRequest, Mode, Status
 from imagegen.domain.grants import Bucket, Grant
 from imagegen.domain.ledger import EntryType, Wallet
-from imagegen.entry.requests import GetUserCredits, ListGenerationRequests
+from imagegen.entry.requests import GetUserCredits, ListGenerationRequests, ListWebhookDeliveries
+from imagegen.services.deliveries import ListedDeliveries
 from imagegen.services.histories import Page
 from imagegen.services.requests import Listed
 
@@ -126,6 +127,68 @@ class GenerationRequestList(Response):
             requests=[GenerationRequestDetails.of(request) for request in listed.requests],
             next_page_token=last and wish.token(last.created_at, last.id),
             total_count=total_count,
+        )
+
+
+class WebhookSecret(Response):
+    webhook_secret: str
+
+
+class DeliveryAttempt(Response):
+    """``status_code`` is what the receiver answered with; without an answer, ``error`` says why."""
+
+    at: datetime
+    duration_ms: int
+    status_code: int | None
+    error: str | None
+
+
+class WebhookDelivery(Response):
+    """``next_attempt_at`` is there while it is pending; ``attempts`` are the newest, oldest first."""
+
+    delivery_id: str
+    generation_request_id: str
+    type: str
+    webhook_url: str
+    status: webhooks.DeliveryStatus
+    created_at: datetime
+    next_attempt_at: datetime | None
+    attempt_count: int
+    attempts: list[DeliveryAttempt]
+
+    @classmethod
+    def of(cls, delivery: webhooks.Delivery) -> Self:
+        return cls(
+            delivery_id=delivery.id,
+            generation_request_id=delivery.generation_request_id,
+            type=delivery.type,
+            webhook_url=delivery.url,
+            status=delivery.status,
+            created_at=delivery.created_at,
+            next_attempt_at=delivery.next_attempt_at if delivery.is_pending else None,
+            attempt_count=delivery.attempt_count,
+            attempts=[
+                DeliveryAttempt(
+                    at=attempt.at,
+                    duration_ms=attempt.duration // timedelta(milliseconds=1),
+                    status_code=attempt.status_code,
+                    error=attempt.error,
+                )
+                for attempt in delivery.attempts
+            ],
+        )
+
+
+class WebhookDeliveryList(Response):
+    deliveries: list[WebhookDelivery]
+    next_page_token: str | None
+
+    @classmethod
+    def of(cls, wish: ListWebhookDeliveries, listed: ListedDeliveries) -> Self:
+        last = listed.deliveries[-1] if listed.has_more else None
+        return cls(
+            deliveries=[WebhookDelivery.of(delivery) for delivery in listed.deliveries],
+            next_page_token=last and wish.token(last.created_at, last.id),
         )
 
 

@@ -1,6 +1,7 @@
 """Settling: how a request ends, whoever ends it.
 
 One commit completes the request, or fails it and gives its credits back. It is refused if anyone settled it first.
+Where the request names a webhook, the same commit writes what is to be sent there.
 """
 
 import logging
@@ -10,6 +11,7 @@ from typing import Self
 from imagegen.clock import Clock
 from imagegen.database import Database, Snapshot, Update, Version, Write
 from imagegen.domain.generation import Failure, FailureReason, GenerationRequest
+from imagegen.domain.webhooks import delivery_about
 from imagegen.records import (
     account_of,
     create_entry,
@@ -20,6 +22,8 @@ from imagegen.records import (
     user_path,
 )
 from imagegen.retry import Retry
+from imagegen.services.outbox import Outbox
+from imagegen.webhook_records import create_delivery
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +59,7 @@ class NoImage:
 @dataclass(frozen=True)
 class Settlements:
     database: Database
+    outbox: Outbox
     clock: Clock
     retry: Retry
 
@@ -71,10 +76,14 @@ class Settlements:
                 return current.request
             settled, refund = self._settled(current.request, outcome)
             ending = Update(request_path(settled.id), settlement_fields(settled), current.version)
-            self.database.commit(ending, *refund)
+            event = delivery_about(settled)
+            self.database.commit(ending, *refund, *([create_delivery(event)] if event else []))
             return settled
 
-        return self.retry(attempt)
+        settled = self.retry(attempt)
+        if event := delivery_about(settled):
+            self.outbox.queue(event)  # whoever was first: a task too many does nothing
+        return settled
 
     def _settled(self, request: GenerationRequest, outcome: Image | NoImage) -> tuple[GenerationRequest, list[Write]]:
         """The request as ``outcome`` ends it, and the writes that give back its credits where it failed."""

@@ -1,20 +1,32 @@
-"""The sweeper: brings on the requests that nobody brings on any more.
+"""The sweeper: brings on the requests and webhooks that nobody brings on any more.
 
 A process that died leaves its request unsettled, which is then failed and refunded. A task that never arrived leaves
-its request pending, which is queued again, until it has waited too long and is refunded.
+its request pending, which is queued again, until it has waited too long and is refunded; or its webhook, which is
+queued again.
 """
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
 from imagegen.clock import Clock
-from imagegen.database import CommitRefused, Database, DatabaseUnavailable, OutcomeUnknown, Query, Update, Where
+from imagegen.database import (
+    CommitRefused,
+    Database,
+    DatabaseUnavailable,
+    OutcomeUnknown,
+    Query,
+    Snapshot,
+    Update,
+    Where,
+)
 from imagegen.domain.generation import OPEN, FailureReason, GenerationRequest, Status
 from imagegen.errors import ServiceUnavailable
 from imagegen.records import REQUESTS, progress_fields, request_path
 from imagegen.services.catalog import Catalogs
 from imagegen.services.dispatcher import Dispatcher
+from imagegen.services.outbox import Outbox
 from imagegen.services.settlements import Held, NoImage, Settlements
 
 PAGE_SIZE = 100
@@ -30,12 +42,13 @@ class Sweeper:
     clock: Clock
     settlements: Settlements
     dispatcher: Dispatcher
+    outbox: Outbox
     catalogs: Catalogs
 
     def sweep(self) -> int:
-        """How many requests with an expired lease have been brought on, by this run or by a rival meanwhile.
+        """How many requests with an expired lease and overdue webhooks have been brought on, by this or a rival run.
 
-        A request that cannot be brought on now is left for the next run. Raises DatabaseUnavailable.
+        What cannot be brought on now is left for the next run. Raises DatabaseUnavailable.
         """
         expired = Query(
             REQUESTS,
@@ -45,15 +58,21 @@ class Sweeper:
             ),
             limit=PAGE_SIZE,
         )
+        overdue = self.outbox.overdue(PAGE_SIZE)
+        return self._each(expired, self._brought_on) + self._each(overdue, self.outbox.queue_again)
+
+    def _each(self, query: Query, bring_on: Callable[[Snapshot], bool]) -> int:
+        """How many of what is found could be brought on, page after page."""
         swept = 0
-        while page := self.database.find(expired):
-            brought_on = sum(self._brought_on(Held.of(document)) for document in page)
+        while page := self.database.find(query):
+            brought_on = sum(map(bring_on, page))
             swept += brought_on
             if not brought_on:
                 break  # the same page would come again
         return swept
 
-    def _brought_on(self, held: Held) -> bool:
+    def _brought_on(self, document: Snapshot) -> bool:
+        held = Held.of(document)
         try:
             if held.request.status is Status.PENDING:
                 self._queue_again(held)
