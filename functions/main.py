@@ -108,7 +108,7 @@ def generateWithModelB(task: CallableRequest[Any]) -> None:
 # came too early, as every attempt but the first does in the emulator, which does not let tasks wait.
 @task_function(
     rate_limits=RateLimits(max_concurrent_dispatches=50, max_dispatches_per_second=50),
-    retry_config=RetryConfig(min_backoff_seconds=10, max_backoff_seconds=600, max_retry_seconds=24 * 3600),
+    retry_config=RetryConfig(min_backoff_seconds=10, max_backoff_seconds=600, max_retry_seconds=86_400),
 )
 def deliverWebhook(task: CallableRequest[Any]) -> None:
     api.deliver_webhook(backend(), task.data)

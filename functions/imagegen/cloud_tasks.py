@@ -20,9 +20,5 @@ class CloudTasks:
         options = functions.TaskOptions(dispatch_deadline_seconds=DISPATCH_SECONDS, schedule_time=not_before)
         try:
             functions.task_queue(queue).enqueue({"data": task}, options)
-        except (
-            FirebaseError,
-            GoogleAuthError,
-            ValueError,
-        ) as error:  # ValueError: what the SDK makes of missing credentials
+        except (FirebaseError, GoogleAuthError, ValueError) as error:  # ValueError: credentials are missing
             raise QueueUnavailable(str(error)) from error

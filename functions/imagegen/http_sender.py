@@ -15,8 +15,10 @@ from pydantic_core import Url
 from imagegen.addresses import Address, is_public
 from imagegen.sender import Forbidden, Unreachable
 
-CONNECT_SECONDS = 3.0
 TOTAL_SECONDS = 10.0
+CONNECTING = 0.3
+"""The part of it that connecting may take, and TLS as much again."""
+
 USER_AGENT = "imagegen-webhooks"
 
 
@@ -42,6 +44,8 @@ class HttpSender:
             raise Forbidden("its address is not public")
         try:
             return asyncio.run(self._post(target, addresses, body, headers))
+        except httpx.ConnectTimeout:
+            raise Unreachable(f"no connection within {CONNECTING * self.total_seconds:g} s") from None
         except (TimeoutError, httpx.TimeoutException):
             raise Unreachable(f"it took longer than {self.total_seconds:g} s") from None
         except (httpx.TransportError, httpx.InvalidURL) as error:
@@ -51,20 +55,22 @@ class HttpSender:
         return is_public(address) or (self.local_allowed and address.is_loopback)
 
     async def _post(self, target: Url, addresses: Sequence[Address], body: str, headers: Mapping[str, str]) -> int:
-        """The status of the first address that can be connected to."""
-        seconds = httpx.Timeout(self.total_seconds, connect=min(CONNECT_SECONDS, self.total_seconds))
+        """The status of the first address that can be connected to, while there is time to try another."""
+        time = asyncio.get_running_loop().time
+        seconds = httpx.Timeout(self.total_seconds, connect=CONNECTING * self.total_seconds)
+        last_start = time() + (1 - 2 * CONNECTING) * self.total_seconds
         # Each of httpx's timeouts is for one step; a receiver that trickles would take for ever.
         async with (
             asyncio.timeout(self.total_seconds),
             httpx.AsyncClient(verify=self._trust, trust_env=False, timeout=seconds) as http,
         ):
-            *others, last = addresses
-            for address in others:
+            for address in addresses:
                 try:
                     return await _post_to(http, address, target, body, headers)
                 except (httpx.ConnectError, httpx.ConnectTimeout):
-                    continue
-            return await _post_to(http, last, target, body, headers)
+                    if address == addresses[-1] or time() > last_start:
+                        raise
+        raise AssertionError("unreachable: a name that is resolved has an address")
 
     @cached_property
     def _trust(self) -> ssl.SSLContext:

@@ -30,6 +30,7 @@ READERS: dict[str, dict[Operation, set[str]]] = {
     "colors": {"get": SIGNED_IN, "list": SIGNED_IN},
     "sizes": {"get": SIGNED_IN, "list": SIGNED_IN},
     "weeklyReports": {"get": NOBODY, "list": NOBODY},
+    "webhookDeliveries": {"get": NOBODY, "list": NOBODY},
     f"users/{OWNER}/notes": {"get": NOBODY, "list": NOBODY},
     "unheardOf": {"get": NOBODY, "list": NOBODY},
 }
@@ -84,7 +85,7 @@ def documents(live: Live) -> dict[str, str]:
     """The path of an existing document of each collection: the owner's where it has one."""
     owned = live.operator.collection("generationRequests").where(filter=FieldFilter("userId", "==", OWNER))
     paths = {"users": f"users/{OWNER}", "generationRequests": next(owned.limit(1).stream()).reference.path}
-    for collection in (f"users/{OWNER}/notes", "unheardOf"):
+    for collection in (f"users/{OWNER}/notes", "unheardOf", "webhookDeliveries"):
         live.operator.document(f"{collection}/note").set({"userId": OWNER})
     for collection in READERS.keys() - paths.keys():
         paths[collection] = next(live.operator.collection(collection).limit(1).stream()).reference.path

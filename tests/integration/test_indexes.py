@@ -26,6 +26,8 @@ def needs(api: Api, client: ObservedClient, add_user: AddUser) -> list[Need]:
     for kind in ("status", "model", "style", "color", "size"):
         wish = {"userId": "user", kind: "completed" if kind == "status" else ORDER[kind]}
         api.result("listGenerationRequests", {**wish, "includeTotalCount": True})
+    api.result("listWebhookDeliveries", {"userId": "user"})
+    api.result("listWebhookDeliveries", {"userId": "user", "generationRequestId": "any"})
     now = {"X-CloudScheduler-ScheduleTime": datetime.now(UTC).isoformat()}
     assert api.http.post("/scheduleWeeklyReport", headers=now).status_code == 200
     assert api.http.post("/sweepAbandonedRequests").status_code == 200
@@ -51,6 +53,7 @@ def test_every_declared_index_serves_a_query(needs: list[Need]) -> None:
         Need("generationRequests", frozenset({"userId", "prompt"}), (("createdAt", "DESCENDING"),)),
         Need("generationRequests", frozenset({"week", "model"}), sums=frozenset({"cost"})),
         Need("generationRequests", frozenset({"prompt"})),
+        Need("webhookDeliveries", frozenset({"url"})),
     ],
 )
 def test_a_query_without_an_index_is_noticed(need: Need) -> None:

@@ -8,8 +8,9 @@ import pytest
 from imagegen.addresses import is_public
 from imagegen.entry.auth import Caller
 from imagegen.entry.context import Context
+from imagegen.entry.fields import WebhookUrl
 from imagegen.entry.parsing import parse
-from imagegen.entry.requests import Request, WebhookUrl
+from imagegen.entry.requests import Request
 from imagegen.errors import InvalidInput
 
 NO_URL = "is no URL"
