@@ -35,7 +35,7 @@ class WebhookSecrets:
         def attempt(_tries: int) -> str:
             [user] = self.database.read(user_path(user_id))
             secret: str | None = registered(user).data.get("webhookSecret")
-            if secret is None or (rotate and secret != new):
+            if secret is None or rotate:
                 assert user.version is not None, "only a user who exists is registered"
                 self.database.commit(Update(user.path, {"webhookSecret": new}, user.version))
                 return new
