@@ -139,6 +139,13 @@ def test_a_name_is_refused_if_any_of_its_addresses_is_not_public(names: Names, a
         HttpSender().send(f"https://{NAME}/", "{}", HEADERS)
 
 
+def test_http_is_refused_outside_the_demo_project(names: Names) -> None:
+    names.give(NAME, ["8.8.8.8"])
+    with pytest.raises(Forbidden, match="https"):
+        HttpSender().send(f"http://{NAME}/", "{}", HEADERS)
+    assert names.asked == []
+
+
 def test_the_demo_project_reaches_this_machine_and_no_other_private_address(names: Names, receiver: Receiver) -> None:
     names.give(NAME, ["127.0.0.1", "10.0.0.1"])
     with pytest.raises(Forbidden):
@@ -246,7 +253,7 @@ def test_a_receiver_that_trickles_is_left(hurried: HttpSender, scheme: str, why:
         with listening.accept()[0] as connection:
             first = b"HTTP/1.1 200 OK\r\nx: " if scheme == "http" else b"\x16\x03\x03\x3f\xff"
             try:
-                for byte in itertools.chain(first, itertools.repeat(2)):
+                for byte in itertools.chain(first, itertools.repeat(2, 500)):
                     connection.sendall(bytes([byte]))
                     broken_off.wait(0.02)
             except OSError:
