@@ -31,6 +31,8 @@ from tools.firestore_emulator import FirestoreEmulator
 from tools.limits import NO_LIMITS
 from tools.marks import between
 from tools.project import ROOT
+from tools.sender import Takes
+from tools.tasks import TaskList
 
 PAGE = ROOT / "docs" / "benchmarks.md"
 PROJECT = "demo-bench"
@@ -84,7 +86,7 @@ def measured(client: ObservedClient, work: Callable[[], T]) -> tuple[T, int, flo
 def write_report(client: ObservedClient) -> Report:
     clock = ManualClock(WEEK.end)
     patient = FirestoreDatabase(client, totals_timeout_seconds=600)  # as the emulator looks at everything
-    backend = Backend.on(patient, clock, random.Random(1), lambda: "", NO_LIMITS)
+    backend = Backend.on(patient, TaskList(), Takes(), clock, random.Random(1), lambda: "", NO_LIMITS)
     return backend.reports.run(WEEK)
 
 

@@ -47,7 +47,7 @@ def functions() -> Iterator[str]:
         operation = getattr(api, to_snake(name), None)
         if isinstance(operation, Operation):
             request, result = (_shape(model) for model in (operation.request, operation.response))
-            yield f"| `{name}` | `{request}` | `{result}` | {operation.description} |"
+            yield f"| `{name}` | `{request}` | `{result}` | {operation.description.splitlines()[0]} |"
 
 
 def _shape(model: type[BaseModel]) -> str:

@@ -18,7 +18,8 @@ Tile = tuple[str, str, list[str]]
 def tiles(report: Report) -> Iterator[Tile]:
     """The week's figures in a row."""
     total, users, processing, ahead = report.total, report.users, report.processing, report.forecast
-    unsettled = [f"{total.processing:,} unsettled"] if total.processing else []
+    unsettled = [f"{total.canceled:,} canceled"] if total.canceled else []
+    unsettled += [f"{total.processing:,} unsettled"] if total.processing else []
     deducted = [f"{total.credits_deducted:,} deducted", f"{report.trial_credits:,} of it trial"]
     yield "Requests", f"{total.requests:,}", [f"{total.failed:,} failed", *unsettled]
     yield "Success rate", share(total.success_rate), [f"{share(total.refund_share)} refunded"]

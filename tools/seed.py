@@ -26,7 +26,9 @@ from tools import history
 from tools.clock import ManualClock
 from tools.limits import NO_LIMITS
 from tools.project import ROOT
+from tools.sender import Takes
 from tools.suite import Suite, workspace
+from tools.tasks import TaskList
 
 TARGET = ROOT / "emulator-seed"
 REPORTED_WEEKS = -1  # all but the newest, which is left for whoever starts the emulators to report
@@ -77,7 +79,7 @@ def write_documents(client: firestore.Client) -> None:
 
     rng = random.Random(history.source("history")["randomSeed"])
     clock = ManualClock(registered)
-    backend = Backend.on(database, clock, rng, lambda: f"{rng.getrandbits(128):032x}", NO_LIMITS)
+    backend = Backend.on(database, TaskList(), Takes(), clock, rng, lambda: f"{rng.getrandbits(128):032x}", NO_LIMITS)
     for request in track(history.plan(), "Eight weeks of requests"):
         clock.at = max(clock.at, request.at)  # one after the other, as their ledgers are
         with suppress(GenerationFailed):

@@ -15,27 +15,38 @@ from typing import Self
 from google.cloud import firestore
 
 from imagegen.clock import Clock, SystemClock
+from imagegen.cloud_tasks import CloudTasks
 from imagegen.database import Database
 from imagegen.domain.limits import Limits
 from imagegen.firestore import FirestoreDatabase
 from imagegen.generators.attempts import WithAttempts
 from imagegen.generators.deadline import WithDeadline
 from imagegen.generators.mock import MockGenerator
+from imagegen.http_sender import HttpSender
+from imagegen.queue import Queue
 from imagegen.retry import Retry
+from imagegen.sender import Sender
 from imagegen.services.accounts import Accounts
 from imagegen.services.audit import Audit
 from imagegen.services.bookkeeping import Bookkeeping
+from imagegen.services.cancellations import Cancellations
 from imagegen.services.catalog import Catalogs
 from imagegen.services.corrections import Corrections
 from imagegen.services.counting import Counting
+from imagegen.services.courier import Courier
+from imagegen.services.deliveries import Deliveries
+from imagegen.services.dispatcher import Dispatcher, Worker
+from imagegen.services.execution import Execution
 from imagegen.services.generations import Generations
 from imagegen.services.histories import Histories
 from imagegen.services.notifications import Channel, Notifications, Webhook
+from imagegen.services.outbox import Outbox
 from imagegen.services.reports import Reports
 from imagegen.services.requests import Requests
 from imagegen.services.settlements import Settlements
 from imagegen.services.sweeper import Sweeper
-from imagegen.settings import limits
+from imagegen.services.webhook_secrets import WebhookSecrets
+from imagegen.settings import limits, local_webhooks_allowed
 
 RESERVING_PATIENCE_SECONDS = 20.0
 SETTLING_PATIENCE_SECONDS = 60.0  # longer: until a request is settled, its credits are taken
@@ -48,6 +59,11 @@ class Backend:
     accounts: Accounts
     catalogs: Catalogs
     generations: Generations
+    worker: Worker
+    cancellations: Cancellations
+    courier: Courier
+    deliveries: Deliveries
+    webhook_secrets: WebhookSecrets
     requests: Requests
     histories: Histories
     reports: Reports
@@ -59,33 +75,37 @@ class Backend:
     def on(
         cls,
         database: Database,
+        tasks: Queue,
+        sender: Sender,
         clock: Clock,
         rng: random.Random,
         new_id: Callable[[], str],
         limits: Limits,
         channels: Sequence[Channel] = (),
     ) -> Self:
-        """The services on a database, with a source of time, chance and ids, and what each user may ask for.
+        """The services on a database, queues and a way out, with a source of time, chance and ids, and users' limits.
 
-        ``channels`` get the report's alerts.
+        Secrets come from ``rng``: in production, it has to be the operating system's. ``channels`` get the report's
+        alerts.
         """
         catalogs = Catalogs(database, clock)
         generators = {"mock": WithDeadline(WithAttempts(MockGenerator(clock, rng), clock))}
         audit = Audit(database, clock)
-        settlements = Settlements(database, clock, Retry(clock, rng, SETTLING_PATIENCE_SECONDS))
+        outbox = Outbox(database, tasks, clock)
+        settlements = Settlements(database, outbox, clock, Retry(clock, rng, SETTLING_PATIENCE_SECONDS))
+        execution = Execution(generators, settlements)
+        dispatcher = Dispatcher(tasks)
         patient = Retry(clock, rng, RESERVING_PATIENCE_SECONDS)
+        webhook_secrets = WebhookSecrets(database, rng, patient)
         return cls(
             accounts=Accounts(database, clock, patient),
             catalogs=catalogs,
-            generations=Generations(
-                database,
-                generators,
-                clock,
-                limits,
-                reserving=patient,
-                settlements=settlements,
-                new_id=new_id,
-            ),
+            generations=Generations(database, execution, dispatcher, clock, limits, reserving=patient, new_id=new_id),
+            worker=Worker(database, catalogs, execution, clock, taking=patient, new_id=new_id),
+            cancellations=Cancellations(database, settlements),
+            courier=Courier(database, sender, webhook_secrets, outbox, clock, rng, patient, new_id),
+            deliveries=Deliveries(database, outbox, clock, patient),
+            webhook_secrets=webhook_secrets,
             requests=Requests(database),
             histories=Histories(database),
             reports=Reports(
@@ -97,7 +117,7 @@ class Backend:
                 Retry(clock, rng, RESERVING_PATIENCE_SECONDS),
                 clock,
             ),
-            sweeper=Sweeper(database, clock, settlements),
+            sweeper=Sweeper(database, clock, settlements, dispatcher, outbox, catalogs),
             audit=audit,
             corrections=Corrections(database, clock, patient),
         )
@@ -108,6 +128,8 @@ def on_firestore(client: firestore.Client) -> Backend:
     clock = SystemClock()
     return Backend.on(
         FirestoreDatabase(client),
+        CloudTasks(),
+        HttpSender(local_webhooks_allowed()),
         clock,
         random.SystemRandom(),
         lambda: uuid.uuid4().hex,

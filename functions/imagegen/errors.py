@@ -22,6 +22,7 @@ class Code(StrEnum):
     ALREADY_EXISTS = "already-exists"
     RESOURCE_EXHAUSTED = "resource-exhausted"
     ABORTED = "aborted"
+    CANCELLED = "cancelled"
     INTERNAL = "internal"
     UNAVAILABLE = "unavailable"
     DEADLINE_EXCEEDED = "deadline-exceeded"
@@ -46,6 +47,7 @@ _HTTP_STATUS = {
     Code.ALREADY_EXISTS: 409,
     Code.ABORTED: 409,
     Code.RESOURCE_EXHAUSTED: 429,
+    Code.CANCELLED: 499,
     Code.INTERNAL: 500,
     Code.UNAVAILABLE: 503,
     Code.DEADLINE_EXCEEDED: 504,
@@ -151,6 +153,13 @@ class ReportNotFound(ApiError):
     facts: ClassVar = {"week": str}
 
 
+class DeliveryNotFound(ApiError):
+    code = Code.NOT_FOUND
+    reason = "DELIVERY_NOT_FOUND"
+    situation = "no such webhook delivery, or someone else's"
+    retryable = "no"
+
+
 class RateLimited(ApiError):
     code = Code.RESOURCE_EXHAUSTED
     reason = "RATE_LIMITED"
@@ -203,6 +212,21 @@ class GenerationAbandoned(ApiError):
     retryable = "yes, as a new request"
     billed = "refunded"
     facts = _REFUND
+
+
+class GenerationCanceled(ApiError):
+    code = Code.CANCELLED
+    reason = "CANCELED"
+    situation = "the request was canceled meanwhile: same details"
+    retryable = "yes, as a new request"
+    billed = "refunded"
+
+
+class RequestEnded(ApiError):
+    code = Code.FAILED_PRECONDITION
+    reason = "REQUEST_ENDED"
+    situation = "canceling a request that has ended: its `status`"
+    retryable = "no"
 
 
 class IdempotencyMismatch(ApiError):

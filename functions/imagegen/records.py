@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from imagegen.database import Create, Snapshot, Update
-from imagegen.domain.generation import Account, Failure, FailureReason, GenerationRequest, Status, Usage
+from imagegen.domain.generation import Account, Failure, FailureReason, GenerationRequest, Mode, Status, Usage
 from imagegen.domain.grants import Bucket, Grant
 from imagegen.domain.ledger import GENESIS, Credits, EntryType, LedgerEntry, Wallet
 from imagegen.domain.limits import Activity
@@ -221,14 +221,26 @@ def create_request(request: GenerationRequest) -> Create:
         "paidFrom": _credits(request.paid_from),
         "fingerprint": request.fingerprint,
         "execution": request.execution,
+        "mode": request.mode.value,
+        "webhookUrl": request.webhook_url,
         "createdAt": request.created_at,
-        "startedAt": request.started_at,
-        "leaseExpiresAt": request.lease_expires_at,
+        "giveUpAt": request.give_up_at,
+        **progress_fields(request),
         "week": str(request.week),
         "day": request.day,
         **settlement_fields(request),
     }
     return Create(request_path(request.id), data)
+
+
+def progress_fields(request: GenerationRequest) -> dict[str, Any]:
+    """The fields that change while a request is open."""
+    return {
+        "status": request.status.value,
+        "worker": request.worker,
+        "startedAt": request.started_at,
+        "leaseExpiresAt": request.lease_expires_at,
+    }
 
 
 def settlement_fields(request: GenerationRequest) -> dict[str, Any]:
@@ -268,6 +280,10 @@ def request_of(document: Snapshot) -> GenerationRequest:
         created_at=data["createdAt"],
         started_at=data["startedAt"],
         lease_expires_at=data["leaseExpiresAt"],
+        mode=Mode(data.get("mode", Mode.SYNC)),
+        give_up_at=data.get("giveUpAt"),
+        worker=data.get("worker"),
+        webhook_url=data.get("webhookUrl"),
         status=Status(data["status"]),
         finished_at=data["finishedAt"],
         image_url=data["imageUrl"],

@@ -21,6 +21,7 @@ COUNTERS = {
     "requests": "requests",
     "completed": "completed",
     "failed": "failed",
+    "canceled": "canceled",
     "creditsDeducted": "credits_deducted",
     "creditsRefunded": "credits_refunded",
 }

@@ -37,6 +37,13 @@ MAX_RUNNING_REQUESTS = IntParam(
 )
 
 
+ALLOW_LOCAL_WEBHOOKS = BoolParam(
+    "ALLOW_LOCAL_WEBHOOKS",
+    default=False,
+    description="Let webhooks go to http URLs and to this machine. On only in the local demo project.",
+)
+
+
 def auth_required() -> bool:
     return _is_on(REQUIRE_AUTH)
 
@@ -47,6 +54,10 @@ def verified_email_required() -> bool:
 
 def app_check_enforced() -> bool:
     return _is_on(ENFORCE_APP_CHECK) and os.environ.get("FUNCTIONS_EMULATOR") != "true"
+
+
+def local_webhooks_allowed() -> bool:
+    return ALLOW_LOCAL_WEBHOOKS.value  # which takes everything but "true" for False
 
 
 def welcome_credits() -> Credits:

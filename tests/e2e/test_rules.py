@@ -38,6 +38,7 @@ READERS: dict[str, dict[Operation, set[str]]] = {
     "sizes": {"get": SIGNED_IN, "list": SIGNED_IN},
     "weeklyReports": {"get": NOBODY, "list": NOBODY},
     "grants": {"get": NOBODY, "list": NOBODY},
+    "webhookDeliveries": {"get": NOBODY, "list": NOBODY},
     f"users/{OWNER}/notes": {"get": NOBODY, "list": NOBODY},
     "unheardOf": {"get": NOBODY, "list": NOBODY},
 }
@@ -112,7 +113,7 @@ def documents(live: Live) -> dict[str, str]:
     for collection in ("generationRequests", "grants"):
         owned = live.operator.collection(collection).where(filter=FieldFilter("userId", "==", OWNER))
         paths[collection] = next(owned.limit(1).stream()).reference.path
-    for collection in (f"users/{OWNER}/notes", "unheardOf"):
+    for collection in (f"users/{OWNER}/notes", "unheardOf", "webhookDeliveries"):
         live.operator.document(f"{collection}/note").set({"userId": OWNER})
     for collection in READERS.keys() - paths.keys():
         paths[collection] = next(live.operator.collection(collection).limit(1).stream()).reference.path

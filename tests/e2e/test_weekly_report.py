@@ -49,6 +49,7 @@ def tally(planned: Iterable[Planned]) -> dict[str, Any]:
         "requests": len(costs),
         "completed": len(costs) - failed,
         "failed": failed,
+        "canceled": 0,
         "successRate": (len(costs) - failed) / len(costs) if costs else None,
         "creditsDeducted": deducted,
         "creditsRefunded": refunded,

@@ -17,6 +17,8 @@ from tests.support.invariants import violations
 from tests.support.wire import ObservedClient
 from tools import history, seed
 from tools.limits import NO_LIMITS
+from tools.sender import Takes
+from tools.tasks import TaskList
 
 AddUser = Callable[..., str]
 
@@ -33,7 +35,9 @@ def database(client: ObservedClient) -> FirestoreDatabase:
 
 @pytest.fixture
 def backend(database: FirestoreDatabase) -> Backend:
-    return Backend.on(database, SystemClock(), random.Random(1), lambda: uuid.uuid4().hex, NO_LIMITS)
+    return Backend.on(
+        database, TaskList(), Takes(), SystemClock(), random.Random(1), lambda: uuid.uuid4().hex, NO_LIMITS
+    )
 
 
 @pytest.fixture

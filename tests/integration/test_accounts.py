@@ -20,6 +20,8 @@ from tests.support.faults import FaultyDatabase, Lost, refuse
 from tests.support.wire import ObservedClient
 from tools.clock import ManualClock
 from tools.limits import NO_LIMITS
+from tools.sender import Takes
+from tools.tasks import TaskList
 
 NOON = datetime(2026, 11, 18, 12, tzinfo=UTC)
 AT_ONCE = 16
@@ -33,7 +35,9 @@ def faulty(database: FirestoreDatabase) -> FaultyDatabase:
 @pytest.fixture
 def backend(faulty: FaultyDatabase) -> Backend:
     ids = itertools.count(1)
-    return Backend.on(faulty, ManualClock(NOON), random.Random(1), lambda: f"id-{next(ids)}", NO_LIMITS)
+    return Backend.on(
+        faulty, TaskList(), Takes(), ManualClock(NOON), random.Random(1), lambda: f"id-{next(ids)}", NO_LIMITS
+    )
 
 
 def grant(backend: Backend, credits: int = 5, key: str = "order 1", user_id: str = "user") -> Grant:
@@ -93,7 +97,7 @@ def test_simultaneous_registrations_open_one_account(
     assert entry_types(client, "newcomer") == ["grant"]
 
 
-@pytest.mark.parametrize("fault", [Lost.BEFORE, Lost.AFTER, refuse], ids=str)
+@pytest.mark.parametrize("fault", [Lost.BEFORE, Lost.AFTER, refuse], ids=["lost before", "lost after", "refused"])
 def test_a_registration_survives_a_lost_or_refused_commit(
     backend: Backend, client: ObservedClient, faulty: FaultyDatabase, add_user: AddUser, fault: object
 ) -> None:
@@ -121,7 +125,7 @@ def test_simultaneous_grants_under_one_key_are_one(backend: Backend, client: Obs
     assert client.document("users/user").get().get("credits") == {"trial": 0, "paid": 5}
 
 
-@pytest.mark.parametrize("fault", [Lost.BEFORE, Lost.AFTER, refuse], ids=str)
+@pytest.mark.parametrize("fault", [Lost.BEFORE, Lost.AFTER, refuse], ids=["lost before", "lost after", "refused"])
 def test_a_grant_survives_a_lost_or_refused_commit(
     backend: Backend, client: ObservedClient, faulty: FaultyDatabase, add_user: AddUser, fault: object
 ) -> None:

@@ -19,6 +19,8 @@ from tests.support.wire import ObservedClient
 from tools import seed
 from tools.clock import ManualClock
 from tools.limits import NO_LIMITS
+from tools.sender import Takes
+from tools.tasks import TaskList
 
 NOON = datetime(2026, 11, 18, 12, tzinfo=UTC)
 LEDGER = "users/user/creditTransactions"
@@ -31,7 +33,7 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 def backend(database: FirestoreDatabase, clock: ManualClock) -> Backend:
-    return Backend.on(database, clock, random.Random(1), lambda: uuid.uuid4().hex, NO_LIMITS)
+    return Backend.on(database, TaskList(), Takes(), clock, random.Random(1), lambda: uuid.uuid4().hex, NO_LIMITS)
 
 
 @pytest.fixture

@@ -16,6 +16,8 @@ from tests.support.api import Api
 from tests.support.wire import ObservedClient
 from tools.clock import ManualClock
 from tools.limits import NO_LIMITS
+from tools.sender import Takes
+from tools.tasks import TaskList
 
 NOON = datetime(2026, 11, 18, 12, tzinfo=UTC)
 
@@ -27,7 +29,7 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 def backend(database: FirestoreDatabase, clock: ManualClock) -> Backend:
-    return Backend.on(database, clock, random.Random(1), lambda: uuid.uuid4().hex, NO_LIMITS)
+    return Backend.on(database, TaskList(), Takes(), clock, random.Random(1), lambda: uuid.uuid4().hex, NO_LIMITS)
 
 
 def test_a_change_takes_effect_within_seconds(

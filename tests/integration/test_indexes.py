@@ -26,6 +26,8 @@ def needs(api: Api, client: ObservedClient, add_user: AddUser) -> list[Need]:
     for kind in ("status", "model", "style", "color", "size"):
         wish = {"userId": "user", kind: "completed" if kind == "status" else ORDER[kind]}
         api.result("listGenerationRequests", {**wish, "includeTotalCount": True})
+    api.result("listWebhookDeliveries", {"userId": "user"})
+    api.result("listWebhookDeliveries", {"userId": "user", "generationRequestId": "any"})
     next_week = {"X-CloudScheduler-ScheduleTime": (datetime.now(UTC) + timedelta(weeks=1)).isoformat()}
     assert api.http.post("/scheduleWeeklyReport", headers=next_week).status_code == 200
     assert api.http.post("/sweepAbandonedRequests").status_code == 200
@@ -53,6 +55,7 @@ def test_every_declared_index_serves_a_query(needs: list[Need]) -> None:
         Need("generationRequests", frozenset({"week"}), (("processingMs", "ASCENDING"),)),
         Need("**/creditTransactions", frozenset({"type"}), sums=frozenset({"credits"})),
         Need("generationRequests", frozenset({"prompt"})),
+        Need("webhookDeliveries", frozenset({"url"})),
     ],
 )
 def test_a_query_without_an_index_is_noticed(need: Need) -> None:

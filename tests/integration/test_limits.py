@@ -16,6 +16,8 @@ from tests.integration.test_money_path import ORDER, order
 from tests.support.api import Api
 from tests.support.wire import ObservedClient
 from tools.clock import ManualClock
+from tools.sender import Takes
+from tools.tasks import TaskList
 
 NOON = datetime(2026, 11, 18, 12, tzinfo=UTC)
 CREATE = "createGenerationRequest"
@@ -30,7 +32,7 @@ def clock() -> ManualClock:
 def backend(database: FirestoreDatabase, clock: ManualClock) -> Backend:
     ids = itertools.count(1)
     limits = Limits(burst=3, per_minute=6, concurrent=2)
-    return Backend.on(database, clock, random.Random(1), lambda: f"id-{next(ids)}", limits)
+    return Backend.on(database, TaskList(), Takes(), clock, random.Random(1), lambda: f"id-{next(ids)}", limits)
 
 
 def run(client: ObservedClient, *names: str) -> None:

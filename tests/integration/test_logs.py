@@ -27,17 +27,18 @@ class Crashes:
     """A provider's class with a bug, whose exception and whose own log say what it was asked for."""
 
     def generate(self, job: Job) -> str:
-        logging.getLogger("provider").warning("Asked for %r and %s", job.order.prompt, job.order.input)
+        logging.getLogger("provider").warning("Asked for %r and %s", job.request.prompt, job.request.input)
         try:
-            return str(int(job.order.prompt))
+            return str(int(job.request.prompt))
         except ValueError as error:
-            raise RuntimeError(f"no idea how to draw {job.order.prompt!r} from {job.order.input}") from error
+            raise RuntimeError(f"no idea how to draw {job.request.prompt!r} from {job.request.input}") from error
 
 
 @pytest.fixture
 def crashing(backend: Backend, api: Api, monkeypatch: pytest.MonkeyPatch) -> Api:
     generators: dict[str, Generator] = {"mock": WithDeadline(Crashes())}
-    crashes = replace(backend, generations=replace(backend.generations, generators=generators))
+    execution = replace(backend.generations.execution, generators=generators)
+    crashes = replace(backend, generations=replace(backend.generations, execution=execution))
     monkeypatch.setattr("main.backend", lambda: crashes)
     return api
 

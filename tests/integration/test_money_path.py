@@ -104,13 +104,13 @@ def test_a_transient_error_is_tried_again_as_often_as_the_model_says(
 
     class Flaky:
         def generate(self, job: Job) -> str:
-            calls.append(job.request_id)
+            calls.append(job.request.id)
             if len(calls) % 4:
                 raise GeneratorUnavailable("try again")
             return "https://images.example.com/at-last.png"
 
     flaky = WithDeadline(WithAttempts(Flaky(), ManualClock(datetime(2026, 11, 18, tzinfo=UTC))))
-    monkeypatch.setitem(backend.generations.generators, "mock", flaky)
+    monkeypatch.setitem(backend.generations.execution.generators, "mock", flaky)
     assert api.error("createGenerationRequest", ORDER)["details"]["refundedCredits"] == 3
     assert len(calls) == 3
     assert api.result("createGenerationRequest", ORDER)["imageUrl"] == "https://images.example.com/at-last.png"

@@ -15,6 +15,8 @@ from tests.support.api import Api
 from tests.support.wire import ObservedClient
 from tools.clock import ManualClock
 from tools.limits import NO_LIMITS
+from tools.sender import Takes
+from tools.tasks import TaskList
 
 NOON = datetime(2026, 11, 18, 12, tzinfo=UTC)
 CREATE, GET, LIST = "createGenerationRequest", "getGenerationRequest", "listGenerationRequests"
@@ -30,7 +32,7 @@ def clock() -> ManualClock:
 @pytest.fixture
 def backend(database: FirestoreDatabase, clock: ManualClock) -> Backend:
     ids = itertools.count(1)
-    return Backend.on(database, clock, random.Random(1), lambda: f"id-{next(ids)}", NO_LIMITS)
+    return Backend.on(database, TaskList(), Takes(), clock, random.Random(1), lambda: f"id-{next(ids)}", NO_LIMITS)
 
 
 @pytest.fixture
@@ -74,6 +76,7 @@ def test_a_completed_request_is_told_whole(
         "status": "completed",
         "cost": 3,
         "refunded": False,
+        "mode": "sync",
         "createdAt": "2026-11-18T12:00:00Z",
         "startedAt": "2026-11-18T12:00:00Z",
         "finishedAt": "2026-11-18T12:00:01.250000Z",

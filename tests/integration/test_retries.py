@@ -35,6 +35,8 @@ from tests.support.invariants import violations
 from tests.support.wire import ObservedClient
 from tools.clock import ManualClock
 from tools.limits import NO_LIMITS
+from tools.sender import Takes
+from tools.tasks import TaskList
 
 NOON = datetime(2026, 11, 18, 12, tzinfo=UTC)
 
@@ -50,7 +52,9 @@ def faulty(database: FirestoreDatabase) -> FaultyDatabase:
 def backend(faulty: FaultyDatabase) -> Backend:
     """The backend over a database with faults, whose pauses take no real time."""
     ids = itertools.count(1)
-    return Backend.on(faulty, ManualClock(NOON), random.Random(1), lambda: f"id-{next(ids)}", NO_LIMITS)
+    return Backend.on(
+        faulty, TaskList(), Takes(), ManualClock(NOON), random.Random(1), lambda: f"id-{next(ids)}", NO_LIMITS
+    )
 
 
 def balance(api: Api) -> int:
@@ -143,7 +147,7 @@ def test_a_retry_while_the_first_is_running_is_told_so(
             assert go_on.wait(20)
             return "https://images.example.com/slow.png"
 
-    monkeypatch.setitem(backend.generations.generators, "mock", Waiting())
+    monkeypatch.setitem(backend.generations.execution.generators, "mock", Waiting())
     with ThreadPoolExecutor() as pool:
         first = pool.submit(api.result, "createGenerationRequest", KEYED)
         assert reached.wait(20)
@@ -222,7 +226,13 @@ def test_a_decision_is_made_afresh_on_what_the_rival_left(
 ) -> None:
     add_user(paid=4)
     rival = Backend.on(
-        database, ManualClock(NOON), random.Random(2), (f"rival-{n}" for n in range(9)).__next__, NO_LIMITS
+        database,
+        TaskList(),
+        Takes(),
+        ManualClock(NOON),
+        random.Random(2),
+        (f"rival-{n}" for n in range(9)).__next__,
+        NO_LIMITS,
     )
     wish = parse(CreateGenerationRequest, ORDER, Context(Caller(), rival.catalogs.current))
     faulty.faults = [lambda: rival.generations.create(wish.order("rival"))]
@@ -258,7 +268,7 @@ def refund(database: Database, request_id: str) -> None:
     document, user = database.read(request_path(request_id), user_path("user"))
     assert document.version is not None
     request = request_of(document)
-    account, entry = account_of(user).refund(request, request.created_at)
+    account, entry = account_of(user).refund(request, FailureReason.GENERATION_FAILED, request.created_at)
     failure = Failure(FailureReason.GENERATION_FAILED, "Abandoned.", request.cost, account.wallet.credits.total)
     settled = settlement_fields(request.failed(failure, request.created_at))
     database.commit(
@@ -327,7 +337,7 @@ def test_a_provider_that_crashes_is_a_failed_generation(
         def generate(self, _job: object) -> str:
             raise RuntimeError("secret of the provider")
 
-    monkeypatch.setitem(backend.generations.generators, "mock", WithDeadline(Crashing()))
+    monkeypatch.setitem(backend.generations.execution.generators, "mock", WithDeadline(Crashing()))
     add_user(paid=10)
     error = api.error("createGenerationRequest", ORDER)
     assert error["details"]["reason"] == "GENERATION_FAILED"
@@ -342,6 +352,6 @@ def test_a_provider_that_answers_without_an_image_is_not_paid(
         def generate(self, _job: object) -> str:
             return ""
 
-    monkeypatch.setitem(backend.generations.generators, "mock", Silent())
+    monkeypatch.setitem(backend.generations.execution.generators, "mock", Silent())
     add_user(paid=10)
     assert api.error("createGenerationRequest", ORDER)["details"]["refundedCredits"] == 3

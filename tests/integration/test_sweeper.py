@@ -19,6 +19,8 @@ from tests.support.invariants import violations
 from tests.support.wire import ObservedClient
 from tools.clock import ManualClock
 from tools.limits import NO_LIMITS
+from tools.sender import Takes
+from tools.tasks import TaskList
 
 KEYED = order(idempotencyKey="key")
 LEASE = timedelta(minutes=4)  # more than a seeded model's
@@ -37,7 +39,7 @@ def faulty(database: FirestoreDatabase) -> FaultyDatabase:
 @pytest.fixture
 def backend(faulty: FaultyDatabase, clock: ManualClock) -> Backend:
     ids = itertools.count(1)
-    return Backend.on(faulty, clock, random.Random(1), lambda: f"id-{next(ids)}", NO_LIMITS)
+    return Backend.on(faulty, TaskList(), Takes(), clock, random.Random(1), lambda: f"id-{next(ids)}", NO_LIMITS)
 
 
 class ProcessDied(BaseException):
@@ -58,7 +60,7 @@ def die(api: Api, faulty: FaultyDatabase, data: Mapping[str, object] = ORDER) ->
 def sweep(api: Api) -> int:
     answer = api.http.post("/sweepAbandonedRequests")
     assert answer.status_code == 200
-    settled: int = answer.get_json()["settled"]
+    settled: int = answer.get_json()["swept"]
     return settled
 
 

@@ -19,6 +19,8 @@ from tests.support.faults import FaultyDatabase, Lost
 from tests.support.wire import ObservedClient
 from tools.clock import ManualClock
 from tools.limits import NO_LIMITS
+from tools.sender import Takes
+from tools.tasks import TaskList
 
 MONDAY = datetime(2026, 11, 9, tzinfo=UTC)  # of 2026-W46
 NEXT_MONDAY_AT_SIX = "2026-11-16T06:00:00Z"
@@ -37,7 +39,7 @@ def faulty(database: FirestoreDatabase) -> FaultyDatabase:
 @pytest.fixture
 def backend(faulty: FaultyDatabase, clock: ManualClock) -> Backend:
     ids = itertools.count(1)
-    return Backend.on(faulty, clock, random.Random(1), lambda: f"id-{next(ids)}", NO_LIMITS)
+    return Backend.on(faulty, TaskList(), Takes(), clock, random.Random(1), lambda: f"id-{next(ids)}", NO_LIMITS)
 
 
 def make(api: Api, clock: ManualClock, at: datetime, count: int = 1, **options: object) -> None:
@@ -81,6 +83,7 @@ def test_a_report_counts_requests_and_credits_in_total_by_day_and_by_option(
         "requests": 6,
         "completed": 4,
         "failed": 2,
+        "canceled": 0,
         "successRate": 4 / 6,
         "creditsDeducted": 15,
         "creditsRefunded": 2,

@@ -24,6 +24,8 @@ from tests.support.faults import FaultyDatabase, Lost
 from tests.support.wire import ObservedClient
 from tools.clock import ManualClock
 from tools.limits import NO_LIMITS
+from tools.sender import Takes
+from tools.tasks import TaskList
 
 WEEK = Week.of(MONDAY)
 
@@ -73,7 +75,9 @@ def listener() -> Listener:
 @pytest.fixture
 def backend(faulty: BreaksOff, clock: ManualClock, listener: Listener) -> Backend:
     ids = itertools.count(1)
-    return Backend.on(faulty, clock, random.Random(1), lambda: f"id-{next(ids)}", NO_LIMITS, [listener])
+    return Backend.on(
+        faulty, TaskList(), Takes(), clock, random.Random(1), lambda: f"id-{next(ids)}", NO_LIMITS, [listener]
+    )
 
 
 @pytest.fixture

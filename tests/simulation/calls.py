@@ -4,16 +4,19 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from imagegen.domain.catalog import Color, Model, Size, Style
-from imagegen.domain.generation import GenerationRequest, Order
+from imagegen.domain.catalog import Catalog, Color, Model, Size, Style
+from imagegen.domain.generation import GenerationRequest, Mode, Order, keyed_request_id
 from imagegen.domain.ledger import Credits
 from imagegen.domain.limits import Limits
+from imagegen.services.catalog import Catalogs
 from tests.simulation.scheduler import Actor
 from tools.limits import NO_LIMITS
 
 MODELS = [
-    Model.model_validate({"id": name, "name": name, "imageUrl": "unused", "timeoutSeconds": seconds})
-    for name, seconds in (("quick", 5), ("slow", 60))
+    Model.model_validate(
+        {"id": name, "name": name, "imageUrl": "unused", "timeoutSeconds": seconds, "maxQueueSeconds": patience}
+    )
+    for name, seconds, patience in (("quick", 5, 3600), ("slow", 60, 600))
 ]
 SIZES = [
     Size.model_validate({"id": name, "name": name, "creditCost": cost, "width": 512, "height": 512})
@@ -29,6 +32,16 @@ PERIOD_SECONDS = 900.0
 """Everybody calls within this time."""
 
 
+class FixedCatalogs(Catalogs):
+    """What is on offer, without a load."""
+
+    def __init__(self) -> None:
+        """Reads nothing."""
+
+    def current(self) -> Catalog:
+        return Catalog(MODELS, [STYLE], [COLOR], SIZES)
+
+
 @dataclass
 class Call:
     """One call of createGenerationRequest by one client, and what it was told; None where its process crashed."""
@@ -38,6 +51,16 @@ class Call:
     order: Order
     process: Actor | None = None
     outcome: GenerationRequest | Exception | None = None
+
+
+@dataclass
+class Cancel(Call):
+    """One call of cancelGenerationRequest, for the request that ``order`` leads to if it has a key."""
+
+    @property
+    def request_id(self) -> str:
+        assert self.order.idempotency_key, "only a keyed request is known before its answer"
+        return keyed_request_id(self.order.user_id, self.order.idempotency_key)
 
 
 def accounts(rng: random.Random) -> dict[str, Credits]:
@@ -59,29 +82,36 @@ def plan(rng: random.Random, users: list[str]) -> list[Call]:
     """The calls of all clients; many of them at the very same moment."""
     rushes = [rng.uniform(0, PERIOD_SECONDS) for _ in range(3)]
     calls = [
-        Call("", at_seconds, order)
+        call
         for number in range(rng.randint(2, 7))
-        for at_seconds, order in _wish(rng, users, rng.choice(rushes), f"key-{number // 2}")
+        for call in _wish(rng, users, rng.choice(rushes), f"key-{number // 2}")
     ]
     return [replace(call, name=f"client-{number}") for number, call in enumerate(calls, 1)]
 
 
-def _wish(rng: random.Random, users: list[str], rush_seconds: float, key: str) -> Iterator[tuple[float, Order]]:
+def _wish(rng: random.Random, users: list[str], rush_seconds: float, key: str) -> Iterator[Call]:
     """One image that somebody wants, and every call they make for it."""
     user = STRANGER if rng.random() < 0.02 else rng.choice(users)
     start_seconds = rush_seconds if rng.random() < 0.7 else rng.uniform(0, PERIOD_SECONDS)
     wanted = _order(rng, user, key if rng.random() < 0.7 else None)
-    yield start_seconds, wanted
+    yield Call("", start_seconds, wanted)
     if wanted.idempotency_key is None:
         return
     for _ in range(rng.choice((0, 0, 1, 2, 4))):
         again = wanted if rng.random() < 0.85 else _order(rng, user, key)
-        yield start_seconds + rng.choice((0.0, 0.05, rng.uniform(0, 30), rng.uniform(0, PERIOD_SECONDS))), again
+        yield Call("", start_seconds + _later(rng), again)
+    if rng.random() < 0.3:
+        yield Cancel("", start_seconds + _later(rng), wanted)
+
+
+def _later(rng: random.Random) -> float:
+    return rng.choice((0.0, 0.05, rng.uniform(0, 30), rng.uniform(0, PERIOD_SECONDS)))
 
 
 def _order(rng: random.Random, user: str, key: str | None) -> Order:
     model, size = rng.choice(MODELS), rng.choice(SIZES)
     prompt = rng.choice(("a fox", "a lighthouse"))
+    mode = rng.choice((Mode.SYNC, Mode.SYNC, Mode.ASYNC))
     return Order(
         user_id=user,
         model=model,
@@ -89,6 +119,7 @@ def _order(rng: random.Random, user: str, key: str | None) -> Order:
         color=COLOR,
         size=size,
         prompt=prompt,
-        fingerprint=f"{model.name}, {size.name}, {prompt}",
+        fingerprint=f"{model.name}, {size.name}, {prompt}, {mode.value}",
+        mode=mode,
         idempotency_key=key,
     )

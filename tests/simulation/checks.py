@@ -1,12 +1,12 @@
 """What must hold when a world has come to rest: what the audit checks, and what only a simulation can see."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from imagegen.database import Database
-from imagegen.domain.generation import FailureReason, GenerationRequest, Status
+from imagegen.domain.generation import REFUNDED, FailureReason, GenerationRequest, Status
 from imagegen.domain.ledger import EntryType
 from imagegen.domain.limits import Limits
 from imagegen.records import REQUESTS, USERS, account_of, entry_of, ledger_path, request_of
@@ -53,6 +53,20 @@ def double_charges(calls: Iterable[Call], requests: Requests) -> Iterator[Violat
             yield Violation("IDEMPOTENCY", f"{user_id} was charged {len(ids)} times under {key}")
 
 
+def made_twice(asked: Iterable[str]) -> Iterator[Violation]:
+    """Requests whose image was asked for more than once: each costs its provider's price."""
+    for request_id, times in Counter(asked).items():
+        if times > 1:
+            yield Violation("ONCE", f"the image of {request_id} was to be made {times} times")
+
+
+def given_up(requests: Requests) -> Iterator[Violation]:
+    """Requests that were abandoned in a world where everybody brings theirs to an end in time."""
+    for request in requests.values():
+        if request.failure and request.failure.reason is FailureReason.ABANDONED:
+            yield Violation("PROGRESS", f"{request.id} was abandoned for no reason")
+
+
 def over_limits(limits: Limits, requests: Requests) -> Iterator[Violation]:
     """Users who had more unfinished requests, or made more in a while, than they may."""
     by_user: dict[str, list[GenerationRequest]] = defaultdict(list)
@@ -86,7 +100,7 @@ def broken_invariants(database: Database, granted: int) -> Iterator[Violation]:
     yield from _misnamed(database)
     yield from _misstated_refunds(database, requests)
     balances = sum(account_of(user).wallet.credits.total for user in database.scan(USERS))
-    spent = sum(request.cost for request in requests.values() if request.status is not Status.FAILED)
+    spent = sum(request.cost for request in requests.values() if request.status not in REFUNDED)
     if balances + spent != granted:
         yield Violation("CONSERVATION", f"of {granted} credits, {balances} are left and {spent} spent")
 
@@ -97,9 +111,11 @@ def _unexplained(requests: Requests) -> Iterator[Violation]:
         has_image, has_failure = request.image_url is not None, request.failure is not None
         ended = request.finished_at is not None
         if (has_image, has_failure, ended) != {
+            Status.PENDING: (False, False, False),
             Status.PROCESSING: (False, False, False),
             Status.COMPLETED: (True, False, True),
             Status.FAILED: (False, True, True),
+            Status.CANCELED: (False, True, True),
         }[request.status]:
             yield Violation("OUTCOME", f"{request.id} is {request.status}, with {request.image_url}, {request.failure}")
 
@@ -123,6 +139,10 @@ def _robbed(requests: Requests) -> Iterator[Violation]:
             assert request.finished_at, "an abandoned request has ended"
             if request.finished_at <= request.lease_expires_at:
                 yield Violation("LEASE", f"{request.id} was abandoned at {request.finished_at}, during its lease")
+        if request.failure and request.failure.reason is FailureReason.EXPIRED:
+            assert request.finished_at, "an expired request has ended"
+            if request.give_up_at is None or request.finished_at < request.give_up_at:
+                yield Violation("LEASE", f"{request.id} expired at {request.finished_at}, before {request.give_up_at}")
 
 
 def _misnamed(database: Database) -> Iterator[Violation]:

@@ -18,6 +18,9 @@ class Mutant:
 
 
 RESERVE = "services/generations.py"
+EXECUTE = "services/execution.py"
+DISPATCH = "services/dispatcher.py"
+CANCEL = "services/cancellations.py"
 SETTLE = "services/settlements.py"
 SWEEP = "services/sweeper.py"
 REQUEST = "domain/generation.py"
@@ -56,6 +59,58 @@ MUTANTS = [
         f"vars(self).setdefault(execution, {READ_BOTH})",
     ),
     Mutant("an existing request is not looked for", RESERVE, "if document.exists:", "if False:"),
+    # The queue
+    Mutant(
+        "a worker does not look at the ticket",
+        DISPATCH,
+        ".request.execution != ticket",
+        ".request is None",
+        test="tests/integration/test_queue.py",
+    ),
+    Mutant("a worker runs what is not pending", DISPATCH, "current.request.status is not Status.PENDING", "False"),
+    Mutant(
+        "a worker takes any other's for its own", DISPATCH, "current.request.worker == worker", "current.request.worker"
+    ),
+    Mutant(
+        "a worker does not recognise its own",
+        DISPATCH,
+        "current.request.worker == worker",
+        "False",
+        test="tests/integration/test_queue.py",
+    ),
+    Mutant(
+        "a worker takes a request without compare-and-set",
+        DISPATCH,
+        "progress_fields(taken), current.version)",
+        "progress_fields(taken), self.database.read(request_path(taken.id))[0].version)",
+    ),
+    Mutant(
+        "a taken request keeps the lease of the queue",
+        REQUEST,
+        "lease_expires_at=at + lease)",
+        "lease_expires_at=at)",
+    ),
+    Mutant("what never reached the queue is forgotten", SWEEP, "for status in OPEN", "for status in OPEN[1:]"),
+    Mutant(
+        "a request waits for ever",
+        SWEEP,
+        "_has_waited_too_long(request, now)",
+        "False",
+        test="tests/integration/test_queue.py",
+    ),
+    Mutant("a request waits for no time", SWEEP, "request.give_up_at <= now", "request.created_at <= now"),
+    Mutant("a swept task is not queued again", SWEEP, "        self.dispatcher.queue(again, model)\n", ""),
+    # Cancellation
+    Mutant("a cancellation does not look who settled first", CANCEL, "settled.status is not Status.CANCELED", "False"),
+    Mutant("a cancellation is no failure but counts as one", REQUEST, "(reason is not FailureReason.CANCELED)", "1"),
+    Mutant("a canceled request is failed", REQUEST, "failure.reason is FailureReason.CANCELED", "False"),
+    Mutant(
+        "a stranger may cancel",
+        CANCEL,
+        "not may_cancel((held := Held.of(document)).request)",
+        "not (held := Held.of(document))",
+        test="tests/integration/test_queue.py",
+    ),
     # Limits
     Mutant("nobody is too fast", RESERVE, "_paced(account.activity, self.limits, now)", "account.activity"),
     Mutant("a pause earns any number of requests", LIMITS, "max(self.earned_at or now, now)", "self.earned_at or now"),
@@ -65,7 +120,7 @@ MUTANTS = [
     Mutant(
         "whatever seems to run has ended",
         RESERVE,
-        "request_of(document).status is not Status.PROCESSING",
+        "not request_of(document).is_open",
         "True",
     ),
     Mutant(
@@ -98,7 +153,7 @@ MUTANTS = [
     Mutant(
         "a settlement does not look at the status",
         SETTLE,
-        "current.request.status is not Status.PROCESSING",
+        "not current.request.is_open",
         "False",
     ),
     Mutant(
@@ -137,8 +192,13 @@ MUTANTS = [
         "return current.request\n",
         "return self._settled(current.request, outcome)[0]\n",
     ),
-    Mutant("a pending refund is said to be done", RESERVE, "raise SettlementPending(", "raise GenerationFailed("),
-    Mutant("an answer without an image is paid", RESERVE, "if not url:", "if False:"),
+    Mutant(
+        "a pending refund is said to be done",
+        EXECUTE,
+        "raise SettlementPending(",
+        "raise __import__('imagegen.errors').errors.GenerationFailed(",
+    ),
+    Mutant("an answer without an image is paid", EXECUTE, "if not url:", "if False:"),
     # Refunds
     Mutant(
         "a refund goes to the wrong bucket",
@@ -152,12 +212,12 @@ MUTANTS = [
         "entry_id=entry_id(request.id, EntryType.REFUND)",
         "entry_id=entry_id(request.id, EntryType.REFUND) + at.isoformat()",
     ),
-    Mutant("a failure is not counted", REQUEST, "failed=used.failed + 1", "failed=used.failed"),
+    Mutant("a failure is not counted", REQUEST, "used.failed + (reason is not FailureReason.CANCELED)", "used.failed"),
     Mutant(
         "a refund counts in the week in which it is made",
         SETTLE,
-        ".refund(request, now)",
-        ".refund(__import__('dataclasses').replace(request, created_at=now), now)",
+        ".refund(request, outcome.reason, now)",
+        ".refund(__import__('dataclasses').replace(request, created_at=now), outcome.reason, now)",
     ),
     Mutant(
         "the answer states the balance before the refund",

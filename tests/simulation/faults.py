@@ -20,6 +20,8 @@ class Rates:
     lost_before: float = field(default=0.0, metadata={"usual": 0.15, "worst": 0.9})
     lost_after: float = field(default=0.0, metadata={"usual": 0.2, "worst": 0.9})
     late: float = field(default=0.0, metadata={"usual": 0.2, "worst": 0.9})
+    task_lost: float = field(default=0.0, metadata={"usual": 0.2, "worst": 1.0})
+    task_twice: float = field(default=0.0, metadata={"usual": 0.3, "worst": 0.6})
     unavailable: float = field(default=0.0, metadata={"usual": 0.15, "worst": 0.9})
 
     @classmethod

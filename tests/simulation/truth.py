@@ -3,23 +3,30 @@
 from collections.abc import Callable, Iterable, Iterator, Set
 from dataclasses import dataclass
 
-from imagegen.domain.generation import GenerationRequest, Status
+from imagegen.database import CommitRefused, DatabaseUnavailable, OutcomeUnknown
+from imagegen.domain.generation import GenerationRequest, Mode, Status
 from imagegen.errors import ApiError
-from tests.simulation.calls import Call
+from tests.simulation.calls import Call, Cancel
 from tests.simulation.checks import Requests, Violation, own
 
 
 def told(call: Call) -> str:
     """What a call ended in, in one word."""
     outcome = call.outcome
+    if isinstance(call, Cancel) and isinstance(outcome, (CommitRefused, DatabaseUnavailable, OutcomeUnknown)):
+        return "GAVE UP"
     if isinstance(outcome, GenerationRequest):
-        return "IMAGE"
+        return "CANCELED" if isinstance(call, Cancel) else "QUEUED" if outcome.mode is Mode.ASYNC else "IMAGE"
     return outcome.reason if isinstance(outcome, ApiError) else repr(outcome)
 
 
 def is_final(call: Call) -> bool:
     """Whether it was told how its request has ended."""
-    return told(call) in {"IMAGE", *(reason for reason, objections in _TO_ERRORS.items() if objections is _to_refund)}
+    return told(call) in {
+        "IMAGE",
+        "QUEUED",
+        *(reason for reason, objections in _TO_ERRORS.items() if objections is _to_refund),
+    }
 
 
 def untruths(call: Call, requests: Requests) -> Iterator[Violation]:
@@ -42,8 +49,12 @@ def _objections(call: Call, requests: Requests) -> Iterator[str]:
     reserved = own(call, requests)
     if len(reserved) > 1:
         yield f"it reserved {len(reserved)} requests"
+    if told(call) == "GAVE UP":
+        return
     if isinstance(outcome, GenerationRequest):
-        yield from _to_image(call, outcome, requests)
+        yield from {"CANCELED": _to_canceled, "QUEUED": _to_queued, "IMAGE": _to_image}[told(call)](
+            call, outcome, requests
+        )
     elif isinstance(outcome, ApiError) and outcome.reason in _TO_ERRORS:
         request = requests.get(outcome.details.get("generationRequestId", ""))
         yield from _TO_ERRORS[outcome.reason](Told(call, outcome, request, reserved))
@@ -59,6 +70,19 @@ def _to_image(call: Call, image: GenerationRequest, requests: Requests) -> Itera
     yield from _to_other_payload(call, image)
 
 
+def _to_queued(call: Call, request: GenerationRequest, requests: Requests) -> Iterator[str]:
+    if request.id not in requests:
+        yield "there is no such request"
+    yield from _to_other_payload(call, request)
+
+
+def _to_canceled(call: Call, canceled: GenerationRequest, requests: Requests) -> Iterator[str]:
+    if canceled.status is not Status.CANCELED or requests.get(canceled.id) != canceled:
+        yield f"the database has {requests.get(canceled.id)}"
+    if canceled.failure is None or canceled.failure.refunded_credits != canceled.cost:
+        yield f"it says {canceled.failure}"
+
+
 @dataclass(frozen=True)
 class Told:
     """An error that a call ended in, the request that it names, and what the call really reserved."""
@@ -67,6 +91,11 @@ class Told:
     error: ApiError
     request: GenerationRequest | None
     reserved: list[GenerationRequest]
+
+
+def _to_ended(told: Told) -> Iterator[str]:
+    if told.request is None or told.request.status.value != told.error.details["status"]:
+        yield f"the database has {told.request}"
 
 
 def _to_nothing_taken(told: Told) -> Iterator[str]:
@@ -140,4 +169,7 @@ _TO_ERRORS: dict[str, Callable[[Told], Iterator[str]]] = {
     "GENERATION_FAILED": _to_refund,
     "GENERATION_TIMEOUT": _to_refund,
     "ABANDONED": _to_refund,
+    "CANCELED": _to_refund,
+    "REQUEST_ENDED": _to_ended,
+    "REQUEST_NOT_FOUND": _to_nothing_taken,
 }

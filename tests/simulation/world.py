@@ -9,17 +9,20 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from imagegen.bootstrap import Backend
-from imagegen.database import DatabaseUnavailable
+from imagegen.database import CommitRefused, DatabaseUnavailable, OutcomeUnknown
 from imagegen.domain.ledger import Credits
+from imagegen.errors import ServiceUnavailable, SettlementPending
 from imagegen.services.accounts import opened
 from tests.simulation import calls, checks, truth
-from tests.simulation.calls import Call
+from tests.simulation.calls import Call, Cancel
 from tests.simulation.checks import Violation
 from tests.simulation.faults import Faults, Rates
 from tests.simulation.models import SimulatedModel
 from tests.simulation.network import RemoteDatabase
+from tests.simulation.queue import SimulatedQueue
 from tests.simulation.scheduler import Event, Restless, Scheduler, VirtualClock
 from tests.simulation.store import Store
+from tools.sender import Takes
 
 MIDNIGHT = datetime(2026, 11, 16, tzinfo=UTC)
 """A Monday's: every world lives close to the end of a week, and often on both sides of it."""
@@ -62,9 +65,14 @@ class World:
         start = MIDNIGHT - timedelta(seconds=rng.choice((1, 600, 1800)))
         clock = VirtualClock(self._scheduler, start, self._faults.step)
         self._limits = calls.limits(rng)
-        backend = Backend.on(database, clock, rng, self._new_id, self._limits)
-        self._generations = replace(backend.generations, generators={"mock": SimulatedModel(self._faults, rng)})
-        self._sweeper = backend.sweeper
+        queue = SimulatedQueue(self._scheduler, self._faults, rng, self._work)
+        backend = Backend.on(database, queue, Takes(), clock, rng, self._new_id, self._limits)
+        self._model = SimulatedModel(self._faults, rng)
+        execution = replace(backend.generations.execution, generators={"mock": self._model})
+        self._generations = replace(backend.generations, execution=execution)
+        self._worker = replace(backend.worker, execution=execution, catalogs=calls.FixedCatalogs())
+        self._cancellations = backend.cancellations
+        self._sweeper = replace(backend.sweeper, catalogs=calls.FixedCatalogs())
         accounts = calls.accounts(rng)
         for user_id, granted in accounts.items():
             self._open(user_id, granted, start)
@@ -93,10 +101,13 @@ class World:
         requests = checks.requests_of(self._store)
         yield from checks.broken_invariants(self._store, self._granted)
         yield from checks.double_charges(self._calls, requests)
+        yield from checks.made_twice(self._model.asked)
         yield from checks.over_limits(self._limits, requests)
         if self._is_calm:
             overstayed = {event.actor for event in self._scheduler.trace if event.kind == "model: overstay"}
             yield from truth.needless_refusals(self._calls, requests, overstayed)
+            if not overstayed:
+                yield from checks.given_up(requests)
         for call in self._calls + replays:
             yield from truth.untruths(call, requests)
 
@@ -135,10 +146,27 @@ class World:
     def _serve(self, call: Call) -> None:
         """One process that serves one call."""
         try:
-            call.outcome = self._generations.create(call.order)
+            if isinstance(call, Cancel):
+                owner = call.order.user_id
+                call.outcome = self._cancellations.cancel(call.request_id, lambda request: request.user_id == owner)
+            else:
+                call.outcome = self._generations.create(call.order)
         except Exception as error:  # noqa: BLE001 - whatever it is, the checks judge it
             call.outcome = error
         self._scheduler.note(f"told {truth.told(call)}", call.order.idempotency_key or "")
+
+    def _work(self, task: dict[str, str]) -> bool:
+        """One delivery of a task; whether the queue need not deliver it again."""
+        try:
+            status = self._worker.run(task["generationRequestId"], task["ticket"])
+        except (CommitRefused, DatabaseUnavailable, OutcomeUnknown, ServiceUnavailable, SettlementPending) as error:
+            self._scheduler.note("gave up", repr(error))
+            return False
+        except Exception as error:  # noqa: BLE001 - a worker that raises anything else is a finding
+            self._offences.append(Violation("LIVENESS", f"a worker ended in {error!r}"))
+        else:
+            self._scheduler.note("ran" if status else "left alone", task["generationRequestId"])
+        return True
 
     def _sweep(self) -> None:
         try:

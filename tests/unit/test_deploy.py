@@ -11,7 +11,9 @@ import main
 from imagegen.bootstrap import RESERVING_PATIENCE_SECONDS, SETTLING_PATIENCE_SECONDS
 from imagegen.domain.catalog import Kind, Model
 from imagegen.domain.generation import LEASE_GRACE
+from imagegen.domain.webhooks import OVERDUE, PATIENCE, SENDING_LEASE
 from imagegen.firestore import CALL_TIMEOUT_SECONDS
+from imagegen.http_sender import TOTAL_SECONDS
 from tools.project import ROOT, Project
 
 FUNCTIONS = ROOT / "functions"
@@ -28,10 +30,18 @@ def test_the_functions_of_the_contract_are_deployed(manifest: dict[str, Any]) ->
     endpoints = manifest["endpoints"]
     scheduled = {name for name, endpoint in endpoints.items() if "scheduleTrigger" in endpoint}
     assert scheduled == {"scheduleWeeklyReport", "sweepAbandonedRequests"}
-    assert set(endpoints) - scheduled == {
+    queued = {name for name, endpoint in endpoints.items() if "taskQueueTrigger" in endpoint}
+    assert queued == {"generateImage", "generateWithModelA", "generateWithModelB", "deliverWebhook"}
+    webhooks = endpoints["deliverWebhook"]["taskQueueTrigger"]
+    assert webhooks["retryConfig"]["maxRetrySeconds"] == PATIENCE.total_seconds()
+    assert set(endpoints) - scheduled - queued == {
         "createGenerationRequest",
         "getGenerationRequest",
+        "cancelGenerationRequest",
         "listGenerationRequests",
+        "getWebhookSecret",
+        "listWebhookDeliveries",
+        "resendWebhook",
         "getCatalog",
         "getUserCredits",
         "getCreditBalance",
@@ -42,7 +52,7 @@ def test_the_functions_of_the_contract_are_deployed(manifest: dict[str, Any]) ->
         "runWeeklyReport",
     }
     assert all(endpoint["region"] == ["us-central1"] for endpoint in endpoints.values())
-    assert all("callableTrigger" in endpoints[name] for name in set(endpoints) - scheduled)
+    assert all("callableTrigger" in endpoints[name] for name in set(endpoints) - scheduled - queued)
     schedule = endpoints["scheduleWeeklyReport"]["scheduleTrigger"]
     assert (schedule["schedule"], schedule["timeZone"]) == ("0 6 * * 1", "Etc/UTC")
     assert schedule["retryConfig"]["retryCount"] > 0
@@ -69,6 +79,23 @@ def test_a_lease_outlives_the_call_that_holds_it() -> None:
     reserving = RESERVING_PATIENCE_SECONDS + 2 * CALL_TIMEOUT_SECONDS
     settling = SETTLING_PATIENCE_SECONDS + 3 * CALL_TIMEOUT_SECONDS
     assert LEASE_GRACE.total_seconds() > reserving + settling
+
+
+def test_a_couriers_lease_outlives_its_attempt() -> None:
+    # Between taking and recording: the request, the secret (patience, then a read and a commit), a look-up of the name
+    # (as long as glibc's resolver tries two servers twice), the sending, and a first try to record.
+    resolving = 20
+    secret = RESERVING_PATIENCE_SECONDS + 2 * CALL_TIMEOUT_SECONDS
+    attempt = CALL_TIMEOUT_SECONDS + secret + resolving + TOTAL_SECONDS + 2 * CALL_TIMEOUT_SECONDS
+    assert SENDING_LEASE.total_seconds() > attempt
+    assert OVERDUE > SENDING_LEASE
+
+
+def test_webhooks_go_to_public_addresses_everywhere_but_in_the_demo_project(manifest: dict[str, Any]) -> None:
+    [parameter] = [parameter for parameter in manifest["params"] if parameter["name"] == "ALLOW_LOCAL_WEBHOOKS"]
+    assert parameter["default"] is False
+    assert "ALLOW_LOCAL_WEBHOOKS=false\n" in (FUNCTIONS / ".env").read_text("utf-8")
+    assert "ALLOW_LOCAL_WEBHOOKS=true\n" in (FUNCTIONS / ".env.demo-imagegen").read_text("utf-8")
 
 
 def test_calls_need_a_signed_in_user_everywhere_but_in_the_demo_project(manifest: dict[str, Any]) -> None:

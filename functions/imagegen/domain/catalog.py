@@ -53,7 +53,9 @@ class Model(Option):
     """A model and how to run it.
 
     ``failure_rate`` (0 to 1), ``latency_seconds`` and ``image_url`` drive the mock provider; ``timeout_seconds`` is the
-    deadline of a generation with all its attempts, of which a transient error of the provider costs one.
+    deadline of a generation with all its attempts, of which a transient error of the provider costs one. ``queue`` is
+    the task queue function that its queued requests go through, at that queue's pace, and ``max_queue_seconds`` how
+    long one may wait there before it is given up.
     """
 
     provider: str = "mock"
@@ -62,6 +64,8 @@ class Model(Option):
     latency_seconds: Annotated[float, Field(ge=0)] = 0.0
     timeout_seconds: Annotated[float, Field(gt=0, le=60)] = 30.0
     max_attempts: Annotated[int, Field(ge=1, le=10)] = 1
+    queue: Annotated[str, Field(pattern="^[A-Za-z][A-Za-z0-9]{0,62}$")] = "generateImage"
+    max_queue_seconds: Annotated[float, Field(gt=0, le=86_400)] = 3_600.0
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,10 @@ class Catalog:
         if name_or_id in (option.name for option in options):
             return name_or_id
         return next((option.name for option in options if option.id == name_or_id), name_or_id)
+
+    def model(self, name: str) -> Model | None:
+        """The model of that name, a disabled one too: what was ordered before is still made."""
+        return next((model for model in self.models if model.name == name), None)
 
     def choose(self, kind: Kind, name_or_id: str) -> Option | None:
         """The enabled option of that exact name, or else of that document id; None where there is none."""

@@ -15,6 +15,16 @@ from imagegen.domain.weeks import Week
 LEASE_GRACE = timedelta(minutes=3)
 """More than reserving and settling take together, when the database makes them wait."""
 
+QUEUE_LEASE = timedelta(minutes=5)
+"""How long a request waits in its queue before it is queued again: its task may never have got there."""
+
+
+class Mode(StrEnum):
+    """Whether the call waits for the image, or leaves it to a queue."""
+
+    SYNC = "sync"
+    ASYNC = "async"
+
 
 @dataclass(frozen=True)
 class Order:
@@ -33,16 +43,18 @@ class Order:
     fingerprint: str
     idempotency_key: str | None = None
     input: Mapping[str, str] | None = None
+    mode: Mode = Mode.SYNC
+    webhook_url: str | None = None
 
     @property
     def cost(self) -> int:
         """In credits; the size alone sets it."""
         return self.size.credit_cost
 
-    @property
-    def lease(self) -> timedelta:
-        """The longest that its call may need, after which its process must have died."""
-        return timedelta(seconds=self.model.timeout_seconds) + LEASE_GRACE
+
+def lease(model: Model) -> timedelta:
+    """The longest that whoever runs a request may need, after which its process must have died."""
+    return timedelta(seconds=model.timeout_seconds) + LEASE_GRACE
 
 
 def entry_id(request_id: str, type: EntryType) -> str:
@@ -56,20 +68,30 @@ def keyed_request_id(user_id: str, idempotency_key: str) -> str:
 
 
 class Status(StrEnum):
+    """A queued request is pending until a worker takes it; any other is processing from the start."""
+
+    PENDING = "pending"
     PROCESSING = "processing"
     COMPLETED = "completed"
     FAILED = "failed"
+    CANCELED = "canceled"
+
+
+OPEN = (Status.PENDING, Status.PROCESSING)
+REFUNDED = (Status.FAILED, Status.CANCELED)
 
 
 class FailureReason(StrEnum):
     GENERATION_FAILED = "GENERATION_FAILED"
     GENERATION_TIMEOUT = "GENERATION_TIMEOUT"
     ABANDONED = "ABANDONED"
+    EXPIRED = "EXPIRED"
+    CANCELED = "CANCELED"
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a request failed, and what its user was told about their credits."""
+    """Why a request brought no image, and what its user was told about their credits."""
 
     reason: FailureReason
     message: str
@@ -81,8 +103,9 @@ class Failure:
 class GenerationRequest:
     """A request as recorded. Options are recorded by name; ``paid_from`` says which buckets paid ``cost``.
 
-    ``execution`` names the one call that reserved it: a call that finds its own name knows that its commit got through.
-    That call has until ``lease_expires_at`` to settle it; after that, anyone may.
+    ``execution`` names the one call that reserved it, ``worker`` the one delivery of its task that took it from the
+    queue: who finds their own name knows that their commit got through. They have until ``lease_expires_at`` to bring
+    it on; after that, anyone may. What is still pending at ``give_up_at`` is given up.
     """
 
     id: str
@@ -97,8 +120,12 @@ class GenerationRequest:
     fingerprint: str
     execution: str
     created_at: datetime
-    started_at: datetime
+    started_at: datetime | None
     lease_expires_at: datetime
+    mode: Mode = Mode.SYNC
+    give_up_at: datetime | None = None
+    worker: str | None = None
+    webhook_url: str | None = None
     input: Mapping[str, str] | None = None
     status: Status = Status.PROCESSING
     finished_at: datetime | None = None
@@ -112,7 +139,11 @@ class GenerationRequest:
     @property
     def processing_time(self) -> timedelta | None:
         """From its start to its end; None while it runs."""
-        return self.finished_at - self.started_at if self.finished_at else None
+        return self.finished_at - self.started_at if self.finished_at and self.started_at else None
+
+    @property
+    def is_open(self) -> bool:
+        return self.status in OPEN
 
     @property
     def week(self) -> Week:
@@ -124,11 +155,19 @@ class GenerationRequest:
         """The day of that week, in UTC, as in ``2026-11-09``."""
         return str(self.created_at.astimezone(UTC).date())
 
+    def taken(self, worker: str, lease: timedelta, at: datetime) -> "GenerationRequest":
+        """As a worker takes it from its queue."""
+        return replace(self, status=Status.PROCESSING, worker=worker, started_at=at, lease_expires_at=at + lease)
+
+    def queued_again(self, at: datetime) -> "GenerationRequest":
+        return replace(self, lease_expires_at=at + QUEUE_LEASE)
+
     def completed(self, image_url: str, at: datetime) -> "GenerationRequest":
         return replace(self, status=Status.COMPLETED, image_url=image_url, finished_at=at)
 
     def failed(self, failure: Failure, at: datetime) -> "GenerationRequest":
-        return replace(self, status=Status.FAILED, failure=failure, finished_at=at)
+        status = Status.CANCELED if failure.reason is FailureReason.CANCELED else Status.FAILED
+        return replace(self, status=status, failure=failure, finished_at=at)
 
 
 @dataclass(frozen=True)
@@ -162,7 +201,7 @@ class Account:
         used = replace(used, requests=used.requests + 1, credits_deducted=used.credits_deducted + request.cost)
         return Account(wallet, {**self.usage, request.week: used}, self.activity.started(request.id)), entry
 
-    def refund(self, request: GenerationRequest, at: datetime) -> tuple["Account", LedgerEntry]:
+    def refund(self, request: GenerationRequest, reason: FailureReason, at: datetime) -> tuple["Account", LedgerEntry]:
         """The account after giving back what ``request`` took, to the buckets it came from, and the refund."""
         wallet, entry = self.wallet.post(
             EntryType.REFUND,
@@ -172,5 +211,6 @@ class Account:
             timestamp=at,
         )
         used = self.usage.get(request.week, Usage())
-        used = replace(used, failed=used.failed + 1, credits_refunded=used.credits_refunded + request.cost)
+        failed = used.failed + (reason is not FailureReason.CANCELED)
+        used = replace(used, failed=failed, credits_refunded=used.credits_refunded + request.cost)
         return Account(wallet, {**self.usage, request.week: used}, self.activity.ended(request.id)), entry

@@ -23,21 +23,22 @@ NOTHING_TESTED = Findings(anomalies=(), bands=(), series_tested=0, not_enough_hi
 
 @dataclass(frozen=True)
 class Tally:
-    """Requests of some group, and their credits. What is neither completed nor failed is still processing."""
+    """Requests of some group, and their credits. What is neither completed, failed nor canceled is still open."""
 
     requests: int = 0
     completed: int = 0
     failed: int = 0
+    canceled: int = 0
     credits_deducted: int = 0
     credits_refunded: int = 0
 
     @property
     def processing(self) -> int:
-        return self.requests - self.completed - self.failed
+        return self.requests - self.completed - self.failed - self.canceled
 
     @property
     def success_rate(self) -> float | None:
-        """Completed ones among those that ended, 0 to 1; None where none ended."""
+        """Completed ones among those that completed or failed, 0 to 1; None where none did."""
         ended = self.completed + self.failed
         return self.completed / ended if ended else None
 
@@ -61,6 +62,7 @@ class Tally:
             self.requests + sign * other.requests,
             self.completed + sign * other.completed,
             self.failed + sign * other.failed,
+            self.canceled + sign * other.canceled,
             self.credits_deducted + sign * other.credits_deducted,
             self.credits_refunded + sign * other.credits_refunded,
         )

@@ -4,14 +4,18 @@ from typing import Any
 
 from imagegen import settings
 from imagegen.bootstrap import Backend
+from imagegen.domain.generation import GenerationRequest
 from imagegen.entry import requests, responses
+from imagegen.entry.auth import Caller
 from imagegen.entry.context import Context
 from imagegen.entry.operations import Call, operation
 from imagegen.entry.parsing import parse
 from imagegen.errors import (
     Contention,
+    DeliveryNotFound,
     EmailNotVerified,
     GenerationAbandoned,
+    GenerationCanceled,
     GenerationFailed,
     GenerationTimeout,
     IdempotencyMismatch,
@@ -19,6 +23,7 @@ from imagegen.errors import (
     InvalidInput,
     RateLimited,
     ReportNotFound,
+    RequestEnded,
     RequestInProgress,
     RequestNotFound,
     SettlementPending,
@@ -52,13 +57,17 @@ def _answered_earlier(backend: Backend, context: Context, data: Any) -> response
     GenerationFailed,
     GenerationTimeout,
     GenerationAbandoned,
+    GenerationCanceled,
     SettlementPending,
     repeated=_answered_earlier,
 )
 def create_generation_request(
     backend: Backend, call: Call[requests.CreateGenerationRequest]
 ) -> responses.CreatedGenerationRequest:
-    """Takes the credits that the size costs, runs the model, and delivers the image or gives the credits back."""
+    """Takes the credits that the size costs, runs the model, and delivers the image or gives the credits back.
+
+    In mode async it answers as soon as the credits are taken, with the status; the rest is done by a queue.
+    """
     call.caller.check_acts_for(call.wish.user_id)
     call.caller.check_may_spend()
     created = backend.generations.create(call.wish.order(requests.fingerprint(call.data)))
@@ -76,6 +85,15 @@ def get_generation_request(
     return responses.GenerationRequestDetails.of(request)
 
 
+@operation(RequestNotFound, RequestEnded, Contention)
+def cancel_generation_request(
+    backend: Backend, call: Call[requests.CancelGenerationRequest]
+) -> responses.CanceledGenerationRequest:
+    """Cancels a request of the caller's that has not ended, and gives its credits back."""
+    canceled = backend.cancellations.cancel(call.wish.generation_request_id, call.caller.owns)
+    return responses.CanceledGenerationRequest.of(canceled)
+
+
 @operation()
 def list_generation_requests(
     backend: Backend, call: Call[requests.ListGenerationRequests]
@@ -86,6 +104,32 @@ def list_generation_requests(
     listed = backend.requests.list(wish.filter, wish.page_size, wish.after)
     count = backend.requests.count(wish.filter) if wish.include_total_count else None
     return responses.GenerationRequestList.of(wish, listed, count)
+
+
+@operation(UserNotFound, Contention)
+def get_webhook_secret(backend: Backend, call: Call[requests.GetWebhookSecret]) -> responses.WebhookSecret:
+    """What the caller's webhooks are signed with; a rotated one replaces the one before. For its owner alone."""
+    call.caller.check_acts_for(call.wish.user_id)
+    secrets = backend.webhook_secrets
+    make = secrets.rotate if call.wish.rotate else secrets.current
+    return responses.WebhookSecret(webhook_secret=make(call.wish.user_id))
+
+
+@operation()
+def list_webhook_deliveries(
+    backend: Backend, call: Call[requests.ListWebhookDeliveries]
+) -> responses.WebhookDeliveryList:
+    """A user's webhooks, or a request's, newest first, by page, with what became of their last 20 attempts."""
+    wish = call.wish
+    call.caller.check_may_read(wish.user_id)
+    listed = backend.deliveries.list(wish.user_id, wish.generation_request_id, wish.page_size, wish.after)
+    return responses.WebhookDeliveryList.of(wish, listed)
+
+
+@operation(DeliveryNotFound, Contention)
+def resend_webhook(backend: Backend, call: Call[requests.ResendWebhook]) -> responses.WebhookDelivery:
+    """Sends a webhook of the caller's now, under the same id, whatever has become of it; and for another day."""
+    return responses.WebhookDelivery.of(backend.deliveries.resend(call.wish.delivery_id, call.caller.owns))
 
 
 @operation()
@@ -153,3 +197,22 @@ def run_weekly_report(backend: Backend, call: Call[requests.RunWeeklyReport]) ->
         return responses.WeeklyReport.of(backend.reports.run(call.wish.week))
     except WeekNotOver:
         raise InvalidInput([{"field": "week", "message": "is not over yet"}]) from None
+
+
+def run_task(backend: Backend, data: Any) -> None:
+    """Runs the request that a queue has delivered. Raises what ``Worker.run`` raises, and InvalidInput."""
+    task = parse(requests.RunTask, data, Context(Caller(), backend.catalogs.current))
+    backend.worker.run(task.generation_request_id, task.ticket)
+
+
+def deliver_webhook(backend: Backend, data: Any) -> None:
+    """Makes the attempt that a queue has delivered. Raises what ``Courier.deliver`` raises, and InvalidInput.
+
+    It needs no ticket: whoever calls it can have sent what is due now, which a task is about to do anyway.
+    """
+    task = parse(requests.DeliverWebhook, data, Context(Caller(), backend.catalogs.current))
+    backend.courier.deliver(task.delivery_id, task.attempt, _described)
+
+
+def _described(request: GenerationRequest) -> dict[str, Any]:
+    return responses.GenerationRequestDetails.of(request).wire()

@@ -11,6 +11,7 @@ from firebase_functions.https_fn import CallableRequest
 
 from imagegen import settings
 from imagegen.domain.generation import GenerationRequest
+from imagegen.domain.webhooks import Delivery
 from imagegen.errors import (
     AppCheckRequired,
     EmailNotVerified,
@@ -63,8 +64,11 @@ class Caller:
         if not self.is_admin:
             self.check_acts_for(user_id)
 
+    def owns(self, what: GenerationRequest | Delivery) -> bool:
+        return self.uid in (None, what.user_id)
+
     def may_see(self, request: GenerationRequest) -> bool:
-        return self.is_admin or self.uid in (None, request.user_id)
+        return self.is_admin or self.owns(request)
 
     def check_may_spend(self) -> None:
         """Raises EmailNotVerified."""

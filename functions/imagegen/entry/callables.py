@@ -13,6 +13,7 @@ from typing import Any
 
 from firebase_functions.https_fn import CallableRequest, FunctionsErrorCode, HttpsError, on_call
 from firebase_functions.scheduler_fn import ScheduledEvent, on_schedule
+from firebase_functions.tasks_fn import on_task_dispatched
 from flask import Request, Response, g, jsonify
 from flask_cors import cross_origin
 from pydantic_core import from_json
@@ -27,7 +28,7 @@ BODY_BYTES_MAX = 64 * 1024
 """Far more than the longest valid request."""
 
 TOKENS = ("Authorization", "X-Firebase-AppCheck")
-PRIVATE_FIELDS = {"prompt", "input", "photoUrl", "address", "reason"}
+PRIVATE_FIELDS = {"prompt", "input", "photoUrl", "address", "reason", "webhookUrl"}
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +61,36 @@ def callable_function(**options: Any) -> Callable[[Callable[[CallableRequest[Any
             if response.status_code == 401 and "details" not in response.get_json()["error"]:
                 # The SDK has refused the token that came with the call.
                 return _error_response(Unauthenticated("The token is invalid or expired. Sign in again."))
+            return response
+
+        return endpoint
+
+    return decorate
+
+
+def task_function(**options: Any) -> Callable[[Callable[[CallableRequest[Any]], None]], Endpoint]:
+    """``on_task_dispatched`` for a handler whose every error makes the queue deliver the task again."""
+
+    def decorate(handler: Callable[[CallableRequest[Any]], None]) -> Endpoint:
+        @on_task_dispatched(**options)
+        @functools.wraps(handler)
+        def delivered(task: CallableRequest[Any]) -> None:
+            try:
+                handler(task)
+            except ApiError as error:
+                log.warning("%s has not done its task: %s", handler.__name__, error.message)
+                raise _https_error(error) from None
+            except Exception:  # noqa: BLE001 - logged, and told the queue as INTERNAL
+                raise _https_error(_internal(handler.__name__)) from None
+
+        @functools.wraps(delivered)
+        def endpoint(request: Request) -> Response:
+            logs.configure()
+            try:
+                _opened_envelope(request)
+            except InvalidInput as error:
+                return _error_response(error)
+            response: Response = delivered(request)  # type: ignore[call-arg, arg-type, assignment]
             return response
 
         return endpoint

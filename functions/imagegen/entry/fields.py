@@ -8,6 +8,8 @@ from typing import Annotated, Any, LiteralString
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, WithJsonSchema
 from pydantic_core import PydanticCustomError, Url
 
+from imagegen import settings
+from imagegen.addresses import is_loopback_host, is_public_host
 from imagegen.domain.catalog import Color, Kind, Model, Option, Size, Style
 from imagegen.domain.weeks import Week
 from imagegen.entry.context import Context
@@ -39,6 +41,7 @@ URL_PATTERN = rf"^https://[^/?#@\\ {_UNPRINTABLE}]+([/?#][^ {_UNPRINTABLE}]*)?$"
 MOMENT_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})$"
 HEADER_KEY_PATTERN = r"^[!-~]([ -~]*[!-~])?$"
 """An idempotency key that fits into a header: there, nobody agrees what other characters mean."""
+UNPRIVILEGED_PORTS = range(1024, 65_536)
 
 
 def refuse(message: LiteralString, **context: Any) -> PydanticCustomError:
@@ -89,15 +92,35 @@ def _printable(value: str) -> str:
 
 
 def _https_url(value: str) -> str:
+    _url(value, "https")
+    return value
+
+
+def _webhook_url(value: str) -> str:
+    """As the URL standard writes it, so that whoever sends to it reads it as it was read here.
+
+    Names are judged here, and what they resolve to by whoever sends.
+    """
+    is_local_allowed = settings.local_webhooks_allowed()
+    url = _url(value, *(("https", "http") if is_local_allowed else ("https",)))
+    host = url.host or ""
+    if not is_public_host(host) and not (is_local_allowed and is_loopback_host(host)):
+        raise refuse("must be at a public host")
+    if url.port not in {443, 80 if url.scheme == "http" else 443, *UNPRIVILEGED_PORTS}:
+        raise refuse("must have no port, or 443, or one from 1024 on")
+    return str(url)
+
+
+def _url(value: str, *schemes: str) -> Url:
     try:
         url = Url(value)
     except ValueError:
         raise refuse("is no URL") from None
+    if url.scheme not in schemes or not value.isprintable() or " " in value:
+        raise refuse("must be an https URL")
     if url.username or url.password:
         raise refuse("must not hold a user name or password")
-    if not re.match(URL_PATTERN, value) or not value.isprintable():
-        raise refuse("must be an https URL")
-    return value
+    return url
 
 
 def _integer(value: object) -> object:
@@ -193,6 +216,7 @@ Reason = Annotated[str, _text_of(REASON_LENGTH_MAX, "Why, for people who read th
 HttpsUrl = Annotated[
     str, Field(max_length=URL_LENGTH_MAX, json_schema_extra={"pattern": URL_PATTERN}), AfterValidator(_https_url)
 ]
+WebhookUrl = Annotated[str, Field(max_length=URL_LENGTH_MAX), AfterValidator(_webhook_url)]
 GrantedCredits = Annotated[int, Field(ge=1, le=GRANT_MAX), BeforeValidator(_integer)]
 PageSize = Annotated[int, Field(ge=1, le=PAGE_SIZE_MAX), _or(PAGE_SIZE_DEFAULT), BeforeValidator(_integer)]
 Flag = Annotated[bool, _or(False)]

@@ -111,3 +111,5 @@ def configure() -> None:
         # Instead of what functions-framework has set up: the SDK logs the tokens that it refuses.
         root.handlers[:] = [StructuredHandler()]
         logging.getLogger("imagegen").setLevel(logging.INFO)
+        for library in ("httpx", "httpcore"):  # at finer levels they tell whole URLs, which may hold secrets
+            logging.getLogger(library).setLevel(logging.WARNING)

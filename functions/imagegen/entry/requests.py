@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationInfo, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
-from imagegen.domain.generation import Order, Status
+from imagegen.domain.generation import Mode, Order, Status
 from imagegen.domain.grants import Bucket
 from imagegen.domain.weeks import Week
 from imagegen.entry import pages
@@ -34,6 +34,7 @@ from imagegen.entry.fields import (
     SizeName,
     StyleName,
     UserId,
+    WebhookUrl,
     WeekName,
     refuse,
 )
@@ -99,6 +100,8 @@ class CreateGenerationRequest(OfUser):
     size: ChosenSize
     prompt: Prompt
     input: Annotated[PhotoInput | AddressInput, Field(discriminator="type")] | None = None
+    mode: Annotated[Mode, Field(strict=False)] = Mode.SYNC
+    webhook_url: WebhookUrl | None = None
     idempotency_key: IdempotencyKey | None = None
 
     def order(self, fingerprint: str) -> Order:
@@ -112,6 +115,8 @@ class CreateGenerationRequest(OfUser):
             input=self.input.model_dump(by_alias=True) if self.input else None,
             fingerprint=fingerprint,
             idempotency_key=self.idempotency_key,
+            mode=self.mode,
+            webhook_url=self.webhook_url,
         )
 
 
@@ -132,6 +137,17 @@ class GetGenerationRequest(Request):
     model_config = _example(generationRequestId="1aa7461d823928a4c28ea9321b47fa56")
 
     generation_request_id: DocumentId
+
+
+class CancelGenerationRequest(Request):
+    generation_request_id: DocumentId
+
+
+class RunTask(Request):
+    """What a queue delivers; ``ticket`` is what the request and its tasks alone know."""
+
+    generation_request_id: DocumentId
+    ticket: Annotated[str, Field(min_length=1, max_length=100)]
 
 
 # Lists, page by page
@@ -214,6 +230,39 @@ class ListGenerationRequests(OfUser):
     def token(self, created_at: datetime, request_id: str) -> str:
         """The token of the page that goes on after that request."""
         return pages.encode(_query(vars(self), _LIST_QUERY), pages.moment(created_at), request_id)
+
+
+# Webhooks
+
+
+class GetWebhookSecret(OfUser):
+    rotate: bool = False
+
+
+_DELIVERIES_QUERY = ("user_id", "generation_request_id")
+
+
+class ListWebhookDeliveries(OfUser):
+    generation_request_id: DocumentId | None = None
+    page_size: PageSize = PAGE_SIZE_DEFAULT
+    after: Annotated[
+        tuple[datetime, str] | None, _page_token(pages.moment_and_id, *_DELIVERIES_QUERY), _TOKEN_SCHEMA
+    ] = Field(default=None, alias="pageToken")
+
+    def token(self, created_at: datetime, delivery_id: str) -> str:
+        """The token of the page that goes on after that delivery."""
+        return pages.encode(_query(vars(self), _DELIVERIES_QUERY), pages.moment(created_at), delivery_id)
+
+
+class ResendWebhook(Request):
+    delivery_id: DocumentId
+
+
+class DeliverWebhook(Request):
+    """What the webhooks' queue delivers; ``attempt`` counts from 0."""
+
+    delivery_id: DocumentId
+    attempt: Annotated[int, Field(ge=0, strict=False)]
 
 
 # Accounts

@@ -1,19 +1,25 @@
 """What callers get back: the response models of the API."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
-from imagegen.domain import catalog
-from imagegen.domain.generation import FailureReason, GenerationRequest, Status
+from imagegen.domain import catalog, webhooks
+from imagegen.domain.generation import FailureReason, GenerationRequest, Mode, Status
 from imagegen.domain.grants import Bucket, Grant
 from imagegen.domain.ledger import EntryType, Wallet
 from imagegen.domain.report import Report
-from imagegen.entry.requests import GetUserCredits, ListGenerationRequests, ListWeeklyReports
+from imagegen.entry.requests import (
+    GetUserCredits,
+    ListGenerationRequests,
+    ListWebhookDeliveries,
+    ListWeeklyReports,
+)
 from imagegen.report_records import report_data
+from imagegen.services.deliveries import ListedDeliveries
 from imagegen.services.histories import Page
 from imagegen.services.requests import Listed
 
@@ -31,14 +37,42 @@ class Response(BaseModel):
 
 
 class CreatedGenerationRequest(Response):
+    """``image_url`` is the answer of mode sync, ``status`` that of mode async."""
+
     generation_request_id: str
     deducted_credits: Number
-    image_url: str = Field(examples=["https://images.example.com/model-a.png"])
+    image_url: str | None = Field(
+        description="The answer of mode sync.", examples=["https://images.example.com/model-a.png"]
+    )
+    status: Status | None = Field(description="The answer of mode async.")
 
     @classmethod
     def of(cls, request: GenerationRequest) -> Self:
-        assert request.image_url is not None, "a completed request has its image"
-        return cls(generation_request_id=request.id, deducted_credits=request.cost, image_url=request.image_url)
+        is_sync = request.mode is Mode.SYNC
+        assert request.image_url is not None or not is_sync, "a completed request has its image"
+        return cls(
+            generation_request_id=request.id,
+            deducted_credits=request.cost,
+            image_url=request.image_url if is_sync else None,
+            status=None if is_sync else request.status,
+        )
+
+
+class CanceledGenerationRequest(Response):
+    generation_request_id: str
+    status: Status
+    refunded_credits: int
+    current_credits: int
+
+    @classmethod
+    def of(cls, request: GenerationRequest) -> Self:
+        assert request.failure is not None, "a canceled request says what was refunded"
+        return cls(
+            generation_request_id=request.id,
+            status=request.status,
+            refunded_credits=request.failure.refunded_credits,
+            current_credits=request.failure.current_credits,
+        )
 
 
 class Failure(Response):
@@ -58,8 +92,9 @@ class GenerationRequestDetails(Response):
     input: dict[str, str] | None = Field(description="As it was sent.")
     cost: Number
     refunded: bool = Field(description="Whether the cost was given back.")
+    mode: Mode
     created_at: datetime
-    started_at: datetime
+    started_at: datetime | None
     finished_at: datetime | None
     processing_time_ms: int | None = Field(description="There once it has ended.")
     image_url: str | None
@@ -81,6 +116,7 @@ class GenerationRequestDetails(Response):
             input=dict(request.input) if request.input else None,
             cost=request.cost,
             refunded=request.refunded_credits > 0,
+            mode=request.mode,
             created_at=request.created_at,
             started_at=request.started_at,
             finished_at=request.finished_at,
@@ -102,6 +138,68 @@ class GenerationRequestList(Response):
             requests=[GenerationRequestDetails.of(request) for request in listed.requests],
             next_page_token=last and wish.token(last.created_at, last.id),
             total_count=total_count,
+        )
+
+
+class WebhookSecret(Response):
+    webhook_secret: str
+
+
+class DeliveryAttempt(Response):
+    """``status_code`` is what the receiver answered with; without an answer, ``error`` says why."""
+
+    at: datetime
+    duration_ms: int
+    status_code: int | None
+    error: str | None
+
+
+class WebhookDelivery(Response):
+    """``next_attempt_at`` is there while it is pending; ``attempts`` are the newest, oldest first."""
+
+    delivery_id: str
+    generation_request_id: str
+    type: str
+    webhook_url: str
+    status: webhooks.DeliveryStatus
+    created_at: datetime
+    next_attempt_at: datetime | None
+    attempt_count: int
+    attempts: list[DeliveryAttempt]
+
+    @classmethod
+    def of(cls, delivery: webhooks.Delivery) -> Self:
+        return cls(
+            delivery_id=delivery.id,
+            generation_request_id=delivery.generation_request_id,
+            type=delivery.type,
+            webhook_url=delivery.url,
+            status=delivery.status,
+            created_at=delivery.created_at,
+            next_attempt_at=delivery.next_attempt_at if delivery.is_pending else None,
+            attempt_count=delivery.attempt_count,
+            attempts=[
+                DeliveryAttempt(
+                    at=attempt.at,
+                    duration_ms=attempt.duration // timedelta(milliseconds=1),
+                    status_code=attempt.status_code,
+                    error=attempt.error,
+                )
+                for attempt in delivery.attempts
+            ],
+        )
+
+
+class WebhookDeliveryList(Response):
+    deliveries: list[WebhookDelivery]
+    next_page_token: str | None
+
+    @classmethod
+    def of(cls, wish: ListWebhookDeliveries, listed: ListedDeliveries) -> Self:
+        last = listed.deliveries[-1] if listed.has_more else None
+        return cls(
+            deliveries=[WebhookDelivery.of(delivery) for delivery in listed.deliveries],
+            next_page_token=last and wish.token(last.created_at, last.id),
         )
 
 

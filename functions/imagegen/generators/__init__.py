@@ -3,15 +3,16 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from imagegen.domain.generation import Order
+from imagegen.domain.catalog import Model
+from imagegen.domain.generation import GenerationRequest
 
 
 @dataclass(frozen=True)
 class Job:
-    """One image to make. ``request_id`` is unique to it, for providers that accept an idempotency key."""
+    """One image to make, and with what. The request's id is unique to it, for providers that accept such a key."""
 
-    request_id: str
-    order: Order
+    request: GenerationRequest
+    model: Model
 
 
 class GeneratorFailed(Exception):

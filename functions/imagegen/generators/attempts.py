@@ -14,7 +14,7 @@ class WithAttempts:
         self._clock = clock
 
     def generate(self, job: Job) -> str:
-        model = job.order.model
+        model = job.model
         attempts = Retrying(
             retry=retry_if_exception_type(GeneratorUnavailable),
             # Past the deadline nobody waits any more: an attempt would cost the provider's price for nothing.

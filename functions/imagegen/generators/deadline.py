@@ -27,9 +27,9 @@ class WithDeadline:
 
         # In the caller's context, so that whatever the generator logs is logged as in the caller's own thread.
         in_context = copy_context()
-        threading.Thread(target=in_context.run, args=(run,), name=f"generate-{job.request_id}", daemon=True).start()
-        seconds = job.order.model.timeout_seconds
+        threading.Thread(target=in_context.run, args=(run,), name=f"generate-{job.request.id}", daemon=True).start()
+        seconds = job.model.timeout_seconds
         wait([result], timeout=seconds)
         if not result.done():
-            raise GeneratorTimedOut(f"{job.order.model.name} did not answer within {seconds:g} s.")
+            raise GeneratorTimedOut(f"{job.model.name} did not answer within {seconds:g} s.")
         return result.result()

@@ -14,7 +14,7 @@ class MockGenerator:
         self._rng = rng
 
     def generate(self, job: Job) -> str:
-        model = job.order.model
+        model = job.model
         if model.latency_seconds:
             self._clock.sleep(model.latency_seconds)
         if self._rng.random() < model.failure_rate:

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from imagegen.clock import Clock
 from imagegen.database import Database, Snapshot
-from imagegen.domain.generation import Account, GenerationRequest, Status, Usage, entry_id
+from imagegen.domain.generation import REFUNDED, Account, GenerationRequest, Status, Usage, entry_id
 from imagegen.domain.ledger import GENESIS, Credits, EntryType, LedgerEntry
 from imagegen.domain.weeks import Week
 from imagegen.records import (
@@ -39,7 +39,9 @@ class Invariant(StrEnum):
     SEQUENCE = "a ledger is numbered without gaps, and each entry carries the balance after it"
     CHAIN = "each entry is sealed to the one before, and the last to the wallet"
     OWNERSHIP = "each deduction and refund belongs to one request of its user, and is of its cost and buckets"
-    SETTLEMENT = "each request is deducted once, and refunded once if it failed and else never, or corrected to that"
+    SETTLEMENT = (
+        "each request is deducted once, and refunded once if it brought no image and else never, or corrected so"
+    )
     USAGE = "a user's weekly counters count their requests"
     END = "every request ends soon after its lease"
 
@@ -103,7 +105,7 @@ class Audit:
                     f"The request cost {request.cost} credits, and nothing was deducted.",
                     (request_path(request.id), deduction.path),
                 )
-            if request.status is Status.PROCESSING and request.lease_expires_at < self.clock.now():
+            if request.is_open and request.lease_expires_at < self.clock.now():
                 yield Finding(
                     Invariant.END,
                     f"The request should have ended by {request.lease_expires_at:%Y-%m-%d %H:%M:%S}; sweep it.",
@@ -169,14 +171,14 @@ def _ownership(entries: Sequence[LedgerEntry], requests: dict[str, GenerationReq
             )
     for request_id, by_type in booked.items():
         request = requests[request_id]
-        failed = request.status is Status.FAILED
+        is_refunded = request.status in REFUNDED
         deductions, refunds = by_type[EntryType.DEDUCTION], by_type[EntryType.REFUND]
         if by_type[EntryType.CORRECTION]:
             booked_entries = [entry for entries_of_type in by_type.values() for entry in entries_of_type]
             charged = -sum(entry.type.sign * entry.amount.total for entry in booked_entries)
-            right = charged == (0 if failed else request.cost)
+            right = charged == (0 if is_refunded else request.cost)
         else:
-            right = len(deductions) == 1 and len(refunds) == (1 if failed else 0)
+            right = len(deductions) == 1 and len(refunds) == (1 if is_refunded else 0)
         if not right:
             yield Finding(
                 Invariant.SETTLEMENT,
@@ -195,7 +197,7 @@ def _usage(path: str, account: Account, requests: Iterable[GenerationRequest]) -
             requests=len(made[week]),
             failed=len(failed),
             credits_deducted=sum(request.cost for request in made[week]),
-            credits_refunded=sum(request.cost for request in failed),
+            credits_refunded=sum(request.cost for request in made[week] if request.status in REFUNDED),
         )
         counted = account.usage.get(week, Usage())
         if counted != expected:

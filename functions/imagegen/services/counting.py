@@ -129,11 +129,13 @@ def _refined(place: Place, counts: Sequence[int]) -> float:
 
 
 def _tally(by_status: Mapping[Status, Totals]) -> Tally:
-    completed, failed = (by_status.get(status, Totals(0, 0)) for status in (Status.COMPLETED, Status.FAILED))
+    ended = (Status.COMPLETED, Status.FAILED, Status.CANCELED)
+    completed, failed, canceled = (by_status.get(status, Totals(0, 0)) for status in ended)
     return Tally(
         requests=sum(totals.count for totals in by_status.values()),
         completed=completed.count,
         failed=failed.count,
+        canceled=canceled.count,
         credits_deducted=sum(totals.sum for totals in by_status.values()),
-        credits_refunded=failed.sum,
+        credits_refunded=failed.sum + canceled.sum,
     )

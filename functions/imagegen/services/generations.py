@@ -1,17 +1,17 @@
 """The money path: reserve, generate, settle.
 
 1. **reserve**: read account and request together, check, and commit account, request and deduction as one.
-2. **generate**: holding nothing.
+2. **generate**: holding nothing (``services.execution``), in this call or in a worker's (``services.dispatcher``).
 3. **settle**: complete the request, or fail it and refund, in one commit (``services.settlements``).
 
 What the caller is told is always what the request's document says, on the first call and on every replay.
 """
 
-import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from math import ceil
+from typing import Any
 
 from imagegen.clock import Clock
 from imagegen.database import (
@@ -21,18 +21,22 @@ from imagegen.database import (
     OutcomeUnknown,
 )
 from imagegen.domain.generation import (
+    QUEUE_LEASE,
     Account,
     FailureReason,
     GenerationRequest,
+    Mode,
     Order,
     Status,
     keyed_request_id,
+    lease,
 )
 from imagegen.domain.ledger import Credits, NotEnoughCredits
 from imagegen.domain.limits import Activity, Limits, TooFast
 from imagegen.errors import (
     Contention,
     GenerationAbandoned,
+    GenerationCanceled,
     GenerationFailed,
     GenerationTimeout,
     IdempotencyMismatch,
@@ -40,10 +44,8 @@ from imagegen.errors import (
     RateLimited,
     RequestInProgress,
     ServiceUnavailable,
-    SettlementPending,
     TooManyRunning,
 )
-from imagegen.generators import Generator, GeneratorFailed, GeneratorTimedOut, Job
 from imagegen.records import (
     account_of,
     create_entry,
@@ -55,9 +57,9 @@ from imagegen.records import (
 )
 from imagegen.retry import Retry
 from imagegen.services.accounts import registered
-from imagegen.services.settlements import Held, Image, NoImage, Settlements
-
-log = logging.getLogger(__name__)
+from imagegen.services.dispatcher import Dispatcher
+from imagegen.services.execution import Execution
+from imagegen.services.settlements import Held
 
 
 @dataclass(frozen=True)
@@ -65,24 +67,29 @@ class Generations:
     """Creates generation requests and sees each of them to its end."""
 
     database: Database
-    generators: Mapping[str, Generator]
+    execution: Execution
+    dispatcher: Dispatcher
     clock: Clock
     limits: Limits
     reserving: Retry
-    settlements: Settlements
     new_id: Callable[[], str]
 
     def create(self, order: Order) -> GenerationRequest:
-        """The completed request, paid for once; for a repeated idempotency key the same one again.
+        """The request, paid for once, and the same one for a repeated idempotency key.
 
+        It is completed, or, in mode async, as it is now: the queue brings it on.
         Raises UserNotFound, RateLimited, TooManyRunning, InsufficientCredits, IdempotencyMismatch, RequestInProgress
         and Contention (nothing was taken by this call), ServiceUnavailable (nothing, or once under the same key),
-        GenerationFailed, GenerationTimeout and GenerationAbandoned (taken and given back), and SettlementPending
-        (taken, end unknown).
+        GenerationFailed, GenerationTimeout, GenerationAbandoned and GenerationCanceled (taken and given back), and
+        SettlementPending (taken, end unknown).
         """
         held = self._reserve(order)
+        if order.mode is Mode.ASYNC:
+            if held.request.status is Status.PENDING:
+                self.dispatcher.queue(held.request, order.model)
+            return held.request
         if held.request.status is Status.PROCESSING:
-            return _answer(self._settle(held, self._generate(held.request, order)))
+            return _answer(self.execution.run(held, order.model))
         return _answer(held.request)
 
     def repeat(self, user_id: str, idempotency_key: str, fingerprint: str) -> GenerationRequest | None:
@@ -99,7 +106,8 @@ class Generations:
             ) from error
         if not document.exists or request_of(document).fingerprint != fingerprint:
             return None
-        return _answer(_repeated(Held.of(document)).request)
+        held = _repeated(Held.of(document))
+        return held.request if held.request.mode is Mode.ASYNC else _answer(held.request)
 
     def _reserve(self, order: Order) -> Held:
         """This call's own new request, or the settled one that its idempotency key led to."""
@@ -148,11 +156,7 @@ class Generations:
         if len(activity.running) < self.limits.concurrent:
             return account
         documents = self.database.read(*(request_path(request_id) for request_id in activity.running))
-        ended = [
-            document.id
-            for document in documents
-            if not document.exists or request_of(document).status is not Status.PROCESSING
-        ]
+        ended = [document.id for document in documents if not document.exists or not request_of(document).is_open]
         activity = activity.ended(*ended)
         if len(activity.running) >= self.limits.concurrent:
             raise TooManyRunning(
@@ -160,31 +164,6 @@ class Generations:
                 runningRequests=len(activity.running),
             )
         return replace(account, activity=activity)
-
-    def _generate(self, request: GenerationRequest, order: Order) -> Image | NoImage:
-        """Whatever a provider does, there is an outcome, so that the request gets settled."""
-        try:
-            url = self.generators[order.model.provider].generate(Job(request.id, order))
-            if not url:
-                raise ValueError("a provider answered without an image")  # noqa: TRY301 - one way for all its slips
-            return Image(url)
-        except GeneratorFailed as failure:
-            return NoImage(FailureReason.GENERATION_FAILED, str(failure))
-        except GeneratorTimedOut as timeout:
-            return NoImage(FailureReason.GENERATION_TIMEOUT, str(timeout))
-        except Exception:
-            log.exception("The generator of %s crashed on request %s", order.model.name, request.id)
-            return NoImage(FailureReason.GENERATION_FAILED, f"{order.model.name} could not generate this image.")
-
-    def _settle(self, held: Held, outcome: Image | NoImage) -> GenerationRequest:
-        try:
-            return self.settlements.settle(held, outcome)
-        except (CommitRefused, OutcomeUnknown, DatabaseUnavailable) as error:
-            raise SettlementPending(
-                "The outcome could not be recorded yet. Within minutes the request has ended: completed, or refunded.",
-                generationRequestId=held.request.id,
-                deductedCredits=held.request.cost,
-            ) from error
 
 
 def _paced(activity: Activity, limits: Limits, now: datetime) -> Activity:
@@ -211,14 +190,27 @@ def _request(
         size=order.size.name,
         prompt=order.prompt,
         input=order.input,
+        mode=order.mode,
+        webhook_url=order.webhook_url,
         cost=order.cost,
         paid_from=paid_from,
         fingerprint=order.fingerprint,
         execution=execution,
         created_at=created_at,
-        started_at=created_at,
-        lease_expires_at=created_at + order.lease,
+        **_beginning(order, created_at),
     )
+
+
+def _beginning(order: Order, at: datetime) -> dict[str, Any]:
+    """How a request starts: in the hands of its call, or waiting for a worker."""
+    if order.mode is Mode.SYNC:
+        return {"status": Status.PROCESSING, "started_at": at, "lease_expires_at": at + lease(order.model)}
+    return {
+        "status": Status.PENDING,
+        "started_at": None,
+        "lease_expires_at": at + QUEUE_LEASE,
+        "give_up_at": at + timedelta(seconds=order.model.max_queue_seconds),
+    }
 
 
 def _recognised(held: Held, order: Order, execution: str) -> Held:
@@ -238,8 +230,8 @@ def _recognised(held: Held, order: Order, execution: str) -> Held:
 
 
 def _repeated(held: Held) -> Held:
-    """An existing request, if it has ended. Raises RequestInProgress."""
-    if held.request.status is Status.PROCESSING:
+    """An existing request, if it has ended or nobody waits for its end. Raises RequestInProgress."""
+    if held.request.mode is Mode.SYNC and held.request.is_open:
         raise RequestInProgress(
             "The first request with this idempotencyKey is still running. Try again with the same key in a moment.",
             generationRequestId=held.request.id,
@@ -269,6 +261,7 @@ def _answer(request: GenerationRequest) -> GenerationRequest:
         FailureReason.GENERATION_FAILED: GenerationFailed,
         FailureReason.GENERATION_TIMEOUT: GenerationTimeout,
         FailureReason.ABANDONED: GenerationAbandoned,
+        FailureReason.CANCELED: GenerationCanceled,
     }[failure.reason]
     raise error(
         f"{failure.message} Its cost was refunded; try again.",

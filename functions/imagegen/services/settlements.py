@@ -1,6 +1,7 @@
 """Settling: how a request ends, whoever ends it.
 
 One commit completes the request, or fails it and gives its credits back. It is refused if anyone settled it first.
+Where the request names a webhook, the same commit writes what is to be sent there.
 """
 
 import logging
@@ -9,7 +10,8 @@ from typing import Self
 
 from imagegen.clock import Clock
 from imagegen.database import Database, Snapshot, Update, Version, Write
-from imagegen.domain.generation import Failure, FailureReason, GenerationRequest, Status
+from imagegen.domain.generation import Failure, FailureReason, GenerationRequest
+from imagegen.domain.webhooks import delivery_about
 from imagegen.records import (
     account_of,
     create_entry,
@@ -20,6 +22,8 @@ from imagegen.records import (
     user_path,
 )
 from imagegen.retry import Retry
+from imagegen.services.outbox import Outbox
+from imagegen.webhook_records import create_delivery
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +50,7 @@ class Image:
 
 @dataclass(frozen=True)
 class NoImage:
-    """The outcome of one that did not."""
+    """The outcome of one that did not, or that nobody wants or waits for any more."""
 
     reason: FailureReason
     message: str
@@ -55,6 +59,7 @@ class NoImage:
 @dataclass(frozen=True)
 class Settlements:
     database: Database
+    outbox: Outbox
     clock: Clock
     retry: Retry
 
@@ -67,14 +72,18 @@ class Settlements:
         def attempt(tries: int) -> GenerationRequest:
             # The first try relies on what was seen; after a refusal only the document can tell.
             current = Held.of(*self.database.read(request_path(held.request.id))) if tries else held
-            if current.request.status is not Status.PROCESSING:
+            if not current.request.is_open:
                 return current.request
             settled, refund = self._settled(current.request, outcome)
             ending = Update(request_path(settled.id), settlement_fields(settled), current.version)
-            self.database.commit(ending, *refund)
+            event = delivery_about(settled)
+            self.database.commit(ending, *refund, *([create_delivery(event)] if event else []))
             return settled
 
-        return self.retry(attempt)
+        settled = self.retry(attempt)
+        if event := delivery_about(settled):
+            self.outbox.queue(event)  # whoever was first: a task too many does nothing
+        return settled
 
     def _settled(self, request: GenerationRequest, outcome: Image | NoImage) -> tuple[GenerationRequest, list[Write]]:
         """The request as ``outcome`` ends it, and the writes that give back its credits where it failed."""
@@ -85,6 +94,6 @@ class Settlements:
         if not user.exists:
             log.error("%s is gone, so that nobody gets the refund of request %s", user.path, request.id)
             return request.failed(Failure(outcome.reason, outcome.message, 0, 0), now), []
-        account, refund = account_of(user).refund(request, now)
+        account, refund = account_of(user).refund(request, outcome.reason, now)
         failure = Failure(outcome.reason, outcome.message, request.cost, account.wallet.credits.total)
         return request.failed(failure, now), [update_account(user, account, request.week), create_entry(refund)]

@@ -1,0 +1,120 @@
+"""A webhook's delivery: one event, told to the URL that its request named, and what became of each attempt."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from http import HTTPStatus
+
+from imagegen.domain.generation import GenerationRequest
+
+PATIENCE = timedelta(days=1)
+"""How long it is attempted."""
+
+FIRST_PAUSE = timedelta(seconds=10)
+LONGEST_PAUSE = timedelta(hours=2)
+
+SENDING_LEASE = timedelta(minutes=2)
+"""More than resolving, sending and recording take together, after which whoever attempted it must have died."""
+
+OVERDUE = timedelta(minutes=5)
+"""When a delivery has waited this long past its time, its task must have been lost."""
+
+ATTEMPTS_KEPT = 20
+
+
+class DeliveryStatus(StrEnum):
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What one attempt led to: an HTTP status, or why there was none."""
+
+    at: datetime
+    duration: timedelta
+    status_code: int | None = None
+    error: str | None = None
+
+    @property
+    def succeeded(self) -> bool:
+        return self.status_code is not None and HTTPStatus.OK <= self.status_code < HTTPStatus.MULTIPLE_CHOICES
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """Its id is the event's id, the same for each attempt, so that a receiver can drop what it has had.
+
+    ``worker`` names the one task that is attempting it, which has until ``next_attempt_at`` to record the outcome;
+    without a worker, that is when it is attempted next. ``attempts`` are the last ``ATTEMPTS_KEPT`` of
+    ``attempt_count``. What has not been taken at ``give_up_at`` has failed.
+    """
+
+    id: str
+    user_id: str
+    generation_request_id: str
+    url: str
+    type: str
+    created_at: datetime
+    next_attempt_at: datetime
+    give_up_at: datetime
+    status: DeliveryStatus = DeliveryStatus.PENDING
+    worker: str | None = None
+    attempt_count: int = 0
+    attempts: tuple[Attempt, ...] = ()
+
+    @property
+    def is_pending(self) -> bool:
+        return self.status is DeliveryStatus.PENDING
+
+    def taken(self, worker: str, at: datetime) -> "Delivery":
+        return replace(self, worker=worker, next_attempt_at=at + SENDING_LEASE)
+
+    def pause_max(self, at: datetime) -> timedelta:
+        """The longest pause after a failure: as long again as it has been attempted, so that pauses double."""
+        return min(max(at - (self.give_up_at - PATIENCE), FIRST_PAUSE), LONGEST_PAUSE)
+
+    def attempted(self, attempt: Attempt, pause: timedelta, *, is_last: bool) -> "Delivery":
+        """After an attempt; ``pause`` is how long to wait if it failed and was not the last."""
+        next_attempt_at = attempt.at + attempt.duration + pause
+        if attempt.succeeded:
+            status = DeliveryStatus.DELIVERED
+        elif is_last or attempt.status_code == HTTPStatus.GONE or next_attempt_at > self.give_up_at:
+            status = DeliveryStatus.FAILED
+        else:
+            status = DeliveryStatus.PENDING
+        return replace(
+            self,
+            status=status,
+            worker=None,
+            next_attempt_at=next_attempt_at,
+            attempt_count=self.attempt_count + 1,
+            attempts=(*self.attempts, attempt)[-ATTEMPTS_KEPT:],
+        )
+
+    def queued_again(self, at: datetime) -> "Delivery":
+        return replace(self, worker=None, next_attempt_at=at)
+
+    def resent(self, at: datetime) -> "Delivery":
+        """As its owner starts it anew, with all its patience; one that is being attempted stays as it is."""
+        if self.is_pending and self.worker is not None and at < self.next_attempt_at:
+            return self
+        return replace(self, status=DeliveryStatus.PENDING, worker=None, next_attempt_at=at, give_up_at=at + PATIENCE)
+
+
+def delivery_about(request: GenerationRequest) -> Delivery | None:
+    """How the end of ``request`` is told to whom it named; None if it named nobody."""
+    if request.webhook_url is None:
+        return None
+    assert request.finished_at is not None, "only the end of a request is told"
+    return Delivery(
+        id=f"{request.id}-{request.status}",
+        user_id=request.user_id,
+        generation_request_id=request.id,
+        url=request.webhook_url,
+        type=f"generation.{request.status}",
+        created_at=request.finished_at,
+        next_attempt_at=request.finished_at,
+        give_up_at=request.finished_at + PATIENCE,
+    )

@@ -1,0 +1,65 @@
+"""Looking at webhook deliveries, newest first, and starting them anew."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from imagegen.clock import Clock
+from imagegen.database import Database, Query, Where
+from imagegen.domain.webhooks import Delivery
+from imagegen.errors import DeliveryNotFound
+from imagegen.retry import Retry
+from imagegen.services.outbox import Outbox
+from imagegen.webhook_records import DELIVERIES, delivery_of, delivery_path, update_delivery
+
+
+@dataclass(frozen=True)
+class ListedDeliveries:
+    """A page of deliveries, newest first, and whether older ones follow it."""
+
+    deliveries: Sequence[Delivery]
+    has_more: bool
+
+
+@dataclass(frozen=True)
+class Deliveries:
+    database: Database
+    outbox: Outbox
+    clock: Clock
+    retry: Retry
+
+    def list(
+        self, user_id: str, request_id: str | None, size: int, after: tuple[datetime, str] | None = None
+    ) -> ListedDeliveries:
+        """At most ``size`` of a user, or of one request, from after the one of that time and id.
+
+        Raises DatabaseUnavailable.
+        """
+        where = [Where("userId", "==", user_id)]
+        if request_id is not None:
+            where.append(Where("generationRequestId", "==", request_id))
+        found = self.database.find(
+            Query(DELIVERIES, tuple(where), order_by="createdAt", start_after=after, limit=size + 1)
+        )
+        return ListedDeliveries([delivery_of(document) for document in found[:size]], has_more=len(found) > size)
+
+    def resend(self, delivery_id: str, may_resend: Callable[[Delivery], bool]) -> Delivery:
+        """The delivery, pending again whatever had become of it, due now, with all its attempts so far.
+
+        Raises DeliveryNotFound and what outlasts the retries.
+        """
+
+        def attempt(_tries: int) -> Delivery:
+            [document] = self.database.read(delivery_path(delivery_id))
+            if not document.exists or not may_resend(delivery := delivery_of(document)):
+                raise DeliveryNotFound(
+                    f"There is no webhook delivery {delivery_id!r} of yours.", deliveryId=delivery_id
+                )
+            resent = delivery.resent(self.clock.now())
+            if resent != delivery:
+                self.database.commit(update_delivery(document, resent))
+            return resent
+
+        resent = self.retry(attempt)
+        self.outbox.queue(resent)
+        return resent

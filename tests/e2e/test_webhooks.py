@@ -1,0 +1,113 @@
+"""Webhooks under the real CLI: README's receiver verifies them, the tasks emulator tries them again."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from standardwebhooks import Webhook
+
+from tests.e2e.test_queue import queued, state
+from tests.e2e.test_readme import here
+from tests.support.live import Live, until
+from tests.support.receivers import Receiver, receiving
+from tools.docs import README
+from tools.ports import free_ports
+
+RECEIVER = next(code for code in re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL))
+[EXAMPLE] = re.findall(r"```sh\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
+PATIENCE_SECONDS = 90
+"""The second attempt follows after ten seconds or so; starting processes takes the rest on a busy machine."""
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with receiving(Receiver()) as receiver:
+        yield receiver
+
+
+def deliveries(live: Live, user: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = live.result("listWebhookDeliveries", {"userId": user})["deliveries"]
+    return found
+
+
+def secret_of(live: Live, user: str) -> str:
+    secret: str = live.result("getWebhookSecret", {"userId": user})["webhookSecret"]
+    return secret
+
+
+def test_a_receiver_that_failed_is_told_again_and_once_more_when_asked_for(live: Live, receiver: Receiver) -> None:
+    user = live.add_user(paid=10)
+    receiver.answers = [500, 200]
+
+    request_id = queued(live, user, webhookUrl=receiver.url("/hook?token=s3cret"))
+    until(lambda: len(receiver.received) == 2, seconds=PATIENCE_SECONDS)
+    until(lambda: deliveries(live, user)[0]["status"] == "delivered", seconds=30)
+
+    [delivery] = deliveries(live, user)
+    assert [attempt["statusCode"] for attempt in delivery["attempts"]] == [500, 200]
+    first, second = receiver.received
+    assert first.body == second.body
+    event = Webhook(secret_of(live, user)).verify(second.body, second.headers)
+    assert event["type"] == "generation.completed"
+    assert event["data"] == state(live, request_id)
+
+    live.result("resendWebhook", {"deliveryId": delivery["deliveryId"]})
+    until(lambda: len(receiver.received) == 3, seconds=30)
+    assert {received.headers["webhook-id"] for received in receiver.received} == {f"{request_id}-completed"}
+    assert "s3cret" not in live.log()
+
+
+def test_every_mode_and_end_is_told(live: Live, receiver: Receiver) -> None:
+    user = live.add_user(paid=10)
+    url = receiver.url()
+
+    assert live.create(user, webhookUrl=url).status_code == 200
+    assert live.create(user, webhookUrl=url, model="Model Broken").status_code == 503
+    until(lambda: len(receiver.received) == 2, seconds=30)
+
+    secret = Webhook(secret_of(live, user))
+    told = {secret.verify(received.body, received.headers)["type"] for received in receiver.received}
+    assert told == {"generation.completed", "generation.failed"}
+
+
+def test_a_strangers_call_of_the_courier_sends_nothing_twice(live: Live, receiver: Receiver) -> None:
+    user = live.add_user(paid=10)
+    live.create(user, webhookUrl=receiver.url())
+    until(lambda: [delivery["status"] for delivery in deliveries(live, user)] == ["delivered"], seconds=30)
+    [delivery] = deliveries(live, user)
+
+    for attempt in ("0", "1"):
+        task = {"deliveryId": delivery["deliveryId"], "attempt": attempt}
+        assert live.call("deliverWebhook", task).status_code == 200
+    assert live.call("deliverWebhook", {}).status_code == 400
+    assert len(receiver.received) == 1
+
+
+@contextmanager
+def running(code: str, log: Path) -> Iterator[None]:
+    """A program of its own, whose output goes to ``log``."""
+    with log.open("wb") as output:
+        process = subprocess.Popen([sys.executable, "-u", "-c", code], stdout=output, stderr=subprocess.STDOUT)
+        try:
+            yield
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+def test_the_readmes_receiver_gets_what_the_readmes_example_makes(live: Live, tmp_path: Path) -> None:
+    [port] = free_ports(1)
+    log = tmp_path / "receiver.log"
+    code = RECEIVER.replace("whsec_...", secret_of(live, "user-100")).replace("9000", str(port))
+    assert len([line for line in code.splitlines() if line]) == 10
+
+    with running(code, log):
+        command = here(EXAMPLE, live.suite).replace(":9000/", f":{port}/")
+        answer = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True, timeout=60)
+        request_id = re.findall(r'"generationRequestId":\s*"(\w+)"', answer.stdout)[0]
+        until(lambda: f"generation.completed {request_id}" in log.read_text(), seconds=PATIENCE_SECONDS)

@@ -1,0 +1,415 @@
+"""Queued requests: reserved at once, run by whichever delivery takes them, swept, canceled; settled once."""
+
+import itertools
+import random
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from imagegen.bootstrap import Backend
+from imagegen.domain.generation import Status
+from imagegen.errors import PermissionDenied
+from imagegen.firestore import FirestoreDatabase
+from imagegen.generators import GeneratorFailed, Job
+from imagegen.queue import QueueUnavailable
+from tests.integration.conftest import AddUser, set_models
+from tests.integration.test_money_path import ORDER, order
+from tests.support.api import Api
+from tests.support.faults import FaultyDatabase, Lost, refuse
+from tests.support.wire import ObservedClient
+from tools.clock import ManualClock
+from tools.limits import NO_LIMITS
+from tools.sender import Takes
+from tools.tasks import TaskList
+
+NOON = datetime(2026, 11, 18, 12, tzinfo=UTC)
+QUEUED = order(mode="async")
+CREATE, GET, CANCEL = "createGenerationRequest", "getGenerationRequest", "cancelGenerationRequest"
+
+
+class Queue(TaskList):
+    """A task list that may be out of reach."""
+
+    down = False
+
+    def put(self, queue: str, task: dict[str, str], not_before: datetime | None = None) -> None:
+        if self.down:
+            raise QueueUnavailable("down")
+        super().put(queue, task, not_before)
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(NOON)
+
+
+@pytest.fixture
+def queue() -> Queue:
+    return Queue()
+
+
+@pytest.fixture
+def faulty(database: FirestoreDatabase) -> FaultyDatabase:
+    return FaultyDatabase(database)
+
+
+@pytest.fixture
+def backend(faulty: FaultyDatabase, queue: Queue, clock: ManualClock) -> Backend:
+    ids = itertools.count(1)
+    return Backend.on(faulty, queue, Takes(), clock, random.Random(1), lambda: f"id-{next(ids)}", NO_LIMITS)
+
+
+def deliver(backend: Backend, queue: Queue) -> list[Status | None]:
+    """What each task that was put so far led to, all of them delivered once more."""
+    return [backend.worker.run(task["generationRequestId"], task["ticket"]) for _, task in queue.put_so_far]
+
+
+def state(api: Api, request_id: str) -> dict[str, Any]:
+    found: dict[str, Any] = api.result(GET, {"generationRequestId": request_id})
+    return found
+
+
+def balance(api: Api) -> int:
+    found: int = api.result("getCreditBalance", {"userId": "user"})["totalAvailable"]
+    return found
+
+
+# The queue
+
+
+def test_a_queued_request_is_paid_for_at_once_and_completed_by_its_task(
+    api: Api, backend: Backend, queue: Queue, clock: ManualClock, client: ObservedClient, add_user: AddUser
+) -> None:
+    add_user(paid=10)
+    set_models(client, latencySeconds=2)
+    answer = api.result(CREATE, QUEUED)
+    request_id = answer["generationRequestId"]
+    assert answer == {"generationRequestId": request_id, "deductedCredits": 3, "status": "pending"}
+    assert balance(api) == 7
+    pending = state(api, request_id)
+    assert (pending["status"], pending["mode"]) == ("pending", "async")
+    assert pending.keys().isdisjoint({"startedAt", "finishedAt", "imageUrl", "error"})
+    clock.at += timedelta(seconds=30)
+    assert deliver(backend, queue) == [Status.COMPLETED]
+    done = state(api, request_id)
+    assert done["status"] == "completed"
+    assert done["imageUrl"] == "https://images.example.com/model-a.png"
+    assert (done["createdAt"], done["startedAt"], done["finishedAt"]) == (
+        "2026-11-18T12:00:00Z",
+        "2026-11-18T12:00:30Z",
+        "2026-11-18T12:00:32Z",
+    )
+    assert done["processingTimeMs"] == 2000
+    assert balance(api) == 7
+
+
+def test_each_model_has_its_queue(
+    api: Api, backend: Backend, queue: Queue, client: ObservedClient, add_user: AddUser
+) -> None:
+    add_user(paid=10)
+    for model in ("Model A", "Model B"):
+        api.result(CREATE, order(mode="async", model=model))
+    assert [name for name, _ in queue.put_so_far] == ["generateWithModelA", "generateWithModelB"]
+
+
+def test_a_model_that_fails_gives_the_credits_back(
+    api: Api, backend: Backend, queue: Queue, client: ObservedClient, add_user: AddUser
+) -> None:
+    add_user(trial=1, paid=9)
+    set_models(client, failureRate=1)
+    request_id = api.result(CREATE, QUEUED)["generationRequestId"]
+    assert deliver(backend, queue) == [Status.FAILED]
+    failed = state(api, request_id)
+    assert (failed["refunded"], failed["error"]["reason"]) == (True, "GENERATION_FAILED")
+    assert balance(api) == 10
+
+
+def test_a_task_that_comes_again_finds_nothing_to_do(
+    api: Api, backend: Backend, queue: Queue, client: ObservedClient, add_user: AddUser
+) -> None:
+    add_user(paid=10)
+    api.result(CREATE, QUEUED)
+    assert deliver(backend, queue) == [Status.COMPLETED]
+    client.wire.reset()
+    assert deliver(backend, queue) == [None]
+    assert client.wire.writes == 0
+
+
+def test_parallel_deliveries_run_a_request_once(
+    api: Api, backend: Backend, queue: Queue, add_user: AddUser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_user(paid=10)
+    runs = itertools.count()
+
+    class Counting:
+        def generate(self, job: Job) -> str:
+            next(runs)
+            return "https://images.example.com/once.png"
+
+    monkeypatch.setitem(backend.worker.execution.generators, "mock", Counting())
+    api.result(CREATE, QUEUED)
+    [(_, task)] = queue.put_so_far
+    together = threading.Barrier(8)
+
+    def run(_number: int) -> Status | None:
+        together.wait()
+        return backend.worker.run(task["generationRequestId"], task["ticket"])
+
+    with ThreadPoolExecutor(8) as pool:
+        outcomes = list(pool.map(run, range(8)))
+    assert sorted(map(str, outcomes)) == ["None"] * 7 + ["completed"]
+    assert next(runs) == 1
+
+
+@pytest.mark.parametrize("fault", [Lost.BEFORE, Lost.AFTER, refuse], ids=["lost before", "lost after", "refused"])
+@pytest.mark.parametrize("commits_before", [0, 1])
+def test_a_worker_survives_a_lost_or_refused_commit(
+    api: Api,
+    backend: Backend,
+    queue: Queue,
+    faulty: FaultyDatabase,
+    add_user: AddUser,
+    fault: Any,
+    commits_before: int,
+) -> None:
+    add_user(paid=10)
+    request_id = api.result(CREATE, QUEUED)["generationRequestId"]
+    faulty.faults = [*[None] * commits_before, fault]
+    assert deliver(backend, queue) == [Status.COMPLETED]
+    assert state(api, request_id)["status"] == "completed"
+
+
+@pytest.mark.parametrize("ticket", ["", "guessed", "id-2"])
+def test_only_the_queue_may_run_a_request(
+    api: Api, backend: Backend, queue: Queue, client: ObservedClient, add_user: AddUser, ticket: str
+) -> None:
+    add_user(paid=10)
+    request_id = api.result(CREATE, QUEUED)["generationRequestId"]
+    before = client.document(f"generationRequests/{request_id}").get().to_dict()
+    for task in ({"generationRequestId": request_id, "ticket": ticket}, {"generationRequestId": "x", "ticket": "y"}):
+        refused = api.call("generateImage", task)
+        assert refused.status_code in (400, 403), refused.get_data(as_text=True)
+    assert client.document(f"generationRequests/{request_id}").get().to_dict() == before
+    with pytest.raises(PermissionDenied):
+        backend.worker.run(request_id, "guessed")
+    assert deliver(backend, queue) == [Status.COMPLETED]
+
+
+def test_a_task_comes_in_over_http(api: Api, queue: Queue, add_user: AddUser) -> None:
+    add_user(paid=10)
+    request_id = api.result(CREATE, QUEUED)["generationRequestId"]
+    [(name, task)] = queue.put_so_far
+    assert api.call(name, task).status_code == 200
+    assert state(api, request_id)["status"] == "completed"
+
+
+def test_a_model_that_was_deleted_meanwhile_is_a_refund(
+    api: Api, backend: Backend, queue: Queue, clock: ManualClock, client: ObservedClient, add_user: AddUser
+) -> None:
+    add_user(paid=10)
+    request_id = api.result(CREATE, QUEUED)["generationRequestId"]
+    client.document("models/model-a").delete()
+    clock.at += timedelta(seconds=10)
+    assert deliver(backend, queue) == [Status.FAILED]
+    assert state(api, request_id)["refunded"]
+
+
+def test_a_disabled_model_still_makes_what_was_ordered(
+    api: Api, backend: Backend, queue: Queue, clock: ManualClock, client: ObservedClient, add_user: AddUser
+) -> None:
+    add_user(paid=10)
+    api.result(CREATE, QUEUED)
+    client.document("models/model-a").update({"enabled": False})
+    clock.at += timedelta(seconds=10)
+    assert deliver(backend, queue) == [Status.COMPLETED]
+
+
+def test_the_same_key_is_one_request_in_whatever_state(
+    api: Api, backend: Backend, queue: Queue, add_user: AddUser
+) -> None:
+    add_user(paid=10)
+    keyed = {**QUEUED, "idempotencyKey": "once"}
+    first = api.result(CREATE, keyed)
+    assert api.result(CREATE, keyed) == first
+    deliver(backend, queue)
+    assert api.result(CREATE, keyed) == {**first, "status": "completed"}
+    assert api.error(CREATE, {**keyed, "mode": "sync"})["details"]["reason"] == "IDEMPOTENCY_MISMATCH"
+    assert balance(api) == 7
+
+
+# The sweeper
+
+
+def test_what_never_reached_the_queue_is_queued_by_the_sweeper(
+    api: Api, backend: Backend, queue: Queue, clock: ManualClock, add_user: AddUser
+) -> None:
+    add_user(paid=10)
+    queue.down = True
+    request_id = api.result(CREATE, QUEUED)["generationRequestId"]
+    queue.down = False
+    clock.at += timedelta(minutes=4)
+    assert backend.sweeper.sweep() == 0
+    clock.at += timedelta(minutes=2)
+    assert (backend.sweeper.sweep(), backend.sweeper.sweep()) == (1, 0)
+    assert deliver(backend, queue) == [Status.COMPLETED]
+    assert state(api, request_id)["status"] == "completed"
+
+
+def test_what_has_waited_too_long_is_refunded(
+    api: Api, backend: Backend, queue: Queue, clock: ManualClock, add_user: AddUser
+) -> None:
+    add_user(paid=10)
+    request_id = api.result(CREATE, QUEUED)["generationRequestId"]
+    for _ in range(13):
+        clock.at += timedelta(minutes=5, seconds=1)
+        backend.sweeper.sweep()
+    given_up = state(api, request_id)
+    assert (given_up["status"], given_up["error"]["reason"]) == ("failed", "EXPIRED")
+    assert balance(api) == 10
+    assert deliver(backend, queue) == [None] * len(queue.put_so_far)
+
+
+def test_a_worker_that_died_is_swept_and_refunded(
+    api: Api, backend: Backend, queue: Queue, clock: ManualClock, add_user: AddUser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_user(paid=10)
+
+    class Died(BaseException):
+        pass
+
+    class Dying:
+        def generate(self, job: Job) -> str:
+            raise Died
+
+    monkeypatch.setitem(backend.worker.execution.generators, "mock", Dying())
+    request_id = api.result(CREATE, QUEUED)["generationRequestId"]
+    with pytest.raises(Died):
+        deliver(backend, queue)
+    assert state(api, request_id)["status"] == "processing"
+    assert deliver(backend, queue) == [None]
+    clock.at += timedelta(minutes=4)
+    assert backend.sweeper.sweep() == 1
+    assert state(api, request_id)["error"]["reason"] == "ABANDONED"
+    assert balance(api) == 10
+
+
+# Cancellation
+
+
+def test_a_pending_request_is_canceled_and_refunded_at_once(
+    api: Api, backend: Backend, queue: Queue, add_user: AddUser
+) -> None:
+    add_user(trial=1, paid=9)
+    request_id = api.result(CREATE, QUEUED)["generationRequestId"]
+    assert api.result(CANCEL, {"generationRequestId": request_id}) == {
+        "generationRequestId": request_id,
+        "status": "canceled",
+        "refundedCredits": 3,
+        "currentCredits": 10,
+    }
+    assert deliver(backend, queue) == [None]
+    canceled = state(api, request_id)
+    assert (canceled["status"], canceled["refunded"], canceled["error"]["reason"]) == ("canceled", True, "CANCELED")
+    assert api.result("getCreditBalance", {"userId": "user"})["trialCredits"] == 1
+
+
+@pytest.fixture
+def running(
+    api: Api, backend: Backend, queue: Queue, add_user: AddUser, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Any]:
+    """A queued request whose model is at work, and how to let it go on to its end."""
+    reached, go_on = threading.Event(), threading.Event()
+
+    class Waiting:
+        def generate(self, job: Job) -> str:
+            reached.set()
+            assert go_on.wait(20)
+            if job.request.prompt == "fail":
+                raise GeneratorFailed("no")
+            return "https://images.example.com/late.png"
+
+    monkeypatch.setitem(backend.worker.execution.generators, "mock", Waiting())
+    add_user(paid=10)
+    with ThreadPoolExecutor() as pool:
+
+        def start(prompt: str = "a fox") -> tuple[str, Any]:
+            request_id = api.result(CREATE, order(mode="async", prompt=prompt))["generationRequestId"]
+            delivery = pool.submit(deliver, backend, queue)
+            assert reached.wait(20)
+
+            def end() -> list[Status | None]:
+                go_on.set()
+                return delivery.result(20)
+
+            return request_id, end
+
+        yield start
+        go_on.set()
+
+
+@pytest.mark.parametrize("prompt", ["a fox", "fail"])
+def test_a_running_request_is_canceled_and_its_result_dropped(api: Api, running: Any, prompt: str) -> None:
+    request_id, end = running(prompt)
+    assert state(api, request_id)["status"] == "processing"
+    assert api.result(CANCEL, {"generationRequestId": request_id})["currentCredits"] == 10
+    assert end() == [Status.CANCELED]
+    assert state(api, request_id)["status"] == "canceled"
+    assert "imageUrl" not in state(api, request_id)
+    assert balance(api) == 10
+
+
+@pytest.mark.parametrize("status", ["completed", "failed", "canceled"])
+def test_what_has_ended_cannot_be_canceled(
+    api: Api, backend: Backend, queue: Queue, client: ObservedClient, add_user: AddUser, status: str
+) -> None:
+    add_user(paid=10)
+    set_models(client, failureRate=1 if status == "failed" else 0)
+    request_id = api.result(CREATE, QUEUED)["generationRequestId"]
+    if status == "canceled":
+        api.result(CANCEL, {"generationRequestId": request_id})
+    deliver(backend, queue)
+    left = balance(api)
+    error = api.error(CANCEL, {"generationRequestId": request_id})
+    assert error["status"] == "FAILED_PRECONDITION"
+    assert error["details"] == {"reason": "REQUEST_ENDED", "generationRequestId": request_id, "status": status}
+    assert balance(api) == left
+
+
+def test_a_request_is_canceled_by_its_owner_alone(api: Api, backend: Backend, queue: Queue, add_user: AddUser) -> None:
+    add_user(paid=10)
+    assert api.error(CANCEL, {"generationRequestId": "nothing"})["details"]["reason"] == "REQUEST_NOT_FOUND"
+    request_id = api.result(CREATE, QUEUED)["generationRequestId"]
+    with pytest.raises(Exception, match="no generation request"):
+        backend.cancellations.cancel(request_id, lambda request: request.user_id == "other")
+    assert state(api, request_id)["status"] == "pending"
+    deliver(backend, queue)
+
+
+@pytest.mark.parametrize("fault", [Lost.BEFORE, Lost.AFTER, refuse], ids=["lost before", "lost after", "refused"])
+def test_a_cancellation_survives_a_lost_or_refused_commit(
+    api: Api, faulty: FaultyDatabase, add_user: AddUser, fault: Any
+) -> None:
+    add_user(paid=10)
+    request_id = api.result(CREATE, QUEUED)["generationRequestId"]
+    faulty.faults = [fault]
+    assert api.result(CANCEL, {"generationRequestId": request_id})["currentCredits"] == 10
+
+
+def test_a_sync_call_learns_that_its_request_was_canceled(
+    api: Api, backend: Backend, add_user: AddUser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_user(paid=10)
+
+    class Canceling:
+        def generate(self, job: Job) -> str:
+            backend.cancellations.cancel(job.request.id, lambda _: True)
+            return "https://images.example.com/late.png"
+
+    monkeypatch.setitem(backend.generations.execution.generators, "mock", Canceling())
+    error = api.error(CREATE, ORDER)
+    assert (error["status"], error["details"]["reason"]) == ("CANCELLED", "CANCELED")
+    assert (error["details"]["refundedCredits"], balance(api)) == (3, 10)

@@ -1,0 +1,688 @@
+"""Webhooks on the real Firestore emulator: committed with what they tell of, attempted for a day, listed, sent anew."""
+
+import itertools
+import json
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from standardwebhooks import Webhook
+
+from imagegen.bootstrap import Backend
+from imagegen.domain.generation import GenerationRequest
+from imagegen.domain.webhooks import PATIENCE, SENDING_LEASE, DeliveryStatus
+from imagegen.entry.api import get_webhook_secret, list_webhook_deliveries, resend_webhook
+from imagegen.entry.auth import Caller
+from imagegen.entry.context import Context
+from imagegen.entry.operations import Call, Operation
+from imagegen.entry.parsing import parse
+from imagegen.errors import DeliveryNotFound, PermissionDenied
+from imagegen.firestore import FirestoreDatabase
+from imagegen.generators import Job
+from imagegen.queue import QueueUnavailable
+from imagegen.sender import Forbidden, Unreachable
+from tests.integration.conftest import AddUser, set_models
+from tests.integration.test_money_path import order
+from tests.support.api import Api
+from tests.support.faults import FaultyDatabase, Lost, refuse
+from tests.support.wire import ObservedClient
+from tools.clock import ManualClock
+from tools.limits import NO_LIMITS
+from tools.tasks import TaskList
+
+NOON = datetime(2026, 11, 18, 12, tzinfo=UTC)
+URL = "https://hooks.example.com/imagegen?token=s3cret"
+CREATE, GET, CANCEL = "createGenerationRequest", "getGenerationRequest", "cancelGenerationRequest"
+LIST, RESEND, SECRET = "listWebhookDeliveries", "resendWebhook", "getWebhookSecret"
+
+
+class Queue(TaskList):
+    """A task list that knows when each task may be delivered, and may be out of reach."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.times: list[datetime | None] = []
+        self.down = False
+
+    def put(self, queue: str, task: dict[str, str], not_before: datetime | None = None) -> None:
+        if self.down:
+            raise QueueUnavailable("down")
+        self.times.append(not_before)
+        super().put(queue, task, not_before)
+
+    @property
+    def webhooks(self) -> list[tuple[datetime, dict[str, str]]]:
+        """The tasks of webhooks, oldest first, each with its time."""
+        return [
+            (time, task)
+            for time, (queue, task) in zip(self.times, self.put_so_far, strict=True)
+            if queue == "deliverWebhook" and time is not None
+        ]
+
+
+@dataclass
+class Receiver:
+    """Stands at the other end: answers with each of ``answers`` in turn, and with the last for ever."""
+
+    clock: ManualClock
+    answers: list[int | Exception] = field(default_factory=lambda: [204])
+    received: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
+    meanwhile: Callable[[], object] = lambda: None
+
+    def send(self, url: str, body: str, headers: Mapping[str, str]) -> int:
+        self.received.append((url, body, dict(headers)))
+        self.clock.sleep(0.25)
+        self.meanwhile()
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(NOON)
+
+
+@pytest.fixture
+def queue() -> Queue:
+    return Queue()
+
+
+@pytest.fixture
+def receiver(clock: ManualClock) -> Receiver:
+    return Receiver(clock)
+
+
+@pytest.fixture
+def faulty(database: FirestoreDatabase) -> FaultyDatabase:
+    return FaultyDatabase(database)
+
+
+@pytest.fixture
+def backend(faulty: FaultyDatabase, queue: Queue, receiver: Receiver, clock: ManualClock) -> Backend:
+    ids = itertools.count(1)
+    return Backend.on(faulty, queue, receiver, clock, random.Random(1), lambda: f"id-{next(ids)}", NO_LIMITS)
+
+
+@pytest.fixture
+def made(api: Api, add_user: AddUser) -> str:
+    """The id of a delivery that is due: of a completed request."""
+    add_user(paid=10)
+    request_id: str = api.result(CREATE, order(webhookUrl=URL))["generationRequestId"]
+    return f"{request_id}-completed"
+
+
+def deliver(api: Api, queue: Queue, number: int = -1) -> int:
+    """The HTTP status that the queue gets for one of the tasks so far: the newest."""
+    _, task = queue.webhooks[number]
+    return api.call("deliverWebhook", task).status_code
+
+
+def listed(api: Api, **wish: object) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = api.result(LIST, {"userId": "user", **wish})["deliveries"]
+    return found
+
+
+def the(api: Api) -> dict[str, Any]:
+    """The one delivery that there is."""
+    [delivery] = listed(api)
+    return delivery
+
+
+def documents(client: ObservedClient) -> dict[str, dict[str, Any]]:
+    return {document.id: document.to_dict() or {} for document in client.collection("webhookDeliveries").stream()}
+
+
+# The outbox
+
+
+def end_completed(api: Api, backend: Backend, client: ObservedClient, clock: ManualClock) -> str:
+    request_id: str = api.result(CREATE, order(webhookUrl=URL))["generationRequestId"]
+    return request_id
+
+
+def end_failed(api: Api, backend: Backend, client: ObservedClient, clock: ManualClock) -> str:
+    set_models(client, failureRate=1)
+    request_id: str = api.error(CREATE, order(webhookUrl=URL))["details"]["generationRequestId"]
+    return request_id
+
+
+def end_canceled(api: Api, backend: Backend, client: ObservedClient, clock: ManualClock) -> str:
+    request_id: str = api.result(CREATE, order(mode="async", webhookUrl=URL))["generationRequestId"]
+    api.result(CANCEL, {"generationRequestId": request_id})
+    return request_id
+
+
+def end_expired(api: Api, backend: Backend, client: ObservedClient, clock: ManualClock) -> str:
+    request_id: str = api.result(CREATE, order(mode="async", webhookUrl=URL))["generationRequestId"]
+    clock.at += timedelta(hours=2)
+    backend.sweeper.sweep()
+    return request_id
+
+
+@pytest.mark.parametrize(
+    ("end", "status"),
+    [(end_completed, "completed"), (end_failed, "failed"), (end_canceled, "canceled"), (end_expired, "failed")],
+)
+def test_every_end_is_told_once_as_the_api_tells_it(
+    api: Api,
+    backend: Backend,
+    client: ObservedClient,
+    queue: Queue,
+    receiver: Receiver,
+    clock: ManualClock,
+    add_user: AddUser,
+    end: Callable[..., str],
+    status: str,
+) -> None:
+    add_user(paid=10)
+    request_id = end(api, backend, client, clock)
+    event = f"{request_id}-{status}"
+    assert documents(client).keys() == {event}
+    assert deliver(api, queue) == 200
+    [(url, body, headers)] = receiver.received
+    assert (url, headers["webhook-id"], headers["content-type"]) == (URL, event, "application/json")
+    told = api.result(GET, {"generationRequestId": request_id})
+    assert json.loads(body) == {"type": f"generation.{status}", "timestamp": told["finishedAt"], "data": told}
+    delivered = the(api)
+    assert (delivered["deliveryId"], delivered["type"], delivered["status"]) == (
+        event,
+        f"generation.{status}",
+        "delivered",
+    )
+
+
+def test_a_queued_request_is_told_of_by_its_worker(
+    api: Api, backend: Backend, queue: Queue, client: ObservedClient, add_user: AddUser
+) -> None:
+    add_user(paid=10)
+    api.result(CREATE, order(mode="async", webhookUrl=URL))
+    assert documents(client) == {}
+    [(_, task)] = queue.put_so_far
+    backend.worker.run(task["generationRequestId"], task["ticket"])
+    assert the(api)["type"] == "generation.completed"
+    assert len(queue.webhooks) == 1
+
+
+@pytest.mark.parametrize(("failure_rate", "cost"), [(0, (3, 2, 5)), (1, (4, 3, 7))])
+def test_a_webhook_costs_one_write_in_the_same_commit_and_no_read(
+    api: Api, backend: Backend, client: ObservedClient, add_user: AddUser, failure_rate: int, cost: tuple[int, ...]
+) -> None:
+    add_user(paid=10)
+    set_models(client, failureRate=failure_rate)
+    backend.catalogs.current()
+    client.wire.reset()
+    api.call(CREATE, order(webhookUrl=URL))
+    assert (client.wire.round_trips, client.wire.documents_read, client.wire.writes) == cost
+
+
+def test_without_a_webhook_there_is_none(api: Api, client: ObservedClient, queue: Queue, add_user: AddUser) -> None:
+    add_user(paid=10)
+    api.result(CREATE, order())
+    api.result(CREATE, order(webhookUrl=None))
+    assert (documents(client), queue.webhooks) == ({}, [])
+
+
+def test_a_url_that_is_not_public_is_refused(api: Api, client: ObservedClient, add_user: AddUser) -> None:
+    add_user(paid=10)
+    [violation] = api.error(CREATE, order(webhookUrl="https://169.254.169.254/"))["details"]["violations"]
+    assert violation == {"field": "webhookUrl", "message": "must be at a public host"}
+    assert list(client.collection("generationRequests").stream()) == []
+
+
+def test_a_queue_that_is_down_is_not_in_the_way_and_a_sweep_queues_it_later(
+    api: Api, backend: Backend, queue: Queue, receiver: Receiver, clock: ManualClock, add_user: AddUser
+) -> None:
+    add_user(paid=10)
+    queue.down = True
+    assert api.result(CREATE, order(webhookUrl=URL))["imageUrl"]
+    queue.down = False
+    clock.at += timedelta(minutes=4)
+    assert backend.sweeper.sweep() == 0  # its task may still be on its way
+    clock.at += timedelta(minutes=2)
+    assert (backend.sweeper.sweep(), backend.sweeper.sweep()) == (1, 0)
+    assert deliver(api, queue) == 200
+    assert len(receiver.received) == 1
+
+
+@pytest.mark.parametrize("fault", [Lost.BEFORE, Lost.AFTER, refuse], ids=["lost before", "lost after", "refused"])
+def test_settling_survives_a_lost_or_refused_commit_and_is_told_once(
+    api: Api, faulty: FaultyDatabase, client: ObservedClient, queue: Queue, add_user: AddUser, fault: Any
+) -> None:
+    add_user(paid=10)
+    faulty.faults = [None, fault]
+    api.result(CREATE, order(webhookUrl=URL))
+    assert len(documents(client)) == 1
+    assert len(queue.webhooks) == 1
+
+
+def test_a_refused_sweep_is_left_for_the_next(
+    api: Api, backend: Backend, faulty: FaultyDatabase, queue: Queue, clock: ManualClock, made: str
+) -> None:
+    clock.at += timedelta(minutes=6)
+    faulty.faults = [refuse]
+    assert backend.sweeper.sweep() == 0
+    assert backend.sweeper.sweep() == 1
+    assert len(queue.webhooks) == 2
+
+
+# Attempts
+
+
+def test_the_library_verifies_the_signature(
+    api: Api, queue: Queue, receiver: Receiver, clock: ManualClock, made: str
+) -> None:
+    clock.at = datetime.now(UTC)  # it refuses what is older than five minutes
+    assert deliver(api, queue) == 200
+    [(_, body, headers)] = receiver.received
+    secret = api.result(SECRET, {"userId": "user"})["webhookSecret"]
+    event = Webhook(secret).verify(body, headers)
+    assert event["data"]["status"] == "completed"
+    with pytest.raises(Exception, match="No matching signature"):
+        Webhook(secret).verify(body.replace("completed", "canceled"), headers)
+
+
+def test_failures_are_retried_with_growing_pauses_until_the_day_is_over(
+    api: Api, queue: Queue, receiver: Receiver, clock: ManualClock, made: str
+) -> None:
+    receiver.answers = [500, Unreachable("its name cannot be resolved"), Forbidden("its address is not public"), 302]
+    statuses = []
+    for number in range(1, 100):
+        if the(api)["status"] != "pending":
+            break
+        clock.at = max(clock.at, queue.webhooks[-1][0])
+        statuses.append(deliver(api, queue))
+        if number == 1:
+            assert the(api)["attempts"] == [{"at": "2026-11-18T12:00:00Z", "durationMs": 250, "statusCode": 500}]
+    assert set(statuses) == {200}
+    pauses = [later - earlier for (earlier, _), (later, _) in itertools.pairwise(queue.webhooks)]
+    assert timedelta(seconds=5) < pauses[0] < timedelta(seconds=11)
+    assert all(timedelta(hours=1) <= pause < timedelta(hours=2, seconds=1) for pause in pauses[-5:])
+    assert all(later < 3.5 * earlier + timedelta(seconds=10) for earlier, later in itertools.pairwise(pauses))
+    assert len(set(pauses)) == len(pauses)  # with jitter
+    assert timedelta(hours=22) < clock.at - NOON <= PATIENCE
+    failed = the(api)
+    assert (failed["status"], failed["attemptCount"], len(failed["attempts"])) == ("failed", len(statuses), 20)
+    assert "nextAttemptAt" not in failed
+    assert {body for _, body, _ in receiver.received} == {receiver.received[0][1]}
+    assert {headers["webhook-id"] for *_, headers in receiver.received} == {made}
+    assert len({headers["webhook-timestamp"] for *_, headers in receiver.received}) == len(statuses)
+
+
+def test_what_went_wrong_is_told_without_an_answer_too(
+    api: Api, queue: Queue, receiver: Receiver, clock: ManualClock, made: str
+) -> None:
+    receiver.answers = [Forbidden("its address is not public"), 200]
+    deliver(api, queue)
+    assert the(api)["attempts"][0]["error"] == "its address is not public"
+    clock.at = queue.webhooks[-1][0]
+    deliver(api, queue)
+    assert [attempt.get("statusCode") for attempt in the(api)["attempts"]] == [None, 200]
+    assert the(api)["status"] == "delivered"
+
+
+def test_gone_is_gone(api: Api, queue: Queue, receiver: Receiver, made: str) -> None:
+    receiver.answers = [410]
+    deliver(api, queue)
+    assert the(api)["status"] == "failed"
+    assert len(queue.webhooks) == 1
+
+
+@pytest.mark.parametrize("status", [200, 201, 204, 299])
+def test_all_successes_are_successes(api: Api, queue: Queue, receiver: Receiver, made: str, status: int) -> None:
+    receiver.answers = [status]
+    deliver(api, queue)
+    assert the(api)["status"] == "delivered"
+
+
+@pytest.mark.parametrize("status", [199, 300, 301, 307, 400, 404, 429, 503])
+def test_nothing_else_is(api: Api, queue: Queue, receiver: Receiver, made: str, status: int) -> None:
+    receiver.answers = [status]
+    deliver(api, queue)
+    assert the(api)["status"] == "pending"
+
+
+def test_a_task_that_comes_again_sends_nothing(
+    api: Api, queue: Queue, receiver: Receiver, client: ObservedClient, clock: ManualClock, made: str
+) -> None:
+    receiver.answers = [500, 200]
+    deliver(api, queue, 0)
+    assert deliver(api, queue, 0) == 200  # made already
+    assert deliver(api, queue, 1) == 503  # not due: the queue tries again
+    assert len(receiver.received) == 1
+    clock.at = queue.webhooks[1][0]
+    assert deliver(api, queue, 1) == 200
+    client.wire.reset()
+    assert deliver(api, queue, 1) == deliver(api, queue, 0) == 200
+    assert (len(receiver.received), client.wire.writes) == (2, 0)
+
+
+def test_two_tasks_at_once_send_once(api: Api, queue: Queue, receiver: Receiver, made: str) -> None:
+    meanwhile: list[int] = []
+    receiver.meanwhile = lambda: meanwhile.append(deliver(api, queue, 0))
+    assert deliver(api, queue, 0) == 200
+    assert meanwhile == [503]
+    assert len(receiver.received) == 1
+
+
+def test_a_courier_that_died_is_followed_by_another(
+    api: Api, backend: Backend, queue: Queue, receiver: Receiver, clock: ManualClock, made: str
+) -> None:
+    class Died(BaseException):
+        pass
+
+    def die() -> None:
+        raise Died
+
+    receiver.meanwhile = die
+    with pytest.raises(Died):
+        deliver(api, queue)
+    receiver.meanwhile = lambda: None
+    assert deliver(api, queue) == 503
+    clock.at += SENDING_LEASE
+    assert deliver(api, queue) == 200
+    assert the(api)["status"] == "delivered"
+    assert len(receiver.received) == 2  # at least once
+
+
+def test_a_courier_that_was_too_slow_records_nothing_over_anothers_outcome(
+    api: Api, queue: Queue, receiver: Receiver, clock: ManualClock, made: str
+) -> None:
+    def overtake() -> None:
+        receiver.meanwhile = lambda: None
+        clock.at += SENDING_LEASE
+        assert deliver(api, queue) == 200
+
+    receiver.answers = [200, 500]
+    receiver.meanwhile = overtake
+    assert deliver(api, queue) == 200
+    assert [attempt["statusCode"] for attempt in the(api)["attempts"]] == [200]
+    assert the(api)["status"] == "delivered"
+
+
+@pytest.mark.parametrize("fault", [Lost.BEFORE, Lost.AFTER, refuse], ids=["lost before", "lost after", "refused"])
+@pytest.mark.parametrize("commits_before", [0, 1, 2])
+def test_a_courier_survives_a_lost_or_refused_commit(
+    api: Api,
+    faulty: FaultyDatabase,
+    queue: Queue,
+    receiver: Receiver,
+    made: str,
+    fault: Any,
+    commits_before: int,
+) -> None:
+    """Taking, making the secret, recording."""
+    receiver.answers = [500]
+    faulty.faults = [*[None] * commits_before, fault]
+    assert deliver(api, queue) == 200
+    assert the(api)["attemptCount"] == 1
+    assert (len(receiver.received), len(queue.webhooks)) == (1, 2)
+
+
+def test_a_database_that_is_down_makes_the_queue_try_again(
+    api: Api, faulty: FaultyDatabase, queue: Queue, receiver: Receiver, made: str
+) -> None:
+    faulty.down = True
+    assert deliver(api, queue) >= 500
+    faulty.down = False
+    assert deliver(api, queue) == 200
+    assert len(receiver.received) == 1
+
+
+def test_a_user_who_is_gone_gets_no_webhook(
+    api: Api, queue: Queue, receiver: Receiver, client: ObservedClient, made: str
+) -> None:
+    before = client.document("users/user").get().to_dict() or {}
+    client.document("users/user").delete()
+    assert deliver(api, queue) == 200
+    assert receiver.received == []
+    [delivery] = documents(client).values()
+    assert (delivery["status"], delivery["attempts"][0]["error"]) == ("failed", "the user is gone")
+    client.document("users/user").set(before)
+
+
+@pytest.mark.parametrize(
+    "task", [{}, {"deliveryId": "x"}, {"deliveryId": "a/b", "attempt": "0"}, {"deliveryId": "x", "attempt": "-1"}]
+)
+def test_a_task_that_is_none_is_refused(api: Api, receiver: Receiver, task: dict[str, str], made: str) -> None:
+    assert api.call("deliverWebhook", task).status_code == 400
+    assert api.call("deliverWebhook", {"deliveryId": "unknown", "attempt": "0"}).status_code == 200
+    assert receiver.received == []
+
+
+def test_a_url_is_never_logged_whole(
+    api: Api, queue: Queue, receiver: Receiver, made: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    receiver.answers = [500]
+    deliver(api, queue)
+    logged = capfd.readouterr()
+    assert "was not taken by hooks.example.com: 500" in logged.out + logged.err
+    assert "s3cret" not in logged.out + logged.err
+
+
+def test_a_crash_is_logged_without_the_url(
+    api: Api, backend: Backend, add_user: AddUser, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    class Crashing:
+        def generate(self, job: Job) -> str:
+            raise RuntimeError(job.request.webhook_url)
+
+    monkeypatch.setitem(backend.generations.execution.generators, "mock", Crashing())
+    add_user(paid=10)
+    api.error(CREATE, order(webhookUrl=URL))
+    logged = capfd.readouterr()
+    assert "RuntimeError: [redacted]" in logged.out + logged.err
+    assert "s3cret" not in logged.out + logged.err
+
+
+# The secret
+
+
+def test_a_secret_is_made_when_first_needed_and_stays(
+    api: Api, queue: Queue, client: ObservedClient, made: str
+) -> None:
+    assert "webhookSecret" not in (client.document("users/user").get().to_dict() or {})
+    deliver(api, queue)
+    kept = client.document("users/user").get().get("webhookSecret")
+    assert api.result(SECRET, {"userId": "user"}) == {"webhookSecret": kept}
+    assert api.result(SECRET, {"userId": "user", "rotate": False}) == {"webhookSecret": kept}
+    assert kept.startswith("whsec_")
+    assert len(Webhook(kept)._whsecret) == 32
+
+
+def test_a_rotated_secret_signs_alone(
+    api: Api, queue: Queue, receiver: Receiver, clock: ManualClock, made: str
+) -> None:
+    before = api.result(SECRET, {"userId": "user"})["webhookSecret"]
+    after = api.result(SECRET, {"userId": "user", "rotate": True})["webhookSecret"]
+    assert before != after == api.result(SECRET, {"userId": "user"})["webhookSecret"]
+    clock.at = datetime.now(UTC)
+    deliver(api, queue)
+    [(_, body, headers)] = receiver.received
+    assert Webhook(after).verify(body, headers)
+    with pytest.raises(Exception, match="No matching signature"):
+        Webhook(before).verify(body, headers)
+
+
+@pytest.mark.parametrize("fault", [Lost.BEFORE, Lost.AFTER, refuse], ids=["lost before", "lost after", "refused"])
+@pytest.mark.parametrize("rotate", [False, True])
+def test_a_secret_survives_a_lost_or_refused_commit(
+    api: Api, faulty: FaultyDatabase, client: ObservedClient, add_user: AddUser, fault: Any, rotate: bool
+) -> None:
+    add_user()
+    faulty.faults = [fault]
+    made = api.result(SECRET, {"userId": "user", "rotate": rotate})["webhookSecret"]
+    assert client.document("users/user").get().get("webhookSecret") == made
+
+
+def test_there_is_no_secret_without_an_account(api: Api) -> None:
+    assert api.error(SECRET, {"userId": "nobody"})["details"]["reason"] == "USER_NOT_FOUND"
+
+
+def test_a_secret_is_in_no_listing(api: Api, queue: Queue, made: str) -> None:
+    deliver(api, queue)
+    secret = api.result(SECRET, {"userId": "user"})["webhookSecret"]
+    for function in (LIST, "listGenerationRequests", "getUserCredits", "getCreditBalance"):
+        assert secret not in json.dumps(api.result(function, {"userId": "user"}))
+
+
+# Looking, and sending anew
+
+
+def test_a_list_is_the_users_own_newest_first_by_page(api: Api, clock: ManualClock, add_user: AddUser) -> None:
+    add_user("user", paid=50)
+    add_user("other", paid=50)
+    made = []
+    for number in range(7):
+        clock.at = NOON + timedelta(hours=number // 2)  # some of the same moment
+        api.result(CREATE, order(userId="other", webhookUrl=URL))
+        made.append(api.result(CREATE, order(webhookUrl=URL))["generationRequestId"])
+    wish: dict[str, Any] = {"userId": "user", "pageSize": 3}
+    found = []
+    for expected in (3, 3, 1):
+        page = api.result(LIST, wish)
+        assert len(page["deliveries"]) == expected
+        found += page["deliveries"]
+        wish["pageToken"] = page.get("nextPageToken")
+    assert wish["pageToken"] is None
+    times = [delivery["createdAt"] for delivery in found]
+    assert times == sorted(times, reverse=True)
+    assert {delivery["generationRequestId"] for delivery in found} == set(made)
+    [one] = listed(api, generationRequestId=made[3])
+    assert one == {
+        "deliveryId": f"{made[3]}-completed",
+        "generationRequestId": made[3],
+        "type": "generation.completed",
+        "webhookUrl": URL,
+        "status": "pending",
+        "createdAt": "2026-11-18T13:00:00Z",
+        "nextAttemptAt": "2026-11-18T13:00:00Z",
+        "attemptCount": 0,
+        "attempts": [],
+    }
+    assert listed(api, generationRequestId="nothing") == []
+
+
+def test_a_page_token_belongs_to_its_query(api: Api, clock: ManualClock, add_user: AddUser) -> None:
+    add_user(paid=10)
+    for _ in range(2):
+        api.result(CREATE, order(webhookUrl=URL))
+    token = api.result(LIST, {"userId": "user", "pageSize": 1})["nextPageToken"]
+    for wish in ({"userId": "other"}, {"userId": "user", "generationRequestId": "id-1"}):
+        [violation] = api.error(LIST, {**wish, "pageToken": token})["details"]["violations"]
+        assert violation["field"] == "pageToken"
+
+
+@pytest.mark.parametrize(("answer", "status"), [(200, "delivered"), (410, "failed"), (500, "pending")])
+def test_resending_attempts_it_at_once_under_the_same_id_with_its_history(
+    api: Api, queue: Queue, receiver: Receiver, clock: ManualClock, made: str, answer: int, status: str
+) -> None:
+    receiver.answers = [answer, 200]
+    deliver(api, queue)
+    assert the(api)["status"] == status
+    clock.at += timedelta(seconds=1)
+    resent = api.result(RESEND, {"deliveryId": made})
+    assert (resent["status"], resent["attemptCount"]) == ("pending", 1)
+    assert deliver(api, queue) == 200
+    delivered = the(api)
+    assert (delivered["status"], [made["statusCode"] for made in delivered["attempts"]]) == ("delivered", [answer, 200])
+    assert {headers["webhook-id"] for *_, headers in receiver.received} == {made}
+    clock.at += timedelta(days=1)
+    for number in range(len(queue.webhooks)):
+        assert deliver(api, queue, number) == 200  # whatever comes late
+    assert len(receiver.received) == 2
+
+
+def test_resending_gives_it_another_day(
+    api: Api, queue: Queue, receiver: Receiver, clock: ManualClock, made: str
+) -> None:
+    receiver.answers = [410, 500]
+    deliver(api, queue)
+    clock.at += timedelta(days=9)
+    api.result(RESEND, {"deliveryId": made})
+    deliver(api, queue)
+    assert the(api)["status"] == "pending"
+    assert queue.webhooks[-1][0] < clock.at + timedelta(seconds=11)  # with short pauses again
+
+
+def test_resending_what_is_being_sent_sends_nothing_more(api: Api, queue: Queue, receiver: Receiver, made: str) -> None:
+    def resend() -> None:
+        receiver.meanwhile = lambda: None
+        assert api.result(RESEND, {"deliveryId": made})["status"] == "pending"
+        assert deliver(api, queue) == 503
+
+    receiver.meanwhile = resend
+    assert deliver(api, queue) == 200
+    assert deliver(api, queue) == 200
+    assert len(receiver.received) == 1
+
+
+@pytest.mark.parametrize("fault", [Lost.BEFORE, Lost.AFTER, refuse], ids=["lost before", "lost after", "refused"])
+def test_resending_survives_a_lost_or_refused_commit(
+    api: Api, faulty: FaultyDatabase, queue: Queue, receiver: Receiver, made: str, fault: Any
+) -> None:
+    deliver(api, queue)
+    faulty.faults = [fault]
+    api.result(RESEND, {"deliveryId": made})
+    deliver(api, queue)
+    assert len(receiver.received) == 2
+
+
+def test_what_is_not_there_is_not_found(api: Api, queue: Queue, made: str) -> None:
+    error = api.error(RESEND, {"deliveryId": "nothing"})
+    assert (error["status"], error["details"]) == (
+        "NOT_FOUND",
+        {"reason": "DELIVERY_NOT_FOUND", "deliveryId": "nothing"},
+    )
+    assert len(queue.webhooks) == 1
+
+
+def test_the_courier_tells_what_it_did(backend: Backend, made: str) -> None:
+    assert backend.courier.deliver(made, 1, dict_of) is None
+    assert backend.courier.deliver(made, 0, dict_of) is DeliveryStatus.DELIVERED
+    for attempt in (0, 1, 2):
+        assert backend.courier.deliver(made, attempt, dict_of) is None
+    assert backend.courier.deliver("unknown", 0, dict_of) is None
+
+
+def dict_of(request: GenerationRequest) -> dict[str, str]:
+    return {"id": request.id}
+
+
+# Who may
+
+
+def as_caller(operation: Operation[Any, Any], backend: Backend, caller: Caller, **data: object) -> Any:
+    """What an operation answers to a signed-in caller."""
+    wish = parse(operation.request, data, Context(caller, backend.catalogs.current))
+    return operation.handle(backend, Call(caller, wish, data)).wire()
+
+
+OWNER, OTHER, ADMIN = Caller("user"), Caller("other"), Caller("admin", is_admin=True)
+
+
+def test_the_owner_may_do_everything(backend: Backend, made: str) -> None:
+    assert as_caller(get_webhook_secret, backend, OWNER)["webhookSecret"]
+    assert len(as_caller(list_webhook_deliveries, backend, OWNER)["deliveries"]) == 1
+    assert as_caller(resend_webhook, backend, OWNER, deliveryId=made)["status"] == "pending"
+
+
+def test_an_admin_may_read_deliveries_and_nothing_else(backend: Backend, made: str) -> None:
+    assert len(as_caller(list_webhook_deliveries, backend, ADMIN, userId="user")["deliveries"]) == 1
+    for rotate in (False, True):
+        with pytest.raises(PermissionDenied):
+            as_caller(get_webhook_secret, backend, ADMIN, userId="user", rotate=rotate)
+    with pytest.raises(DeliveryNotFound):
+        as_caller(resend_webhook, backend, ADMIN, deliveryId=made)
+
+
+def test_others_may_nothing(backend: Backend, made: str) -> None:
+    for operation in (list_webhook_deliveries, get_webhook_secret):
+        with pytest.raises(PermissionDenied):
+            as_caller(operation, backend, OTHER, userId="user")
+    with pytest.raises(DeliveryNotFound):
+        as_caller(resend_webhook, backend, OTHER, deliveryId=made)

@@ -1,0 +1,302 @@
+"""The way out, against real servers: whom it reaches, whom it refuses, and how long it lets itself be held up."""
+
+import itertools
+import logging
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+
+from imagegen.http_sender import HttpSender
+from imagegen.sender import Forbidden, Unreachable
+from tests.support.receivers import Receiver, receiving
+
+NAME = "hooks.example.com"
+LOCAL = HttpSender(local_allowed=True)
+HEADERS = {"content-type": "application/json", "webhook-id": "1"}
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with receiving(Receiver()) as receiver:
+        yield receiver
+
+
+@pytest.fixture
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def trusting(authority: trustme.CA, tmp_path: Path) -> HttpSender:
+    """A sender that trusts the test's own authority, and no other."""
+    authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
+    return HttpSender(local_allowed=True, authorities=str(tmp_path / "authority.pem"))
+
+
+class Names:
+    """Stands in for the resolver: each look-up of a name gets the next of its answers."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, Iterator[list[str]]] = {}
+        self.asked: list[str] = []
+
+    def give(self, name: str, *answers: list[str]) -> None:
+        self.answers[name] = itertools.chain(answers, itertools.repeat(answers[-1]))
+
+    def __call__(self, host: str, port: int, *_args: Any, **_options: Any) -> list[Any]:
+        self.asked.append(host)
+        found = next(self.answers[host])
+        return [(None, None, None, "", (address, port)) for address in found]
+
+
+@pytest.fixture
+def names(monkeypatch: pytest.MonkeyPatch) -> Names:
+    names = Names()
+    monkeypatch.setattr("imagegen.http_sender.socket.getaddrinfo", names)
+    return names
+
+
+def served(authority: trustme.CA, *names: str) -> ssl.SSLContext:
+    """What a server needs that calls itself by ``names``."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(*names).configure_cert(context)
+    return context
+
+
+# What arrives
+
+
+def test_a_message_arrives_as_it_was_given(receiver: Receiver) -> None:
+    assert LOCAL.send(receiver.url("/a%2Fb?token=x%20y"), '{"prompt": "ünï"}', HEADERS) == 204
+    [received] = receiver.received
+    assert (received.path, received.body.decode()) == ("/a%2Fb?token=x%20y", '{"prompt": "ünï"}')
+    assert received.headers.items() >= {**HEADERS, "host": f"127.0.0.1:{receiver.port}"}.items()
+    assert received.headers["user-agent"] == "imagegen-webhooks"
+
+
+@pytest.mark.parametrize("status", [200, 204, 301, 404, 410, 429, 500, 503])
+def test_whatever_is_answered_is_told(receiver: Receiver, status: int) -> None:
+    receiver.answers = [status]
+    assert LOCAL.send(receiver.url(), "{}", HEADERS) == status
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_not_followed(receiver: Receiver, status: int) -> None:
+    with receiving(Receiver()) as target:
+        receiver.answers = [status]
+        receiver.finish = lambda handler: handler.send_header("Location", target.url())
+        assert LOCAL.send(receiver.url(), "{}", HEADERS) == status
+        assert target.received == []
+
+
+def test_proxies_of_the_environment_are_not_used(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    with receiving(Receiver()) as proxy:
+        for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
+            monkeypatch.setenv(name, proxy.url("/"))
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        monkeypatch.delenv("no_proxy", raising=False)
+        assert LOCAL.send(receiver.url(), "{}", HEADERS) == 204
+        assert (len(receiver.received), proxy.received) == (1, [])
+
+
+# Addresses
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
+def test_this_machine_is_refused_outside_the_demo_project(receiver: Receiver, host: str) -> None:
+    with pytest.raises(Forbidden):
+        HttpSender().send(f"https://{host}:{receiver.port}/", "{}", HEADERS)
+    with pytest.raises(Forbidden):
+        HttpSender().send(f"http://{host}:{receiver.port}/", "{}", HEADERS)
+    assert receiver.received == []
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        ["127.0.0.1"],
+        ["8.8.8.8", "127.0.0.1"],
+        ["127.0.0.1", "8.8.8.8"],
+        ["8.8.8.8", "10.0.0.1"],
+        ["169.254.169.254"],
+        ["::1"],
+        ["::ffff:127.0.0.1"],
+        ["64:ff9b::7f00:1"],
+        ["2606:4700::1111", "fe80::1%eth0"],
+    ],
+    ids=str,
+)
+def test_a_name_is_refused_if_any_of_its_addresses_is_not_public(names: Names, answer: list[str]) -> None:
+    names.give(NAME, answer)
+    with pytest.raises(Forbidden, match="not public"):
+        HttpSender().send(f"https://{NAME}/", "{}", HEADERS)
+
+
+def test_http_is_refused_outside_the_demo_project(names: Names) -> None:
+    names.give(NAME, ["8.8.8.8"])
+    with pytest.raises(Forbidden, match="https"):
+        HttpSender().send(f"http://{NAME}/", "{}", HEADERS)
+    assert names.asked == []
+
+
+def test_the_demo_project_reaches_this_machine_and_no_other_private_address(names: Names, receiver: Receiver) -> None:
+    names.give(NAME, ["127.0.0.1", "10.0.0.1"])
+    with pytest.raises(Forbidden):
+        LOCAL.send(receiver.url(host=NAME), "{}", HEADERS)
+    assert receiver.received == []
+
+
+def test_a_name_is_resolved_once_and_its_address_connected_to(names: Names) -> None:
+    """A resolver that changes its answer (DNS rebinding) leads nowhere else."""
+    with receiving(Receiver()) as honest, receiving(Receiver(port=honest.port), host="127.0.0.2") as rebound:
+        names.give(NAME, ["127.0.0.1"], ["127.0.0.2"])
+        assert LOCAL.send(honest.url(host=NAME), "{}", HEADERS) == 204
+        assert (len(honest.received), rebound.received) == (1, [])
+        assert honest.received[0].headers["host"] == f"{NAME}:{honest.port}"
+    assert names.asked == [NAME]
+
+
+def test_an_address_that_takes_no_connection_leaves_the_next(names: Names, receiver: Receiver) -> None:
+    names.give(NAME, ["127.0.0.9", "127.0.0.1"])
+    assert LOCAL.send(receiver.url(host=NAME), "{}", HEADERS) == 204
+
+
+def test_a_name_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nothing(*_args: Any, **_options: Any) -> None:
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr("imagegen.http_sender.socket.getaddrinfo", nothing)
+    with pytest.raises(Unreachable, match="resolved"):
+        HttpSender().send(f"https://{NAME}/", "{}", HEADERS)
+
+
+def test_nobody_there() -> None:
+    with receiving(Receiver()) as gone:
+        pass
+    with pytest.raises(Unreachable, match="no answer"):
+        LOCAL.send(gone.url(), "{}", HEADERS)
+
+
+# TLS
+
+
+def test_the_certificate_is_checked_against_the_name_not_the_address(
+    names: Names, trusting: HttpSender, authority: trustme.CA
+) -> None:
+    names.give(NAME, ["127.0.0.1"])
+    context = served(authority, NAME)
+    asked_for: list[str | None] = []
+    context.sni_callback = lambda _socket, name, _context: asked_for.append(name)
+    with receiving(Receiver(), tls=context) as receiver:
+        assert trusting.send(receiver.url(host=NAME, scheme="https"), "{}", HEADERS) == 204
+        assert receiver.received[0].headers["host"] == f"{NAME}:{receiver.port}"
+    assert asked_for == [NAME]
+
+
+@pytest.mark.parametrize("other", ["other.example.com", "127.0.0.1"])
+def test_another_names_certificate_is_refused(
+    names: Names, trusting: HttpSender, authority: trustme.CA, other: str
+) -> None:
+    names.give(NAME, ["127.0.0.1"])
+    with receiving(Receiver(), tls=served(authority, other)) as receiver:
+        with pytest.raises(Unreachable, match="certificate verify failed"):
+            trusting.send(receiver.url(host=NAME, scheme="https"), "{}", HEADERS)
+        assert receiver.received == []
+
+
+def test_an_unknown_authoritys_certificate_is_refused(names: Names, authority: trustme.CA) -> None:
+    names.give(NAME, ["127.0.0.1"])
+    with receiving(Receiver(), tls=served(authority, NAME)) as receiver:
+        with pytest.raises(Unreachable, match="certificate verify failed"):
+            LOCAL.send(receiver.url(host=NAME, scheme="https"), "{}", HEADERS)
+        assert receiver.received == []
+
+
+def test_a_certificate_may_be_an_addresss(trusting: HttpSender, authority: trustme.CA) -> None:
+    with receiving(Receiver(), tls=served(authority, "127.0.0.1")) as receiver:
+        assert trusting.send(receiver.url(scheme="https"), "{}", HEADERS) == 204
+
+
+# Receivers that hold it up
+
+
+@pytest.fixture
+def hurried() -> HttpSender:
+    return HttpSender(local_allowed=True, total_seconds=0.5)
+
+
+def test_a_receiver_that_does_not_answer_is_left(hurried: HttpSender) -> None:
+    go_on = threading.Event()
+
+    def wait(_handler: BaseHTTPRequestHandler) -> None:
+        go_on.wait(20)
+
+    with receiving(Receiver(finish=wait)) as receiver:
+        with pytest.raises(Unreachable, match="it took longer than"):
+            hurried.send(receiver.url(), "{}", HEADERS)
+        go_on.set()
+
+
+@pytest.mark.parametrize(("scheme", "why"), [("http", "it took longer than"), ("https", "no connection within")])
+def test_a_receiver_that_trickles_is_left(hurried: HttpSender, scheme: str, why: str) -> None:
+    """Each byte comes in time, and the answer, or the handshake, never ends."""
+    broken_off = threading.Event()
+
+    def trickle() -> None:
+        with listening.accept()[0] as connection:
+            first = b"HTTP/1.1 200 OK\r\nx: " if scheme == "http" else b"\x16\x03\x03\x3f\xff"
+            try:
+                for byte in itertools.chain(first, itertools.repeat(2, 500)):
+                    connection.sendall(bytes([byte]))
+                    broken_off.wait(0.02)
+            except OSError:
+                broken_off.set()
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=trickle, daemon=True).start()
+        port = listening.getsockname()[1]
+        with pytest.raises(Unreachable, match=why):
+            hurried.send(f"{scheme}://127.0.0.1:{port}/", "{}", HEADERS)
+        assert broken_off.wait(20)
+
+
+def test_an_endless_body_is_not_read() -> None:
+    broken_off = threading.Event()
+
+    def flood(handler: BaseHTTPRequestHandler) -> None:
+        handler.end_headers()
+        try:
+            while True:
+                handler.wfile.write(b"x" * 65_536)
+        except OSError:
+            broken_off.set()
+            raise
+
+    with receiving(Receiver([200], finish=flood)) as receiver:
+        assert LOCAL.send(receiver.url(), "{}", HEADERS) == 200
+        assert broken_off.wait(20)
+
+
+def test_an_answer_that_is_no_http() -> None:
+    def talk() -> None:
+        with listening.accept()[0] as connection:
+            connection.sendall(b"220 mail.example.com ESMTP\r\n")
+            connection.recv(65_536)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=talk, daemon=True).start()
+        with pytest.raises(Unreachable, match="no answer"):
+            LOCAL.send(f"http://127.0.0.1:{listening.getsockname()[1]}/", "{}", HEADERS)
+
+
+def test_nothing_of_a_url_is_logged_but_by_debuggers(receiver: Receiver, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        LOCAL.send(receiver.url("/secret-path"), "{}", HEADERS)
+    assert "secret-path" not in caplog.text
