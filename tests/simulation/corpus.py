@@ -177,13 +177,13 @@ MUTANTS = [
     Mutant(
         "a completion and a refund may both happen",
         SETTLE,
-        "self.database.commit(ending, *refund)",
+        "self.database.commit(ending, *refund, *told)",
         "self.database.commit(*refund, *([] if refund else [ending]))",
     ),
     Mutant(
         "the refund is a commit of its own",
         SETTLE,
-        "self.database.commit(ending, *refund)",
+        "self.database.commit(ending, *refund, *told)",
         "self.database.commit(ending); refund and self.database.commit(*refund)",
     ),
     Mutant(

@@ -76,8 +76,8 @@ class Settlements:
                 return current.request
             settled, refund = self._settled(current.request, outcome)
             ending = Update(request_path(settled.id), settlement_fields(settled), current.version)
-            event = delivery_about(settled)
-            self.database.commit(ending, *refund, *([create_delivery(event)] if event else []))
+            told = [create_delivery(event)] if (event := delivery_about(settled)) else []
+            self.database.commit(ending, *refund, *told)
             return settled
 
         settled = self.retry(attempt)
