@@ -31,7 +31,7 @@ _MODELS = {
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All of these in one process: they share suites, and two that start at the same instant get in each other's way."""
+    """All of these in one process: they share suites, and two that start at once get in each other's way."""
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent):
             item.add_marker(pytest.mark.xdist_group("e2e"))
