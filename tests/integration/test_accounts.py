@@ -93,7 +93,7 @@ def test_simultaneous_registrations_open_one_account(
     assert entry_types(client, "newcomer") == ["grant"]
 
 
-@pytest.mark.parametrize("fault", [Lost.BEFORE, Lost.AFTER, refuse], ids=str)
+@pytest.mark.parametrize("fault", [Lost.BEFORE, Lost.AFTER, refuse], ids=["lost before", "lost after", "refused"])
 def test_a_registration_survives_a_lost_or_refused_commit(
     backend: Backend, client: ObservedClient, faulty: FaultyDatabase, add_user: AddUser, fault: object
 ) -> None:
@@ -121,7 +121,7 @@ def test_simultaneous_grants_under_one_key_are_one(backend: Backend, client: Obs
     assert client.document("users/user").get().get("credits") == {"trial": 0, "paid": 5}
 
 
-@pytest.mark.parametrize("fault", [Lost.BEFORE, Lost.AFTER, refuse], ids=str)
+@pytest.mark.parametrize("fault", [Lost.BEFORE, Lost.AFTER, refuse], ids=["lost before", "lost after", "refused"])
 def test_a_grant_survives_a_lost_or_refused_commit(
     backend: Backend, client: ObservedClient, faulty: FaultyDatabase, add_user: AddUser, fault: object
 ) -> None:
