@@ -158,6 +158,7 @@ class DeliveryNotFound(ApiError):
     reason = "DELIVERY_NOT_FOUND"
     situation = "no such webhook delivery, or someone else's"
     retryable = "no"
+    facts: ClassVar = {"deliveryId": str}
 
 
 class RateLimited(ApiError):
@@ -220,6 +221,7 @@ class GenerationCanceled(ApiError):
     situation = "the request was canceled meanwhile: same details"
     retryable = "yes, as a new request"
     billed = "refunded"
+    facts = _REFUND
 
 
 class RequestEnded(ApiError):
@@ -227,6 +229,7 @@ class RequestEnded(ApiError):
     reason = "REQUEST_ENDED"
     situation = "canceling a request that has ended: its `status`"
     retryable = "no"
+    facts: ClassVar = {"generationRequestId": str, "status": str}
 
 
 class IdempotencyMismatch(ApiError):

@@ -10,6 +10,7 @@ from google.cloud.firestore import FieldFilter
 from werkzeug.test import TestResponse
 
 from imagegen.bootstrap import Backend
+from imagegen.domain.generation import Status
 from imagegen.firestore import FirestoreDatabase
 from tests.integration.conftest import AddUser, set_models
 from tests.integration.test_money_path import order
@@ -346,6 +347,7 @@ def test_each_option_has_its_days(api: Api, client: ObservedClient, clock: Manua
         "requests": [2, 0, 0, 0, 0, 0, 3],
         "completed": [2, 0, 0, 0, 0, 0, 0],
         "failed": [0, 0, 0, 0, 0, 0, 3],
+        "canceled": [0, 0, 0, 0, 0, 0, 0],
         "creditsDeducted": [2, 0, 0, 0, 0, 0, 9],
         "creditsRefunded": [0, 0, 0, 0, 0, 0, 9],
     }
@@ -386,7 +388,7 @@ def test_a_report_counts_on_the_server_and_never_reads_the_weeks_requests(
     run(api)
     counted = [method for method, _ in client.wire.calls if method == "RunAggregationQuery"]
     listed = [query.from_[0].collection_id for method, query, _ in client.wire.queries if method == "RunQuery"]
-    days, options, processing, ledger = 7 * 3, 16, 22 + 1, 2 + 3 * 4  # one day was used, and one status
+    days, options, processing, ledger = 7 * len(Status), 16, 22 + 1, 2 + 3 * 4  # one day was used, and one status
     assert len(counted) == days + options + processing + ledger + 1 + 2  # trial credits, and two kinds of users
     assert sorted(listed) == ["colors", "models", "sizes", "styles", "users", "users"]
     catalog, earlier, stored, progress, users = 16, 1 + 12, 2, 1, 2

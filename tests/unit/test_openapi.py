@@ -8,9 +8,9 @@ import pytest
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-import main
 from imagegen.entry import api
 from imagegen.errors import ApiError
+from tests.support.api import CALLABLES
 from tools import openapi, postman
 from tools.project import ROOT
 
@@ -47,12 +47,7 @@ def test_the_document_is_valid() -> None:
 
 
 def test_every_deployed_callable_is_documented_and_nothing_else() -> None:
-    callables = {
-        name
-        for name, value in vars(main).items()
-        if hasattr(value, "__firebase_endpoint__") and not name.startswith(("schedule", "sweep"))
-    }
-    assert DOCUMENT["paths"].keys() == {f"/{name}" for name in callables}
+    assert DOCUMENT["paths"].keys() == {f"/{name}" for name in CALLABLES}
 
 
 def test_an_operation_that_is_not_deployed_fails_the_build(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError, Url
 from imagegen import settings
 from imagegen.addresses import is_loopback_host, is_public_host
 from imagegen.domain.catalog import Color, Kind, Model, Option, Size, Style
+from imagegen.domain.generation import Mode
 from imagegen.domain.weeks import Week
 from imagegen.entry.context import Context
 
@@ -93,6 +94,8 @@ def _printable(value: str) -> str:
 
 def _https_url(value: str) -> str:
     _url(value, "https")
+    if not re.match(URL_PATTERN, value):  # it is kept as it came, so there must be one way to read it
+        raise refuse("must be an https URL")
     return value
 
 
@@ -116,10 +119,10 @@ def _url(value: str, *schemes: str) -> Url:
         url = Url(value)
     except ValueError:
         raise refuse("is no URL") from None
-    if url.scheme not in schemes or not value.isprintable() or " " in value:
-        raise refuse("must be an https URL")
     if url.username or url.password:
         raise refuse("must not hold a user name or password")
+    if url.scheme not in schemes or not value.isprintable() or " " in value:
+        raise refuse("must be an https URL")
     return url
 
 
@@ -216,10 +219,18 @@ Reason = Annotated[str, _text_of(REASON_LENGTH_MAX, "Why, for people who read th
 HttpsUrl = Annotated[
     str, Field(max_length=URL_LENGTH_MAX, json_schema_extra={"pattern": URL_PATTERN}), AfterValidator(_https_url)
 ]
-WebhookUrl = Annotated[str, Field(max_length=URL_LENGTH_MAX), AfterValidator(_webhook_url)]
+WebhookUrl = Annotated[
+    str,
+    Field(
+        max_length=URL_LENGTH_MAX,
+        description="Where the end is told: an https URL at a public host. Locally, http and loopback are taken, too.",
+    ),
+    AfterValidator(_webhook_url),
+]
 GrantedCredits = Annotated[int, Field(ge=1, le=GRANT_MAX), BeforeValidator(_integer)]
 PageSize = Annotated[int, Field(ge=1, le=PAGE_SIZE_MAX), _or(PAGE_SIZE_DEFAULT), BeforeValidator(_integer)]
 Flag = Annotated[bool, _or(False)]
+ModeName = Annotated[Mode, Field(strict=False), _or(Mode.SYNC)]
 IdempotencyKey = Annotated[
     str,
     Field(

@@ -27,6 +27,7 @@ from imagegen.entry.fields import (
     HttpsUrl,
     IdempotencyKey,
     ModelName,
+    ModeName,
     Moment,
     PageSize,
     Prompt,
@@ -100,7 +101,7 @@ class CreateGenerationRequest(OfUser):
     size: ChosenSize
     prompt: Prompt
     input: Annotated[PhotoInput | AddressInput, Field(discriminator="type")] | None = None
-    mode: Annotated[Mode, Field(strict=False)] = Mode.SYNC
+    mode: ModeName = Mode.SYNC
     webhook_url: WebhookUrl | None = None
     idempotency_key: IdempotencyKey | None = None
 
@@ -140,6 +141,8 @@ class GetGenerationRequest(Request):
 
 
 class CancelGenerationRequest(Request):
+    model_config = _example(generationRequestId="1aa7461d823928a4c28ea9321b47fa56")
+
     generation_request_id: DocumentId
 
 
@@ -236,13 +239,17 @@ class ListGenerationRequests(OfUser):
 
 
 class GetWebhookSecret(OfUser):
-    rotate: bool = False
+    model_config = _example(userId="user-100")
+
+    rotate: Flag = False
 
 
 _DELIVERIES_QUERY = ("user_id", "generation_request_id")
 
 
 class ListWebhookDeliveries(OfUser):
+    model_config = _example(userId="user-100", pageSize=20)
+
     generation_request_id: DocumentId | None = None
     page_size: PageSize = PAGE_SIZE_DEFAULT
     after: Annotated[
@@ -255,6 +262,8 @@ class ListWebhookDeliveries(OfUser):
 
 
 class ResendWebhook(Request):
+    model_config = _example(deliveryId="1aa7461d823928a4c28ea9321b47fa56-completed")
+
     delivery_id: DocumentId
 
 
