@@ -22,7 +22,11 @@ CALLS: dict[str, dict[str, object]] = {
     "createGenerationRequest": order(OWNER),
     "getUserCredits": {"userId": OWNER},
     "getGenerationRequest": {"generationRequestId": "nothing"},
+    "cancelGenerationRequest": {"generationRequestId": "nothing"},
     "listGenerationRequests": {"userId": OWNER},
+    "getWebhookSecret": {"userId": OWNER},
+    "listWebhookDeliveries": {"userId": OWNER},
+    "resendWebhook": {"deliveryId": "nothing"},
     "getCatalog": {},
     "getCreditBalance": {"userId": OWNER},
     "registerUser": {"userId": OWNER},
@@ -31,8 +35,9 @@ CALLS: dict[str, dict[str, object]] = {
     "listWeeklyReports": {},
     "runWeeklyReport": {"week": "2026-W45"},
 }
-OF_ONESELF = ["createGenerationRequest", "getUserCredits", "listGenerationRequests", "getCreditBalance", "registerUser"]
-READING = ["getUserCredits", "listGenerationRequests", "getCreditBalance"]
+READING = ["getUserCredits", "listGenerationRequests", "getCreditBalance", "listWebhookDeliveries"]
+FOR_OWNERS = ["createGenerationRequest", "registerUser", "getWebhookSecret"]
+OF_ONESELF = [*READING, *FOR_OWNERS]
 
 MALFORMED = {
     "garbage": "Bearer garbage",
@@ -182,8 +187,8 @@ def test_an_admin_reads_for_everybody(live: Live, function: str) -> None:
     assert seen == live.result(function, data, token=live.sign_in("user-ada"))
 
 
-@pytest.mark.parametrize("function", ["createGenerationRequest", "registerUser"])
-def test_an_admin_spends_and_registers_for_nobody(live: Live, function: str) -> None:
+@pytest.mark.parametrize("function", FOR_OWNERS)
+def test_an_admin_spends_registers_and_signs_for_nobody(live: Live, function: str) -> None:
     before = books(live)
 
     assert live.refusal(function, CALLS[function], token=live.sign_in("user-admin")) == PERMISSION_DENIED

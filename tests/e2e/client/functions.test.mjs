@@ -1,17 +1,38 @@
 // Every function through httpsCallable, and errors as an app catches them. Later tests go on where earlier ones ended.
 
 import assert from 'node:assert/strict';
+import { createHmac } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
 import { after, before, test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 import { FirebaseError } from 'firebase/app';
 import { Client, called, operate, order, suite } from './app.mjs';
 
-let user, admin, nobody, made;
+let user, admin, nobody, made, canceled;
+const told = [];
+const receiver = createServer(async (request, response) => {
+  told.push({ headers: request.headers, body: (await request.setEncoding('utf8').toArray()).join('') });
+  response.writeHead(204).end();
+});
 
 before(async () => {
+  await once(receiver.listen(0, '127.0.0.1'), 'listening');
   [user, admin, nobody] = await Promise.all([suite.newcomer, suite.admin, null].map(Client.of));
 });
 
-after(() => Promise.all([user, admin, nobody].map((client) => client.close())));
+after(async () => {
+  await Promise.all([user, admin, nobody].map((client) => client.close()));
+  receiver.close().closeAllConnections();
+});
+
+async function until(condition) {
+  const deadline = Date.now() + 30_000;
+  while (!(await condition())) {
+    assert.ok(Date.now() < deadline, 'not within 30 s');
+    await setTimeout(100);
+  }
+}
 
 function assertRefused(error, code, details) {
   assert.ok(error instanceof FirebaseError);
@@ -70,6 +91,45 @@ test('grantCredits adds to it, for admins', async () => {
   assert.equal((await admin.call('grantCredits', gift)).balanceAfter, 9);
   const error = await admin.error('grantCredits', { ...gift, credits: 3 });
   assertRefused(error, 'already-exists', { reason: 'IDEMPOTENCY_MISMATCH' });
+});
+
+test('cancelGenerationRequest gives back what a queued request has cost', async () => {
+  const { generationRequestId: ended } = made;
+  const late = await user.error('cancelGenerationRequest', { generationRequestId: ended });
+  const why = { reason: 'REQUEST_ENDED', generationRequestId: ended, status: 'completed' };
+  assertRefused(late, 'failed-precondition', why);
+
+  const webhookUrl = `http://127.0.0.1:${receiver.address().port}/hook`;
+  const queued = await user.call('createGenerationRequest', order({ model: suite.late, mode: 'async', webhookUrl }));
+  const { generationRequestId } = queued;
+  assert.deepEqual(queued, { generationRequestId, deductedCredits: 1, status: 'pending' });
+  canceled = await user.call('cancelGenerationRequest', { generationRequestId });
+  const refund = { refundedCredits: 1, currentCredits: 9 };
+  assert.deepEqual(canceled, { generationRequestId, status: 'canceled', ...refund });
+});
+
+test('a webhook tells so, signed with what getWebhookSecret tells, and resendWebhook sends it again', async () => {
+  const { webhookSecret } = await user.call('getWebhookSecret');
+  const notMine = await admin.error('getWebhookSecret', { userId: user.uid });
+  assertRefused(notMine, 'permission-denied', { reason: 'PERMISSION_DENIED' });
+
+  let delivery;
+  await until(async () => {
+    [delivery] = (await user.call('listWebhookDeliveries')).deliveries;
+    return delivery.status === 'delivered';
+  });
+  assert.equal(delivery.type, 'generation.canceled');
+  assert.equal(delivery.generationRequestId, canceled.generationRequestId);
+  await user.call('resendWebhook', { deliveryId: delivery.deliveryId });
+  await until(() => told.length === 2);
+
+  for (const { headers, body } of told) {
+    const key = Buffer.from(webhookSecret.slice('whsec_'.length), 'base64');
+    const signed = `${headers['webhook-id']}.${headers['webhook-timestamp']}.${body}`;
+    assert.equal(headers['webhook-signature'], `v1,${createHmac('sha256', key).update(signed).digest('base64')}`);
+    assert.equal(headers['webhook-id'], delivery.deliveryId);
+    assert.equal(JSON.parse(body).data.status, 'canceled');
+  }
 });
 
 test('getWeeklyReport, listWeeklyReports and runWeeklyReport are for admins', async () => {
