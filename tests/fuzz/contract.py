@@ -8,10 +8,12 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from imagegen.records import LEDGER, grant_path, ledger_path, request_path, user_path
+from imagegen.progress_records import PROGRESS_PATH
+from imagegen.records import LEDGER, REPORTS, grant_path, ledger_path, request_path, user_path
 from imagegen.services.accounts import WELCOME_GRANT
+from imagegen.webhook_records import delivery_path
 
-GIVEN_BACK = {"GENERATION_FAILED", "GENERATION_TIMEOUT", "ABANDONED"}
+GIVEN_BACK = {"GENERATION_FAILED", "GENERATION_TIMEOUT", "ABANDONED", "CANCELED"}
 """Errors of calls that took credits and gave them back."""
 
 INSIDE = re.compile(r"Traceback|site-packages|[\w/]+\.py\b|/(?:home|root|tmp|usr|work|workspace|srv)/\w|File \"")
@@ -22,12 +24,13 @@ Body = dict[str, Any]
 
 @dataclass(frozen=True)
 class Answer:
-    """A call to a function, as its bytes were sent, and what came back."""
+    """A call to a function, as its bytes were sent, and what came back; ``caller`` is who was signed in."""
 
     function: str
     sent: bytes
     status: int
     text: str
+    caller: str | None = None
 
     @property
     def body(self) -> Any:
@@ -35,6 +38,17 @@ class Answer:
             return json.loads(self.text)
         except ValueError:
             return None
+
+    @property
+    def data(self) -> Body:
+        """What was sent, where that can be read."""
+        try:
+            match json.loads(self.sent):
+                case {"data": dict(data)}:
+                    return data
+        except ValueError:
+            pass
+        return {}
 
     @property
     def result(self) -> Body | None:
@@ -48,6 +62,11 @@ class Answer:
             case {"error": {"details": dict(details)}}:
                 return details
         return {}
+
+    @property
+    def told(self) -> Body:
+        """What it says, whether by a result or by an error."""
+        return self.result or self.details
 
     @property
     def refused(self) -> bool:
@@ -118,21 +137,49 @@ State = Mapping[str, Any]
 def unexplained(before: State, after: State, answers: Iterable[Answer]) -> set[str]:
     """The documents that were written, or deleted, without any call having been answered that it did so."""
     changed = {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
-    explained: set[str] = set()
-    entries: set[str] = set()
-    for answer in answers:
-        result = answer.result or {}
-        if answer.function == "createGenerationRequest" and not answer.refused:
-            request_id = (result or answer.details)["generationRequestId"]
-            explained.add(request_path(request_id))
-            entries |= {f"{request_id}-deduction"} | (set() if result else {f"{request_id}-refund"})
-        elif answer.function == "registerUser" and result:
-            explained |= {user_path(result["userId"]), f"{ledger_path(result['userId'])}/{WELCOME_GRANT}"}
-        elif answer.function == "grantCredits" and result:
-            entries.add(result["transactionId"])
-            explained.add(grant_path(result["transactionId"].removeprefix("grant-")))
+    accepted = [answer for answer in answers if not answer.refused]
+    explained = {path for answer in accepted for path in _documents(answer)}
+    entries = {id for answer in accepted for id in _entries(answer)}
     for path in changed & after.keys():
         account, _, entry = path.partition(f"/{LEDGER}/")
         if entry in entries:
             explained |= {path, account}
     return changed - explained
+
+
+def _documents(answer: Answer) -> set[str]:
+    """What an accepted call has written, but for ledgers; a webhook's courier may do so later."""
+    told = answer.told
+    match answer.function:
+        case "createGenerationRequest":
+            request_id, end = told["generationRequestId"], "completed" if answer.result else "failed"
+            webhooks = {delivery_path(f"{request_id}-{end}")} if answer.data.get("webhookUrl") is not None else set()
+            return {request_path(request_id), *webhooks}
+        case "cancelGenerationRequest":
+            request_id = told["generationRequestId"]
+            return {request_path(request_id), delivery_path(f"{request_id}-canceled")}
+        case "resendWebhook":
+            return {delivery_path(told["deliveryId"])}
+        case "getWebhookSecret":
+            return {user_path(str(answer.data.get("userId") or answer.caller))}
+        case "registerUser":
+            return {user_path(told["userId"]), f"{ledger_path(told['userId'])}/{WELCOME_GRANT}"}
+        case "grantCredits":
+            return {grant_path(told["transactionId"].removeprefix("grant-"))}
+        case "runWeeklyReport":
+            return {f"{REPORTS}/{told['report']['week']}", PROGRESS_PATH}
+    return set()
+
+
+def _entries(answer: Answer) -> set[str]:
+    """The ids of the ledger entries that an accepted call has made."""
+    told = answer.told
+    match answer.function:
+        case "createGenerationRequest":
+            kinds = ["deduction"] if answer.result else ["deduction", "refund"]
+            return {f"{told['generationRequestId']}-{kind}" for kind in kinds}
+        case "cancelGenerationRequest":
+            return {f"{told['generationRequestId']}-refund"}
+        case "grantCredits":
+            return {told["transactionId"]}
+    return set()

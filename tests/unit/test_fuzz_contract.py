@@ -107,6 +107,21 @@ FAILED = answer(
     error("UNAVAILABLE", reason="GENERATION_FAILED", generationRequestId="r2", refundedCredits=1, currentCredits=3),
     function="createGenerationRequest",
 )
+CANCELED = answer(
+    200,
+    {"result": {"generationRequestId": "r4", "status": "canceled", "refundedCredits": 1, "currentCredits": 3}},
+    function="cancelGenerationRequest",
+)
+TOLD = answer(
+    200,
+    {"result": {"generationRequestId": "r5", "deductedCredits": 1, "imageUrl": "https://x"}},
+    sent={"webhookUrl": "https://receiver.invalid/"},
+    function="createGenerationRequest",
+)
+RESENT = answer(200, {"result": {"deliveryId": "r6-failed"}}, function="resendWebhook")
+ROTATED = answer(200, {"result": {"webhookSecret": "whsec_"}}, sent={"userId": "cleo"}, function="getWebhookSecret")
+REPORTED = answer(200, {"result": {"report": {"week": "2026-W45"}}}, function="runWeeklyReport")
+ACCEPTED = [CREATED, FAILED, CANCELED, TOLD, RESENT, ROTATED, REPORTED]
 REFUSED = answer(429, error("RESOURCE_EXHAUSTED", reason="RATE_LIMITED", retryAfterSeconds=1))
 BEFORE = {"users/ada": 1, "users/bela": 1}
 AFTER = {
@@ -117,11 +132,21 @@ AFTER = {
     "generationRequests/r2": 3,
     "users/ada/creditTransactions/r2-deduction": 3,
     "users/ada/creditTransactions/r2-refund": 4,
+    "generationRequests/r4": 5,
+    "users/ada/creditTransactions/r4-refund": 5,
+    "webhookDeliveries/r4-canceled": 5,
+    "generationRequests/r5": 5,
+    "users/ada/creditTransactions/r5-deduction": 5,
+    "webhookDeliveries/r5-completed": 5,
+    "webhookDeliveries/r6-failed": 5,
+    "users/cleo": 5,
+    "weeklyReports/2026-W45": 5,
+    "reportProgress/latest": 5,
 }
 
 
 def test_what_accepted_calls_wrote_is_explained() -> None:
-    assert unexplained(BEFORE, AFTER, [CREATED, FAILED]) == set()
+    assert unexplained(BEFORE, AFTER, ACCEPTED) == set()
     assert not FAILED.refused
     assert REFUSED.refused
 
@@ -136,12 +161,14 @@ def test_what_accepted_calls_wrote_is_explained() -> None:
         {"users/ada/creditTransactions/r1-refund": 5},
         {"grants/g": 5},
         {"models/model-a": 5},
+        {"webhookDeliveries/r1-completed": 5},
+        {"weeklyReports/2026-W44": 5},
     ],
     ids=str,
 )
 def test_what_nobody_was_told_of_is_not(trace: dict[str, int]) -> None:
-    assert unexplained(BEFORE, {**AFTER, **trace}, [CREATED, FAILED, REFUSED]) == trace.keys()
+    assert unexplained(BEFORE, {**AFTER, **trace}, [*ACCEPTED, REFUSED]) == trace.keys()
 
 
 def test_a_deleted_document_is_not_explained() -> None:
-    assert unexplained({**BEFORE, "users/gone": 1}, AFTER, [CREATED, FAILED]) == {"users/gone"}
+    assert unexplained({**BEFORE, "users/gone": 1}, AFTER, ACCEPTED) == {"users/gone"}
