@@ -108,11 +108,13 @@ def _leading_somewhere(document: dict[str, Any], values: Mapping[str, list[str]]
         for field_name in schema.get("properties", {}).keys() & values.keys():
             known = {"enum": values[field_name]}
             property = schema["properties"][field_name]
-            # Of options, there are no others than those on offer.
-            is_option = name == "CreateGenerationRequest" and field_name in ("model", "style", "color", "size")
-            schema["properties"][field_name] = known if is_option else {"anyOf": [known, property]}
+            # Of options, there are no others than those on offer, and hardly any text is a URL.
+            is_alone = name == "CreateGenerationRequest" and field_name in _OF_KNOWN_VALUES_ALONE
+            schema["properties"][field_name] = known if is_alone else {"anyOf": [known, property]}
     return preferring
 
+
+_OF_KNOWN_VALUES_ALONE = {"model", "style", "color", "size", "webhookUrl"}
 
 # Without a schema
 

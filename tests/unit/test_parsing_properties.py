@@ -304,6 +304,18 @@ def test_a_position_is_a_place_or_a_value_error(position: list[Any]) -> None:
                 assert [pages.moment(at), id] == position
 
 
+@pytest.mark.parametrize(
+    ("shape", "data", "name"),
+    [
+        (requests.CreateGenerationRequest, ORDER, "mode"),
+        (requests.GetWebhookSecret, {}, "rotate"),
+        (requests.ListGenerationRequests, {}, "includeTotalCount"),
+    ],
+)
+def test_null_is_as_good_as_left_out(shape: type[BaseModel], data: dict[str, Any], name: str) -> None:
+    assert parse(shape, {**data, name: None}, CONTEXT) == parse(shape, data, CONTEXT)
+
+
 # Numbers
 
 
