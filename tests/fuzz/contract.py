@@ -8,7 +8,9 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from imagegen.records import LEDGER, grant_path, ledger_path, request_path, user_path
+from imagegen.domain.weeks import Week
+from imagegen.progress_records import PROGRESS_PATH
+from imagegen.records import LEDGER, grant_path, ledger_path, report_path, request_path, user_path
 from imagegen.services.accounts import WELCOME_GRANT
 
 GIVEN_BACK = {"GENERATION_FAILED", "GENERATION_TIMEOUT", "ABANDONED"}
@@ -131,6 +133,8 @@ def unexplained(before: State, after: State, answers: Iterable[Answer]) -> set[s
         elif answer.function == "grantCredits" and result:
             entries.add(result["transactionId"])
             explained.add(grant_path(result["transactionId"].removeprefix("grant-")))
+        elif answer.function == "runWeeklyReport" and result:
+            explained |= {report_path(Week.parse(result["report"]["week"])), PROGRESS_PATH}
     for path in changed & after.keys():
         account, _, entry = path.partition(f"/{LEDGER}/")
         if entry in entries:
