@@ -30,6 +30,7 @@ _MODELS = {
 }
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """All of these in one process: they share suites, and two that start at once get in each other's way."""
     for item in items:
