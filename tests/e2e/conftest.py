@@ -5,7 +5,6 @@ that they add.
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from google.cloud import firestore
@@ -28,13 +27,6 @@ _MODELS = {
     "model-slow": {"name": SLOW, "latencySeconds": 30, "timeoutSeconds": 0.5},
     "model-late": {"name": LATE, "latencySeconds": 2},
 }
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All of these in one process: they share suites, and two that start at once get in each other's way."""
-    for item in items:
-        if item.path.is_relative_to(Path(__file__).parent):
-            item.add_marker(pytest.mark.xdist_group("e2e"))
 
 
 @pytest.fixture(scope="session")

@@ -39,6 +39,7 @@ CALLS_AT_ONCE = 4
 CUT_OFF_AFTER_SECONDS = 10
 """Many times what a call takes. The CLI never ends an answer whose process died after it had sent the headers."""
 
+NO_LIMITS = {"RATE_LIMIT_BURST": "1000000", "RATE_LIMIT_PER_MINUTE": "1000000", "MAX_RUNNING_REQUESTS": "1000"}
 COSTS = {"512x512": 1, "1024x1024": 3, "1024x1792": 4}
 _TIMES = {"latencySeconds": 0.06, "timeoutSeconds": 5}
 _MODELS = {
@@ -90,7 +91,7 @@ class Call:
 @pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     """A suite with nothing but the catalog, and two models in it that take a moment."""
-    directory = workspace(tmp_path_factory.mktemp("crashes") / "project", seed=None)
+    directory = workspace(tmp_path_factory.mktemp("crashes") / "project", seed=None, settings=NO_LIMITS)
     with Suite(directory, "--only", "functions,firestore") as suite, operator_of(suite) as operator:
         documents = dict(history.documents())
         for name, fields in _MODELS.items():

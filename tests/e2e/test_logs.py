@@ -9,12 +9,12 @@ from tests.support.live import Live, order
 from tests.support.tokens import altered, encoded, unsigned
 from tools import seed
 
-PROMPT = 'Grace\'s zebra\nunder a "4711" sign'
+PROMPT = 'Grace\'s zebra\nunder a "Quokkas" sign'
 ADDRESS = "4712 Quagga Road"
 PHOTO = "https://photos.example.com/okapi.jpg"
 REASON = "because of the kudu"
 NAME = "Grace Hartebeest"
-WORDS = ("zebra", "4711", "Quagga", "okapi", "kudu", "Hartebeest")
+WORDS = ("zebra", "Quokkas", "Quagga", "okapi", "kudu", "Hartebeest")
 
 
 @pytest.fixture(scope="module")

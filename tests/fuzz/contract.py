@@ -8,8 +8,9 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
+from imagegen.domain.weeks import Week
 from imagegen.progress_records import PROGRESS_PATH
-from imagegen.records import LEDGER, REPORTS, grant_path, ledger_path, request_path, user_path
+from imagegen.records import LEDGER, grant_path, ledger_path, report_path, request_path, user_path
 from imagegen.services.accounts import WELCOME_GRANT
 from imagegen.webhook_records import delivery_path
 
@@ -167,7 +168,7 @@ def _documents(answer: Answer) -> set[str]:
         case "grantCredits":
             return {grant_path(told["transactionId"].removeprefix("grant-"))}
         case "runWeeklyReport":
-            return {f"{REPORTS}/{told['report']['week']}", PROGRESS_PATH}
+            return {report_path(Week.parse(told["report"]["week"])), PROGRESS_PATH}
     return set()
 
 

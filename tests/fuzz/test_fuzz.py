@@ -57,7 +57,7 @@ EXAMPLES = {
     path.removeprefix("/"): methods["post"]["requestBody"]["content"]["application/json"]["example"]["data"]
     for path, methods in DOCUMENT["paths"].items()
 }
-FOR_ADMINS = {"grantCredits", "getWeeklyReport", "listWeeklyReports", "runWeeklyReport"}
+FOR_ADMINS = ("grantCredits", "getWeeklyReport", "listWeeklyReports", "runWeeklyReport")
 REFUSED = {"cancelGenerationRequest": (400, "REQUEST_ENDED"), "resendWebhook": (404, "DELIVERY_NOT_FOUND")}
 """Of the examples: in the seed all requests have ended, and none has a webhook."""
 

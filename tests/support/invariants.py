@@ -17,7 +17,7 @@ def violations(client: firestore.Client, *, in_flight: int = 0) -> list[str]:
     before_any_lease = ManualClock(datetime(2000, 1, 1, tzinfo=UTC))
     found = [
         f"{finding.invariant.name}: {finding.message} {finding.documents}"
-        for finding in Audit(FirestoreDatabase(client), before_any_lease).findings()
+        for finding in Audit(FirestoreDatabase(client, timeout_seconds=60), before_any_lease).findings()
     ]
     is_processing = FieldFilter("status", "==", Status.PROCESSING.value)
     processing = len(client.collection(REQUESTS).where(filter=is_processing).get())

@@ -40,6 +40,7 @@ KEY_PATTERN = rf"^[^{_UNPRINTABLE}]+$"
 ID_PATTERN = rf"^(?!\.{{1,2}}$)(?!__[^/]*__$)[^/{_UNPRINTABLE}]+$"
 URL_PATTERN = rf"^https://[^/?#@\\ {_UNPRINTABLE}]+([/?#][^ {_UNPRINTABLE}]*)?$"
 MOMENT_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})$"
+WEEK_PATTERN = r"^2[0-9]{3}-W[0-9]{2}$"
 HEADER_KEY_PATTERN = r"^[!-~]([ -~]*[!-~])?$"
 """An idempotency key that fits into a header: there, nobody agrees what other characters mean."""
 UNPRIVILEGED_PORTS = range(1024, 65_536)
@@ -153,9 +154,11 @@ def _moment(value: object) -> datetime:
 
 def _week(value: object) -> Week:
     try:
-        return Week.parse(value if isinstance(value, str) else "")
+        if isinstance(value, str) and re.match(WEEK_PATTERN, value):
+            return Week.parse(value)
     except ValueError:
-        raise refuse("must be an ISO week, as in 2026-W46") from None
+        pass
+    raise refuse("must be an ISO week from 2000 on, as in 2026-W46")
 
 
 def _choice(kind: Kind) -> BeforeValidator:
@@ -249,5 +252,5 @@ Moment = Annotated[
 WeekName = Annotated[
     Week,
     BeforeValidator(_week),
-    WithJsonSchema({"type": "string", "pattern": r"^\d{4}-W\d{2}$", "examples": ["2026-W46"]}),
+    WithJsonSchema({"type": "string", "pattern": WEEK_PATTERN, "examples": ["2026-W46"]}),
 ]

@@ -19,8 +19,8 @@ from imagegen.domain.anomalies.distributions import count_tails, smallest
 
 GROWTH_A_WEEK = 0.02
 """The scale of the weekly growth rate before any data: half of all series grow or shrink by less."""
-DISPERSION, USER_DISPERSION = 0.1, 1.0
-"""The over-dispersion before any data: of days, and of a user's weeks, which vary by as much as their mean."""
+DISPERSION, USER_DISPERSION = 0.1, 0.3
+"""The over-dispersion before any data: of days, and of a user's weeks, which vary by half their mean."""
 OUTLYING = 2.58
 """From this many standard deviations on a past count weighs less: Noufaily's choice."""
 RANGE_TAIL = 0.005
