@@ -14,7 +14,7 @@ SHELL := bash
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help start test doctor report audit repair crashes fuzz simulate mutants bench-report bench-anomalies seed lint format docs lock clean need-python need-node
+.PHONY: help start test doctor report audit repair crashes fuzz simulate mutants bench-report bench-queue bench-anomalies seed lint format docs lock clean need-python need-node
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 25
@@ -51,6 +51,9 @@ mutants: $(TOOLS) ## try every mutant of the money path and write docs/mutants.m
 
 bench-report: $(TOOLS) ## measure what the report of a busy week costs and write docs/benchmarks.md
 	@PYTHONPATH=functions .venv/bin/python -m tools.bench_report
+
+bench-queue: $(EVERYTHING) ## measure how fast queued requests drain and write docs/benchmarks.md
+	@PYTHONPATH=functions .venv/bin/python -m tools.bench_queue
 
 bench-anomalies: $(TOOLS) ## compare the anomaly detector with simpler ones and write docs/anomalies.md
 	@PYTHONPATH=functions .venv/bin/python -m tools.bench_anomalies

@@ -14,9 +14,7 @@ from functools import partial
 from typing import TypeVar
 
 from google.cloud.firestore import FieldFilter
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from imagegen.bootstrap import Backend
 from imagegen.database import Query, Sum, Where
@@ -26,15 +24,13 @@ from imagegen.firestore import FirestoreDatabase
 from imagegen.records import REQUESTS
 from tests.support.wire import ObservedClient
 from tools import bench_data
+from tools.benchmarks import publish
 from tools.clock import ManualClock
 from tools.firestore_emulator import FirestoreEmulator
 from tools.limits import NO_LIMITS
-from tools.marks import between
-from tools.project import ROOT
 from tools.sender import Takes
 from tools.tasks import TaskList
 
-PAGE = ROOT / "docs" / "benchmarks.md"
 PROJECT = "demo-bench"
 WEEK = Week.parse("2026-W46")
 REQUESTS_MADE = 100_000
@@ -66,13 +62,7 @@ def main(console: Console) -> None:
         *((f"one count, of {found:,} requests", f"{reads:,}", f"{seconds:.1f} s") for found, reads, seconds in counts),
     ]
     columns = (f"{REQUESTS_MADE:,} requests in one week", "billed reads", "wall time on the emulator")
-    table = Table(*columns, box=box.SIMPLE_HEAD)
-    for row in rows:
-        table.add_row(*row)
-    console.print(table)
-    lines = [f"| {' | '.join(columns)} |", "|---|--:|--:|", *(f"| {' | '.join(row)} |" for row in rows)]
-    PAGE.write_text(between(PAGE.read_text("utf-8"), "report", "make bench-report", lines), "utf-8")
-    console.print(f"Written: {PAGE}", highlight=False)
+    publish(console, "report", columns, rows)
 
 
 def measured(client: ObservedClient, work: Callable[[], T]) -> tuple[T, int, float]:

@@ -7,7 +7,7 @@ for. It survives such a death otherwise: it answers 500 and starts a new process
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -25,8 +25,9 @@ from imagegen.domain.generation import keyed_request_id
 from imagegen.firestore import FirestoreDatabase
 from imagegen.records import REQUESTS, request_path
 from tests.support.invariants import violations
-from tests.support.live import Live, operator_of, order
+from tests.support.live import Live, operator_of, order, until
 from tools import history
+from tools.limits import NO_LIMITS_SETTINGS
 from tools.suite import Suite, workspace
 
 pytestmark = pytest.mark.crashes
@@ -39,9 +40,9 @@ CALLS_AT_ONCE = 4
 CUT_OFF_AFTER_SECONDS = 10
 """Many times what a call takes. The CLI never ends an answer whose process died after it had sent the headers."""
 
-NO_LIMITS = {"RATE_LIMIT_BURST": "1000000", "RATE_LIMIT_PER_MINUTE": "1000000", "MAX_RUNNING_REQUESTS": "1000"}
 COSTS = {"512x512": 1, "1024x1024": 3, "1024x1792": 4}
-_TIMES = {"latencySeconds": 0.06, "timeoutSeconds": 5}
+WORKER = "generateWithModelA"
+_TIMES = {"latencySeconds": 0.06, "timeoutSeconds": 5, "queue": WORKER}
 _MODELS = {
     "Model Crash": {**_TIMES, "failureRate": 0},
     "Model Crash Broken": {**_TIMES, "failureRate": 1},
@@ -91,7 +92,7 @@ class Call:
 @pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     """A suite with nothing but the catalog, and two models in it that take a moment."""
-    directory = workspace(tmp_path_factory.mktemp("crashes") / "project", seed=None, settings=NO_LIMITS)
+    directory = workspace(tmp_path_factory.mktemp("crashes") / "project", seed=None, settings=NO_LIMITS_SETTINGS)
     with Suite(directory, "--only", "functions,firestore") as suite, operator_of(suite) as operator:
         documents = dict(history.documents())
         for name, fields in _MODELS.items():
@@ -117,30 +118,49 @@ def test_no_credit_is_lost_or_invented_when_25_generations_are_killed_at_any_mom
     # While the leases run, nobody touches the requests: their processes might be alive.
     warm_up(live, "sweepAbandonedRequests", sending_a_sweep(live))
     assert [answer.json() for answer in swept(live, times=2)] == [{"swept": 0}] * 2
-    interrupted = processing(live)
+    interrupted = requests_where(live, status="processing")
     assert len(interrupted) >= KILLS_WHILE_PROCESSING_MIN
-    for request in interrupted:  # time passes
-        run_out = datetime.now(UTC) - timedelta(seconds=1)
-        live.operator.document(request_path(request["id"])).update({"leaseExpiresAt": run_out})
+    run_out(live, interrupted)
 
     # Two sweepers at once that die halfway; then two that do not, and one more.
     doomed = [lambda: attempted(live, "sweepAbandonedRequests-0")] * 2
     under_fire(live, "sweepAbandonedRequests", doomed, [rng.uniform(0, 0.2) for _ in doomed])
-    print(f"the sweepers that were killed left {len(processing(live))} of {len(interrupted)} to the next")
+    left = requests_where(live, status="processing")
+    print(f"the sweepers that were killed left {len(left)} of {len(interrupted)} to the next")
     assert {answer.status_code for answer in swept(live, times=2)} == {200}
     assert [answer.json() for answer in swept(live, times=1)] == [{"swept": 0}]
-    assert processing(live) == []
     assert {live.request(request["id"])["error"]["reason"] for request in interrupted} == {"ABANDONED"}
     for call in calls * 2:
         if call.key:
             repeating(live, call)()
 
-    assert violations(live.operator) == []
+    check_books(live, granted)
     for call in calls:
         check_told_what_is_recorded(live, call)
-    for user_id, credits in granted.items():
-        paid = sum(COSTS[request["size"]] for request in completed(live, user_id))
-        assert live.credits(user_id) == sum(live.user(user_id)["credits"].values()) == credits - paid
+
+
+def test_every_queued_request_ends_and_no_credit_is_lost_when_25_workers_are_killed_at_any_moment(live: Live) -> None:
+    rng = random.Random(SEED)
+    granted = {live.add_user(trial=5, paid=995): 1000 for _ in range(3)}
+
+    calls = killed_workers(live, rng, list(granted))
+    interrupted = requests_where(live, status="processing")
+    print(f"\nkilled: {KILLS} workers; of {len(calls)} queued requests {len(interrupted)} were interrupted")
+    assert len(interrupted) >= KILLS_WHILE_PROCESSING_MIN
+
+    # The queue has delivered the task of each again, and left the request alone: its worker might be alive.
+    run_out(live, interrupted)
+    assert {answer.status_code for answer in swept(live, times=2)} == {200}
+    assert [answer.json() for answer in swept(live, times=1)] == [{"swept": 0}]
+    assert {live.request(request["id"])["error"]["reason"] for request in interrupted} == {"ABANDONED"}
+
+    check_books(live, granted)
+    for call in calls:
+        [queued], [request] = call.answers, requests_where(live, prompt=call.data["prompt"])
+        pending = {"deductedCredits": COSTS[request["size"]], "status": "pending"}
+        assert queued == {"result": {"generationRequestId": request["id"], **pending}}
+        if request["status"] == "failed":
+            assert request["error"]["refundedCredits"] == COSTS[request["size"]]
 
 
 # Calls under fire
@@ -169,6 +189,36 @@ def killed_calls(live: Live, rng: random.Random, user_ids: Sequence[str]) -> lis
     return calls
 
 
+def killed_workers(live: Live, rng: random.Random, user_ids: Sequence[str]) -> list[Call]:
+    """Queued requests in rounds of some at once, whose workers are killed, until enough were.
+
+    A round ends when each of its requests has been taken, in the last one by workers that live: the queue tries again
+    what came back without an answer.
+    """
+    calls: list[Call] = []
+
+    def queue(kill_after_seconds: Sequence[float]) -> float:
+        """The seconds that the next round takes."""
+        warm_up(live, WORKER, lambda: live.call(WORKER, {"generationRequestId": "none", "ticket": "none"}))
+        made = new_calls(rng, user_ids, len(calls), mode="async")
+        calls.extend(made)
+        began = time.monotonic()
+        under_fire(live, WORKER, [sending(live, call) for call in made], kill_after_seconds)
+        under_way = {"pending"} if kill_after_seconds else {"pending", "processing"}
+        prompts = {call.data["prompt"] for call in made}
+        until(
+            lambda: not any(r["prompt"] in prompts and r["status"] in under_way for r in requests_where(live)),
+            seconds=60,
+        )
+        return time.monotonic() - began
+
+    undisturbed_seconds = [queue([]) for _ in range(3)]
+    for left in range(KILLS, 0, -CALLS_AT_ONCE):
+        queue([rng.uniform(0, min(undisturbed_seconds)) for _ in range(min(left, CALLS_AT_ONCE))])
+    queue([])
+    return calls
+
+
 def make(live: Live, calls: list[Call], kill_after_seconds: Sequence[float]) -> list[Call]:
     """The calls, made at once, each with its answer or the phase in which it was killed."""
     under_fire(live, "createGenerationRequest", [sending(live, call) for call in calls], kill_after_seconds)
@@ -179,19 +229,20 @@ def make(live: Live, calls: list[Call], kill_after_seconds: Sequence[float]) -> 
     return calls
 
 
-def new_calls(rng: random.Random, user_ids: Sequence[str], first: int) -> list[Call]:
-    return [new_call(rng, user_ids, number) for number in range(first, first + CALLS_AT_ONCE)]
+def new_calls(rng: random.Random, user_ids: Sequence[str], first: int, mode: str = "sync") -> list[Call]:
+    return [new_call(rng, user_ids, number, mode) for number in range(first, first + CALLS_AT_ONCE)]
 
 
-def new_call(rng: random.Random, user_ids: Sequence[str], number: int) -> Call:
+def new_call(rng: random.Random, user_ids: Sequence[str], number: int, mode: str) -> Call:
     """A call as seeded: half of them have a key, a quarter are going to fail."""
     options: dict[str, object] = {
         "model": rng.choices(list(_MODELS), [3, 1])[0],
         "size": rng.choice(list(COSTS)),
-        "prompt": f"crash {number}",
+        "prompt": f"{mode} crash {number}",
+        "mode": mode,
     }
     if rng.random() < 0.5:
-        options["idempotencyKey"] = f"key {number}"
+        options["idempotencyKey"] = f"{mode} key {number}"
     return Call(order(rng.choice(user_ids), **options))
 
 
@@ -308,8 +359,11 @@ def requests_where(live: Live, **fields: object) -> list[Document]:
     return [{"id": document.id, **document.to_dict()} for document in query.stream()]
 
 
-def processing(live: Live) -> list[Document]:
-    return requests_where(live, status="processing")
+def run_out(live: Live, interrupted: list[Document]) -> None:
+    """Time passes, until the leases of these requests have run out."""
+    for request in interrupted:
+        just_now = datetime.now(UTC) - timedelta(seconds=1)
+        live.operator.document(request_path(request["id"])).update({"leaseExpiresAt": just_now})
 
 
 def completed(live: Live, user_id: str) -> list[Document]:
@@ -326,6 +380,15 @@ def phase_of(live: Live, call: Call) -> Phase:
 def reason(answer: Answer) -> str | None:
     """Why there is no image; None where there is one."""
     return str(answer["error"]["details"]["reason"]) if "error" in answer else None
+
+
+def check_books(live: Live, granted: Mapping[str, int]) -> None:
+    """Every request has ended, every invariant holds, and users have paid for what was completed, and no more."""
+    assert [request for status in ("pending", "processing") for request in requests_where(live, status=status)] == []
+    assert violations(live.operator) == []
+    for user_id, credits in granted.items():
+        paid = sum(COSTS[request["size"]] for request in completed(live, user_id))
+        assert live.credits(user_id) == sum(live.user(user_id)["credits"].values()) == credits - paid
 
 
 def check_told_what_is_recorded(live: Live, call: Call) -> None:

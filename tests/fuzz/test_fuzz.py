@@ -23,6 +23,7 @@ from tests.fuzz.contract import Answer, Contract, State, leaks, unexplained
 from tests.support.invariants import violations
 from tests.support.live import ANSWER_TIMEOUT_SECONDS, Live, operator_of, order
 from tools import history, openapi
+from tools.limits import NO_LIMITS_SETTINGS
 from tools.suite import Suite, workspace
 
 pytestmark = pytest.mark.fuzz
@@ -37,12 +38,7 @@ PLENTY = 10_000
 QUEUED = 3
 """Requests that can be canceled, once each."""
 
-SETTINGS = {
-    "RATE_LIMIT_BURST": "1000000",
-    "RATE_LIMIT_PER_MINUTE": "1000000",
-    "MAX_RUNNING_REQUESTS": "1000",
-    "ALLOW_LOCAL_WEBHOOKS": "false",
-}
+SETTINGS = {**NO_LIMITS_SETTINGS, "ALLOW_LOCAL_WEBHOOKS": "false"}
 MODELS: dict[str, dict[str, Any]] = {
     "model-a": {"failureRate": 0, "queue": "nowhere"},
     "model-b": {"failureRate": 1, "queue": "nowhere"},

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from tests.support.invariants import violations
 from tests.support.wire import ObservedClient
-from tools import bench_data, bench_report
+from tools import bench_data, bench_report, benchmarks
 from tools.bench_report import WEEK
 
 
@@ -33,7 +33,7 @@ def test_the_benchmark_writes_what_it_measured(
     page = tmp_path / "benchmarks.md"
     page.write_text("before\n<!-- report: written by `make bench-report` -->\nold\n<!-- end -->\nafter\n")
     monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", firestore_host)  # and back, after it has had its own
-    monkeypatch.setattr(bench_report, "PAGE", page)
+    monkeypatch.setattr(benchmarks, "PAGE", page)
     monkeypatch.setattr(bench_report, "REQUESTS_MADE", 40)
     monkeypatch.setattr(bench_report, "USERS", 3)
     printed = StringIO()

@@ -107,6 +107,17 @@ def test_a_queued_request_is_paid_for_at_once_and_completed_by_its_task(
     assert balance(api) == 7
 
 
+def test_queueing_costs_two_round_trips_one_read_and_one_write_more_than_a_call(
+    api: Api, backend: Backend, queue: Queue, client: ObservedClient, add_user: AddUser
+) -> None:
+    add_user(paid=10)
+    backend.catalogs.current()
+    client.wire.reset()
+    api.result(CREATE, QUEUED)
+    deliver(backend, queue)
+    assert (client.wire.round_trips, client.wire.documents_read, client.wire.writes) == (3 + 2, 2 + 1, 4 + 1)
+
+
 def test_each_model_has_its_queue(
     api: Api, backend: Backend, queue: Queue, client: ObservedClient, add_user: AddUser
 ) -> None:
