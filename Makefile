@@ -23,7 +23,7 @@ start: $(EVERYTHING) ## run the Firebase emulators with the functions and the se
 	@.venv/bin/python -m tools.start
 
 test: $(EVERYTHING) ## run all tests, those under the real Firebase CLI included
-	@.venv/bin/python -m pytest --cov
+	@.venv/bin/python -m pytest --numprocesses 2
 
 doctor: ## list what is needed, what was found and what to do
 	@python3 -m tools.doctor
