@@ -42,10 +42,21 @@ CUT_OFF_AFTER_SECONDS = 10
 
 COSTS = {"512x512": 1, "1024x1024": 3, "1024x1792": 4}
 WORKER = "generateWithModelA"
-_TIMES = {"latencySeconds": 0.06, "timeoutSeconds": 5, "queue": WORKER}
+_CALLED = {"latencySeconds": 0.06, "timeoutSeconds": 5}
+_QUEUED = {
+    "latencySeconds": 0.8,
+    "timeoutSeconds": 5,
+    "queue": WORKER,
+}  # about half of a round, which waits for the queue
 _MODELS = {
-    "Model Crash": {**_TIMES, "failureRate": 0},
-    "Model Crash Broken": {**_TIMES, "failureRate": 1},
+    "sync": {
+        "Model Crash": {**_CALLED, "failureRate": 0},
+        "Model Crash Broken": {**_CALLED, "failureRate": 1},
+    },
+    "async": {
+        "Model Queued Crash": {**_QUEUED, "failureRate": 0},
+        "Model Queued Crash Broken": {**_QUEUED, "failureRate": 1},
+    },
 }
 
 Answer = dict[str, Any]
@@ -95,7 +106,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     directory = workspace(tmp_path_factory.mktemp("crashes") / "project", seed=None, settings=NO_LIMITS_SETTINGS)
     with Suite(directory, "--only", "functions,firestore") as suite, operator_of(suite) as operator:
         documents = dict(history.documents())
-        for name, fields in _MODELS.items():
+        for name, fields in [model for models in _MODELS.values() for model in models.items()]:
             documents[f"models/{name.lower().replace(' ', '-')}"] = {
                 **documents["models/model-a"],
                 "name": name,
@@ -236,7 +247,7 @@ def new_calls(rng: random.Random, user_ids: Sequence[str], first: int, mode: str
 def new_call(rng: random.Random, user_ids: Sequence[str], number: int, mode: str) -> Call:
     """A call as seeded: half of them have a key, a quarter are going to fail."""
     options: dict[str, object] = {
-        "model": rng.choices(list(_MODELS), [3, 1])[0],
+        "model": rng.choices(list(_MODELS[mode]), [3, 1])[0],
         "size": rng.choice(list(COSTS)),
         "prompt": f"{mode} crash {number}",
         "mode": mode,
