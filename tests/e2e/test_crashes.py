@@ -43,12 +43,8 @@ CUT_OFF_AFTER_SECONDS = 10
 COSTS = {"512x512": 1, "1024x1024": 3, "1024x1792": 4}
 WORKER = "generateWithModelA"
 _CALLED = {"latencySeconds": 0.06, "timeoutSeconds": 5}
-_QUEUED = {
-    "latencySeconds": 0.8,
-    "timeoutSeconds": 5,
-    "queue": WORKER,
-}  # about half of a round, which waits for the queue
-_MODELS = {
+_QUEUED = {"latencySeconds": 0.8, "timeoutSeconds": 5, "queue": WORKER}  # half of a round: the rest goes to the queue
+_MODELS: dict[str, dict[str, dict[str, object]]] = {
     "sync": {
         "Model Crash": {**_CALLED, "failureRate": 0},
         "Model Crash Broken": {**_CALLED, "failureRate": 1},
