@@ -1,18 +1,23 @@
 """A backend of its own for each test, on the real emulator, with users and the seeded catalog."""
 
+import itertools
 import random
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 
 import pytest
 
 from imagegen.bootstrap import Backend
-from imagegen.clock import SystemClock
+from imagegen.clock import Clock, SystemClock
 from imagegen.database import Put
 from imagegen.domain.ledger import Credits
+from imagegen.domain.limits import Limits
 from imagegen.firestore import FirestoreDatabase
+from imagegen.queue import Queue
+from imagegen.sender import Sender
+from imagegen.services.notifications import Channel
 from tests.support.api import Api
+from tests.support.faults import FaultyDatabase
 from tests.support.invariants import violations
 from tests.support.wire import ObservedClient
 from tools import history, seed
@@ -33,11 +38,45 @@ def database(client: ObservedClient) -> FirestoreDatabase:
     return database
 
 
+# What a backend is made of. A file's tests replace what they are about; on a ManualClock, pauses take no real time.
+
+
 @pytest.fixture
-def backend(database: FirestoreDatabase) -> Backend:
-    return Backend.on(
-        database, TaskList(), Takes(), SystemClock(), random.Random(1), lambda: uuid.uuid4().hex, NO_LIMITS
-    )
+def faulty(database: FirestoreDatabase) -> FaultyDatabase:
+    return FaultyDatabase(database)
+
+
+@pytest.fixture
+def queue() -> Queue:
+    return TaskList()
+
+
+@pytest.fixture
+def receiver() -> Sender:
+    return Takes()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return SystemClock()
+
+
+@pytest.fixture
+def limits() -> Limits:
+    return NO_LIMITS
+
+
+@pytest.fixture
+def listeners() -> Sequence[Channel]:
+    return ()
+
+
+@pytest.fixture
+def backend(
+    faulty: FaultyDatabase, queue: Queue, receiver: Sender, clock: Clock, limits: Limits, listeners: Sequence[Channel]
+) -> Backend:
+    ids = itertools.count(1)
+    return Backend.on(faulty, queue, receiver, clock, random.Random(1), lambda: f"id-{next(ids)}", limits, listeners)
 
 
 @pytest.fixture

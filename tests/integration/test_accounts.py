@@ -1,7 +1,5 @@
 """Accounts: opened once, granted credits once under a key, and always explained by their ledger."""
 
-import itertools
-import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -12,32 +10,20 @@ from imagegen.bootstrap import Backend
 from imagegen.domain.grants import Bucket, Grant
 from imagegen.domain.ledger import Credits
 from imagegen.errors import IdempotencyMismatch, UserNotFound
-from imagegen.firestore import FirestoreDatabase
 from tests.integration.conftest import AddUser
 from tests.integration.test_money_path import ORDER, order
 from tests.support.api import Api
 from tests.support.faults import FaultyDatabase, Lost, refuse
 from tests.support.wire import ObservedClient
 from tools.clock import ManualClock
-from tools.limits import NO_LIMITS
-from tools.sender import Takes
-from tools.tasks import TaskList
 
 NOON = datetime(2026, 11, 18, 12, tzinfo=UTC)
 AT_ONCE = 16
 
 
 @pytest.fixture
-def faulty(database: FirestoreDatabase) -> FaultyDatabase:
-    return FaultyDatabase(database)
-
-
-@pytest.fixture
-def backend(faulty: FaultyDatabase) -> Backend:
-    ids = itertools.count(1)
-    return Backend.on(
-        faulty, TaskList(), Takes(), ManualClock(NOON), random.Random(1), lambda: f"id-{next(ids)}", NO_LIMITS
-    )
+def clock() -> ManualClock:
+    return ManualClock(NOON)
 
 
 def grant(backend: Backend, credits: int = 5, key: str = "order 1", user_id: str = "user") -> Grant:

@@ -1,7 +1,5 @@
 """The audit finds what went wrong, and nothing where nothing did."""
 
-import random
-import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,9 +16,6 @@ from tests.support.api import Api
 from tests.support.wire import ObservedClient
 from tools import seed
 from tools.clock import ManualClock
-from tools.limits import NO_LIMITS
-from tools.sender import Takes
-from tools.tasks import TaskList
 
 NOON = datetime(2026, 11, 18, 12, tzinfo=UTC)
 LEDGER = "users/user/creditTransactions"
@@ -29,11 +24,6 @@ LEDGER = "users/user/creditTransactions"
 @pytest.fixture
 def clock() -> ManualClock:
     return ManualClock(NOON)
-
-
-@pytest.fixture
-def backend(database: FirestoreDatabase, clock: ManualClock) -> Backend:
-    return Backend.on(database, TaskList(), Takes(), clock, random.Random(1), lambda: uuid.uuid4().hex, NO_LIMITS)
 
 
 @pytest.fixture

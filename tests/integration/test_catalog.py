@@ -1,23 +1,17 @@
 """The catalog is the operators': changes take effect while running, slips do not take the rest down."""
 
-import random
-import uuid
 from datetime import UTC, datetime
 
 import pytest
 
 from imagegen.bootstrap import Backend
 from imagegen.errors import ServiceUnavailable
-from imagegen.firestore import FirestoreDatabase
 from imagegen.services.catalog import MAX_AGE_SECONDS
 from tests.integration.conftest import AddUser
 from tests.integration.test_money_path import ORDER, order
 from tests.support.api import Api
 from tests.support.wire import ObservedClient
 from tools.clock import ManualClock
-from tools.limits import NO_LIMITS
-from tools.sender import Takes
-from tools.tasks import TaskList
 
 NOON = datetime(2026, 11, 18, 12, tzinfo=UTC)
 
@@ -25,11 +19,6 @@ NOON = datetime(2026, 11, 18, 12, tzinfo=UTC)
 @pytest.fixture
 def clock() -> ManualClock:
     return ManualClock(NOON)
-
-
-@pytest.fixture
-def backend(database: FirestoreDatabase, clock: ManualClock) -> Backend:
-    return Backend.on(database, TaskList(), Takes(), clock, random.Random(1), lambda: uuid.uuid4().hex, NO_LIMITS)
 
 
 def test_a_change_takes_effect_within_seconds(

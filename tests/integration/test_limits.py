@@ -1,23 +1,17 @@
 """What a user may ask for in a while and at a time: judged by the commit that reserves, at no extra cost."""
 
-import itertools
-import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from imagegen.bootstrap import Backend
 from imagegen.domain.limits import Limits
-from imagegen.firestore import FirestoreDatabase
 from tests.integration.conftest import AddUser, set_models
 from tests.integration.test_money_path import ORDER, order
 from tests.support.api import Api
 from tests.support.wire import ObservedClient
 from tools.clock import ManualClock
-from tools.sender import Takes
-from tools.tasks import TaskList
 
 NOON = datetime(2026, 11, 18, 12, tzinfo=UTC)
 CREATE = "createGenerationRequest"
@@ -29,10 +23,8 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def backend(database: FirestoreDatabase, clock: ManualClock) -> Backend:
-    ids = itertools.count(1)
-    limits = Limits(burst=3, per_minute=6, concurrent=2)
-    return Backend.on(database, TaskList(), Takes(), clock, random.Random(1), lambda: f"id-{next(ids)}", limits)
+def limits() -> Limits:
+    return Limits(burst=3, per_minute=6, concurrent=2)
 
 
 def run(client: ObservedClient, *names: str) -> None:

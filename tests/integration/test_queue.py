@@ -1,7 +1,6 @@
 """Queued requests: reserved at once, run by whichever delivery takes them, swept, canceled; settled once."""
 
 import itertools
-import random
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +12,6 @@ import pytest
 from imagegen.bootstrap import Backend
 from imagegen.domain.generation import Status
 from imagegen.errors import PermissionDenied
-from imagegen.firestore import FirestoreDatabase
 from imagegen.generators import GeneratorFailed, Job
 from imagegen.queue import QueueUnavailable
 from tests.integration.conftest import AddUser, set_models
@@ -22,8 +20,6 @@ from tests.support.api import Api
 from tests.support.faults import FaultyDatabase, Lost, refuse
 from tests.support.wire import ObservedClient
 from tools.clock import ManualClock
-from tools.limits import NO_LIMITS
-from tools.sender import Takes
 from tools.tasks import TaskList
 
 NOON = datetime(2026, 11, 18, 12, tzinfo=UTC)
@@ -50,17 +46,6 @@ def clock() -> ManualClock:
 @pytest.fixture
 def queue() -> Queue:
     return Queue()
-
-
-@pytest.fixture
-def faulty(database: FirestoreDatabase) -> FaultyDatabase:
-    return FaultyDatabase(database)
-
-
-@pytest.fixture
-def backend(faulty: FaultyDatabase, queue: Queue, clock: ManualClock) -> Backend:
-    ids = itertools.count(1)
-    return Backend.on(faulty, queue, Takes(), clock, random.Random(1), lambda: f"id-{next(ids)}", NO_LIMITS)
 
 
 def deliver(backend: Backend, queue: Queue) -> list[Status | None]:

@@ -1,22 +1,15 @@
 """Looking at requests: one, and a user's, newest first, filtered and counted."""
 
-import itertools
-import random
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from imagegen.bootstrap import Backend
-from imagegen.firestore import FirestoreDatabase
 from tests.integration.conftest import AddUser
 from tests.integration.test_money_path import ORDER, order
 from tests.support.api import Api
 from tests.support.wire import ObservedClient
 from tools.clock import ManualClock
-from tools.limits import NO_LIMITS
-from tools.sender import Takes
-from tools.tasks import TaskList
 
 NOON = datetime(2026, 11, 18, 12, tzinfo=UTC)
 CREATE, GET, LIST = "createGenerationRequest", "getGenerationRequest", "listGenerationRequests"
@@ -27,12 +20,6 @@ ADDRESS = {"type": "address", "address": "Brückenstraße 5\n10179 Berlin"}
 @pytest.fixture
 def clock() -> ManualClock:
     return ManualClock(NOON)
-
-
-@pytest.fixture
-def backend(database: FirestoreDatabase, clock: ManualClock) -> Backend:
-    ids = itertools.count(1)
-    return Backend.on(database, TaskList(), Takes(), clock, random.Random(1), lambda: f"id-{next(ids)}", NO_LIMITS)
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Retries, of clients and of commits: nothing is charged or refunded twice, and answers match the database."""
 
-import itertools
 import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -44,17 +43,8 @@ KEYED = order(idempotencyKey="key-1")
 
 
 @pytest.fixture
-def faulty(database: FirestoreDatabase) -> FaultyDatabase:
-    return FaultyDatabase(database)
-
-
-@pytest.fixture
-def backend(faulty: FaultyDatabase) -> Backend:
-    """The backend over a database with faults, whose pauses take no real time."""
-    ids = itertools.count(1)
-    return Backend.on(
-        faulty, TaskList(), Takes(), ManualClock(NOON), random.Random(1), lambda: f"id-{next(ids)}", NO_LIMITS
-    )
+def clock() -> ManualClock:
+    return ManualClock(NOON)
 
 
 def balance(api: Api) -> int:

@@ -11,7 +11,6 @@ from imagegen.errors import UserNotFound
 from imagegen.services.audit import Invariant
 from tests.integration.test_audit import (
     LEDGER,
-    backend,
     books,
     change_an_amount,
     clock,
@@ -25,7 +24,7 @@ from tests.integration.test_audit import (
 from tests.support.wire import ObservedClient
 from tools.project import ROOT
 
-__all__ = ["backend", "books", "clock"]  # fixtures
+__all__ = ["books", "clock"]  # fixtures
 
 
 def test_the_runbook_has_a_line_for_every_finding() -> None:

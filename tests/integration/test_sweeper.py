@@ -1,7 +1,5 @@
 """Requests whose process died are found and refunded, whoever else is at it."""
 
-import itertools
-import random
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -9,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from imagegen.bootstrap import Backend
-from imagegen.firestore import FirestoreDatabase
 from imagegen.services import sweeper
 from tests.integration.conftest import AddUser
 from tests.integration.test_money_path import ORDER, order
@@ -18,9 +15,6 @@ from tests.support.faults import FaultyDatabase, Lost
 from tests.support.invariants import violations
 from tests.support.wire import ObservedClient
 from tools.clock import ManualClock
-from tools.limits import NO_LIMITS
-from tools.sender import Takes
-from tools.tasks import TaskList
 
 KEYED = order(idempotencyKey="key")
 LEASE = timedelta(minutes=4)  # more than a seeded model's
@@ -29,17 +23,6 @@ LEASE = timedelta(minutes=4)  # more than a seeded model's
 @pytest.fixture
 def clock() -> ManualClock:
     return ManualClock(datetime(2026, 11, 18, 12, tzinfo=UTC))
-
-
-@pytest.fixture
-def faulty(database: FirestoreDatabase) -> FaultyDatabase:
-    return FaultyDatabase(database)
-
-
-@pytest.fixture
-def backend(faulty: FaultyDatabase, clock: ManualClock) -> Backend:
-    ids = itertools.count(1)
-    return Backend.on(faulty, TaskList(), Takes(), clock, random.Random(1), lambda: f"id-{next(ids)}", NO_LIMITS)
 
 
 class ProcessDied(BaseException):

@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -20,7 +19,6 @@ from imagegen.entry.context import Context
 from imagegen.entry.operations import Call, Operation
 from imagegen.entry.parsing import parse
 from imagegen.errors import DeliveryNotFound, PermissionDenied
-from imagegen.firestore import FirestoreDatabase
 from imagegen.generators import Job
 from imagegen.queue import QueueUnavailable
 from imagegen.sender import Forbidden, Unreachable
@@ -30,7 +28,6 @@ from tests.support.api import Api
 from tests.support.faults import FaultyDatabase, Lost, refuse
 from tests.support.wire import ObservedClient
 from tools.clock import ManualClock
-from tools.limits import NO_LIMITS
 from tools.tasks import TaskList
 
 NOON = datetime(2026, 11, 18, 12, tzinfo=UTC)
@@ -95,17 +92,6 @@ def queue() -> Queue:
 @pytest.fixture
 def receiver(clock: ManualClock) -> Receiver:
     return Receiver(clock)
-
-
-@pytest.fixture
-def faulty(database: FirestoreDatabase) -> FaultyDatabase:
-    return FaultyDatabase(database)
-
-
-@pytest.fixture
-def backend(faulty: FaultyDatabase, queue: Queue, receiver: Receiver, clock: ManualClock) -> Backend:
-    ids = itertools.count(1)
-    return Backend.on(faulty, queue, receiver, clock, random.Random(1), lambda: f"id-{next(ids)}", NO_LIMITS)
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """The weekly report, counted by the real emulator over requests that went through the money path."""
 
-import itertools
-import random
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,9 +7,7 @@ import pytest
 from google.cloud.firestore import FieldFilter
 from werkzeug.test import TestResponse
 
-from imagegen.bootstrap import Backend
 from imagegen.domain.generation import Status
-from imagegen.firestore import FirestoreDatabase
 from tests.integration.conftest import AddUser, set_models
 from tests.integration.test_money_path import order
 from tests.integration.test_retries import refund
@@ -19,9 +15,6 @@ from tests.support.api import Api
 from tests.support.faults import FaultyDatabase, Lost
 from tests.support.wire import ObservedClient
 from tools.clock import ManualClock
-from tools.limits import NO_LIMITS
-from tools.sender import Takes
-from tools.tasks import TaskList
 
 MONDAY = datetime(2026, 11, 9, tzinfo=UTC)  # of 2026-W46
 NEXT_MONDAY_AT_SIX = "2026-11-16T06:00:00Z"
@@ -30,17 +23,6 @@ NEXT_MONDAY_AT_SIX = "2026-11-16T06:00:00Z"
 @pytest.fixture
 def clock() -> ManualClock:
     return ManualClock(MONDAY)
-
-
-@pytest.fixture
-def faulty(database: FirestoreDatabase) -> FaultyDatabase:
-    return FaultyDatabase(database)
-
-
-@pytest.fixture
-def backend(faulty: FaultyDatabase, clock: ManualClock) -> Backend:
-    ids = itertools.count(1)
-    return Backend.on(faulty, TaskList(), Takes(), clock, random.Random(1), lambda: f"id-{next(ids)}", NO_LIMITS)
 
 
 def make(api: Api, clock: ManualClock, at: datetime, count: int = 1, **options: object) -> None:

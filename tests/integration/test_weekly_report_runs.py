@@ -1,8 +1,6 @@
 """Runs of the weekly report that break off, come again, meet each other or find what happened since."""
 
-import itertools
 import json
-import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -23,9 +21,6 @@ from tests.support.api import Api
 from tests.support.faults import FaultyDatabase, Lost
 from tests.support.wire import ObservedClient
 from tools.clock import ManualClock
-from tools.limits import NO_LIMITS
-from tools.sender import Takes
-from tools.tasks import TaskList
 
 WEEK = Week.of(MONDAY)
 
@@ -73,11 +68,8 @@ def listener() -> Listener:
 
 
 @pytest.fixture
-def backend(faulty: BreaksOff, clock: ManualClock, listener: Listener) -> Backend:
-    ids = itertools.count(1)
-    return Backend.on(
-        faulty, TaskList(), Takes(), clock, random.Random(1), lambda: f"id-{next(ids)}", NO_LIMITS, [listener]
-    )
+def listeners(listener: Listener) -> Sequence[Listener]:
+    return [listener]
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ WEEK = Week.parse("2026-W46")
 
 def daily(*requests: int, cost: int = 3) -> Daily:
     """Seven days; of each ten requests one failed."""
-    return [Tally(n, n - n // 10, n // 10, cost * n, cost * (n // 10)) for n in requests]
+    return [Tally(n, n - n // 10, n // 10, 0, cost * n, cost * (n // 10)) for n in requests]
 
 
 def a_report() -> Report:
