@@ -1,4 +1,4 @@
-"""`make mutants`: tries every mutant of the money path, and writes which checks catch it to docs/mutants.md.
+"""`make mutants`: tries every mutant of the corpus, and writes which checks catch it to docs/mutants.md.
 
 A mutant lives in a process of its own, where the import of one module finds the mutated text; no file is touched.
 """
@@ -32,11 +32,11 @@ SEEDS_COMPARED = 300
 HEAD = f"""\
 # Mutants
 
-Each of these one-line faults in the money path has to be caught, or the build fails. The simulation runs with the fault
-in place. The table lists the checks that fail then in its first {SEEDS_COMPARED} worlds, or else in the first world
-in which any does, and the seed of that world: `make simulate SEED=...` shows it without the fault. Where a simulation
-cannot see a fault, the test that does is named. Checks with the names of the audit's are the audit's
-(`services/audit.py`), the others those of `tests/simulation`. Written by `make mutants`.
+Each of these one-line faults in the money path and on the way of webhooks has to be caught, or the build fails. The
+simulation runs with the fault in place. The table lists the checks that fail then in its first {SEEDS_COMPARED} worlds,
+or else in the first world in which any does, and the seed of that world: `make simulate SEED=...` shows it without the
+fault. Where a simulation cannot see a fault, the test that does is named. Checks with the names of the audit's are the
+audit's (`services/audit.py`), the others those of `tests/simulation`. Written by `make mutants`.
 
 | mutant | where | caught by | first seed |
 |---|---|---|---|

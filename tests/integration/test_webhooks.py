@@ -609,9 +609,10 @@ def test_resending_what_is_being_sent_sends_nothing_more(api: Api, queue: Queue,
 
 @pytest.mark.parametrize("fault", [Lost.BEFORE, Lost.AFTER, refuse], ids=["lost before", "lost after", "refused"])
 def test_resending_survives_a_lost_or_refused_commit(
-    api: Api, faulty: FaultyDatabase, queue: Queue, receiver: Receiver, made: str, fault: Any
+    api: Api, faulty: FaultyDatabase, queue: Queue, receiver: Receiver, clock: ManualClock, made: str, fault: Any
 ) -> None:
     deliver(api, queue)
+    clock.at += timedelta(seconds=1)
     faulty.faults = [fault]
     api.result(RESEND, {"deliveryId": made})
     deliver(api, queue)

@@ -3,11 +3,13 @@
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from imagegen.domain.catalog import Catalog, Color, Model, Size, Style
 from imagegen.domain.generation import GenerationRequest, Mode, Order, keyed_request_id
 from imagegen.domain.ledger import Credits
 from imagegen.domain.limits import Limits
+from imagegen.domain.webhooks import Delivery
 from imagegen.services.catalog import Catalogs
 from tests.simulation.scheduler import Actor
 from tools.limits import NO_LIMITS
@@ -24,6 +26,8 @@ SIZES = [
 ]
 STYLE = Style(id="anime", name="anime")
 COLOR = Color(id="neon", name="neon")
+
+WEBHOOK_URL = "https://receiver.example.com/images"
 
 STRANGER = "stranger"
 """A user who is not registered."""
@@ -50,17 +54,24 @@ class Call:
     at_seconds: float
     order: Order
     process: Actor | None = None
-    outcome: GenerationRequest | Exception | None = None
+    began_at: datetime | None = None
+    outcome: GenerationRequest | Delivery | Exception | None = None
+
+    @property
+    def request_id(self) -> str:
+        """The request that the order leads to."""
+        assert self.order.idempotency_key, "only a keyed request is known before its answer"
+        return keyed_request_id(self.order.user_id, self.order.idempotency_key)
 
 
 @dataclass
 class Cancel(Call):
-    """One call of cancelGenerationRequest, for the request that ``order`` leads to if it has a key."""
+    """One call of cancelGenerationRequest, for the request that ``order`` leads to."""
 
-    @property
-    def request_id(self) -> str:
-        assert self.order.idempotency_key, "only a keyed request is known before its answer"
-        return keyed_request_id(self.order.user_id, self.order.idempotency_key)
+
+@dataclass
+class Resend(Call):
+    """One call of listWebhookDeliveries, and of resendWebhook for what tells how ``order`` ended."""
 
 
 def accounts(rng: random.Random) -> dict[str, Credits]:
@@ -102,6 +113,8 @@ def _wish(rng: random.Random, users: list[str], rush_seconds: float, key: str) -
         yield Call("", start_seconds + _later(rng), again)
     if rng.random() < 0.3:
         yield Cancel("", start_seconds + _later(rng), wanted)
+    for _ in range(rng.choice((0, 0, 1, 2)) if wanted.webhook_url else 0):
+        yield Resend("", start_seconds + _later(rng), wanted)
 
 
 def _later(rng: random.Random) -> float:
@@ -112,6 +125,7 @@ def _order(rng: random.Random, user: str, key: str | None) -> Order:
     model, size = rng.choice(MODELS), rng.choice(SIZES)
     prompt = rng.choice(("a fox", "a lighthouse"))
     mode = rng.choice((Mode.SYNC, Mode.SYNC, Mode.ASYNC))
+    webhook_url = rng.choice((None, WEBHOOK_URL))
     return Order(
         user_id=user,
         model=model,
@@ -119,7 +133,8 @@ def _order(rng: random.Random, user: str, key: str | None) -> Order:
         color=COLOR,
         size=size,
         prompt=prompt,
-        fingerprint=f"{model.name}, {size.name}, {prompt}, {mode.value}",
+        fingerprint=f"{model.name}, {size.name}, {prompt}, {mode.value}, {webhook_url}",
         mode=mode,
+        webhook_url=webhook_url,
         idempotency_key=key,
     )

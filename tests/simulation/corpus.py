@@ -1,4 +1,4 @@
-"""The mutants: plausible one-line faults in the money path, each of which some check has to catch."""
+"""The mutants: plausible one-line faults in the money path and on the way of webhooks, each to be caught by a check."""
 
 from dataclasses import dataclass
 
@@ -23,9 +23,14 @@ DISPATCH = "services/dispatcher.py"
 CANCEL = "services/cancellations.py"
 SETTLE = "services/settlements.py"
 SWEEP = "services/sweeper.py"
+COURIER = "services/courier.py"
+OUTBOX = "services/outbox.py"
+RESEND = "services/deliveries.py"
+SECRETS = "services/webhook_secrets.py"
 REQUEST = "domain/generation.py"
 LEDGER = "domain/ledger.py"
 LIMITS = "domain/limits.py"
+WEBHOOK = "domain/webhooks.py"
 
 READ_BOTH = "self.database.read(user_path(order.user_id), request_path(request_id))"
 READ_USER = "self.database.read(user_path(request.user_id))"
@@ -178,13 +183,13 @@ MUTANTS = [
         "a completion and a refund may both happen",
         SETTLE,
         "self.database.commit(ending, *refund, *told)",
-        "self.database.commit(*refund, *([] if refund else [ending]))",
+        "self.database.commit(*refund, *told, *([] if refund else [ending]))",
     ),
     Mutant(
         "the refund is a commit of its own",
         SETTLE,
         "self.database.commit(ending, *refund, *told)",
-        "self.database.commit(ending); refund and self.database.commit(*refund)",
+        "self.database.commit(ending, *told); refund and self.database.commit(*refund)",
     ),
     Mutant(
         "a loser tells its own outcome",
@@ -230,6 +235,78 @@ MUTANTS = [
     Mutant("a lease lasts for days", REQUEST, "timedelta(minutes=3)", "timedelta(days=3)"),
     Mutant("a lease does not last for the generation", REQUEST, "timedelta(minutes=3)", "timedelta(seconds=-60)"),
     Mutant("one that cannot be settled ends the sweep", SWEEP, "return False", "raise"),
+    # Webhooks
+    Mutant(
+        "an event is written after what it tells of",
+        SETTLE,
+        "self.database.commit(ending, *refund, *told)",
+        "self.database.commit(ending, *refund); told and self.database.commit(*told)",
+    ),
+    Mutant(
+        "every end is told as a completion",
+        WEBHOOK,
+        'type=f"generation.{request.status}"',
+        'type="generation.completed"',
+    ),
+    Mutant("a webhook is left to a sweep", SETTLE, "self.outbox.queue(event)", "pass"),
+    Mutant("a next attempt is left to a sweep", COURIER, "self.outbox.queue(recorded)", "pass"),
+    Mutant(
+        "the queue is not told when an attempt is due", OUTBOX, "not_before=delivery.next_attempt_at", "not_before=None"
+    ),
+    Mutant("a courier does not look when an attempt is due", COURIER, "now < delivery.next_attempt_at", "False"),
+    Mutant(
+        "a courier takes nothing before it sends",
+        COURIER,
+        "self.database.commit(update_delivery(document, taken))",
+        "pass",
+    ),
+    Mutant(
+        "a courier takes a webhook without compare-and-set",
+        COURIER,
+        "update_delivery(document, taken)",
+        "update_delivery(self._read(delivery_id)[0], taken)",
+    ),
+    Mutant("a courier takes any other for itself", COURIER, "delivery.worker == worker", "delivery.worker"),
+    Mutant("a courier's lease ends at once", WEBHOOK, "next_attempt_at=at + SENDING_LEASE", "next_attempt_at=at"),
+    Mutant("a courier that was too slow records over another", COURIER, "delivery.worker != worker", "False"),
+    Mutant(
+        "an attempt is recorded without compare-and-set",
+        COURIER,
+        "update_delivery(document, attempted)",
+        "update_delivery(self._read(attempted.id)[0], attempted)",
+    ),
+    Mutant("an attempt is recorded over those before", WEBHOOK, "(*self.attempts, attempt)", "(attempt,)"),
+    Mutant("an attempt is not counted", WEBHOOK, "self.attempt_count + 1", "self.attempt_count"),
+    Mutant(
+        "what was taken is sent again", WEBHOOK, "status = DeliveryStatus.DELIVERED", "status = DeliveryStatus.PENDING"
+    ),
+    Mutant("whoever is gone is asked again", WEBHOOK, "attempt.status_code == HTTPStatus.GONE", "False"),
+    Mutant("a webhook is given up when it fails", COURIER, "return made, False", "return made, True"),
+    Mutant("a webhook is never given up", WEBHOOK, "next_attempt_at > self.give_up_at", "False"),
+    Mutant("a lost webhook is forgotten", SWEEP, " + self._each(overdue, self.outbox.queue_again)", ""),
+    Mutant(
+        "an overdue webhook stays overdue",
+        WEBHOOK,
+        "replace(self, worker=None, next_attempt_at=at)",
+        "replace(self, worker=None)",
+    ),
+    Mutant(
+        "what is being sent is resent",
+        WEBHOOK,
+        "self.is_pending and self.worker is not None and at < self.next_attempt_at",
+        "False",
+    ),
+    Mutant(
+        "a resend counts from zero", WEBHOOK, "give_up_at=at + PATIENCE)", "give_up_at=at + PATIENCE, attempt_count=0)"
+    ),
+    Mutant(
+        "a resend does not recognise its own",
+        RESEND,
+        "tries and delivery.was_resent(since=now)",
+        "False",
+        test="tests/unit/test_deliveries.py",
+    ),
+    Mutant("each webhook is signed with another secret", SECRETS, "secret is None or rotate", "True"),
     # The ledger
     Mutant("a deduction adds", LEDGER, "-1 if self is EntryType.DEDUCTION else 1", "1"),
     Mutant("an entry has its predecessor's number", LEDGER, "seq=self.seq + 1", "seq=self.seq"),

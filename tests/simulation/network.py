@@ -6,12 +6,14 @@ from collections.abc import Iterator, Sequence
 from imagegen.database import (
     CommitRefused,
     Create,
+    Data,
     DatabaseUnavailable,
     OutcomeUnknown,
     Query,
     Snapshot,
     Sum,
     Totals,
+    Update,
     Version,
     Write,
 )
@@ -79,7 +81,7 @@ class RemoteDatabase:
             self._lose()
         lost_after = self._faults.strikes(rates.lost_after)
         try:
-            versions = self._store.commit(*writes)
+            versions = self._apply(writes)
         except CommitRefused:
             self._note("conflict", writes)
             self._travel()
@@ -89,6 +91,16 @@ class RemoteDatabase:
             self._lose()
         self._note("applied", writes)
         self._travel()
+        return versions
+
+    def _apply(self, writes: Sequence[Write]) -> list[Version]:
+        before = self._store.read(*(write.path for write in writes))
+        versions = self._store.commit(*writes)
+        self._offences += [
+            Violation("APPEND_ONLY", f"{write.path} forgets an attempt")
+            for write, document in zip(writes, before, strict=True)
+            if isinstance(write, Update) and _forgets_attempts(document.data, write.fields)
+        ]
         return versions
 
     def _reach(self) -> None:
@@ -109,7 +121,7 @@ class RemoteDatabase:
 
     def _arrive_late(self, writes: Sequence[Write]) -> None:
         try:
-            self._store.commit(*writes)
+            self._apply(writes)
         except CommitRefused:
             self._note("arrived late, refused", writes)
         else:
@@ -121,3 +133,10 @@ class RemoteDatabase:
 
 def _rewrites_ledger(write: Write) -> bool:
     return "/creditTransactions/" in write.path and not isinstance(write, Create)
+
+
+def _forgets_attempts(before: Data, after: Data) -> bool:
+    """Whether a delivery has other attempts then, and not more of them."""
+    if "attempts" not in before or after["attemptCount"] > before["attemptCount"]:
+        return False
+    return bool(after["attempts"] != before["attempts"])

@@ -26,6 +26,9 @@ EVENTS = {
     *(f"{who}: {what}" for who in ("client", "sweeper") for what in ("crash", "stall", "unavailable", "conflict")),
     *(f"{who}: {what}" for who in ("client", "sweeper") for what in ("refused", "lost before", "lost after")),
     *(f"sweeper: {what}" for what in ("settled some", "found nothing to do", "gave up")),
+    *(f"client: told {what}" for what in ("RESENT", "DELIVERY_NOT_FOUND")),
+    *(f"worker: webhook: {ending}" for ending in ("taken", "slow", "answer lost", "refused", "unreachable")),
+    *(f"worker: deliverWebhook: {what}" for what in ("delivered", "failed", "pending", "left alone")),
     *(f"network: arrived late, {what}" for what in ("applied", "refused")),
 }
 

@@ -5,18 +5,21 @@ from dataclasses import dataclass
 
 from imagegen.database import CommitRefused, DatabaseUnavailable, OutcomeUnknown
 from imagegen.domain.generation import GenerationRequest, Mode, Status
+from imagegen.domain.webhooks import Delivery
 from imagegen.errors import ApiError
-from tests.simulation.calls import Call, Cancel
+from tests.simulation.calls import Call, Cancel, Resend
 from tests.simulation.checks import Requests, Violation, own
 
 
 def told(call: Call) -> str:
     """What a call ended in, in one word."""
     outcome = call.outcome
-    if isinstance(call, Cancel) and isinstance(outcome, (CommitRefused, DatabaseUnavailable, OutcomeUnknown)):
+    if isinstance(call, (Cancel, Resend)) and isinstance(outcome, (CommitRefused, DatabaseUnavailable, OutcomeUnknown)):
         return "GAVE UP"
     if isinstance(outcome, GenerationRequest):
         return "CANCELED" if isinstance(call, Cancel) else "QUEUED" if outcome.mode is Mode.ASYNC else "IMAGE"
+    if isinstance(outcome, Delivery):
+        return "RESENT"
     return outcome.reason if isinstance(outcome, ApiError) else repr(outcome)
 
 
@@ -55,6 +58,8 @@ def _objections(call: Call, requests: Requests) -> Iterator[str]:
         yield from {"CANCELED": _to_canceled, "QUEUED": _to_queued, "IMAGE": _to_image}[told(call)](
             call, outcome, requests
         )
+    elif isinstance(outcome, Delivery):
+        yield from _to_resent(call, outcome, requests)
     elif isinstance(outcome, ApiError) and outcome.reason in _TO_ERRORS:
         request = requests.get(outcome.details.get("generationRequestId", ""))
         yield from _TO_ERRORS[outcome.reason](Told(call, outcome, request, reserved))
@@ -81,6 +86,15 @@ def _to_canceled(call: Call, canceled: GenerationRequest, requests: Requests) ->
         yield f"the database has {requests.get(canceled.id)}"
     if canceled.failure is None or canceled.failure.refunded_credits != canceled.cost:
         yield f"it says {canceled.failure}"
+
+
+def _to_resent(call: Call, delivery: Delivery, requests: Requests) -> Iterator[str]:
+    request = requests.get(delivery.generation_request_id)
+    if request is None or (request.id, request.webhook_url) != (call.request_id, delivery.url):
+        yield f"the database has {request}"
+    assert call.began_at is not None, "it has been answered"
+    if not delivery.is_pending and delivery.attempts[-1].at < call.began_at:
+        yield f"nobody is to send {delivery}"
 
 
 @dataclass(frozen=True)
@@ -172,4 +186,5 @@ _TO_ERRORS: dict[str, Callable[[Told], Iterator[str]]] = {
     "CANCELED": _to_refund,
     "REQUEST_ENDED": _to_ended,
     "REQUEST_NOT_FOUND": _to_nothing_taken,
+    "DELIVERY_NOT_FOUND": _to_nothing_taken,
 }

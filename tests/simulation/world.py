@@ -12,17 +12,18 @@ from imagegen.bootstrap import Backend
 from imagegen.database import CommitRefused, DatabaseUnavailable, OutcomeUnknown
 from imagegen.domain.ledger import Credits
 from imagegen.errors import ServiceUnavailable, SettlementPending
+from imagegen.services import outbox
 from imagegen.services.accounts import opened
-from tests.simulation import calls, checks, truth
-from tests.simulation.calls import Call, Cancel
+from tests.simulation import calls, checks, truth, webhooks
+from tests.simulation.calls import Call, Cancel, Resend
 from tests.simulation.checks import Violation
 from tests.simulation.faults import Faults, Rates
 from tests.simulation.models import SimulatedModel
 from tests.simulation.network import RemoteDatabase
 from tests.simulation.queue import SimulatedQueue
+from tests.simulation.receiver import SimulatedReceiver
 from tests.simulation.scheduler import Event, Restless, Scheduler, VirtualClock
 from tests.simulation.store import Store
-from tools.sender import Takes
 
 MIDNIGHT = datetime(2026, 11, 16, tzinfo=UTC)
 """A Monday's: every world lives close to the end of a week, and often on both sides of it."""
@@ -30,6 +31,10 @@ MIDNIGHT = datetime(2026, 11, 16, tzinfo=UTC)
 SWEEP_EVERY_SECONDS = 300.0
 AFTERMATH_SECONDS = 600.0
 """When the faults have ended, every lease has run out after this time."""
+
+HOUR_SECONDS = 3600.0
+PATIENCE_HOURS = 27
+"""A day, and as long as a last attempt may be overdue before a sweep finds it."""
 
 
 @dataclass(frozen=True)
@@ -59,19 +64,23 @@ class World:
         self._scheduler = Scheduler(rng)
         self._faults = Faults(self._scheduler, rng)
         self._is_calm = self._faults.rates == Rates()
+        self._is_steady = self._faults.rates.stall == 0
         self._store = Store()
         self._offences: list[Violation] = []
         database = RemoteDatabase(self._store, self._scheduler, self._faults, rng, self._offences)
         start = MIDNIGHT - timedelta(seconds=rng.choice((1, 600, 1800)))
-        clock = VirtualClock(self._scheduler, start, self._faults.step)
+        self._clock = clock = VirtualClock(self._scheduler, start, self._faults.step)
         self._limits = calls.limits(rng)
-        queue = SimulatedQueue(self._scheduler, self._faults, rng, self._work)
-        backend = Backend.on(database, queue, Takes(), clock, rng, self._new_id, self._limits)
+        self._queue = SimulatedQueue(self._scheduler, clock, self._faults, rng, self._work)
+        self._receiver = SimulatedReceiver(self._faults, rng)
+        backend = Backend.on(database, self._queue, self._receiver, clock, rng, self._new_id, self._limits)
         self._model = SimulatedModel(self._faults, rng)
         execution = replace(backend.generations.execution, generators={"mock": self._model})
         self._generations = replace(backend.generations, execution=execution)
         self._worker = replace(backend.worker, execution=execution, catalogs=calls.FixedCatalogs())
         self._cancellations = backend.cancellations
+        self._courier = backend.courier
+        self._deliveries = backend.deliveries
         self._sweeper = replace(backend.sweeper, catalogs=calls.FixedCatalogs())
         accounts = calls.accounts(rng)
         for user_id, granted in accounts.items():
@@ -83,7 +92,9 @@ class World:
         try:
             self._live()
             self._come_to_rest()
-            violations = [*self._offences, *self._broken()]
+            broken = [*self._broken()]
+            self._tell_the_rest()
+            violations = [*self._offences, *broken, *self._broken_webhooks()]
         except Restless:
             violations = [*self._offences, Violation("LIVENESS", "the world never comes to rest")]
         self._scheduler.close()
@@ -111,6 +122,17 @@ class World:
         for call in self._calls + replays:
             yield from truth.untruths(call, requests)
 
+    def _broken_webhooks(self) -> Iterator[Violation]:
+        """Everything that does not hold of what was told."""
+        requests = checks.requests_of(self._store)
+        resends = Counter(call.request_id for call in self._calls if isinstance(call, Resend))
+        told = webhooks.all_told(webhooks.deliveries_of(self._store), self._receiver.sent, resends)
+        yield from webhooks.broken_invariants(self._store, requests, told)
+        if self._is_steady:
+            yield from webhooks.at_once(told)
+        if self._is_calm:
+            yield from webhooks.needless(told, waits=self._queue.waits)
+
     def _live(self) -> None:
         """All that clients, sweepers and misfortune do, until none of it is under way any more."""
         for call in self._calls:
@@ -126,6 +148,14 @@ class World:
         self._faults.end()
         self._scheduler.spawn("sweeper-last", self._sweep, AFTERMATH_SECONDS)
         self._scheduler.run()
+
+    def _tell_the_rest(self) -> None:
+        """A sweep an hour, until nobody is left to be told, or the patience with all of them must have run out."""
+        for hour in range(PATIENCE_HOURS):
+            if not any(delivery.is_pending for delivery in webhooks.deliveries_of(self._store)):
+                break
+            self._scheduler.spawn(f"sweeper-hour-{hour}", self._sweep, HOUR_SECONDS)
+            self._scheduler.run()
 
     def _replay(self) -> list[Call]:
         """Once more every call under a key that led to a request: each must be given the one answer."""
@@ -145,30 +175,42 @@ class World:
 
     def _serve(self, call: Call) -> None:
         """One process that serves one call."""
+        call.began_at = self._clock.now()
         try:
+            owner = call.order.user_id
             if isinstance(call, Cancel):
-                owner = call.order.user_id
                 call.outcome = self._cancellations.cancel(call.request_id, lambda request: request.user_id == owner)
+            elif isinstance(call, Resend):
+                listed = self._deliveries.list(owner, call.request_id, 1).deliveries
+                chosen = listed[0].id if listed else call.request_id  # which is no delivery's
+                call.outcome = self._deliveries.resend(chosen, lambda delivery: delivery.user_id == owner)
             else:
                 call.outcome = self._generations.create(call.order)
         except Exception as error:  # noqa: BLE001 - whatever it is, the checks judge it
             call.outcome = error
         self._scheduler.note(f"told {truth.told(call)}", call.order.idempotency_key or "")
 
-    def _work(self, task: dict[str, str]) -> bool:
+    def _work(self, queue: str, task: dict[str, str]) -> bool:
         """One delivery of a task; whether the queue need not deliver it again."""
         try:
-            status = self._worker.run(task["generationRequestId"], task["ticket"])
+            status = self._tell(task) if queue == outbox.QUEUE else self._generate(task)
         except (CommitRefused, DatabaseUnavailable, OutcomeUnknown, ServiceUnavailable, SettlementPending) as error:
             self._scheduler.note("gave up", repr(error))
             return False
         except Exception as error:  # noqa: BLE001 - a worker that raises anything else is a finding
             self._offences.append(Violation("LIVENESS", f"a worker ended in {error!r}"))
         else:
-            self._scheduler.note("ran" if status else "left alone", task["generationRequestId"])
+            self._scheduler.note(f"{queue}: {status or 'left alone'}", ", ".join(task.values()))
         return True
 
+    def _generate(self, task: dict[str, str]) -> str | None:
+        return self._worker.run(task["generationRequestId"], task["ticket"])
+
+    def _tell(self, task: dict[str, str]) -> str | None:
+        return self._courier.deliver(task["deliveryId"], int(task["attempt"]), webhooks.described)
+
     def _sweep(self) -> None:
+        unfinished = webhooks.unfinished(self._store)
         try:
             settled = self._sweeper.sweep()
         except DatabaseUnavailable:
@@ -177,6 +219,8 @@ class World:
             self._offences.append(Violation("LIVENESS", f"a sweep ended in {error!r}"))
         else:
             self._scheduler.note("settled some" if settled else "found nothing to do", str(settled))
+            if self._faults.rates == Rates() and settled > unfinished:
+                self._offences.append(Violation("ONCE", f"a sweep brought on {settled} of {unfinished}"))
 
     def _new_id(self) -> str:
         new = f"{self._rng.getrandbits(64):016x}"

@@ -102,6 +102,10 @@ class Delivery:
             return self
         return replace(self, status=DeliveryStatus.PENDING, worker=None, next_attempt_at=at, give_up_at=at + PATIENCE)
 
+    def was_resent(self, since: datetime) -> bool:
+        """Whether it was started anew then or later."""
+        return self.give_up_at >= since + PATIENCE
+
 
 def delivery_about(request: GenerationRequest) -> Delivery | None:
     """How the end of ``request`` is told to whom it named; None if it named nobody."""

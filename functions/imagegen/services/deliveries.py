@@ -46,16 +46,21 @@ class Deliveries:
     def resend(self, delivery_id: str, may_resend: Callable[[Delivery], bool]) -> Delivery:
         """The delivery, pending again whatever had become of it, due now, with all its attempts so far.
 
+        Where the database's answer got lost, it may have been sent by now, and is as that left it.
+
         Raises DeliveryNotFound and what outlasts the retries.
         """
+        now = self.clock.now()
 
-        def attempt(_tries: int) -> Delivery:
+        def attempt(tries: int) -> Delivery:
             [document] = self.database.read(delivery_path(delivery_id))
             if not document.exists or not may_resend(delivery := delivery_of(document)):
                 raise DeliveryNotFound(
                     f"There is no webhook delivery {delivery_id!r} of yours.", deliveryId=delivery_id
                 )
-            resent = delivery.resent(self.clock.now())
+            if tries and delivery.was_resent(since=now):
+                return delivery  # our own commit got through, with only its answer lost, or somebody else's
+            resent = delivery.resent(now)
             if resent != delivery:
                 self.database.commit(update_delivery(document, resent))
             return resent

@@ -1,0 +1,64 @@
+"""What becomes of a resend whose commit got through while its answer was lost."""
+
+import random
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from imagegen.database import OutcomeUnknown
+from imagegen.domain.webhooks import Attempt, Delivery, DeliveryStatus
+from imagegen.retry import Retry
+from imagegen.services.deliveries import Deliveries
+from imagegen.services.outbox import Outbox
+from imagegen.webhook_records import create_delivery, delivery_of, delivery_path, update_delivery
+from tests.simulation.store import Store
+from tests.support.faults import FaultyDatabase
+from tools.clock import ManualClock
+from tools.tasks import TaskList
+
+ENDED = datetime(2026, 11, 9, tzinfo=UTC)
+FAILED = Delivery(
+    id="request-completed",
+    user_id="user",
+    generation_request_id="request",
+    url="https://receiver.example.com",
+    type="generation.completed",
+    created_at=ENDED,
+    next_attempt_at=ENDED,
+    give_up_at=ENDED + timedelta(days=1),
+    status=DeliveryStatus.FAILED,
+)
+
+
+def change(store: Store, changed: Callable[[Delivery], Delivery]) -> None:
+    [document] = store.read(delivery_path(FAILED.id))
+    store.commit(update_delivery(document, changed(delivery_of(document))))
+
+
+def delivered(delivery: Delivery) -> Delivery:
+    return delivery.attempted(Attempt(delivery.next_attempt_at, timedelta(), 200), timedelta(), is_last=False)
+
+
+def by_another_call(delivery: Delivery) -> Delivery:
+    return delivered(delivery.resent(delivery.next_attempt_at + timedelta(seconds=1)))
+
+
+@pytest.mark.parametrize("meanwhile", [delivered, by_another_call])
+def test_what_was_delivered_meanwhile_is_not_sent_again(meanwhile: Callable[[Delivery], Delivery]) -> None:
+    store = Store()
+    store.commit(create_delivery(FAILED))
+    clock = ManualClock(ENDED + timedelta(days=2))
+
+    def lose_the_answer() -> None:
+        change(store, lambda delivery: meanwhile(delivery.resent(clock.now())))
+        raise OutcomeUnknown
+
+    database = FaultyDatabase(store, [lose_the_answer])
+    deliveries = Deliveries(
+        database, Outbox(database, TaskList(), clock), clock, Retry(clock, random.Random(1), patience_seconds=20)
+    )
+    resent = deliveries.resend(FAILED.id, lambda _: True)
+    [document] = store.read(delivery_path(FAILED.id))
+    assert resent == delivery_of(document)
+    assert (resent.status, resent.attempt_count) == (DeliveryStatus.DELIVERED, 1)
