@@ -13,7 +13,6 @@ from imagegen.bootstrap import Backend
 from imagegen.domain.generation import Status
 from imagegen.errors import PermissionDenied
 from imagegen.generators import GeneratorFailed, Job
-from imagegen.queue import QueueUnavailable
 from tests.integration.conftest import AddUser, set_models
 from tests.integration.test_money_path import ORDER, order
 from tests.support.api import Api
@@ -27,28 +26,17 @@ QUEUED = order(mode="async")
 CREATE, GET, CANCEL = "createGenerationRequest", "getGenerationRequest", "cancelGenerationRequest"
 
 
-class Queue(TaskList):
-    """A task list that may be out of reach."""
-
-    down = False
-
-    def put(self, queue: str, task: dict[str, str], not_before: datetime | None = None) -> None:
-        if self.down:
-            raise QueueUnavailable("down")
-        super().put(queue, task, not_before)
-
-
 @pytest.fixture
 def clock() -> ManualClock:
     return ManualClock(NOON)
 
 
 @pytest.fixture
-def queue() -> Queue:
-    return Queue()
+def queue() -> TaskList:
+    return TaskList()
 
 
-def deliver(backend: Backend, queue: Queue) -> list[Status | None]:
+def deliver(backend: Backend, queue: TaskList) -> list[Status | None]:
     """What each task that was put so far led to, all of them delivered once more."""
     return [backend.worker.run(task["generationRequestId"], task["ticket"]) for _, task in queue.put_so_far]
 
@@ -67,7 +55,7 @@ def balance(api: Api) -> int:
 
 
 def test_a_queued_request_is_paid_for_at_once_and_completed_by_its_task(
-    api: Api, backend: Backend, queue: Queue, clock: ManualClock, client: ObservedClient, add_user: AddUser
+    api: Api, backend: Backend, queue: TaskList, clock: ManualClock, client: ObservedClient, add_user: AddUser
 ) -> None:
     add_user(paid=10)
     set_models(client, latencySeconds=2)
@@ -93,7 +81,7 @@ def test_a_queued_request_is_paid_for_at_once_and_completed_by_its_task(
 
 
 def test_queueing_costs_two_round_trips_one_read_and_one_write_more_than_a_call(
-    api: Api, backend: Backend, queue: Queue, client: ObservedClient, add_user: AddUser
+    api: Api, backend: Backend, queue: TaskList, client: ObservedClient, add_user: AddUser
 ) -> None:
     add_user(paid=10)
     backend.catalogs.current()
@@ -104,7 +92,7 @@ def test_queueing_costs_two_round_trips_one_read_and_one_write_more_than_a_call(
 
 
 def test_each_model_has_its_queue(
-    api: Api, backend: Backend, queue: Queue, client: ObservedClient, add_user: AddUser
+    api: Api, backend: Backend, queue: TaskList, client: ObservedClient, add_user: AddUser
 ) -> None:
     add_user(paid=10)
     for model in ("Model A", "Model B"):
@@ -113,7 +101,7 @@ def test_each_model_has_its_queue(
 
 
 def test_a_model_that_fails_gives_the_credits_back(
-    api: Api, backend: Backend, queue: Queue, client: ObservedClient, add_user: AddUser
+    api: Api, backend: Backend, queue: TaskList, client: ObservedClient, add_user: AddUser
 ) -> None:
     add_user(trial=1, paid=9)
     set_models(client, failureRate=1)
@@ -125,7 +113,7 @@ def test_a_model_that_fails_gives_the_credits_back(
 
 
 def test_a_task_that_comes_again_finds_nothing_to_do(
-    api: Api, backend: Backend, queue: Queue, client: ObservedClient, add_user: AddUser
+    api: Api, backend: Backend, queue: TaskList, client: ObservedClient, add_user: AddUser
 ) -> None:
     add_user(paid=10)
     api.result(CREATE, QUEUED)
@@ -136,7 +124,7 @@ def test_a_task_that_comes_again_finds_nothing_to_do(
 
 
 def test_parallel_deliveries_run_a_request_once(
-    api: Api, backend: Backend, queue: Queue, add_user: AddUser, monkeypatch: pytest.MonkeyPatch
+    api: Api, backend: Backend, queue: TaskList, add_user: AddUser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add_user(paid=10)
     runs = itertools.count()
@@ -166,7 +154,7 @@ def test_parallel_deliveries_run_a_request_once(
 def test_a_worker_survives_a_lost_or_refused_commit(
     api: Api,
     backend: Backend,
-    queue: Queue,
+    queue: TaskList,
     faulty: FaultyDatabase,
     add_user: AddUser,
     fault: Any,
@@ -181,7 +169,7 @@ def test_a_worker_survives_a_lost_or_refused_commit(
 
 @pytest.mark.parametrize("ticket", ["", "guessed", "id-2"])
 def test_only_the_queue_may_run_a_request(
-    api: Api, backend: Backend, queue: Queue, client: ObservedClient, add_user: AddUser, ticket: str
+    api: Api, backend: Backend, queue: TaskList, client: ObservedClient, add_user: AddUser, ticket: str
 ) -> None:
     add_user(paid=10)
     request_id = api.result(CREATE, QUEUED)["generationRequestId"]
@@ -195,7 +183,7 @@ def test_only_the_queue_may_run_a_request(
     assert deliver(backend, queue) == [Status.COMPLETED]
 
 
-def test_a_task_comes_in_over_http(api: Api, queue: Queue, add_user: AddUser) -> None:
+def test_a_task_comes_in_over_http(api: Api, queue: TaskList, add_user: AddUser) -> None:
     add_user(paid=10)
     request_id = api.result(CREATE, QUEUED)["generationRequestId"]
     [(name, task)] = queue.put_so_far
@@ -204,7 +192,7 @@ def test_a_task_comes_in_over_http(api: Api, queue: Queue, add_user: AddUser) ->
 
 
 def test_a_model_that_was_deleted_meanwhile_is_a_refund(
-    api: Api, backend: Backend, queue: Queue, clock: ManualClock, client: ObservedClient, add_user: AddUser
+    api: Api, backend: Backend, queue: TaskList, clock: ManualClock, client: ObservedClient, add_user: AddUser
 ) -> None:
     add_user(paid=10)
     request_id = api.result(CREATE, QUEUED)["generationRequestId"]
@@ -215,7 +203,7 @@ def test_a_model_that_was_deleted_meanwhile_is_a_refund(
 
 
 def test_a_disabled_model_still_makes_what_was_ordered(
-    api: Api, backend: Backend, queue: Queue, clock: ManualClock, client: ObservedClient, add_user: AddUser
+    api: Api, backend: Backend, queue: TaskList, clock: ManualClock, client: ObservedClient, add_user: AddUser
 ) -> None:
     add_user(paid=10)
     api.result(CREATE, QUEUED)
@@ -225,7 +213,7 @@ def test_a_disabled_model_still_makes_what_was_ordered(
 
 
 def test_the_same_key_is_one_request_in_whatever_state(
-    api: Api, backend: Backend, queue: Queue, add_user: AddUser
+    api: Api, backend: Backend, queue: TaskList, add_user: AddUser
 ) -> None:
     add_user(paid=10)
     keyed = {**QUEUED, "idempotencyKey": "once"}
@@ -241,7 +229,7 @@ def test_the_same_key_is_one_request_in_whatever_state(
 
 
 def test_what_never_reached_the_queue_is_queued_by_the_sweeper(
-    api: Api, backend: Backend, queue: Queue, clock: ManualClock, add_user: AddUser
+    api: Api, backend: Backend, queue: TaskList, clock: ManualClock, add_user: AddUser
 ) -> None:
     add_user(paid=10)
     queue.down = True
@@ -256,7 +244,7 @@ def test_what_never_reached_the_queue_is_queued_by_the_sweeper(
 
 
 def test_what_has_waited_too_long_is_refunded(
-    api: Api, backend: Backend, queue: Queue, clock: ManualClock, add_user: AddUser
+    api: Api, backend: Backend, queue: TaskList, clock: ManualClock, add_user: AddUser
 ) -> None:
     add_user(paid=10)
     request_id = api.result(CREATE, QUEUED)["generationRequestId"]
@@ -270,7 +258,7 @@ def test_what_has_waited_too_long_is_refunded(
 
 
 def test_a_worker_that_died_is_swept_and_refunded(
-    api: Api, backend: Backend, queue: Queue, clock: ManualClock, add_user: AddUser, monkeypatch: pytest.MonkeyPatch
+    api: Api, backend: Backend, queue: TaskList, clock: ManualClock, add_user: AddUser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add_user(paid=10)
 
@@ -297,7 +285,7 @@ def test_a_worker_that_died_is_swept_and_refunded(
 
 
 def test_a_pending_request_is_canceled_and_refunded_at_once(
-    api: Api, backend: Backend, queue: Queue, add_user: AddUser
+    api: Api, backend: Backend, queue: TaskList, add_user: AddUser
 ) -> None:
     add_user(trial=1, paid=9)
     request_id = api.result(CREATE, QUEUED)["generationRequestId"]
@@ -315,7 +303,7 @@ def test_a_pending_request_is_canceled_and_refunded_at_once(
 
 @pytest.fixture
 def running(
-    api: Api, backend: Backend, queue: Queue, add_user: AddUser, monkeypatch: pytest.MonkeyPatch
+    api: Api, backend: Backend, queue: TaskList, add_user: AddUser, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Any]:
     """A queued request whose model is at work, and how to let it go on to its end."""
     reached, go_on = threading.Event(), threading.Event()
@@ -360,7 +348,7 @@ def test_a_running_request_is_canceled_and_its_result_dropped(api: Api, running:
 
 @pytest.mark.parametrize("status", ["completed", "failed", "canceled"])
 def test_what_has_ended_cannot_be_canceled(
-    api: Api, backend: Backend, queue: Queue, client: ObservedClient, add_user: AddUser, status: str
+    api: Api, backend: Backend, queue: TaskList, client: ObservedClient, add_user: AddUser, status: str
 ) -> None:
     add_user(paid=10)
     set_models(client, failureRate=1 if status == "failed" else 0)
@@ -375,7 +363,9 @@ def test_what_has_ended_cannot_be_canceled(
     assert balance(api) == left
 
 
-def test_a_request_is_canceled_by_its_owner_alone(api: Api, backend: Backend, queue: Queue, add_user: AddUser) -> None:
+def test_a_request_is_canceled_by_its_owner_alone(
+    api: Api, backend: Backend, queue: TaskList, add_user: AddUser
+) -> None:
     add_user(paid=10)
     assert api.error(CANCEL, {"generationRequestId": "nothing"})["details"]["reason"] == "REQUEST_NOT_FOUND"
     request_id = api.result(CREATE, QUEUED)["generationRequestId"]

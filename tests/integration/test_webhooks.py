@@ -20,7 +20,6 @@ from imagegen.entry.operations import Call, Operation
 from imagegen.entry.parsing import parse
 from imagegen.errors import DeliveryNotFound, PermissionDenied
 from imagegen.generators import Job
-from imagegen.queue import QueueUnavailable
 from imagegen.sender import Forbidden, Unreachable
 from tests.integration.conftest import AddUser, set_models
 from tests.integration.test_money_path import order
@@ -37,18 +36,15 @@ LIST, RESEND, SECRET = "listWebhookDeliveries", "resendWebhook", "getWebhookSecr
 
 
 class Queue(TaskList):
-    """A task list that knows when each task may be delivered, and may be out of reach."""
+    """A task list that knows when each task may be delivered."""
 
     def __init__(self) -> None:
         super().__init__()
         self.times: list[datetime | None] = []
-        self.down = False
 
     def put(self, queue: str, task: dict[str, str], not_before: datetime | None = None) -> None:
-        if self.down:
-            raise QueueUnavailable("down")
-        self.times.append(not_before)
         super().put(queue, task, not_before)
+        self.times.append(not_before)
 
     @property
     def webhooks(self) -> list[tuple[datetime, dict[str, str]]]:
