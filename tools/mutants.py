@@ -25,6 +25,17 @@ from tools.project import ROOT
 
 PRODUCT = ROOT / "functions" / "imagegen"
 TABLE = ROOT / "docs" / "mutants.md"
+LIBRARIES = (
+    "firebase_admin.functions",
+    "google.cloud.firestore",
+    "greenlet",
+    "httpx",
+    "pydantic.alias_generators",
+    "standardwebhooks",
+    "tenacity",
+)
+"""What the simulation imports from elsewhere."""
+
 SEEDS_MAX = 2000
 SEEDS_COMPARED = 300
 """How many worlds the table's checks are from."""
@@ -120,7 +131,7 @@ def _try(job: tuple[Mutant, int]) -> Result:
 
 def results(mutants: Sequence[Mutant], seeds: int) -> Iterator[Result]:
     """Each in a process of its own, as many at once as there are cores."""
-    for name in ("google.cloud.firestore", "pydantic", "greenlet"):  # once, for all processes
+    for name in LIBRARIES:  # once, for all processes
         importlib.import_module(name)
     with multiprocessing.get_context("fork").Pool(maxtasksperchild=1) as pool:
         yield from pool.imap(_try, [(mutant, seeds) for mutant in mutants], chunksize=1)

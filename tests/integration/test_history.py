@@ -79,7 +79,7 @@ def test_the_balance_and_its_history_are_of_one_moment(
     api.result("createGenerationRequest", ORDER)
     rival = FaultyDatabase(database, before_find=lambda: api.result("createGenerationRequest", ORDER))
     page = Histories(rival).page("user", 50)
-    assert (page.wallet.credits.total, [entry.balance_after for entry in page.entries]) == (7, [7])
+    assert (page.wallet.credits.total, [entry.balance_after for entry in page.entries.items]) == (7, [7])
 
 
 @pytest.mark.parametrize(

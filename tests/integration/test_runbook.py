@@ -116,6 +116,6 @@ def test_nobody_is_corrected_who_does_not_exist(backend: Backend, books: dict[st
 
 
 def test_corrections_are_not_listed_in_the_history(backend: Backend, books: dict[str, Any]) -> None:
-    listed = len(backend.histories.page("user", 50).entries)
+    listed = len(backend.histories.page("user", 50).entries.items)
     backend.corrections.correct("user", Credits(paid=5), reason="a gift", key="1")
-    assert len(backend.histories.page("user", 50).entries) == listed
+    assert len(backend.histories.page("user", 50).entries.items) == listed

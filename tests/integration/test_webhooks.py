@@ -288,7 +288,8 @@ def test_failures_are_retried_with_growing_pauses_until_the_day_is_over(
     assert len(set(pauses)) == len(pauses)  # with jitter
     assert timedelta(hours=22) < clock.at - NOON <= PATIENCE
     failed = the(api)
-    assert (failed["status"], failed["attemptCount"], len(failed["attempts"])) == ("failed", len(statuses), 20)
+    assert (failed["status"], failed["attemptCount"]) == ("failed", len(statuses))
+    assert len(failed["attempts"]) == len(statuses)  # all of them are kept
     assert "nextAttemptAt" not in failed
     assert {body for _, body, _ in receiver.received} == {receiver.received[0][1]}
     assert {headers["webhook-id"] for *_, headers in receiver.received} == {made}

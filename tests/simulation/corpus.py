@@ -70,7 +70,7 @@ MUTANTS = [
         DISPATCH,
         ".request.execution != ticket",
         ".request is None",
-        test="tests/integration/test_queue.py",
+        test="tests/integration/test_queue.py::test_only_the_queue_may_run_a_request",
     ),
     Mutant("a worker runs what is not pending", DISPATCH, "current.request.status is not Status.PENDING", "False"),
     Mutant(
@@ -81,7 +81,7 @@ MUTANTS = [
         DISPATCH,
         "current.request.worker == worker",
         "False",
-        test="tests/integration/test_queue.py",
+        test="tests/integration/test_queue.py::test_a_worker_survives_a_lost_or_refused_commit",
     ),
     Mutant(
         "a worker takes a request without compare-and-set",
@@ -101,7 +101,7 @@ MUTANTS = [
         SWEEP,
         "_has_waited_too_long(request, now)",
         "False",
-        test="tests/integration/test_queue.py",
+        test="tests/integration/test_queue.py::test_what_has_waited_too_long_is_refunded",
     ),
     Mutant("a request waits for no time", SWEEP, "request.give_up_at <= now", "request.created_at <= now"),
     Mutant("a swept task is not queued again", SWEEP, "        self.dispatcher.queue(again, model)\n", ""),
@@ -114,7 +114,7 @@ MUTANTS = [
         CANCEL,
         "not may_cancel((held := Held.of(document)).request)",
         "not (held := Held.of(document))",
-        test="tests/integration/test_queue.py",
+        test="tests/integration/test_queue.py::test_a_request_is_canceled_by_its_owner_alone",
     ),
     # Limits
     Mutant("nobody is too fast", RESERVE, "_paced(account.activity, self.limits, now)", "account.activity"),

@@ -13,6 +13,7 @@ from tools import mutants
 from tools.project import ROOT
 
 
+@pytest.mark.usefixtures("firestore_host")  # one emulator for all
 def test_every_mutant_is_caught() -> None:
     tried = subprocess.run(
         [sys.executable, "-m", "tools.mutants", "--check"],

@@ -181,7 +181,7 @@ class World:
             if isinstance(call, Cancel):
                 call.outcome = self._cancellations.cancel(call.request_id, lambda request: request.user_id == owner)
             elif isinstance(call, Resend):
-                listed = self._deliveries.list(owner, call.request_id, 1).deliveries
+                listed = self._deliveries.list(owner, call.request_id, 1).items
                 chosen = listed[0].id if listed else call.request_id  # which is no delivery's
                 call.outcome = self._deliveries.resend(chosen, lambda delivery: delivery.user_id == owner)
             else:

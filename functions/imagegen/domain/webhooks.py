@@ -19,7 +19,8 @@ SENDING_LEASE = timedelta(minutes=2)
 OVERDUE = timedelta(minutes=5)
 """When a delivery has waited this long past its time, its task must have been lost."""
 
-ATTEMPTS_KEPT = 20
+ATTEMPTS_KEPT = 50
+"""All of a day's, and of some resends."""
 
 
 class DeliveryStatus(StrEnum):

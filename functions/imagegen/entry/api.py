@@ -101,9 +101,9 @@ def list_generation_requests(
     """A user's requests, newest first, by page; filtered by status, options and time; counted if asked for."""
     wish = call.wish
     call.caller.check_may_read(wish.user_id)
-    listed = backend.requests.list(wish.filter, wish.page_size, wish.after)
+    page = backend.requests.list(wish.filter, wish.page_size, wish.after)
     count = backend.requests.count(wish.filter) if wish.include_total_count else None
-    return responses.GenerationRequestList.of(wish, listed, count)
+    return responses.GenerationRequestList.of(wish, page, count)
 
 
 @operation(UserNotFound, Contention)
@@ -119,11 +119,11 @@ def get_webhook_secret(backend: Backend, call: Call[requests.GetWebhookSecret]) 
 def list_webhook_deliveries(
     backend: Backend, call: Call[requests.ListWebhookDeliveries]
 ) -> responses.WebhookDeliveryList:
-    """A user's webhooks, or a request's, newest first, by page, with what became of their last 20 attempts."""
+    """A user's webhooks, or a request's, newest first, by page, with what became of their last 50 attempts."""
     wish = call.wish
     call.caller.check_may_read(wish.user_id)
-    listed = backend.deliveries.list(wish.user_id, wish.generation_request_id, wish.page_size, wish.after)
-    return responses.WebhookDeliveryList.of(wish, listed)
+    page = backend.deliveries.list(wish.user_id, wish.generation_request_id, wish.page_size, wish.after)
+    return responses.WebhookDeliveryList.of(wish, page)
 
 
 @operation(DeliveryNotFound, Contention)

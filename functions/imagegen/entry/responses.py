@@ -19,9 +19,8 @@ from imagegen.entry.requests import (
     ListWeeklyReports,
 )
 from imagegen.report_records import report_data
-from imagegen.services.deliveries import ListedDeliveries
-from imagegen.services.histories import Page
-from imagegen.services.requests import Listed
+from imagegen.services.histories import History
+from imagegen.services.listing import Page
 
 Number = Annotated[int, WithJsonSchema({"type": "integer", "minimum": 0})]
 """Documented, not checked: an odd one in the database is for the audit to find, not a reason to hide the rest."""
@@ -132,10 +131,10 @@ class GenerationRequestList(Response):
     total_count: Number | None = Field(description="Of all pages; there if asked for.")
 
     @classmethod
-    def of(cls, wish: ListGenerationRequests, listed: Listed, total_count: int | None) -> Self:
-        last = listed.requests[-1] if listed.has_more else None
+    def of(cls, wish: ListGenerationRequests, page: Page[GenerationRequest], total_count: int | None) -> Self:
+        last = page.items[-1] if page.has_more else None
         return cls(
-            requests=[GenerationRequestDetails.of(request) for request in listed.requests],
+            requests=[GenerationRequestDetails.of(request) for request in page.items],
             next_page_token=last and wish.token(last.created_at, last.id),
             total_count=total_count,
         )
@@ -195,10 +194,10 @@ class WebhookDeliveryList(Response):
     next_page_token: str | None
 
     @classmethod
-    def of(cls, wish: ListWebhookDeliveries, listed: ListedDeliveries) -> Self:
-        last = listed.deliveries[-1] if listed.has_more else None
+    def of(cls, wish: ListWebhookDeliveries, page: Page[webhooks.Delivery]) -> Self:
+        last = page.items[-1] if page.has_more else None
         return cls(
-            deliveries=[WebhookDelivery.of(delivery) for delivery in listed.deliveries],
+            deliveries=[WebhookDelivery.of(delivery) for delivery in page.items],
             next_page_token=last and wish.token(last.created_at, last.id),
         )
 
@@ -217,9 +216,10 @@ class UserCredits(Response):
     next_page_token: str | None = Field(description="There if more follow: the next call's pageToken.")
 
     @classmethod
-    def of(cls, wish: GetUserCredits, page: Page) -> Self:
+    def of(cls, wish: GetUserCredits, history: History) -> Self:
+        page = history.entries
         return cls(
-            current_credits=page.wallet.credits.total,
+            current_credits=history.wallet.credits.total,
             transactions=[
                 Transaction.model_validate(
                     {
@@ -230,9 +230,9 @@ class UserCredits(Response):
                         "timestamp": entry.timestamp,
                     }
                 )
-                for entry in page.entries
+                for entry in page.items
             ],
-            next_page_token=wish.token(page.entries[-1].seq) if page.has_more else None,
+            next_page_token=wish.token(page.items[-1].seq) if page.has_more else None,
         )
 
 

@@ -1,6 +1,6 @@
 """Looking at webhook deliveries, newest first, and starting them anew."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,16 +9,9 @@ from imagegen.database import Database, Query, Where
 from imagegen.domain.webhooks import Delivery
 from imagegen.errors import DeliveryNotFound
 from imagegen.retry import Retry
+from imagegen.services.listing import Page, page
 from imagegen.services.outbox import Outbox
 from imagegen.webhook_records import DELIVERIES, delivery_of, delivery_path, update_delivery
-
-
-@dataclass(frozen=True)
-class ListedDeliveries:
-    """A page of deliveries, newest first, and whether older ones follow it."""
-
-    deliveries: Sequence[Delivery]
-    has_more: bool
 
 
 @dataclass(frozen=True)
@@ -30,7 +23,7 @@ class Deliveries:
 
     def list(
         self, user_id: str, request_id: str | None, size: int, after: tuple[datetime, str] | None = None
-    ) -> ListedDeliveries:
+    ) -> Page[Delivery]:
         """At most ``size`` of a user, or of one request, from after the one of that time and id.
 
         Raises DatabaseUnavailable.
@@ -38,10 +31,8 @@ class Deliveries:
         where = [Where("userId", "==", user_id)]
         if request_id is not None:
             where.append(Where("generationRequestId", "==", request_id))
-        found = self.database.find(
-            Query(DELIVERIES, tuple(where), order_by="createdAt", start_after=after, limit=size + 1)
-        )
-        return ListedDeliveries([delivery_of(document) for document in found[:size]], has_more=len(found) > size)
+        newest = Query(DELIVERIES, tuple(where), order_by="createdAt", start_after=after)
+        return page(self.database, newest, size, delivery_of)
 
     def resend(self, delivery_id: str, may_resend: Callable[[Delivery], bool]) -> Delivery:
         """The delivery, pending again whatever had become of it, due now, with all its attempts so far.

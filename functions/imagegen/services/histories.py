@@ -1,30 +1,30 @@
 """A user's balance and the history behind it."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from imagegen.database import Database, Query, Where
 from imagegen.domain.ledger import EntryType, LedgerEntry, Wallet
 from imagegen.records import entry_of, ledger_path, user_path, wallet_of
 from imagegen.services.accounts import registered
+from imagegen.services.listing import Page, page
 
 LISTED = (EntryType.DEDUCTION, EntryType.REFUND)
 
 
 @dataclass(frozen=True)
-class Page:
-    """The balance, a page of the history (newest first), and whether older entries follow it."""
+class History:
+    """The balance, and a page of the entries behind it, newest first."""
 
     wallet: Wallet
-    entries: Sequence[LedgerEntry]
-    has_more: bool
+    entries: Page[LedgerEntry]
 
 
 @dataclass(frozen=True)
 class Histories:
     database: Database
 
-    def page(self, user_id: str, size: int, before_seq: int | None = None) -> Page:
+    def page(self, user_id: str, size: int, before_seq: int | None = None) -> History:
         """At most ``size`` deductions and refunds, newest first, from before the entry number ``before_seq``.
 
         Raises UserNotFound and DatabaseUnavailable.
@@ -36,7 +36,5 @@ class Histories:
             order_by="seq",
             # An entry written since the balance was read is left for the next call: balance and history agree.
             start_after=(wallet.seq + 1 if before_seq is None else before_seq,),
-            limit=size + 1,  # one more than shown tells whether there are any
         )
-        entries = [entry_of(user_id, document) for document in self.database.find(history)]
-        return Page(wallet, entries[:size], has_more=len(entries) > size)
+        return History(wallet, page(self.database, history, size, partial(entry_of, user_id)))

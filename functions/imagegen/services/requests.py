@@ -1,6 +1,6 @@
 """Looking at generation requests: one, or a user's, newest first."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -8,6 +8,7 @@ from imagegen.database import Database, Query, Sum, Where
 from imagegen.domain.generation import GenerationRequest
 from imagegen.errors import RequestNotFound
 from imagegen.records import REQUESTS, request_of, request_path
+from imagegen.services.listing import Page, page
 
 
 @dataclass(frozen=True)
@@ -31,14 +32,6 @@ class Filter:
 
 
 @dataclass(frozen=True)
-class Listed:
-    """A page of requests, newest first, and whether older ones follow it."""
-
-    requests: Sequence[GenerationRequest]
-    has_more: bool
-
-
-@dataclass(frozen=True)
 class Requests:
     """Raises DatabaseUnavailable."""
 
@@ -51,12 +44,10 @@ class Requests:
             raise not_found(request_id)
         return request_of(document)
 
-    def list(self, filter: Filter, size: int, after: tuple[datetime, str] | None = None) -> Listed:
-        """At most ``size`` requests that match, from after the one that was made then and has that id."""
-        found = self.database.find(
-            Query(REQUESTS, filter.where, order_by="createdAt", start_after=after, limit=size + 1)
-        )
-        return Listed([request_of(document) for document in found[:size]], has_more=len(found) > size)
+    def list(self, filter: Filter, size: int, after: tuple[datetime, str] | None = None) -> Page[GenerationRequest]:
+        """At most ``size`` requests that match, newest first, from after the one that was made then and has that id."""
+        newest = Query(REQUESTS, filter.where, order_by="createdAt", start_after=after)
+        return page(self.database, newest, size, request_of)
 
     def count(self, filter: Filter) -> int:
         """How many match, counted by the server."""

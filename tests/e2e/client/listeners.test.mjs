@@ -62,6 +62,18 @@ test('the own request is seen from processing to completed', { timeout: 30_000 }
   assert.equal((await balances).at(-1).get('credits.trial'), 9);
 });
 
+test('a queued request is seen from pending to completed', { timeout: 60_000 }, async () => {
+  const own = requestsOf(user, user.uid);
+  const statusIn = ({ docs }) => docs.find((request) => request.get('mode') === 'async')?.get('status');
+  await watched(own, () => true);
+
+  const listed = watched(own, (snapshot) => statusIn(snapshot) === 'completed');
+  await user.call('createGenerationRequest', order({ model: suite.late, mode: 'async' }));
+
+  const statuses = (await listed).map(statusIn).filter((status, index, all) => status !== all[index - 1]);
+  assert.deepEqual(statuses, ['pending', 'processing', 'completed']);
+});
+
 test('somebody else is refused', { timeout: 30_000 }, async () => {
   const { generationRequestId } = await user.call('createGenerationRequest', order());
 
