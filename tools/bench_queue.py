@@ -16,10 +16,9 @@ from statistics import median
 
 from rich.console import Console
 
-from imagegen.database import Query, Where
-from imagegen.domain.generation import OPEN, GenerationRequest, Mode
+from imagegen.domain.generation import GenerationRequest, Mode
 from imagegen.firestore import FirestoreDatabase
-from imagegen.records import REQUESTS, request_of
+from imagegen.records import request_of, request_path
 from tests.support.invariants import violations
 from tests.support.live import Live, operator_of, order, until
 from tools.benchmarks import publish
@@ -62,55 +61,72 @@ class Measured:
 
 
 def main(console: Console) -> None:
-    measured = {}
     with tempfile.TemporaryDirectory() as temporary:
         directory = workspace(Path(temporary) / "project", settings=NO_LIMITS_SETTINGS)
         with Suite(directory) as suite, operator_of(suite) as operator:
+            measured = {}
             for mode in Mode:
                 with console.status(f"{REQUESTS_MADE} requests of {USERS} users in mode {mode}"):
-                    measured[mode] = run(Live(suite, operator), mode)
+                    measured[mode] = run(Live(suite, operator), mode, REQUESTS_MADE, USERS)
             broken = violations(operator)
     if broken:
         raise SystemExit("\n".join(broken))
-    both = measured.values()
     columns = (f"{REQUESTS_MADE} requests of {USERS} users", *(f"mode {mode}" for mode in measured))
-    rows = [
-        ("a call's answer, median", *(f"{median(one.answered_after):.2f} s" for one in both)),
-        ("a call's answer, slowest", *(f"{max(one.answered_after):.2f} s" for one in both)),
-        *((f"{model}: wait for a worker, median", *(f"{one.waited(model):.1f} s" for one in both)) for model in MODELS),
-        ("from the first call to the last end", *(f"{one.seconds:.0f} s" for one in both)),
-        ("requests a second", *(f"{REQUESTS_MADE / one.seconds:.1f}" for one in both)),
-        ("ends", *(one.outcomes for one in both)),
+    publish(console, "queue", columns, rows(list(measured.values())))
+
+
+def rows(measured: Sequence[Measured]) -> list[Sequence[str]]:
+    """The table's lines, a column for each mode."""
+    return [
+        ("a call's answer, median", *(f"{median(one.answered_after):.2f} s" for one in measured)),
+        ("a call's answer, slowest", *(f"{max(one.answered_after):.2f} s" for one in measured)),
+        *(
+            (f"{model}: wait for a worker, median", *(f"{one.waited(model):.1f} s" for one in measured))
+            for model in MODELS
+        ),
+        ("from the first call to the last end", *(f"{one.seconds:.0f} s" for one in measured)),
+        ("requests a second", *(f"{len(one.requests) / one.seconds:.1f}" for one in measured)),
+        ("ends", *(one.outcomes for one in measured)),
     ]
-    publish(console, "queue", columns, rows)
 
 
-def run(live: Live, mode: Mode) -> Measured:
-    """All the calls of one mode, and their requests, each of which has ended."""
+def run(live: Live, mode: Mode, requests: int, users: int) -> Measured:
+    """All the calls of one mode, and their requests, each of which has ended.
+
+    Raises RuntimeError if a call is refused, and AssertionError if a request does not end.
+    """
     rng = random.Random(SEED)
-    users = [live.add_user(paid=REQUESTS_MADE) for _ in range(USERS)]
+    user_ids = [live.add_user(paid=requests) for _ in range(users)]
     orders = [
-        order(users[number % USERS], model=rng.choice(MODELS), mode=mode, prompt=f"{mode} {number}")
-        for number in range(REQUESTS_MADE)
+        order(user_ids[number % users], model=rng.choice(MODELS), mode=mode, prompt=f"{mode} {number}")
+        for number in range(requests)
     ]
     with ThreadPoolExecutor(CALLERS) as pool:
-        answered_after = list(pool.map(lambda wish: seconds_of(live, wish), orders))
-    database = FirestoreDatabase(live.operator)
-    still_open = Query(REQUESTS, (Where("status", "in", tuple(status.value for status in OPEN)),), limit=1)
-    until(lambda: not database.find(still_open), seconds=DRAIN_SECONDS_MAX)
-    found = [database.find(Query(REQUESTS, (Where("userId", "==", user),))) for user in users]
-    made = [request_of(document) for documents in found for document in documents]
-    assert len(made) == REQUESTS_MADE
-    return Measured(answered_after, made)
+        answers = list(pool.map(lambda wish: taken(live, wish), orders))
+    return Measured([seconds for seconds, _ in answers], [ended(live, request_id) for _, request_id in answers])
 
 
-def seconds_of(live: Live, wish: dict[str, object]) -> float:
-    """How long a call takes that is taken: queued, completed, or failed by the model."""
+def taken(live: Live, wish: dict[str, object]) -> tuple[float, str]:
+    """The seconds and the request of a call that is queued, completed, or failed by the model."""
     began = time.monotonic()
     body = live.call("createGenerationRequest", wish).json()
-    if "result" not in body and body["error"]["details"]["reason"] != "GENERATION_FAILED":
-        raise RuntimeError(f"A call was refused: {body}")
-    return time.monotonic() - began
+    seconds = time.monotonic() - began
+    if "result" in body:
+        return seconds, body["result"]["generationRequestId"]
+    if body["error"]["details"]["reason"] == "GENERATION_FAILED":
+        return seconds, body["error"]["details"]["generationRequestId"]
+    raise RuntimeError(f"A call was refused: {body}")
+
+
+def ended(live: Live, request_id: str) -> GenerationRequest:
+    """The request, once it has come to its end."""
+    database = FirestoreDatabase(live.operator)
+
+    def current() -> GenerationRequest:
+        return request_of(*database.read(request_path(request_id)))
+
+    until(lambda: not current().is_open, seconds=DRAIN_SECONDS_MAX)
+    return current()
 
 
 if __name__ == "__main__":
