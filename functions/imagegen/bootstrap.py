@@ -90,7 +90,6 @@ class Backend:
         """
         catalogs = Catalogs(database, clock)
         generators = {"mock": WithDeadline(WithAttempts(MockGenerator(clock, rng), clock))}
-        audit = Audit(database, clock)
         outbox = Outbox(database, tasks, clock)
         settlements = Settlements(database, outbox, clock, Retry(clock, rng, SETTLING_PATIENCE_SECONDS))
         execution = Execution(generators, settlements)
@@ -114,11 +113,11 @@ class Backend:
                 Counting(database, clock),
                 Bookkeeping(database),
                 Notifications(channels),
-                Retry(clock, rng, RESERVING_PATIENCE_SECONDS),
+                patient,
                 clock,
             ),
             sweeper=Sweeper(database, clock, settlements, dispatcher, outbox, catalogs),
-            audit=audit,
+            audit=Audit(database, clock),
             corrections=Corrections(database, clock, patient),
         )
 

@@ -186,7 +186,7 @@ def list_weekly_reports(backend: Backend, call: Call[requests.ListWeeklyReports]
     """The stored reports, newest first, by page. For admins."""
     call.caller.check_is_admin()
     wish = call.wish
-    return responses.WeeklyReportList.of(wish, backend.reports.list(wish.page_size + 1, wish.before))
+    return responses.WeeklyReportList.of(wish, backend.reports.list(wish.page_size, wish.before))
 
 
 @operation(Contention)

@@ -1,6 +1,5 @@
 """What callers get back: the response models of the API."""
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 
@@ -346,9 +345,8 @@ class WeeklyReportList(Response):
     next_page_token: str | None
 
     @classmethod
-    def of(cls, wish: ListWeeklyReports, listed: Sequence[Report]) -> Self:
-        page = listed[: wish.page_size]
+    def of(cls, wish: ListWeeklyReports, page: Page[Report]) -> Self:
         return cls(
-            reports=[report_data(report) for report in page],
-            next_page_token=wish.token(page[-1].week) if len(listed) > wish.page_size else None,
+            reports=[report_data(report) for report in page.items],
+            next_page_token=wish.token(page.items[-1].week) if page.has_more else None,
         )

@@ -22,6 +22,7 @@ from imagegen.retry import Retry
 from imagegen.services.bookkeeping import Bookkeeping
 from imagegen.services.catalog import Catalogs
 from imagegen.services.counting import Counting, daily
+from imagegen.services.listing import Page, page
 from imagegen.services.notifications import Notifications
 
 USERS_TESTED = 100
@@ -73,10 +74,13 @@ class Reports:
         [document] = self.database.read(report_path(week))
         return report_of(document) if document.exists else None
 
-    def list(self, limit: int, before: Week | None = None) -> Sequence[Report]:
-        """Stored reports, the newest first: of the newest weeks, or of those before one. Raises DatabaseUnavailable."""
-        newest = Query(REPORTS, order_by="week", start_after=(str(before),) if before else None, limit=limit)
-        return [report_of(document) for document in self.database.find(newest)]
+    def list(self, size: int, before: Week | None = None) -> Page[Report]:
+        """At most ``size`` stored reports, newest first: of the newest weeks, or of those before one.
+
+        Raises DatabaseUnavailable.
+        """
+        newest = Query(REPORTS, order_by="week", start_after=(str(before),) if before else None)
+        return page(self.database, newest, size, report_of)
 
     def _run(self, week: Week) -> Report:
         [stored] = self.database.read(report_path(week))
