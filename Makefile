@@ -20,7 +20,7 @@ help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 25
 
 start: $(EVERYTHING) ## run the Firebase emulators with the functions and the seed
-	@.venv/bin/python -m tools.start
+	@.venv/bin/python -m tools.emulators.start
 
 test: $(EVERYTHING) ## run all tests, those under the real Firebase CLI included
 	@.venv/bin/python -m pytest --numprocesses 2
@@ -50,13 +50,13 @@ mutants: $(TOOLS) ## try every mutant of the money path and write docs/mutants.m
 	@PYTHONPATH=functions .venv/bin/python -m tools.mutants
 
 bench-report: $(TOOLS) ## measure what the report of a busy week costs and write docs/benchmarks.md
-	@PYTHONPATH=functions .venv/bin/python -m tools.bench_report
+	@PYTHONPATH=functions .venv/bin/python -m tools.bench.report
 
 bench-queue: $(EVERYTHING) ## measure how fast queued requests drain and write docs/benchmarks.md
-	@PYTHONPATH=functions .venv/bin/python -m tools.bench_queue
+	@PYTHONPATH=functions .venv/bin/python -m tools.bench.queue
 
 bench-anomalies: $(TOOLS) ## compare the anomaly detector with simpler ones and write docs/anomalies.md
-	@PYTHONPATH=functions .venv/bin/python -m tools.bench_anomalies
+	@PYTHONPATH=functions .venv/bin/python -m tools.bench.anomalies
 
 seed: $(EVERYTHING) ## write emulator-seed/ anew
 	@PYTHONPATH=functions .venv/bin/python -m tools.seed
@@ -80,7 +80,7 @@ lock: $(TOOLS) ## pin the requirements anew, after a change of a requirements.in
 clean: ## remove everything that make installed or that was written while running
 	rm -rf .venv functions/venv node_modules .local .firebase .firebase.*.json *-debug.log
 	rm -rf .coverage* .pytest_cache .mypy_cache .ruff_cache
-	find functions tests tools -name __pycache__ -prune -exec rm -rf {} +
+	find functions simulation tests tools -name __pycache__ -prune -exec rm -rf {} +
 
 # Installation. A stamp is written last, so an install that broke off is done again, from scratch.
 

@@ -7,9 +7,9 @@ from firebase_functions.https_fn import CallableRequest
 from firebase_functions.options import MemoryOption, RateLimits, RetryConfig, set_global_options
 from firebase_functions.scheduler_fn import ScheduledEvent
 
+from imagegen.api import functions
+from imagegen.api.firebase import callable_function, scheduled_function, task_function
 from imagegen.bootstrap import backend
-from imagegen.entry import api
-from imagegen.entry.callables import callable_function, scheduled_function, task_function
 
 # concurrency: as many calls as .env gives an instance threads for (THREADS); more would queue unseen.
 # timeout_sec: more than a model's 60 s and the patience of reserving and settling; what is cut off stays unsettled.
@@ -28,77 +28,77 @@ TRIES = RetryConfig(max_attempts=5, min_backoff_seconds=1, max_backoff_seconds=6
 
 @callable_function()
 def createGenerationRequest(call: CallableRequest[Any]) -> dict[str, Any]:
-    return api.create_generation_request(backend(), call)
+    return functions.create_generation_request(backend(), call)
 
 
 @callable_function()
 def getUserCredits(call: CallableRequest[Any]) -> dict[str, Any]:
-    return api.get_user_credits(backend(), call)
+    return functions.get_user_credits(backend(), call)
 
 
 @callable_function()
 def getGenerationRequest(call: CallableRequest[Any]) -> dict[str, Any]:
-    return api.get_generation_request(backend(), call)
+    return functions.get_generation_request(backend(), call)
 
 
 @callable_function()
 def cancelGenerationRequest(call: CallableRequest[Any]) -> dict[str, Any]:
-    return api.cancel_generation_request(backend(), call)
+    return functions.cancel_generation_request(backend(), call)
 
 
 @callable_function()
 def listGenerationRequests(call: CallableRequest[Any]) -> dict[str, Any]:
-    return api.list_generation_requests(backend(), call)
+    return functions.list_generation_requests(backend(), call)
 
 
 @callable_function()
 def getWebhookSecret(call: CallableRequest[Any]) -> dict[str, Any]:
-    return api.get_webhook_secret(backend(), call)
+    return functions.get_webhook_secret(backend(), call)
 
 
 @callable_function()
 def listWebhookDeliveries(call: CallableRequest[Any]) -> dict[str, Any]:
-    return api.list_webhook_deliveries(backend(), call)
+    return functions.list_webhook_deliveries(backend(), call)
 
 
 @callable_function()
 def resendWebhook(call: CallableRequest[Any]) -> dict[str, Any]:
-    return api.resend_webhook(backend(), call)
+    return functions.resend_webhook(backend(), call)
 
 
 @callable_function()
 def getCatalog(call: CallableRequest[Any]) -> dict[str, Any]:
-    return api.get_catalog(backend(), call)
+    return functions.get_catalog(backend(), call)
 
 
 @callable_function()
 def getCreditBalance(call: CallableRequest[Any]) -> dict[str, Any]:
-    return api.get_credit_balance(backend(), call)
+    return functions.get_credit_balance(backend(), call)
 
 
 @callable_function()
 def registerUser(call: CallableRequest[Any]) -> dict[str, Any]:
-    return api.register_user(backend(), call)
+    return functions.register_user(backend(), call)
 
 
 @callable_function()
 def grantCredits(call: CallableRequest[Any]) -> dict[str, Any]:
-    return api.grant_credits(backend(), call)
+    return functions.grant_credits(backend(), call)
 
 
 @callable_function()
 def getWeeklyReport(call: CallableRequest[Any]) -> dict[str, Any]:
-    return api.get_weekly_report(backend(), call)
+    return functions.get_weekly_report(backend(), call)
 
 
 @callable_function()
 def listWeeklyReports(call: CallableRequest[Any]) -> dict[str, Any]:
-    return api.list_weekly_reports(backend(), call)
+    return functions.list_weekly_reports(backend(), call)
 
 
 @callable_function(timeout_sec=540)
 def runWeeklyReport(call: CallableRequest[Any]) -> dict[str, Any]:
-    return api.run_weekly_report(backend(), call)
+    return functions.run_weekly_report(backend(), call)
 
 
 # Queues, each with a pace of its own: a model's document names the one that its queued requests go through.
@@ -106,17 +106,17 @@ def runWeeklyReport(call: CallableRequest[Any]) -> dict[str, Any]:
 
 @task_function(rate_limits=RateLimits(max_concurrent_dispatches=20, max_dispatches_per_second=20), retry_config=TRIES)
 def generateImage(task: CallableRequest[Any]) -> None:
-    api.run_task(backend(), task.data)
+    functions.run_task(backend(), task.data)
 
 
 @task_function(rate_limits=RateLimits(max_concurrent_dispatches=50, max_dispatches_per_second=50), retry_config=TRIES)
 def generateWithModelA(task: CallableRequest[Any]) -> None:
-    api.run_task(backend(), task.data)
+    functions.run_task(backend(), task.data)
 
 
 @task_function(rate_limits=RateLimits(max_concurrent_dispatches=10, max_dispatches_per_second=5), retry_config=TRIES)
 def generateWithModelB(task: CallableRequest[Any]) -> None:
-    api.run_task(backend(), task.data)
+    functions.run_task(backend(), task.data)
 
 
 # Each attempt is a task of its own, which waits until it is due. The queue tries again what could not be recorded, or
@@ -126,7 +126,7 @@ def generateWithModelB(task: CallableRequest[Any]) -> None:
     retry_config=RetryConfig(min_backoff_seconds=10, max_backoff_seconds=600, max_retry_seconds=86_400),
 )
 def deliverWebhook(task: CallableRequest[Any]) -> None:
-    api.deliver_webhook(backend(), task.data)
+    functions.deliver_webhook(backend(), task.data)
 
 
 @scheduled_function(schedule="0 6 * * 1", timezone="Etc/UTC", timeout_sec=540, retry_count=3, min_backoff_seconds=60)

@@ -13,7 +13,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from tests.support.indexes import Indexes, Need
 from tests.support.wire import ObservedClient
-from tools.firestore_emulator import FirestoreEmulator
+from tools.emulators.firestore_emulator import FirestoreEmulator
 
 INDEXES = Indexes.declared()
 

@@ -11,19 +11,19 @@ from google.auth.exceptions import GoogleAuthError
 from google.cloud import firestore
 from rich.console import Console
 
-from imagegen.clock import SystemClock
-from imagegen.database import DatabaseUnavailable
-from imagegen.firestore import FirestoreDatabase
-from imagegen.services.audit import Audit
-from tools import running
-from tools.project import Problem, Project
+from imagegen.adapters.firestore import FirestoreDatabase
+from imagegen.ports.clock import SystemClock
+from imagegen.ports.database import DatabaseUnavailable
+from imagegen.services.credits.audit import Audit
+from tools.emulators.client import operator_client
+from tools.emulators.project import Problem, Project
 
 
 def main(arguments: Sequence[str], console: Console) -> int:
     """Audit the project of the first argument with one's own Google credentials, or else the running suite."""
     findings = 0
     try:
-        client = firestore.Client(project=arguments[0]) if arguments else running.client(Project.load(Path.cwd()))
+        client = firestore.Client(project=arguments[0]) if arguments else operator_client(Project.load(Path.cwd()))
         with console.status("Auditing"):
             for finding in Audit(FirestoreDatabase(client), SystemClock()).findings():
                 findings += 1

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from tools import emulators, java
-from tools.project import ROOT, Problem, Project
+from tools.emulators import binaries, java
+from tools.emulators.project import ROOT, Problem, Project
 
 NODE_MAJOR_MIN = 20
 
@@ -118,16 +118,16 @@ def _java() -> Finding:
 def _firestore() -> Finding:
     need = "Firestore emulator"
     try:
-        return Finding(need, Status.OK, str(emulators.require_firestore()))
+        return Finding(need, Status.OK, str(binaries.require_firestore()))
     except Problem as problem:
-        if emulators.CLI.exists():
+        if binaries.CLI.exists():
             return Finding(need, Status.MISSING, str(problem))
         return Finding(need, Status.LATER, f"not here; {_DOWNLOAD}")
 
 
 def _optional(name: str, need: str) -> Finding:
     try:
-        found = emulators.find(name)
+        found = binaries.find(name)
     except Problem as problem:
         return Finding(need, Status.MISSING, str(problem))
     if found:

@@ -20,8 +20,8 @@ import pytest
 from rich.console import Console
 from rich.progress import track
 
-from tests.simulation.corpus import MUTANTS, Mutant
-from tools.project import ROOT
+from simulation.corpus import MUTANTS, Mutant
+from tools.emulators.project import ROOT
 
 PRODUCT = ROOT / "functions" / "imagegen"
 TABLE = ROOT / "docs" / "mutants.md"
@@ -47,7 +47,7 @@ Each of these one-line faults in the money path and on the way of webhooks has t
 simulation runs with the fault in place. The table lists the checks that fail then in its first {SEEDS_COMPARED} worlds,
 or else in the first world in which any does, and the seed of that world: `make simulate SEED=...` shows it without the
 fault. Where a simulation cannot see a fault, the test that does is named. Checks with the names of the audit's are the
-audit's (`services/audit.py`), the others those of `tests/simulation`. Written by `make mutants`.
+audit's (`services/credits/audit.py`), the others those of `simulation/`. Written by `make mutants`.
 
 | mutant | where | caught by | first seed |
 |---|---|---|---|
@@ -106,7 +106,7 @@ def try_mutant(mutant: Mutant, seeds: int) -> Result:
 
 
 def _simulated(mutant: Mutant, seeds: int) -> Result:
-    world = importlib.import_module("tests.simulation.world")
+    world = importlib.import_module("simulation.world")
     checks: set[str] = set()
     first = None
     for seed in range(SEEDS_MAX):

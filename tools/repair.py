@@ -13,11 +13,11 @@ from google.auth.exceptions import GoogleAuthError
 from google.cloud import firestore
 
 from imagegen.bootstrap import Backend, on_firestore
-from imagegen.database import CommitRefused, DatabaseUnavailable, OutcomeUnknown
 from imagegen.domain.ledger import Credits
 from imagegen.errors import UserNotFound
-from tools import running
-from tools.project import Problem, Project
+from imagegen.ports.database import CommitRefused, DatabaseUnavailable, OutcomeUnknown
+from tools.emulators.client import operator_client
+from tools.emulators.project import Problem, Project
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -27,7 +27,7 @@ def main(arguments: Sequence[str]) -> int:
         if options.project:
             client = firestore.Client(project=options.project)
         else:
-            client = running.client(Project.load(Path.cwd()))
+            client = operator_client(Project.load(Path.cwd()))
         print(_repaired(on_firestore(client), options))
     except (
         Problem,

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 from rich.table import Table
 
-from tests.simulation import world
+from simulation import world
 
 SEEDS_AT_ONCE = 50
 FAILURES_SHOWN = 10

@@ -1,6 +1,5 @@
 """AI image generation paid in credits: the product behind the functions in ``main.py``.
 
-Dependencies point one way: ``entry`` (callables, schedule, validation) → ``services`` (the money path, credits,
-the weekly report) → ``domain`` (credits, ledger, requests, catalog, weeks). Firestore sits behind ``database``,
-the models behind ``generators``; ``bootstrap`` wires them together.
+Imports run one way: ``api`` → ``services`` and ``reports`` → ``domain``, ``documents`` → ``ports``. ``adapters``
+implement the ports; ``bootstrap`` wires everything together.
 """

@@ -14,38 +14,38 @@ from typing import Self
 
 from google.cloud import firestore
 
-from imagegen.clock import Clock, SystemClock
-from imagegen.cloud_tasks import CloudTasks
-from imagegen.database import Database
+from imagegen.adapters.cloud_tasks import CloudTasks
+from imagegen.adapters.firestore import FirestoreDatabase
+from imagegen.adapters.generators.deadline import WithDeadline
+from imagegen.adapters.generators.mock import MockGenerator
+from imagegen.adapters.generators.retries import WithAttempts
+from imagegen.adapters.http_webhook_sender import HttpSender
 from imagegen.domain.limits import Limits
-from imagegen.firestore import FirestoreDatabase
-from imagegen.generators.attempts import WithAttempts
-from imagegen.generators.deadline import WithDeadline
-from imagegen.generators.mock import MockGenerator
-from imagegen.http_sender import HttpSender
-from imagegen.queue import Queue
-from imagegen.retry import Retry
-from imagegen.sender import Sender
-from imagegen.services.accounts import Accounts
-from imagegen.services.audit import Audit
-from imagegen.services.bookkeeping import Bookkeeping
-from imagegen.services.cancellations import Cancellations
+from imagegen.ports.clock import Clock, SystemClock
+from imagegen.ports.database import Database
+from imagegen.ports.task_queue import Queue
+from imagegen.ports.webhook_sender import Sender
+from imagegen.reports.alerts import Channel, Notifications, Webhook
+from imagegen.reports.counting import Counting
+from imagegen.reports.reconciliation import Bookkeeping
+from imagegen.reports.weekly import Reports
 from imagegen.services.catalog import Catalogs
-from imagegen.services.corrections import Corrections
-from imagegen.services.counting import Counting
-from imagegen.services.courier import Courier
-from imagegen.services.deliveries import Deliveries
-from imagegen.services.dispatcher import Dispatcher, Worker
-from imagegen.services.execution import Execution
-from imagegen.services.generations import Generations
-from imagegen.services.histories import Histories
-from imagegen.services.notifications import Channel, Notifications, Webhook
-from imagegen.services.outbox import Outbox
-from imagegen.services.reports import Reports
-from imagegen.services.requests import Requests
-from imagegen.services.settlements import Settlements
+from imagegen.services.credits.accounts import Accounts
+from imagegen.services.credits.audit import Audit
+from imagegen.services.credits.corrections import Corrections
+from imagegen.services.credits.history import Histories
+from imagegen.services.generations.cancellation import Cancellations
+from imagegen.services.generations.create import Generations
+from imagegen.services.generations.execution import Execution
+from imagegen.services.generations.queries import Requests
+from imagegen.services.generations.settlement import Settlements
+from imagegen.services.generations.worker import Dispatcher, Worker
+from imagegen.services.retry import Retry
 from imagegen.services.sweeper import Sweeper
-from imagegen.services.webhook_secrets import WebhookSecrets
+from imagegen.services.webhooks.deliveries import Deliveries
+from imagegen.services.webhooks.delivery_worker import Courier
+from imagegen.services.webhooks.outbox import Outbox
+from imagegen.services.webhooks.secrets import WebhookSecrets
 from imagegen.settings import limits, local_webhooks_allowed
 
 RESERVING_PATIENCE_SECONDS = 20.0

@@ -10,8 +10,8 @@ import pytest
 from google.cloud import firestore
 
 from tests.support.live import Live, operator_of
-from tools import history
-from tools.suite import Suite, workspace
+from tools.emulators.suite import Suite, workspace
+from tools.seed import history
 
 BROKEN = "Model Broken"
 """Always fails."""

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 from tests.support.live import Live
-from tools.project import ROOT
-from tools.suite import Suite, workspace
+from tools.emulators.project import ROOT
+from tools.emulators.suite import Suite, workspace
 
 
 def audit(directory: Path) -> "subprocess.CompletedProcess[str]":

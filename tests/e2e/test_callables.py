@@ -8,7 +8,7 @@ import pytest
 from imagegen.domain.catalog import Kind
 from tests.e2e.conftest import BROKEN, SLOW
 from tests.support.live import Live, order, until
-from tools import history
+from tools.seed import history
 
 OPTIONS = [
     (kind, option.name, spelling)

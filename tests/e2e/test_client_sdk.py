@@ -10,8 +10,8 @@ import pytest
 from tests.e2e.conftest import BROKEN, LATE, SLOW
 from tests.support.api import CALLABLES
 from tests.support.live import Live
-from tools import history
-from tools.project import ROOT
+from tools.emulators.project import ROOT
+from tools.seed import history
 
 CLIENT = ROOT / "tests" / "e2e" / "client"
 

@@ -20,15 +20,15 @@ import pytest
 import requests
 from google.cloud.firestore_v1.base_query import FieldFilter
 
-from imagegen.database import Put
+from imagegen.adapters.firestore import FirestoreDatabase
+from imagegen.documents.generations import REQUESTS, request_path
 from imagegen.domain.generation import keyed_request_id
-from imagegen.firestore import FirestoreDatabase
-from imagegen.records import REQUESTS, request_path
+from imagegen.ports.database import Put
 from tests.support.invariants import violations
 from tests.support.live import Live, operator_of, order, until
-from tools import history
-from tools.limits import NO_LIMITS_SETTINGS
-from tools.suite import Suite, workspace
+from tools.emulators.suite import Suite, workspace
+from tools.fakes import NO_LIMITS_SETTINGS
+from tools.seed import history
 
 pytestmark = pytest.mark.crashes
 

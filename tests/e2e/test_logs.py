@@ -7,7 +7,7 @@ import pytest
 from tests.support.api import CALLABLES
 from tests.support.live import Live, order
 from tests.support.tokens import altered, encoded, unsigned
-from tools import seed
+from tools.seed import export
 
 PROMPT = 'Grace\'s zebra\nunder a "Quokkas" sign'
 ADDRESS = "4712 Quagga Road"
@@ -32,10 +32,10 @@ def tokens(live: Live) -> list[str]:
         ("createGenerationRequest", order(newcomer, prompt=PROMPT, input={"type": "address", "address": ADDRESS}), own),
         ("createGenerationRequest", order(newcomer, prompt=PROMPT, model="Model Broken"), own),
         ("createGenerationRequest", order("user-100", prompt=PROMPT), own),
-        ("createGenerationRequest", order(seed.email("user-100"), prompt=PROMPT), None),
+        ("createGenerationRequest", order(export.email("user-100"), prompt=PROMPT), None),
         ("createGenerationRequest", order(newcomer, prompt=[PROMPT], input={"type": ADDRESS}), own),
         ("listGenerationRequests", {}, own),
-        ("getUserCredits", {"userId": seed.email("user-100")}, admin),
+        ("getUserCredits", {"userId": export.email("user-100")}, admin),
         ("getUserCredits", {"prompt": PROMPT}, own),
         ("grantCredits", gift, admin),
         ("grantCredits", gift, own),
@@ -44,7 +44,7 @@ def tokens(live: Live) -> list[str]:
 
     crashing = live.operator.document(f"users/{newcomer}")
     balance = live.user(newcomer)["credits"]["paid"]
-    crashing.update({"credits.paid": f"{PROMPT} of {seed.email(newcomer)}"})
+    crashing.update({"credits.paid": f"{PROMPT} of {export.email(newcomer)}"})
     assert live.call("createGenerationRequest", asked | {"idempotencyKey": "b"}, token=own).status_code == 500
     crashing.update({"credits.paid": balance})
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tools.docs import README
-from tools.project import ROOT, Project
-from tools.suite import Suite
+from tools.docs.write import README
+from tools.emulators.project import ROOT, Project
+from tools.emulators.suite import Suite
 
 EXAMPLE = re.compile(r"```bash\n(.*?)```\s*```json\n(.*?)```", re.DOTALL)
 EXAMPLES = EXAMPLE.findall(README.read_text("utf-8"))

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from imagegen.domain.weeks import Week
-from tools import history
-from tools.project import ROOT
-from tools.suite import Suite, workspace
+from tools.emulators.project import ROOT
+from tools.emulators.suite import Suite, workspace
+from tools.seed import history
 
 
 def report(directory: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":

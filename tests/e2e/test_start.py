@@ -13,10 +13,10 @@ import psutil
 import pytest
 import requests
 
-from tools.project import ROOT, Project
-from tools.suite import Suite, workspace
+from tools.emulators.project import ROOT, Project
+from tools.emulators.suite import Suite, workspace
 
-LAUNCHER = [sys.executable, "-m", "tools.start"]
+LAUNCHER = [sys.executable, "-m", "tools.emulators.start"]
 # Firestore alone is up in two seconds, and is what the CLI starts in a session of its own.
 FIRESTORE = ("--only", "firestore")
 

@@ -15,8 +15,8 @@ from tests.e2e.test_queue import queued, state
 from tests.e2e.test_readme import here
 from tests.support.live import Live, until
 from tests.support.receivers import Receiver, receiving
-from tools.docs import README
-from tools.ports import free_ports
+from tools.docs.write import README
+from tools.emulators.ports import free_ports
 
 RECEIVER = next(code for code in re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL))
 [EXAMPLE] = re.findall(r"```sh\n(.*?)```", README.read_text("utf-8"), re.DOTALL)

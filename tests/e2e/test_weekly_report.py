@@ -10,8 +10,8 @@ import pytest
 from imagegen.domain.catalog import Kind
 from imagegen.domain.weeks import Week
 from tests.support.live import Live, until
-from tools import history
-from tools.history import Planned
+from tools.seed import history
+from tools.seed.history import Planned
 
 REPORTED = Week.parse("2026-W46")
 PLAN = [planned for planned in history.plan() if Week.of(planned.at) == REPORTED]

@@ -13,7 +13,7 @@ from hypothesis.strategies import SearchStrategy
 from schemathesis import Case as AnyCase
 from schemathesis import GenerationMode
 
-from imagegen.entry.operations import KEY_HEADER
+from imagegen.api.operation import KEY_HEADER
 
 SEED = 25
 GENERATED = 100

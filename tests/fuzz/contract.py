@@ -8,11 +8,13 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
+from imagegen.documents.accounts import LEDGER, grant_path, ledger_path, user_path
+from imagegen.documents.generations import request_path
+from imagegen.documents.webhooks import delivery_path
 from imagegen.domain.weeks import Week
-from imagegen.progress_records import PROGRESS_PATH
-from imagegen.records import LEDGER, grant_path, ledger_path, report_path, request_path, user_path
-from imagegen.services.accounts import WELCOME_GRANT
-from imagegen.webhook_records import delivery_path
+from imagegen.reports.documents import report_path
+from imagegen.reports.progress import PROGRESS_PATH
+from imagegen.services.credits.accounts import WELCOME_GRANT
 
 GIVEN_BACK = {"GENERATION_FAILED", "GENERATION_TIMEOUT", "ABANDONED", "CANCELED"}
 """Errors of calls that took credits and gave them back."""

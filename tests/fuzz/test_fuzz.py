@@ -16,15 +16,16 @@ import pytest
 import requests
 from google.cloud import firestore
 
+from imagegen.documents.accounts import USERS
 from imagegen.domain.catalog import Kind
-from imagegen.records import USERS
 from tests.fuzz.cases import Sent, generated, hostile
 from tests.fuzz.contract import Answer, Contract, State, leaks, unexplained
 from tests.support.invariants import violations
 from tests.support.live import ANSWER_TIMEOUT_SECONDS, Live, operator_of, order
-from tools import history, openapi
-from tools.limits import NO_LIMITS_SETTINGS
-from tools.suite import Suite, workspace
+from tools.docs import openapi
+from tools.emulators.suite import Suite, workspace
+from tools.fakes import NO_LIMITS_SETTINGS
+from tools.seed import history
 
 pytestmark = pytest.mark.fuzz
 

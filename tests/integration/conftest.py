@@ -7,23 +7,21 @@ from datetime import UTC, datetime
 
 import pytest
 
+from imagegen.adapters.firestore import FirestoreDatabase
 from imagegen.bootstrap import Backend
-from imagegen.clock import Clock, SystemClock
-from imagegen.database import Put
 from imagegen.domain.ledger import Credits
 from imagegen.domain.limits import Limits
-from imagegen.firestore import FirestoreDatabase
-from imagegen.queue import Queue
-from imagegen.sender import Sender
-from imagegen.services.notifications import Channel
+from imagegen.ports.clock import Clock, SystemClock
+from imagegen.ports.database import Put
+from imagegen.ports.task_queue import Queue
+from imagegen.ports.webhook_sender import Sender
+from imagegen.reports.alerts import Channel
 from tests.support.api import Api
 from tests.support.faults import FaultyDatabase
 from tests.support.invariants import violations
 from tests.support.wire import ObservedClient
-from tools import history, seed
-from tools.limits import NO_LIMITS
-from tools.sender import Takes
-from tools.tasks import TaskList
+from tools.fakes import NO_LIMITS, AcceptingSender, TaskList
+from tools.seed import export, history
 
 AddUser = Callable[..., str]
 
@@ -53,7 +51,7 @@ def queue() -> Queue:
 
 @pytest.fixture
 def receiver() -> Sender:
-    return Takes()
+    return AcceptingSender()
 
 
 @pytest.fixture
@@ -92,7 +90,7 @@ def add_user(client: ObservedClient, database: FirestoreDatabase) -> Iterator[Ad
     """Registers users with a granted balance; after the test, no credit may be lost or invented."""
 
     def add(user_id: str = "user", *, trial: int = 0, paid: int = 0, at: datetime | None = None) -> str:
-        seed.write_user(database, user_id, user_id, Credits(trial, paid), at or datetime.now(UTC))
+        export.write_user(database, user_id, user_id, Credits(trial, paid), at or datetime.now(UTC))
         client.wire.reset()
         return user_id
 

@@ -15,7 +15,7 @@ from tests.integration.test_money_path import ORDER, order
 from tests.support.api import Api
 from tests.support.faults import FaultyDatabase, Lost, refuse
 from tests.support.wire import ObservedClient
-from tools.clock import ManualClock
+from tools.fakes import ManualClock
 
 NOON = datetime(2026, 11, 18, 12, tzinfo=UTC)
 AT_ONCE = 16

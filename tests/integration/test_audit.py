@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
+from imagegen.adapters.firestore import FirestoreDatabase
 from imagegen.bootstrap import Backend
 from imagegen.domain.ledger import Credits
-from imagegen.firestore import FirestoreDatabase
-from imagegen.services.audit import Finding, Invariant
+from imagegen.services.credits.audit import Finding, Invariant
 from tests.integration.conftest import set_models
 from tests.integration.test_money_path import ORDER, order
 from tests.support.api import Api
 from tests.support.wire import ObservedClient
-from tools import seed
-from tools.clock import ManualClock
+from tools.fakes import ManualClock
+from tools.seed import export
 
 NOON = datetime(2026, 11, 18, 12, tzinfo=UTC)
 LEDGER = "users/user/creditTransactions"
@@ -30,7 +30,7 @@ def clock() -> ManualClock:
 def books(api: Api, client: ObservedClient, database: FirestoreDatabase) -> dict[str, Any]:
     """A user with a grant, two completed requests and a failed one: the ids of the first and of the failed."""
     client.document("models/model-b").update({"failureRate": 1})
-    seed.write_user(database, "user", "User", Credits(2, 18), NOON)
+    export.write_user(database, "user", "User", Credits(2, 18), NOON)
     first = api.result("createGenerationRequest", ORDER)["generationRequestId"]
     second = api.result("createGenerationRequest", order(size="512x512"))["generationRequestId"]
     failed = api.error("createGenerationRequest", order(model="Model B"))["details"]["generationRequestId"]
@@ -175,8 +175,8 @@ def test_a_request_that_outlived_its_lease_is_a_finding_and_one_at_work_is_none(
 def test_a_database_larger_than_a_page_is_audited_whole(
     api: Api, backend: Backend, client: ObservedClient, books: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("imagegen.firestore.SCAN_PAGE_SIZE", 2)
-    monkeypatch.setattr("imagegen.services.audit.READ_AT_ONCE", 2)
+    monkeypatch.setattr("imagegen.adapters.firestore.SCAN_PAGE_SIZE", 2)
+    monkeypatch.setattr("imagegen.services.credits.audit.READ_AT_ONCE", 2)
     set_models(client, failureRate=0)
     for _ in range(5):
         api.result("createGenerationRequest", order(size="512x512"))

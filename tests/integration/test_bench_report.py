@@ -8,22 +8,22 @@ from rich.console import Console
 
 from tests.support.invariants import violations
 from tests.support.wire import ObservedClient
-from tools import bench_data, bench_report, benchmarks
-from tools.bench_report import WEEK
+from tools.bench import data, report, tables
+from tools.bench.report import WEEK
 
 
 def test_the_benchmark_s_database_could_be_a_real_one(client: ObservedClient) -> None:
-    bench_data.fill(client.project, WEEK, requests=120, users=6)
+    data.fill(client.project, WEEK, requests=120, users=6)
     assert violations(client) == []
-    report, reads, _ = bench_report.measured(client, lambda: bench_report.write_report(client))
-    scanned, scan_reads, _ = bench_report.measured(client, lambda: bench_report.scan(client))
-    assert report.total.requests == scanned["requests"] == scan_reads == 120
-    assert report.total.failed == scanned["failed"] > 0
-    assert report.total.credits_deducted == sum(scanned[model] for model in ("Model A", "Model B"))
-    assert report.trial_credits == 6 * 10
-    assert report.users.active == 6
-    assert report.reconciliation is not None
-    assert report.reconciliation.difference == 0
+    written, reads, _ = report.measured(client, lambda: report.write_report(client))
+    scanned, scan_reads, _ = report.measured(client, lambda: report.scan(client))
+    assert written.total.requests == scanned["requests"] == scan_reads == 120
+    assert written.total.failed == scanned["failed"] > 0
+    assert written.total.credits_deducted == sum(scanned[model] for model in ("Model A", "Model B"))
+    assert written.trial_credits == 6 * 10
+    assert written.users.active == 6
+    assert written.reconciliation is not None
+    assert written.reconciliation.difference == 0
     assert 200 < reads < 400  # what a report costs however small its week is
 
 
@@ -33,11 +33,11 @@ def test_the_benchmark_writes_what_it_measured(
     page = tmp_path / "benchmarks.md"
     page.write_text("before\n<!-- report: written by `make bench-report` -->\nold\n<!-- end -->\nafter\n")
     monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", firestore_host)  # and back, after it has had its own
-    monkeypatch.setattr(benchmarks, "PAGE", page)
-    monkeypatch.setattr(bench_report, "REQUESTS_MADE", 40)
-    monkeypatch.setattr(bench_report, "USERS", 3)
+    monkeypatch.setattr(tables, "PAGE", page)
+    monkeypatch.setattr(report, "REQUESTS_MADE", 40)
+    monkeypatch.setattr(report, "USERS", 3)
     printed = StringIO()
-    bench_report.main(Console(file=printed, width=100))
+    report.main(Console(file=printed, width=100))
     lines = page.read_text().splitlines()
     assert (lines[0], lines[-1]) == ("before", "after")
     assert "| a scan of the week's requests | 40 |" in page.read_text()

@@ -12,16 +12,16 @@ from typing import Any
 
 import pytest
 
+from imagegen.adapters.firestore import FirestoreDatabase
 from imagegen.bootstrap import Backend
-from imagegen.database import CommitRefused
+from imagegen.documents.accounts import account_of, create_entry, entry_of, ledger_path, wallet_of
 from imagegen.domain.ledger import GENESIS, Credits, Wallet
-from imagegen.firestore import FirestoreDatabase
-from imagegen.records import account_of, create_entry, entry_of, ledger_path, wallet_of
+from imagegen.ports.database import CommitRefused
 from tests.integration.conftest import AddUser, set_models
 from tests.integration.test_money_path import ORDER, order
 from tests.support.api import Api
 from tests.support.wire import ObservedClient
-from tools.project import ROOT
+from tools.emulators.project import ROOT
 
 SMALL = order(size="512x512")
 KEYED = order(idempotencyKey="key")

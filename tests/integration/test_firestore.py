@@ -5,13 +5,22 @@ from datetime import UTC, datetime
 import grpc
 import pytest
 
-from imagegen.database import CommitRefused, Create, DatabaseUnavailable, OutcomeUnknown, Query, Sum, Totals, Update
-from imagegen.firestore import FirestoreDatabase
+from imagegen.adapters.firestore import FirestoreDatabase
+from imagegen.ports.database import (
+    CommitRefused,
+    Create,
+    DatabaseUnavailable,
+    OutcomeUnknown,
+    Query,
+    Sum,
+    Totals,
+    Update,
+)
 from tests.integration.conftest import AddUser, set_models
 from tests.integration.test_money_path import ORDER
 from tests.support.api import Api
 from tests.support.wire import Fault, ObservedClient
-from tools.ports import free_ports
+from tools.emulators.ports import free_ports
 
 UNCERTAIN = [
     grpc.StatusCode.UNAVAILABLE,

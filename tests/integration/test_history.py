@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from imagegen.adapters.firestore import FirestoreDatabase
 from imagegen.bootstrap import Backend
-from imagegen.firestore import FirestoreDatabase
-from imagegen.services.histories import Histories
+from imagegen.services.credits.history import Histories
 from tests.integration.conftest import AddUser, set_models
 from tests.integration.test_money_path import ORDER, order
 from tests.support.api import Api

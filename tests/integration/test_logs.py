@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from imagegen.adapters.generators.deadline import WithDeadline
+from imagegen.api.logs import REDACTED
 from imagegen.bootstrap import Backend
-from imagegen.entry.logs import REDACTED
-from imagegen.generators import Generator, Job
-from imagegen.generators.deadline import WithDeadline
+from imagegen.ports.image_generator import Generator, Job
 from tests.integration.conftest import AddUser
 from tests.integration.test_money_path import order
 from tests.support.api import Api

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
+from imagegen.adapters.generators.deadline import WithDeadline
+from imagegen.adapters.generators.retries import WithAttempts
 from imagegen.bootstrap import Backend
-from imagegen.generators import GeneratorUnavailable, Job
-from imagegen.generators.attempts import WithAttempts
-from imagegen.generators.deadline import WithDeadline
+from imagegen.ports.image_generator import GeneratorUnavailable, Job
 from tests.integration.conftest import AddUser, set_models
 from tests.support.api import Api
 from tests.support.wire import ObservedClient
-from tools.clock import ManualClock
+from tools.fakes import ManualClock
 
 ORDER = {
     "userId": "user",

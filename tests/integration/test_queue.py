@@ -12,14 +12,13 @@ import pytest
 from imagegen.bootstrap import Backend
 from imagegen.domain.generation import Status
 from imagegen.errors import PermissionDenied
-from imagegen.generators import GeneratorFailed, Job
+from imagegen.ports.image_generator import GeneratorFailed, Job
 from tests.integration.conftest import AddUser, set_models
 from tests.integration.test_money_path import ORDER, order
 from tests.support.api import Api
 from tests.support.faults import FaultyDatabase, Lost, refuse
 from tests.support.wire import ObservedClient
-from tools.clock import ManualClock
-from tools.tasks import TaskList
+from tools.fakes import ManualClock, TaskList
 
 NOON = datetime(2026, 11, 18, 12, tzinfo=UTC)
 QUEUED = order(mode="async")

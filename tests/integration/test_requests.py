@@ -9,7 +9,7 @@ from tests.integration.conftest import AddUser
 from tests.integration.test_money_path import ORDER, order
 from tests.support.api import Api
 from tests.support.wire import ObservedClient
-from tools.clock import ManualClock
+from tools.fakes import ManualClock
 
 NOON = datetime(2026, 11, 18, 12, tzinfo=UTC)
 CREATE, GET, LIST = "createGenerationRequest", "getGenerationRequest", "listGenerationRequests"

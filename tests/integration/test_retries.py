@@ -7,24 +7,17 @@ from datetime import UTC, datetime
 
 import pytest
 
+from imagegen.adapters.firestore import FirestoreDatabase
+from imagegen.adapters.generators.deadline import WithDeadline
+from imagegen.api.auth import Caller
+from imagegen.api.context import Context
+from imagegen.api.requests import CreateGenerationRequest
+from imagegen.api.validation import parse
 from imagegen.bootstrap import Backend
-from imagegen.database import Database, OutcomeUnknown, Update
+from imagegen.documents.accounts import account_of, create_entry, update_account, user_path
+from imagegen.documents.generations import request_of, request_path, settlement_fields
 from imagegen.domain.generation import Failure, FailureReason, keyed_request_id
-from imagegen.entry.auth import Caller
-from imagegen.entry.context import Context
-from imagegen.entry.parsing import parse
-from imagegen.entry.requests import CreateGenerationRequest
-from imagegen.firestore import FirestoreDatabase
-from imagegen.generators.deadline import WithDeadline
-from imagegen.records import (
-    account_of,
-    create_entry,
-    request_of,
-    request_path,
-    settlement_fields,
-    update_account,
-    user_path,
-)
+from imagegen.ports.database import Database, OutcomeUnknown, Update
 from imagegen.services.catalog import MAX_AGE_SECONDS
 from tests.integration.conftest import AddUser, set_models
 from tests.integration.test_money_path import ORDER, order
@@ -32,10 +25,7 @@ from tests.support.api import Api
 from tests.support.faults import FaultyDatabase, Lost, refuse
 from tests.support.invariants import violations
 from tests.support.wire import ObservedClient
-from tools.clock import ManualClock
-from tools.limits import NO_LIMITS
-from tools.sender import Takes
-from tools.tasks import TaskList
+from tools.fakes import NO_LIMITS, AcceptingSender, ManualClock, TaskList
 
 NOON = datetime(2026, 11, 18, 12, tzinfo=UTC)
 
@@ -218,7 +208,7 @@ def test_a_decision_is_made_afresh_on_what_the_rival_left(
     rival = Backend.on(
         database,
         TaskList(),
-        Takes(),
+        AcceptingSender(),
         ManualClock(NOON),
         random.Random(2),
         (f"rival-{n}" for n in range(9)).__next__,

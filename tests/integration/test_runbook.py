@@ -8,7 +8,7 @@ import pytest
 from imagegen.bootstrap import Backend
 from imagegen.domain.ledger import Credits
 from imagegen.errors import UserNotFound
-from imagegen.services.audit import Invariant
+from imagegen.services.credits.audit import Invariant
 from tests.integration.test_audit import (
     LEDGER,
     books,
@@ -22,7 +22,7 @@ from tests.integration.test_audit import (
     found,
 )
 from tests.support.wire import ObservedClient
-from tools.project import ROOT
+from tools.emulators.project import ROOT
 
 __all__ = ["books", "clock"]  # fixtures
 

@@ -12,8 +12,8 @@ from google.cloud import firestore
 from imagegen.domain.weeks import Week
 from tests.support.invariants import violations
 from tests.support.wire import ObservedClient
-from tools import history, seed
-from tools.firestore_emulator import FirestoreEmulator
+from tools.emulators.firestore_emulator import FirestoreEmulator
+from tools.seed import export, history
 
 Documents = dict[str, dict[str, Any]]
 
@@ -21,7 +21,7 @@ Documents = dict[str, dict[str, Any]]
 @pytest.fixture(scope="module")
 def seeded() -> Iterator[firestore.Client]:
     """An emulator of its own: what is under test is the import."""
-    with FirestoreEmulator(import_from=seed.TARGET) as emulator, pytest.MonkeyPatch.context() as environment:
+    with FirestoreEmulator(import_from=export.TARGET) as emulator, pytest.MonkeyPatch.context() as environment:
         environment.setenv("FIRESTORE_EMULATOR_HOST", emulator.host)
         yield firestore.Client(project="demo-imagegen")
 
@@ -39,7 +39,7 @@ def test_a_seed_is_written_by_the_money_path(client: ObservedClient, monkeypatch
     """The first few days of the plan, written as `make seed` writes the whole."""
     planned = history.plan()[:40]
     monkeypatch.setattr(history, "plan", lambda: planned)
-    seed.write_documents(client)
+    export.write_documents(client)
     assert violations(client) == []
     written = documents(client, "generationRequests").values()
     assert sorted(data["status"] for data in written) == sorted("failed" if p.fails else "completed" for p in planned)
@@ -110,8 +110,8 @@ def test_the_planted_burst_stands_out_in_its_report_and_the_newest_week_is_left_
 
 
 def test_accounts_have_the_ids_of_the_users() -> None:
-    accounts = json.loads((seed.TARGET / "auth_export" / "accounts.json").read_text("utf-8"))["users"]
+    accounts = json.loads((export.TARGET / "auth_export" / "accounts.json").read_text("utf-8"))["users"]
     source = history.source("users")["users"]
     exported = {account["localId"]: (account["email"], account["emailVerified"]) for account in accounts}
-    assert exported == {user["id"]: (seed.email(user["id"]), user.get("emailVerified", True)) for user in source}
+    assert exported == {user["id"]: (export.email(user["id"]), user.get("emailVerified", True)) for user in source}
     assert [user for user, (_, verified) in exported.items() if not verified] == ["user-unverified"]

@@ -14,7 +14,7 @@ from tests.support.api import Api
 from tests.support.faults import FaultyDatabase, Lost
 from tests.support.invariants import violations
 from tests.support.wire import ObservedClient
-from tools.clock import ManualClock
+from tools.fakes import ManualClock
 
 KEYED = order(idempotencyKey="key")
 LEASE = timedelta(minutes=4)  # more than a seeded model's

@@ -10,24 +10,23 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook
 
+from imagegen.api.auth import Caller
+from imagegen.api.context import Context
+from imagegen.api.functions import get_webhook_secret, list_webhook_deliveries, resend_webhook
+from imagegen.api.operation import Call, Operation
+from imagegen.api.validation import parse
 from imagegen.bootstrap import Backend
 from imagegen.domain.generation import GenerationRequest
 from imagegen.domain.webhooks import PATIENCE, SENDING_LEASE, DeliveryStatus
-from imagegen.entry.api import get_webhook_secret, list_webhook_deliveries, resend_webhook
-from imagegen.entry.auth import Caller
-from imagegen.entry.context import Context
-from imagegen.entry.operations import Call, Operation
-from imagegen.entry.parsing import parse
 from imagegen.errors import DeliveryNotFound, PermissionDenied
-from imagegen.generators import Job
-from imagegen.sender import Forbidden, Unreachable
+from imagegen.ports.image_generator import Job
+from imagegen.ports.webhook_sender import Forbidden, Unreachable
 from tests.integration.conftest import AddUser, set_models
 from tests.integration.test_money_path import order
 from tests.support.api import Api
 from tests.support.faults import FaultyDatabase, Lost, refuse
 from tests.support.wire import ObservedClient
-from tools.clock import ManualClock
-from tools.tasks import TaskList
+from tools.fakes import ManualClock, TaskList
 
 NOON = datetime(2026, 11, 18, 12, tzinfo=UTC)
 URL = "https://hooks.example.com/imagegen?token=s3cret"

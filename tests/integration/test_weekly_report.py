@@ -14,7 +14,7 @@ from tests.integration.test_retries import refund
 from tests.support.api import Api
 from tests.support.faults import FaultyDatabase, Lost
 from tests.support.wire import ObservedClient
-from tools.clock import ManualClock
+from tools.fakes import ManualClock
 
 MONDAY = datetime(2026, 11, 9, tzinfo=UTC)  # of 2026-W46
 NEXT_MONDAY_AT_SIX = "2026-11-16T06:00:00Z"

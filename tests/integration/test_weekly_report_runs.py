@@ -8,19 +8,19 @@ from typing import Any
 
 import pytest
 
+from imagegen.adapters.firestore import FirestoreDatabase
 from imagegen.bootstrap import Backend
-from imagegen.database import Data, DatabaseUnavailable, Sum, Totals
-from imagegen.domain.report import Alert
 from imagegen.domain.weeks import Week
-from imagegen.firestore import FirestoreDatabase
-from imagegen.report_records import report_data
-from imagegen.services.reports import WeekNotOver
+from imagegen.ports.database import Data, DatabaseUnavailable, Sum, Totals
+from imagegen.reports.documents import report_data
+from imagegen.reports.model import Alert
+from imagegen.reports.weekly import WeekNotOver
 from tests.integration.conftest import AddUser
 from tests.integration.test_weekly_report import MONDAY, make, report
 from tests.support.api import Api
 from tests.support.faults import FaultyDatabase, Lost
 from tests.support.wire import ObservedClient
-from tools.clock import ManualClock
+from tools.fakes import ManualClock
 
 WEEK = Week.of(MONDAY)
 

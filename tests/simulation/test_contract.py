@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from imagegen.database import (
+from imagegen.adapters.firestore import FirestoreDatabase
+from imagegen.ports.database import (
     CommitRefused,
     Create,
     Data,
@@ -20,8 +21,7 @@ from imagegen.database import (
     Where,
     Write,
 )
-from imagegen.firestore import FirestoreDatabase
-from tests.simulation.store import Store
+from simulation.store import Store
 
 NOON = datetime(2026, 11, 18, 12, tzinfo=UTC)
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from imagegen.database import CommitRefused, Create, Database, Put, Update, Version, Write
-from imagegen.firestore import FirestoreDatabase
-from tests.simulation.store import Store
+from imagegen.adapters.firestore import FirestoreDatabase
+from imagegen.ports.database import CommitRefused, Create, Database, Put, Update, Version, Write
+from simulation.store import Store
 from tests.support.wire import ObservedClient
 
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)

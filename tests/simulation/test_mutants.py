@@ -8,9 +8,9 @@ from importlib.util import module_from_spec
 
 import pytest
 
-from tests.simulation.corpus import MUTANTS, Mutant
+from simulation.corpus import MUTANTS, Mutant
 from tools import mutants
-from tools.project import ROOT
+from tools.emulators.project import ROOT
 
 
 @pytest.mark.usefixtures("firestore_host")  # one emulator for all

@@ -8,11 +8,11 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from tests.simulation import world
-from tests.simulation.checks import Violation
-from tests.simulation.scheduler import Event
+from simulation import world
+from simulation.checks import Violation
+from simulation.scheduler import Event
 from tools import simulate
-from tools.project import ROOT
+from tools.emulators.project import ROOT
 
 SEEDS = 2500
 SOME_SEEDS = range(150)

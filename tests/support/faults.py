@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
-from imagegen.database import (
+from imagegen.ports.database import (
     CommitRefused,
     Database,
     DatabaseUnavailable,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from google.cloud.firestore_v1.types import StructuredQuery
 
-from tools.project import ROOT
+from tools.emulators.project import ROOT
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 from google.cloud import firestore
 from google.cloud.firestore import FieldFilter
 
+from imagegen.adapters.firestore import FirestoreDatabase
+from imagegen.documents.generations import REQUESTS
 from imagegen.domain.generation import Status
-from imagegen.firestore import FirestoreDatabase
-from imagegen.records import REQUESTS
-from imagegen.services.audit import Audit
-from tools.clock import ManualClock
+from imagegen.services.credits.audit import Audit
+from tools.fakes import ManualClock
 
 
 def violations(client: firestore.Client, *, in_flight: int = 0) -> list[str]:

@@ -15,12 +15,13 @@ import requests
 from firebase_admin import auth
 from google.cloud import firestore
 
+from imagegen.adapters.firestore import FirestoreDatabase
+from imagegen.documents.accounts import ledger_path, user_path
+from imagegen.documents.generations import request_path
 from imagegen.domain.ledger import Credits
-from imagegen.firestore import FirestoreDatabase
-from imagegen.records import ledger_path, request_path, user_path
-from tools import history, seed
-from tools.project import ROOT
-from tools.suite import Suite
+from tools.emulators.project import ROOT
+from tools.emulators.suite import Suite
+from tools.seed import export, history
 
 ANSWER_TIMEOUT_SECONDS = 60
 FINISHED = 'Finished "us-central1-'
@@ -150,7 +151,7 @@ class Live:
         """A new user whom no other test knows, with a granted balance."""
         user_id = f"user-{uuid.uuid4().hex[:12]}"
         database = FirestoreDatabase(self.operator)
-        seed.write_user(database, user_id, "Somebody", Credits(trial, paid), datetime.now(UTC))
+        export.write_user(database, user_id, "Somebody", Credits(trial, paid), datetime.now(UTC))
         return user_id
 
     def user(self, user_id: str) -> dict[str, Any]:

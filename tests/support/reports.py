@@ -2,15 +2,14 @@
 
 from datetime import UTC, datetime
 
-from imagegen.domain.anomalies import ALL_REQUESTS, Anomaly, Band, Findings, Scope, Severity, Subject
-from imagegen.domain.anomalies import Kind as Deviation
-from imagegen.domain.books import Reconciliation
+from imagegen.domain.account import Usage
 from imagegen.domain.catalog import Kind
-from imagegen.domain.forecast import Forecast
-from imagegen.domain.generation import Usage
 from imagegen.domain.ledger import EntryType
-from imagegen.domain.report import Daily, Popularity, Processing, Report, Revision, Tally, Users
 from imagegen.domain.weeks import Week
+from imagegen.reports.anomalies import ALL_REQUESTS, Anomaly, Band, Findings, Scope, Severity, Subject
+from imagegen.reports.anomalies import Kind as Deviation
+from imagegen.reports.forecast import Forecast
+from imagegen.reports.model import Daily, Popularity, Processing, Reconciliation, Report, Revision, Tally, Users
 
 WEEK = Week.parse("2026-W46")
 

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from imagegen.addresses import is_public
-from imagegen.entry.auth import Caller
-from imagegen.entry.context import Context
-from imagegen.entry.fields import WebhookUrl
-from imagegen.entry.parsing import parse
-from imagegen.entry.requests import Request
+from imagegen.api.auth import Caller
+from imagegen.api.context import Context
+from imagegen.api.fields import WebhookUrl
+from imagegen.api.requests import Request
+from imagegen.api.validation import parse
+from imagegen.domain.public_addresses import is_public
 from imagegen.errors import InvalidInput
 
 NO_URL = "is no URL"

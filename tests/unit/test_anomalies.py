@@ -7,7 +7,8 @@ from statistics import fmean
 
 import pytest
 
-from imagegen.domain.anomalies import (
+from imagegen.domain.weeks import Week
+from imagegen.reports.anomalies import (
     ALL_REQUESTS,
     WEEKS_COMPARED,
     Anomaly,
@@ -19,7 +20,6 @@ from imagegen.domain.anomalies import (
     Subject,
     find,
 )
-from imagegen.domain.weeks import Week
 
 WEEK = Week(date(2026, 11, 9))
 STYLE = Subject(Scope.STYLE, "anime")

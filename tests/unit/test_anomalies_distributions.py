@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from imagegen.domain.anomalies.distributions import (
+from imagegen.reports.anomalies.distributions import (
     beta_cdf,
     count_tails,
     failures_tail,

@@ -5,8 +5,8 @@ from datetime import date
 
 import pytest
 
-from imagegen.domain.anomalies import ALL_REQUESTS, Anomaly, Counts, Kind, Scope, Subject, find
 from imagegen.domain.weeks import Week
+from imagegen.reports.anomalies import ALL_REQUESTS, Anomaly, Counts, Kind, Scope, Subject, find
 
 WEEK = Week(date(2026, 11, 9))
 MODEL_A, MODEL_B = Subject(Scope.MODEL, "Model A"), Subject(Scope.MODEL, "Model B")

@@ -5,8 +5,8 @@ from typing import Any, cast
 import pytest
 from firebase_functions.https_fn import CallableRequest
 
+from imagegen.api.auth import Caller
 from imagegen.domain.ledger import Credits
-from imagegen.entry.auth import Caller
 from imagegen.errors import AppCheckRequired, EmailNotVerified, PermissionDenied, Unauthenticated
 from imagegen.settings import limits, welcome_credits
 

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tools.anomaly_methods import METHODS, ours
-from tools.anomaly_tables import PAGE, START, figures, tables, up_to_date
-from tools.anomaly_years import DAYS, Event, Series, plant, year
-from tools.bench_anomalies import EVENTS, FALSE_ALERTS, Outcome, days_to_detection, jobs, rows, run, thresholds
+from tools.bench.anomalies import EVENTS, FALSE_ALERTS, Outcome, days_to_detection, jobs, rows, run, thresholds
+from tools.bench.anomaly_methods import METHODS, ours
+from tools.bench.anomaly_tables import PAGE, START, figures, tables, up_to_date
+from tools.bench.anomaly_years import DAYS, Event, Series, plant, year
 
 MEAN = 60
 SPIKE, DRIFT = EVENTS[2], EVENTS[5]
@@ -72,8 +72,8 @@ def test_it_runs_the_deployed_detector(monkeypatch: pytest.MonkeyPatch) -> None:
     data = year(np.random.default_rng(5), MEAN)
     data.requests[7 * 20 + 3] += 80
     before = ours(data, Series.REQUESTS, 20)
-    monkeypatch.setattr("imagegen.domain.anomalies.drift.SMOOTHING", 0.9)
-    monkeypatch.setattr("imagegen.domain.anomalies.expectation.DISPERSION", 9.0)
+    monkeypatch.setattr("imagegen.reports.anomalies.drift.SMOOTHING", 0.9)
+    monkeypatch.setattr("imagegen.reports.anomalies.expectation.DISPERSION", 9.0)
     after = ours(data, Series.REQUESTS, 20)
     assert before[3] > after[3] > 0
     assert before[7] != after[7]

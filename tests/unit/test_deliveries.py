@@ -6,16 +6,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from imagegen.database import OutcomeUnknown
+from imagegen.documents.webhooks import create_delivery, delivery_of, delivery_path, update_delivery
 from imagegen.domain.webhooks import Attempt, Delivery, DeliveryStatus
-from imagegen.retry import Retry
-from imagegen.services.deliveries import Deliveries
-from imagegen.services.outbox import Outbox
-from imagegen.webhook_records import create_delivery, delivery_of, delivery_path, update_delivery
-from tests.simulation.store import Store
+from imagegen.ports.database import OutcomeUnknown
+from imagegen.services.retry import Retry
+from imagegen.services.webhooks.deliveries import Deliveries
+from imagegen.services.webhooks.outbox import Outbox
+from simulation.store import Store
 from tests.support.faults import FaultyDatabase
-from tools.clock import ManualClock
-from tools.tasks import TaskList
+from tools.fakes import ManualClock, TaskList
 
 ENDED = datetime(2026, 11, 9, tzinfo=UTC)
 FAILED = Delivery(

@@ -8,13 +8,13 @@ import yaml
 from firebase_functions.private.serving import functions_as_yaml
 
 import main
+from imagegen.adapters.firestore import CALL_TIMEOUT_SECONDS
+from imagegen.adapters.http_webhook_sender import TOTAL_SECONDS
 from imagegen.bootstrap import RESERVING_PATIENCE_SECONDS, SETTLING_PATIENCE_SECONDS
 from imagegen.domain.catalog import Kind, Model
 from imagegen.domain.generation import LEASE_GRACE
 from imagegen.domain.webhooks import OVERDUE, PATIENCE, SENDING_LEASE
-from imagegen.firestore import CALL_TIMEOUT_SECONDS
-from imagegen.http_sender import TOTAL_SECONDS
-from tools.project import ROOT, Project
+from tools.emulators.project import ROOT, Project
 
 FUNCTIONS = ROOT / "functions"
 

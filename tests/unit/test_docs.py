@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tools.docs import README, up_to_date
-from tools.project import ROOT
+from tools.docs.write import README, up_to_date
+from tools.emulators.project import ROOT
 
 PAGES = [
     ROOT / name

@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from imagegen.domain.forecast import WEEKS_USED, forecast
 from imagegen.domain.weeks import Week
+from imagegen.reports.forecast import WEEKS_USED, forecast
 
 FIRST = Week.parse("2026-W36")
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.fuzz.contract import Answer, Contract, unexplained
-from tools import openapi
+from tools.docs import openapi
 
 CONTRACT = Contract(openapi.document())
 VALID: dict[str, Any] = {"userId": "user-100", "pageSize": 1}

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import trustme
 
-from imagegen.http_sender import HttpSender
-from imagegen.sender import Forbidden, Unreachable
+from imagegen.adapters.http_webhook_sender import HttpSender
+from imagegen.ports.webhook_sender import Forbidden, Unreachable
 from tests.support.receivers import Receiver, receiving
 
 NAME = "hooks.example.com"
@@ -59,7 +59,7 @@ class Names:
 @pytest.fixture
 def names(monkeypatch: pytest.MonkeyPatch) -> Names:
     names = Names()
-    monkeypatch.setattr("imagegen.http_sender.socket.getaddrinfo", names)
+    monkeypatch.setattr("imagegen.adapters.http_webhook_sender.socket.getaddrinfo", names)
     return names
 
 
@@ -172,7 +172,7 @@ def test_a_name_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     def nothing(*_args: Any, **_options: Any) -> None:
         raise socket.gaierror(-2, "Name or service not known")
 
-    monkeypatch.setattr("imagegen.http_sender.socket.getaddrinfo", nothing)
+    monkeypatch.setattr("imagegen.adapters.http_webhook_sender.socket.getaddrinfo", nothing)
     with pytest.raises(Unreachable, match="resolved"):
         HttpSender().send(f"https://{NAME}/", "{}", HEADERS)
 

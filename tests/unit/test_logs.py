@@ -9,8 +9,8 @@ from contextvars import copy_context
 
 import pytest
 
-from imagegen.entry import logs
-from imagegen.entry.logs import REDACTED, private, redacted, secrets_of
+from imagegen.api import logs
+from imagegen.api.logs import REDACTED, private, redacted, secrets_of
 from tests.support.tokens import encoded, unsigned
 
 PROMPTS = [

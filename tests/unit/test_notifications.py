@@ -15,11 +15,11 @@ import requests
 from standardwebhooks import Webhook as Receiver
 from standardwebhooks.webhooks import WebhookVerificationError
 
-from imagegen.domain.report import Alert
 from imagegen.domain.weeks import Week
-from imagegen.services.notifications import Notifications, Webhook
-from tools.clock import ManualClock
-from tools.ports import free_ports
+from imagegen.reports.alerts import Notifications, Webhook
+from imagegen.reports.model import Alert
+from tools.emulators.ports import free_ports
+from tools.fakes import ManualClock
 
 SECRET = "whsec_" + base64.b64encode(b"a secret of thirty-two bytes, no").decode()
 WEEK = Week.parse("2026-W46")

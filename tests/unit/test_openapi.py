@@ -8,11 +8,11 @@ import pytest
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from imagegen.entry import api
+from imagegen.api import functions
 from imagegen.errors import ApiError
 from tests.support.api import CALLABLES
-from tools import openapi, postman
-from tools.project import ROOT
+from tools.docs import openapi, postman
+from tools.emulators.project import ROOT
 
 DOCUMENT = openapi.document()
 FUNCTIONS = openapi.operations()
@@ -51,13 +51,13 @@ def test_every_deployed_callable_is_documented_and_nothing_else() -> None:
 
 
 def test_an_operation_that_is_not_deployed_fails_the_build(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api, "delete_everything", api.get_catalog, raising=False)
+    monkeypatch.setattr(functions, "delete_everything", functions.get_catalog, raising=False)
     with pytest.raises(ValueError, match="delete_everything"):
         openapi.operations()
 
 
 def test_a_callable_without_an_operation_fails_the_build(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(api, "get_catalog")
+    monkeypatch.delattr(functions, "get_catalog")
     with pytest.raises(ValueError, match="get_catalog"):
         openapi.operations()
 

@@ -19,15 +19,16 @@ from jsonschema import Draft202012Validator
 from pydantic import BaseModel
 from pydantic_core import from_json
 
+from imagegen.api import fields, page_tokens, requests
+from imagegen.api.auth import Caller
+from imagegen.api.context import Context
+from imagegen.api.firebase import BODY_BYTES_MAX
+from imagegen.api.operation import Operation
+from imagegen.api.validation import VIOLATIONS_MAX, parse
 from imagegen.domain.generation import keyed_request_id
-from imagegen.entry import fields, pages, requests
-from imagegen.entry.auth import Caller
-from imagegen.entry.callables import BODY_BYTES_MAX
-from imagegen.entry.context import Context
-from imagegen.entry.operations import Operation
-from imagegen.entry.parsing import VIOLATIONS_MAX, parse
 from imagegen.errors import InvalidInput
-from tools import history, openapi
+from tools.docs import openapi
+from tools.seed import history
 
 settings.register_profile(
     "parsing",
@@ -265,14 +266,14 @@ def test_a_history_goes_on_where_its_token_says(user: str, seq: int) -> None:
 @example("é")
 def test_any_text_is_a_token_or_a_value_error(token: str) -> None:
     try:
-        position = pages.decode(token, {"user_id": "user"})
+        position = page_tokens.decode(token, {"user_id": "user"})
     except ValueError:
         assert parsed(requests.GetUserCredits, {"pageToken": token}) is None
         return
-    assert pages.encode({"user_id": "user"}, *position) == token
+    assert page_tokens.encode({"user_id": "user"}, *position) == token
 
 
-TOKEN = pages.encode({"user_id": "user"}, 17)
+TOKEN = page_tokens.encode({"user_id": "user"}, 17)
 
 
 @given(place=st.integers(0, len(TOKEN) - 1), character=st.characters(codec="ascii"))
@@ -280,7 +281,7 @@ def test_a_token_with_another_character_is_refused(place: int, character: str) -
     token = TOKEN[:place] + character + TOKEN[place + 1 :]
     accepted = parsed(requests.GetUserCredits, {"pageToken": token})
     # There is no secret in it: another number of the same query is a place in the same history.
-    assert accepted is None or pages.encode({"user_id": "user"}, accepted.before_seq) == token
+    assert accepted is None or page_tokens.encode({"user_id": "user"}, accepted.before_seq) == token
 
 
 @given(position=st.lists(JSON, max_size=3))
@@ -291,7 +292,7 @@ def test_a_token_with_another_character_is_refused(place: int, character: str) -
 @example([10**400, "id"])
 @example([-(10**20), "id"])
 def test_a_position_is_a_place_or_a_value_error(position: list[Any]) -> None:
-    for place_of in (pages.entry_number, pages.moment_and_id):
+    for place_of in (page_tokens.entry_number, page_tokens.moment_and_id):
         try:
             place = place_of(position)
         except ValueError:
@@ -301,7 +302,7 @@ def test_a_position_is_a_place_or_a_value_error(position: list[Any]) -> None:
                 assert [seq] == position
                 assert 0 < seq < 2**63
             case (datetime() as at, id):
-                assert [pages.moment(at), id] == position
+                assert [page_tokens.moment(at), id] == position
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from imagegen.domain.quantiles import Range, interpolated, locate, octaves, parts, rank
+from imagegen.reports.quantiles import Range, interpolated, locate, octaves, parts, rank
 
 
 def quantile(share: float, numbers: list[int]) -> float:

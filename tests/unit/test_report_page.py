@@ -8,12 +8,11 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from imagegen.domain.books import Reconciliation
-from imagegen.domain.report import Report
+from imagegen.reports.model import Reconciliation, Report
 from tests.support.reports import WEEK, a_report, daily
-from tools.report_charts import COLORS
-from tools.report_page import page
-from tools.report_terminal import show
+from tools.report.charts import COLORS
+from tools.report.page import page
+from tools.report.terminal import show
 
 NO_REQUESTS = Report(WEEK, a_report().generated_at, daily(*[0] * 7), {kind: {} for kind in a_report().options})
 

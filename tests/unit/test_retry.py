@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from imagegen.database import CommitRefused, DatabaseUnavailable, OutcomeUnknown
-from imagegen.retry import LONGEST_PAUSE_SECONDS, Retry
-from tools.clock import ManualClock
+from imagegen.ports.database import CommitRefused, DatabaseUnavailable, OutcomeUnknown
+from imagegen.services.retry import LONGEST_PAUSE_SECONDS, Retry
+from tools.fakes import ManualClock
 
 START = datetime(2026, 11, 9, tzinfo=UTC)
 

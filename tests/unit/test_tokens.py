@@ -26,7 +26,7 @@ from werkzeug.test import TestResponse
 
 from tests.support.api import CALLABLES, Api
 from tests.support.tokens import encoded
-from tools import history
+from tools.seed import history
 
 PROJECT = "imagegen-production"
 USER = "user-100"

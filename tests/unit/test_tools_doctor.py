@@ -8,19 +8,19 @@ import pytest
 
 from tools import doctor
 from tools.doctor import Finding, Status
-from tools.project import ROOT
+from tools.emulators.project import ROOT
 
-IMPORTED = ("doctor", "emulators", "java", "ports", "project")
+IMPORTED = ("doctor", "emulators.binaries", "emulators.java", "emulators.ports", "emulators.project")
 
 
 @pytest.mark.parametrize("name", IMPORTED)
 def test_it_needs_the_standard_library_and_python_3_8_alone(name: str) -> None:
-    tree = ast.parse((ROOT / "tools" / f"{name}.py").read_text("utf-8"), feature_version=(3, 8))
+    tree = ast.parse((ROOT / "tools" / f"{name.replace('.', '/')}.py").read_text("utf-8"), feature_version=(3, 8))
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             modules = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module == "tools":
-            modules = [f"tools.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module == "tools.emulators":
+            modules = [f"tools.emulators.{alias.name}" for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             modules = [node.module or ""]
         else:

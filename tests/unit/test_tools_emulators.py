@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tools import emulators
-from tools.project import Problem
+from tools.emulators import binaries
+from tools.emulators.project import Problem
 
 
 @pytest.fixture(autouse=True)
@@ -18,7 +18,7 @@ def bare_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     monkeypatch.setenv("FIREBASE_EMULATORS_PATH", str(tmp_path / "cache"))
-    monkeypatch.setattr(emulators, "LOCAL", tmp_path / "local")
+    monkeypatch.setattr(binaries, "LOCAL", tmp_path / "local")
     downloads = tmp_path / "downloads.json"
     downloads.write_text(
         """{
@@ -32,8 +32,8 @@ def bare_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
                           "binaryPathRelativeToCacheDir": "ui/server.mjs"}}
         }"""
     )
-    monkeypatch.setattr(emulators, "_DOWNLOADS", downloads)
-    monkeypatch.setattr(emulators, "_is_reachable", lambda _url: False)
+    monkeypatch.setattr(binaries, "_DOWNLOADS", downloads)
+    monkeypatch.setattr(binaries, "_is_reachable", lambda _url: False)
 
 
 def touch(path: Path, content: str = "") -> Path:
@@ -54,49 +54,49 @@ def install_gcloud(tmp_path: Path) -> Path:
 def test_the_environment_comes_before_gcloud_before_the_cache_before_a_download(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert emulators.find("firestore") is None
+    assert binaries.find("firestore") is None
 
-    monkeypatch.setattr(emulators, "_is_reachable", lambda url: url == "https://example.com/firestore.jar")
-    download = emulators.require_firestore()
-    assert download == emulators.Emulator("firestore", "download of 136 MB by the Firebase CLI", None)
+    monkeypatch.setattr(binaries, "_is_reachable", lambda url: url == "https://example.com/firestore.jar")
+    download = binaries.require_firestore()
+    assert download == binaries.Emulator("firestore", "download of 136 MB by the Firebase CLI", None)
     assert download.environment() == {}
 
     cached = touch(tmp_path / "cache" / "firestore-v1.jar")
-    assert emulators.require_firestore() == emulators.Emulator("firestore", "cache", cached)
-    assert emulators.require_firestore().environment() == {}
+    assert binaries.require_firestore() == binaries.Emulator("firestore", "cache", cached)
+    assert binaries.require_firestore().environment() == {}
 
     touch(install_gcloud(tmp_path) / "platform/cloud-firestore-emulator/cloud-firestore-emulator.jar")
     launcher = tmp_path / "local" / "firestore-emulator.jar"
-    assert emulators.require_firestore() == emulators.Emulator("firestore", "Google Cloud CLI", launcher)
-    assert emulators.require_firestore().environment() == {"FIRESTORE_EMULATOR_BINARY_PATH": str(launcher)}
+    assert binaries.require_firestore() == binaries.Emulator("firestore", "Google Cloud CLI", launcher)
+    assert binaries.require_firestore().environment() == {"FIRESTORE_EMULATOR_BINARY_PATH": str(launcher)}
 
     own = touch(tmp_path / "own.jar")
     monkeypatch.setenv("FIRESTORE_EMULATOR_BINARY_PATH", str(own))
-    assert emulators.require_firestore().path == own
+    assert binaries.require_firestore().path == own
 
 
 def test_an_unpacked_emulator_counts_as_cached_only_when_its_program_is_there(tmp_path: Path) -> None:
     touch(tmp_path / "cache" / "ui.zip")
-    assert emulators.find("ui") is None
+    assert binaries.find("ui") is None
     program = touch(tmp_path / "cache" / "ui" / "server.mjs")
-    assert emulators.find("ui") == emulators.Emulator("ui", "cache", program)
+    assert binaries.find("ui") == binaries.Emulator("ui", "cache", program)
 
 
 def test_gcloud_without_the_component_is_no_find(tmp_path: Path) -> None:
     install_gcloud(tmp_path)
-    assert emulators.find("firestore") is None
-    assert emulators.find("pubsub") is None
+    assert binaries.find("firestore") is None
+    assert binaries.find("pubsub") is None
 
 
 def test_a_variable_that_names_no_file_is_reported_rather_than_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PUBSUB_EMULATOR_BINARY_PATH", "/no/such/file")
     with pytest.raises(Problem, match="PUBSUB_EMULATOR_BINARY_PATH names /no/such/file"):
-        emulators.find("pubsub")
+        binaries.find("pubsub")
 
 
 def test_without_any_firestore_emulator_the_message_names_every_remedy() -> None:
     with pytest.raises(Problem) as problem:
-        emulators.firestore_jar()
+        binaries.firestore_jar()
     for remedy in (
         "gcloud components install cloud-firestore-emulator",
         "apt-get install google-cloud-cli-firestore-emulator",
@@ -109,23 +109,23 @@ def test_without_any_firestore_emulator_the_message_names_every_remedy() -> None
 def test_an_emulator_that_can_only_be_downloaded_is_downloaded_by_the_cli(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(emulators, "_is_reachable", lambda _url: True)
+    monkeypatch.setattr(binaries, "_is_reachable", lambda _url: True)
     cli = touch(tmp_path / "firebase", f'#!/bin/sh\necho "$1" > {tmp_path}/called\n')
     cli.chmod(0o755)
-    monkeypatch.setattr(emulators, "CLI", cli)
+    monkeypatch.setattr(binaries, "CLI", cli)
     with pytest.raises(Problem, match="download of the Firestore emulator failed"):
-        emulators.firestore_jar()
+        binaries.firestore_jar()
     assert (tmp_path / "called").read_text() == "setup:emulators:firestore\n"
 
     cli.write_text(f"#!/bin/sh\n: > {tmp_path}/cache/firestore-v1.jar\n")
     (tmp_path / "cache").mkdir()
-    assert emulators.firestore_jar() == tmp_path / "cache" / "firestore-v1.jar"
+    assert binaries.firestore_jar() == tmp_path / "cache" / "firestore-v1.jar"
 
 
 @pytest.mark.parametrize("length", [1, 60, 61, 62, 130, 131, 132, 133, 500])
 def test_the_launcher_jar_keeps_to_the_line_length_of_manifests(length: int) -> None:
     jar = Path("/") / ("é b" + "x" * length) / "emulator.jar"
-    with zipfile.ZipFile(io.BytesIO(emulators.launcher_jar(jar))) as archive:
+    with zipfile.ZipFile(io.BytesIO(binaries.launcher_jar(jar))) as archive:
         assert archive.namelist() == ["META-INF/MANIFEST.MF"]
         manifest = archive.read("META-INF/MANIFEST.MF")
     assert manifest.endswith(b"\r\n\r\n")
@@ -138,7 +138,7 @@ def test_the_launcher_jar_keeps_to_the_line_length_of_manifests(length: int) -> 
 def test_the_pubsub_launcher_passes_everything_on(tmp_path: Path) -> None:
     program = install_gcloud(tmp_path) / "platform/pubsub-emulator/bin/cloud-pubsub-emulator"
     touch(program, '#!/bin/sh\necho "$@"\n').chmod(0o755)
-    launcher = emulators.find("pubsub")
+    launcher = binaries.find("pubsub")
     assert launcher is not None
     run = subprocess.run([str(launcher.path), "--port=1", "a b"], check=True, capture_output=True, text=True)
     assert run.stdout == "--port=1 a b\n"
@@ -146,5 +146,5 @@ def test_the_pubsub_launcher_passes_everything_on(tmp_path: Path) -> None:
 
 def test_a_launcher_that_is_in_use_is_not_written_again(tmp_path: Path) -> None:
     touch(install_gcloud(tmp_path) / "platform/cloud-firestore-emulator/cloud-firestore-emulator.jar")
-    first = emulators.firestore_jar().stat()
-    assert emulators.firestore_jar().stat() == first
+    first = binaries.firestore_jar().stat()
+    assert binaries.firestore_jar().stat() == first

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tools import java
-from tools.project import Problem
+from tools.emulators import java
+from tools.emulators.project import Problem
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.project import ROOT
+from tools.emulators.project import ROOT
 
 STAMPS = [".venv/.installed", "functions/venv/.installed", "node_modules/.installed"]
 PYTHON = """#!/bin/sh
@@ -71,9 +71,9 @@ def clone(tmp_path: Path) -> Clone:
 def test_the_second_run_installs_nothing(clone: Clone) -> None:
     assert clone.make("start").returncode == 0
     assert len(clone.calls) == 4
-    assert clone.calls[-2:] == ["npm ci", "-m tools.start"]
+    assert clone.calls[-2:] == ["npm ci", "-m tools.emulators.start"]
     assert clone.make("start").returncode == 0
-    assert clone.calls == ["-m tools.start"]
+    assert clone.calls == ["-m tools.emulators.start"]
 
 
 def test_a_changed_lock_file_reinstalls_its_environment_alone(clone: Clone) -> None:
@@ -90,7 +90,7 @@ def test_a_changed_lock_file_reinstalls_its_environment_alone(clone: Clone) -> N
 def test_an_install_that_breaks_off_is_done_again(clone: Clone, failure: str, calls_again: int) -> None:
     (clone.directory / failure).touch()
     assert clone.make("start").returncode != 0
-    assert "-m tools.start" not in clone.calls
+    assert "-m tools.emulators.start" not in clone.calls
     (clone.directory / failure).unlink()
     assert clone.make("start").returncode == 0
     assert len(clone.calls) == calls_again

@@ -7,9 +7,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tools import emulators
-from tools.firestore_emulator import FirestoreEmulator
-from tools.processes import ProcessTree
+from tools.emulators import binaries
+from tools.emulators.firestore_emulator import FirestoreEmulator
+from tools.emulators.processes import ProcessTree
 
 SLEEPER = "import time; time.sleep(600)"
 # A parent that starts a child in a session of its own, says which, and waits to be told to die.
@@ -61,6 +61,6 @@ def test_processes_of_others_are_left_alone() -> None:
 def test_an_emulator_that_does_not_start_raises_with_the_end_of_its_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(emulators, "firestore_jar", lambda: tmp_path / "no.jar")
+    monkeypatch.setattr(binaries, "firestore_jar", lambda: tmp_path / "no.jar")
     with pytest.raises(RuntimeError, match=r"(?s)did not start.*no\.jar"), FirestoreEmulator():
         pass

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tools import emulators, java, start
-from tools.project import ROOT, Problem, Project
-from tools.suite import workspace
+from tools.emulators import binaries, java, start
+from tools.emulators.project import ROOT, Problem, Project
+from tools.emulators.suite import workspace
 
 HERE = {
-    name: emulators.Emulator(name, "Google Cloud CLI", Path("/sdk") / name) for name in ("firestore", "pubsub", "ui")
+    name: binaries.Emulator(name, "Google Cloud CLI", Path("/sdk") / name) for name in ("firestore", "pubsub", "ui")
 }
 
 
@@ -25,12 +25,12 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 
 def have(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
-    monkeypatch.setattr(emulators, "find", lambda name: HERE[name] if name in names else None)
+    monkeypatch.setattr(binaries, "find", lambda name: HERE[name] if name in names else None)
 
 
 def test_with_everything_here_the_cli_reads_firebase_json_itself(project: Project) -> None:
     launch = start.prepare(project, [])
-    assert launch.command == [str(emulators.CLI), "emulators:start"]
+    assert launch.command == [str(binaries.CLI), "emulators:start"]
     assert launch.environment["FIRESTORE_EMULATOR_BINARY_PATH"] == "/sdk/firestore"
     assert launch.environment["PUBSUB_EMULATOR_BINARY_PATH"] == "/sdk/pubsub"
     assert launch.environment["PATH"].startswith("/jdk/bin:")

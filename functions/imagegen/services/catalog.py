@@ -7,10 +7,10 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from imagegen.clock import Clock
-from imagegen.database import Database, DatabaseUnavailable, Query
 from imagegen.domain.catalog import Catalog, Color, Kind, Model, Option, Size, Style
 from imagegen.errors import ServiceUnavailable
+from imagegen.ports.clock import Clock
+from imagegen.ports.database import Database, DatabaseUnavailable, Query
 
 MAX_AGE_SECONDS = 5.0
 

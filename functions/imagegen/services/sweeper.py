@@ -10,8 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from imagegen.clock import Clock
-from imagegen.database import (
+from imagegen.documents.generations import REQUESTS, Held, progress_fields, request_path
+from imagegen.domain.generation import OPEN, FailureReason, GenerationRequest, Status
+from imagegen.errors import ServiceUnavailable
+from imagegen.ports.clock import Clock
+from imagegen.ports.database import (
     CommitRefused,
     Database,
     DatabaseUnavailable,
@@ -21,13 +24,10 @@ from imagegen.database import (
     Update,
     Where,
 )
-from imagegen.domain.generation import OPEN, FailureReason, GenerationRequest, Status
-from imagegen.errors import ServiceUnavailable
-from imagegen.records import REQUESTS, progress_fields, request_path
 from imagegen.services.catalog import Catalogs
-from imagegen.services.dispatcher import Dispatcher
-from imagegen.services.outbox import Outbox
-from imagegen.services.settlements import Held, NoImage, Settlements
+from imagegen.services.generations.settlement import NoImage, Settlements
+from imagegen.services.generations.worker import Dispatcher
+from imagegen.services.webhooks.outbox import Outbox
 
 PAGE_SIZE = 100
 

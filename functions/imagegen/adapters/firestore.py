@@ -1,0 +1,161 @@
+"""Cloud Firestore behind the ``Database`` seam."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from google.api_core import exceptions
+from google.api_core.retry import Retry, if_exception_type
+from google.cloud import firestore
+from google.cloud.firestore_v1.base_query import FieldFilter
+
+from imagegen.ports.database import (
+    CommitRefused,
+    Create,
+    DatabaseUnavailable,
+    OutcomeUnknown,
+    Put,
+    Query,
+    Snapshot,
+    Sum,
+    Totals,
+    Update,
+    Version,
+    Write,
+)
+
+CALL_TIMEOUT_SECONDS = 10.0
+"""The longest that a read, with its retries, or a commit may take."""
+
+TOTALS_TIMEOUT_SECONDS = 60.0
+"""The longest that a count or sum may take: Firestore itself gives up on one after a minute."""
+
+SCAN_PAGE_SIZE = 300
+
+# The server looked at the commit and declined it: these leave nothing behind.
+_REFUSALS = (exceptions.Aborted, exceptions.AlreadyExists, exceptions.FailedPrecondition, exceptions.NotFound)
+# The answer got lost or the server gave up somewhere: the commit may have been applied.
+_UNCERTAIN = (
+    exceptions.ServiceUnavailable,
+    exceptions.DeadlineExceeded,
+    exceptions.InternalServerError,
+    exceptions.Unknown,
+    exceptions.Cancelled,
+    exceptions.ResourceExhausted,
+    exceptions.RetryError,
+)
+
+
+class FirestoreDatabase:
+    """Firestore through its official client. Thread-safe, like the client."""
+
+    def __init__(
+        self,
+        client: firestore.Client,
+        timeout_seconds: float = CALL_TIMEOUT_SECONDS,
+        totals_timeout_seconds: float = TOTALS_TIMEOUT_SECONDS,
+    ) -> None:
+        self._client = client
+        self._timeout_seconds = timeout_seconds
+        self._patience = _patience(timeout_seconds)
+        self._totals_patience = _patience(totals_timeout_seconds)
+
+    def read(self, *paths: str) -> list[Snapshot]:
+        references = [self._client.document(path) for path in paths]
+        try:
+            found = {
+                document.reference.path: Snapshot(
+                    document.reference.path, document.to_dict() or {}, document.update_time
+                )
+                for document in self._client.get_all(references, **self._patience)
+            }
+        except (*_UNCERTAIN, exceptions.Aborted) as error:
+            raise DatabaseUnavailable(str(error)) from error
+        return [found[path] for path in paths]
+
+    def commit(self, *writes: Write) -> list[Version]:
+        batch = self._client.batch()
+        for write in writes:
+            document = self._client.document(write.path)
+            match write:
+                case Create(data=data):
+                    batch.create(document, dict(data))
+                case Update(fields=fields, version=version):
+                    batch.update(document, dict(fields), self._client.write_option(last_update_time=version))
+                case Put(data=data):
+                    batch.set(document, dict(data))
+        try:
+            # No retry below us: after a lost answer only a fresh read can tell whether to send the commit again.
+            results = batch.commit(retry=None, timeout=self._timeout_seconds)
+        except _REFUSALS as error:
+            raise CommitRefused(str(error)) from error
+        except _UNCERTAIN as error:
+            raise OutcomeUnknown(str(error)) from error
+        return [result.update_time for result in results]
+
+    def find(self, query: Query) -> Sequence[Snapshot]:
+        try:
+            return [
+                Snapshot(document.reference.path, document.to_dict() or {}, document.update_time)
+                for document in self._prepare(query).stream(**self._patience)
+            ]
+        except (*_UNCERTAIN, exceptions.Aborted) as error:
+            raise DatabaseUnavailable(str(error)) from error
+
+    def scan(self, collection: str) -> Iterator[Snapshot]:
+        by_id = self._client.collection(collection).order_by("__name__").limit(SCAN_PAGE_SIZE)
+        page: list[Any] = []
+        while True:
+            try:
+                page = list((by_id.start_after(page[-1]) if page else by_id).stream(**self._patience))
+            except (*_UNCERTAIN, exceptions.Aborted) as error:
+                raise DatabaseUnavailable(str(error)) from error
+            for document in page:
+                yield Snapshot(document.reference.path, document.to_dict() or {}, document.update_time)
+            if len(page) < SCAN_PAGE_SIZE:
+                return
+
+    def totals(self, *questions: Sum) -> list[Totals]:
+        answers: list[Totals] = []
+        moment: datetime | None = None  # the first answer's, which the others are asked for
+        for question in questions:
+            aggregation = self._prepare(question.query).count(alias="count")
+            if question.field is not None:
+                aggregation = aggregation.sum(question.field, alias="sum")
+            try:
+                [results] = aggregation.get(read_time=moment, **self._totals_patience)
+            except (*_UNCERTAIN, exceptions.Aborted) as error:
+                raise DatabaseUnavailable(str(error)) from error
+            moment = moment or results[0].read_time
+            values = {result.alias: int(result.value) for result in results}
+            answers.append(Totals(count=values["count"], sum=values.get("sum", 0)))
+        return answers
+
+    def _prepare(self, query: Query) -> Any:
+        client = self._client
+        prepared: Any = (client.collection_group if query.everywhere else client.collection)(query.collection)
+        for condition in query.where:
+            value = list(condition.value) if condition.op == "in" else condition.value
+            prepared = prepared.where(filter=FieldFilter(condition.field, condition.op, value))
+        if query.order_by is not None:
+            prepared = prepared.order_by(query.order_by, direction=firestore.Query.DESCENDING)
+            match query.start_after:
+                case (value,):
+                    prepared = prepared.start_after({query.order_by: value})
+                case (value, id):
+                    prepared = prepared.order_by("__name__", direction=firestore.Query.DESCENDING)
+                    prepared = prepared.start_after({query.order_by: value, "__name__": id})
+        if query.limit is not None:
+            prepared = prepared.limit(query.limit)
+        return prepared
+
+
+def _patience(timeout_seconds: float) -> Any:
+    """How long a read is tried: the client's own policy keeps on for minutes, far beyond what a caller waits."""
+    retry = Retry(
+        predicate=if_exception_type(exceptions.ServiceUnavailable, exceptions.ResourceExhausted, exceptions.Aborted),
+        initial=0.1,
+        maximum=1.0,
+        timeout=timeout_seconds,
+    )
+    return {"retry": retry, "timeout": timeout_seconds}

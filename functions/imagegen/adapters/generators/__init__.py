@@ -1,0 +1,1 @@
+"""Image generators, and what wraps any of them: retries and a deadline."""

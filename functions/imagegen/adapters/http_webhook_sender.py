@@ -1,0 +1,108 @@
+"""Webhooks over HTTP: to public addresses alone, each connected to as it was checked, and for ten seconds at most."""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from ipaddress import ip_address
+
+import certifi
+import httpx
+from pydantic_core import Url
+
+from imagegen.domain.public_addresses import Address, is_public
+from imagegen.ports.webhook_sender import Forbidden, Unreachable
+
+TOTAL_SECONDS = 10.0
+CONNECTING = 0.3
+"""The part of it that connecting may take, and TLS as much again."""
+
+USER_AGENT = "imagegen-webhooks"
+
+
+@dataclass(frozen=True)
+class HttpSender:
+    """The ``Sender`` of the deployed functions.
+
+    A name is resolved once, and all that it resolves to has to be public: who checks one answer and connects to the
+    next can be led anywhere (DNS rebinding). Certificate, SNI and Host are the name's. Redirects are not followed,
+    proxies of the environment not used, bodies of answers not read. ``local_allowed`` is for tests: http and loopback.
+    """
+
+    local_allowed: bool = False
+    authorities: str = field(default_factory=certifi.where)
+    total_seconds: float = TOTAL_SECONDS
+
+    def send(self, url: str, body: str, headers: Mapping[str, str]) -> int:
+        target = Url(url)  # read by the same code that checked it when it came in
+        if target.scheme != "https" and not self.local_allowed:
+            raise Forbidden("it is no https URL")
+        addresses = resolve(target.host or "", target.port or 0)
+        if not all(self._is_allowed(address) for address in addresses):
+            raise Forbidden("its address is not public")
+        try:
+            return asyncio.run(self._post(target, addresses, body, headers))
+        except httpx.ConnectTimeout:
+            raise Unreachable(f"no connection within {CONNECTING * self.total_seconds:g} s") from None
+        except (TimeoutError, httpx.TimeoutException):
+            raise Unreachable(f"it took longer than {self.total_seconds:g} s") from None
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            raise Unreachable(f"no answer: {error or type(error).__name__}"[:200]) from None
+
+    def _is_allowed(self, address: Address) -> bool:
+        return is_public(address) or (self.local_allowed and address.is_loopback)
+
+    async def _post(self, target: Url, addresses: Sequence[Address], body: str, headers: Mapping[str, str]) -> int:
+        """The status of the first address that can be connected to, while there is time to try another."""
+        time = asyncio.get_running_loop().time
+        seconds = httpx.Timeout(self.total_seconds, connect=CONNECTING * self.total_seconds)
+        last_start = time() + (1 - 2 * CONNECTING) * self.total_seconds
+        # Each of httpx's timeouts is for one step; a receiver that trickles would take for ever.
+        async with (
+            asyncio.timeout(self.total_seconds),
+            httpx.AsyncClient(verify=self._trust, trust_env=False, timeout=seconds) as http,
+        ):
+            for address in addresses:
+                try:
+                    return await _post_to(http, address, target, body, headers)
+                except (httpx.ConnectError, httpx.ConnectTimeout):
+                    if address == addresses[-1] or time() > last_start:
+                        raise
+        raise AssertionError("unreachable: a name that is resolved has an address")
+
+    @cached_property
+    def _trust(self) -> ssl.SSLContext:
+        return ssl.create_default_context(cafile=self.authorities)
+
+
+async def _post_to(
+    http: httpx.AsyncClient, address: Address, target: Url, body: str, headers: Mapping[str, str]
+) -> int:
+    place = f"[{address}]" if address.version == 6 else str(address)
+    query = "" if target.query is None else f"?{target.query}"
+    async with http.stream(
+        "POST",
+        f"{target.scheme}://{place}:{target.port}{target.path or '/'}{query}",
+        content=body,
+        headers={**headers, "host": _authority(target), "user-agent": USER_AGENT},
+        extensions={"sni_hostname": (target.host or "").strip("[]")},
+        follow_redirects=False,
+    ) as answer:
+        return answer.status_code
+
+
+def _authority(target: Url) -> str:
+    """As it stands in the Host header: the port only where it is not the scheme's own."""
+    usual = {"https": 443, "http": 80}[target.scheme]
+    return target.host or "" if target.port == usual else f"{target.host}:{target.port}"
+
+
+def resolve(host: str, port: int) -> list[Address]:
+    """All addresses of a URL's host, in the order in which to try them. Raises Unreachable."""
+    try:
+        found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        raise Unreachable("its name cannot be resolved") from None
+    return list(dict.fromkeys(ip_address(place[0]) for *_, place in found))

@@ -1,0 +1,181 @@
+"""Callable functions and scheduled ones, answering as the contract says.
+
+The SDK speaks the callable protocol; this adds what it leaves open. There, a body that is no JSON is a crash, a refused
+token has no reason, an exception is logged without its traceback, and a scheduled function has no answer.
+"""
+
+import functools
+import json
+import logging
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from firebase_functions.https_fn import CallableRequest, FunctionsErrorCode, HttpsError, on_call
+from firebase_functions.scheduler_fn import ScheduledEvent, on_schedule
+from firebase_functions.tasks_fn import on_task_dispatched
+from flask import Request, Response, g, jsonify
+from flask_cors import cross_origin
+from pydantic_core import from_json
+
+from imagegen.api import logs
+from imagegen.errors import ApiError, Internal, InvalidInput, Unauthenticated
+
+Wire = dict[str, Any]
+Endpoint = Callable[[Request], Response]
+
+BODY_BYTES_MAX = 64 * 1024
+"""Far more than the longest valid request."""
+
+TOKENS = ("Authorization", "X-Firebase-AppCheck")
+PRIVATE_FIELDS = {"prompt", "input", "photoUrl", "address", "reason", "webhookUrl"}
+
+log = logging.getLogger(__name__)
+
+
+def callable_function(**options: Any) -> Callable[[Callable[[CallableRequest[Any]], Wire]], Endpoint]:
+    """``on_call`` for a handler that raises ApiError, and whose bugs become INTERNAL with a correlation id."""
+
+    def decorate(handler: Callable[[CallableRequest[Any]], Wire]) -> Endpoint:
+        @on_call(**options)
+        @functools.wraps(handler)
+        def answered(request: CallableRequest[Any]) -> Wire:
+            try:
+                return handler(request)
+            except ApiError as error:
+                raise _https_error(error) from None
+            except Exception:  # noqa: BLE001 - logged, and told the caller as INTERNAL
+                raise _https_error(_internal(handler.__name__)) from None
+
+        @cross_origin(methods="POST")
+        @functools.wraps(answered)  # with the attributes that discovery looks for
+        def endpoint(request: Request) -> Response:
+            logs.configure()
+            with logs.private(*(secret for name in TOKENS for secret in logs.secrets_of(request.headers.get(name)))):
+                try:
+                    data = _opened_envelope(request)
+                except InvalidInput as error:
+                    return _error_response(error)
+                with logs.private(*_private_texts(data)):
+                    response: Response = answered(request)  # type: ignore[arg-type]  # typed as if it changed nothing
+            if response.status_code == 401 and "details" not in response.get_json()["error"]:
+                # The SDK has refused the token that came with the call.
+                return _error_response(Unauthenticated("The token is invalid or expired. Sign in again."))
+            return response
+
+        return endpoint
+
+    return decorate
+
+
+def task_function(**options: Any) -> Callable[[Callable[[CallableRequest[Any]], None]], Endpoint]:
+    """``on_task_dispatched`` for a handler whose every error makes the queue deliver the task again."""
+
+    def decorate(handler: Callable[[CallableRequest[Any]], None]) -> Endpoint:
+        @on_task_dispatched(**options)
+        @functools.wraps(handler)
+        def delivered(task: CallableRequest[Any]) -> None:
+            try:
+                handler(task)
+            except ApiError as error:
+                log.warning("%s has not done its task: %s", handler.__name__, error.message)
+                raise _https_error(error) from None
+            except Exception:  # noqa: BLE001 - logged, and told the queue as INTERNAL
+                raise _https_error(_internal(handler.__name__)) from None
+
+        @functools.wraps(delivered)
+        def endpoint(request: Request) -> Response:
+            logs.configure()
+            try:
+                _opened_envelope(request)
+            except InvalidInput as error:
+                return _error_response(error)
+            response: Response = delivered(request)  # type: ignore[call-arg, arg-type, assignment]
+            return response
+
+        return endpoint
+
+    return decorate
+
+
+def scheduled_function(**options: Any) -> Callable[[Callable[[ScheduledEvent], Wire]], Endpoint]:
+    """``on_schedule`` for a handler whose result is the answer.
+
+    Whatever it raises becomes a 500 with a correlation id and nothing else, so that the scheduler tries again.
+    """
+
+    def decorate(handler: Callable[[ScheduledEvent], Wire]) -> Endpoint:
+        @on_schedule(**options)
+        @functools.wraps(handler)
+        def run(event: ScheduledEvent) -> None:
+            try:
+                g.answer = jsonify(handler(event))
+            except Exception:  # noqa: BLE001 - logged, and told the scheduler as INTERNAL
+                g.answer = _error_response(_internal(handler.__name__))
+
+        @functools.wraps(run)
+        def endpoint(request: Request) -> Response:
+            logs.configure()
+            run(request)  # type: ignore[call-arg, arg-type]  # typed as a response, it is a function of a request
+            answer: Response = g.answer
+            return answer
+
+        return endpoint
+
+    return decorate
+
+
+def _opened_envelope(request: Request) -> Any:
+    """What is in the callable protocol's outer form: POST, JSON, and exactly ``{"data": …}``. Raises InvalidInput."""
+    if request.method != "POST":
+        raise _malformed("method", f"must be POST, not {request.method}")
+    if request.mimetype != "application/json":
+        raise _malformed("Content-Type", "must be application/json")
+    sent = request.get_data()  # all of it, as functions-framework does in the end, which a limit on it would crash
+    if len(sent) > BODY_BYTES_MAX:
+        raise _malformed("body", f"must have at most {BODY_BYTES_MAX} bytes")
+    try:
+        # Stricter than the SDK's parser, and without its crashes on deep nesting, NaN and half a surrogate pair.
+        body = from_json(sent, allow_inf_nan=False)
+    except ValueError as error:
+        raise _malformed("body", f"is no valid JSON: {error}") from None
+    if not isinstance(body, dict) or body.keys() != {"data"}:
+        raise _malformed("body", 'must be {"data": {…}}, with no other key')
+    return body["data"]
+
+
+def _private_texts(data: Any) -> Iterator[str]:
+    """What a caller wrote in fields that are nobody else's business."""
+    if isinstance(data, dict):
+        for name in data.keys() & PRIVATE_FIELDS:
+            yield from _texts(data[name])
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """All strings in a value, however deep."""
+    match value:
+        case str():
+            yield value
+        case dict() | list():
+            for inner in value.values() if isinstance(value, dict) else value:
+                yield from _texts(inner)
+
+
+def _malformed(field: str, message: str) -> InvalidInput:
+    return InvalidInput([{"field": field, "message": message}])
+
+
+def _internal(function: str) -> Internal:
+    """Call it while handling an exception: the log gets the traceback, the caller the id that finds it."""
+    correlation_id = uuid.uuid4().hex
+    log.exception("%s failed, correlation id %s", function, correlation_id)
+    return Internal(correlation_id)
+
+
+def _https_error(error: ApiError) -> HttpsError:
+    return HttpsError(FunctionsErrorCode(error.code.value), error.message, dict(error.details))
+
+
+def _error_response(error: ApiError) -> Response:
+    body = {"status": error.code.status, "message": error.message, "details": dict(error.details)}
+    return Response(json.dumps({"error": body}), error.code.http_status, mimetype="application/json")

@@ -1,0 +1,218 @@
+"""Each function of the API: who may, which service answers, in which form. Their docstrings are its documentation."""
+
+from typing import Any
+
+from imagegen import settings
+from imagegen.api import requests, responses
+from imagegen.api.auth import Caller
+from imagegen.api.context import Context
+from imagegen.api.operation import Call, operation
+from imagegen.api.validation import parse
+from imagegen.bootstrap import Backend
+from imagegen.domain.generation import GenerationRequest
+from imagegen.errors import (
+    Contention,
+    DeliveryNotFound,
+    EmailNotVerified,
+    GenerationAbandoned,
+    GenerationCanceled,
+    GenerationFailed,
+    GenerationTimeout,
+    IdempotencyMismatch,
+    InsufficientCredits,
+    InvalidInput,
+    RateLimited,
+    ReportNotFound,
+    RequestEnded,
+    RequestInProgress,
+    RequestNotFound,
+    SettlementPending,
+    TooManyRunning,
+    UserNotFound,
+)
+from imagegen.reports.weekly import WeekNotOver
+from imagegen.services.generations.queries import not_found
+
+
+def _answered_earlier(backend: Backend, context: Context, data: Any) -> responses.CreatedGenerationRequest | None:
+    """What a createGenerationRequest that is invalid now was answered when it was valid."""
+    try:
+        repeat = parse(requests.Repeat, data, context)
+    except InvalidInput:
+        return None
+    context.caller.check_acts_for(repeat.user_id)
+    earlier = backend.generations.repeat(repeat.user_id, repeat.idempotency_key, requests.fingerprint(data))
+    return None if earlier is None else responses.CreatedGenerationRequest.of(earlier)
+
+
+@operation(
+    UserNotFound,
+    EmailNotVerified,
+    RateLimited,
+    TooManyRunning,
+    InsufficientCredits,
+    IdempotencyMismatch,
+    RequestInProgress,
+    Contention,
+    GenerationFailed,
+    GenerationTimeout,
+    GenerationAbandoned,
+    GenerationCanceled,
+    SettlementPending,
+    repeated=_answered_earlier,
+)
+def create_generation_request(
+    backend: Backend, call: Call[requests.CreateGenerationRequest]
+) -> responses.CreatedGenerationRequest:
+    """Takes the credits that the size costs, runs the model, and delivers the image or gives the credits back.
+
+    In mode async it answers as soon as the credits are taken, with the status; the rest is done by a queue.
+    """
+    call.caller.check_acts_for(call.wish.user_id)
+    call.caller.check_may_spend()
+    created = backend.generations.create(call.wish.order(requests.fingerprint(call.data)))
+    return responses.CreatedGenerationRequest.of(created)
+
+
+@operation(RequestNotFound)
+def get_generation_request(
+    backend: Backend, call: Call[requests.GetGenerationRequest]
+) -> responses.GenerationRequestDetails:
+    """Everything about one request of the caller's."""
+    request = backend.requests.get(call.wish.generation_request_id)
+    if not call.caller.may_see(request):
+        raise not_found(request.id)
+    return responses.GenerationRequestDetails.of(request)
+
+
+@operation(RequestNotFound, RequestEnded, Contention)
+def cancel_generation_request(
+    backend: Backend, call: Call[requests.CancelGenerationRequest]
+) -> responses.CanceledGenerationRequest:
+    """Cancels a request of the caller's that has not ended, and gives its credits back."""
+    canceled = backend.cancellations.cancel(call.wish.generation_request_id, call.caller.owns)
+    return responses.CanceledGenerationRequest.of(canceled)
+
+
+@operation()
+def list_generation_requests(
+    backend: Backend, call: Call[requests.ListGenerationRequests]
+) -> responses.GenerationRequestList:
+    """A user's requests, newest first, by page; filtered by status, options and time; counted if asked for."""
+    wish = call.wish
+    call.caller.check_may_read(wish.user_id)
+    page = backend.requests.list(wish.filter, wish.page_size, wish.after)
+    count = backend.requests.count(wish.filter) if wish.include_total_count else None
+    return responses.GenerationRequestList.of(wish, page, count)
+
+
+@operation(UserNotFound, Contention)
+def get_webhook_secret(backend: Backend, call: Call[requests.GetWebhookSecret]) -> responses.WebhookSecret:
+    """What the caller's webhooks are signed with; a rotated one replaces the one before. For its owner alone."""
+    call.caller.check_acts_for(call.wish.user_id)
+    secrets = backend.webhook_secrets
+    make = secrets.rotate if call.wish.rotate else secrets.current
+    return responses.WebhookSecret(webhook_secret=make(call.wish.user_id))
+
+
+@operation()
+def list_webhook_deliveries(
+    backend: Backend, call: Call[requests.ListWebhookDeliveries]
+) -> responses.WebhookDeliveryList:
+    """A user's webhooks, or a request's, newest first, by page, with what became of their last 50 attempts."""
+    wish = call.wish
+    call.caller.check_may_read(wish.user_id)
+    page = backend.deliveries.list(wish.user_id, wish.generation_request_id, wish.page_size, wish.after)
+    return responses.WebhookDeliveryList.of(wish, page)
+
+
+@operation(DeliveryNotFound, Contention)
+def resend_webhook(backend: Backend, call: Call[requests.ResendWebhook]) -> responses.WebhookDelivery:
+    """Sends a webhook of the caller's now, under the same id, whatever has become of it; and for another day."""
+    return responses.WebhookDelivery.of(backend.deliveries.resend(call.wish.delivery_id, call.caller.owns))
+
+
+@operation()
+def get_catalog(backend: Backend, call: Call[requests.Nothing]) -> responses.Catalog:
+    """The models, styles, colors and sizes on offer, and what each size costs."""
+    return responses.Catalog.of(backend.catalogs.current())
+
+
+@operation(UserNotFound)
+def get_user_credits(backend: Backend, call: Call[requests.GetUserCredits]) -> responses.UserCredits:
+    """A user's balance, and the deductions and refunds behind it, newest first, by page."""
+    wish = call.wish
+    call.caller.check_may_read(wish.user_id)
+    return responses.UserCredits.of(wish, backend.histories.page(wish.user_id, wish.page_size, wish.before_seq))
+
+
+@operation(UserNotFound)
+def get_credit_balance(backend: Backend, call: Call[requests.GetCreditBalance]) -> responses.CreditBalance:
+    """A user's credits by kind, and what they were granted, have spent and were refunded in all."""
+    call.caller.check_may_read(call.wish.user_id)
+    return responses.CreditBalance.of(backend.accounts.wallet(call.wish.user_id))
+
+
+@operation(Contention)
+def register_user(backend: Backend, call: Call[requests.RegisterUser]) -> responses.RegisteredUser:
+    """Opens the caller's account with trial credits, or answers with the one that there is."""
+    call.caller.check_acts_for(call.wish.user_id)
+    wallet = backend.accounts.register(call.wish.user_id, call.caller.profile, settings.welcome_credits())
+    return responses.RegisteredUser.of(wallet)
+
+
+@operation(UserNotFound, IdempotencyMismatch, Contention)
+def grant_credits(backend: Backend, call: Call[requests.GrantCredits]) -> responses.GrantedCredits:
+    """Adds credits to a user's account, once under its idempotency key. For admins."""
+    admin, wish = call.caller.check_is_admin(), call.wish
+    grant = backend.accounts.grant(
+        wish.user_id, wish.bucket, wish.credits, reason=wish.reason, key=wish.idempotency_key, granted_by=admin
+    )
+    return responses.GrantedCredits.of(grant)
+
+
+@operation(ReportNotFound)
+def get_weekly_report(backend: Backend, call: Call[requests.GetWeeklyReport]) -> responses.WeeklyReport:
+    """The stored report of a week. For admins."""
+    call.caller.check_is_admin()
+    report = backend.reports.get(call.wish.week)
+    if report is None:
+        raise ReportNotFound(f"There is no report of {call.wish.week}. Run it first.", week=str(call.wish.week))
+    return responses.WeeklyReport.of(report)
+
+
+@operation()
+def list_weekly_reports(backend: Backend, call: Call[requests.ListWeeklyReports]) -> responses.WeeklyReportList:
+    """The stored reports, newest first, by page. For admins."""
+    call.caller.check_is_admin()
+    wish = call.wish
+    return responses.WeeklyReportList.of(wish, backend.reports.list(wish.page_size, wish.before))
+
+
+@operation(Contention)
+def run_weekly_report(backend: Backend, call: Call[requests.RunWeeklyReport]) -> responses.WeeklyReport:
+    """Reports a week that is over, again or for the first time; its revisions say what changed. For admins."""
+    call.caller.check_is_admin()
+    try:
+        return responses.WeeklyReport.of(backend.reports.run(call.wish.week))
+    except WeekNotOver:
+        raise InvalidInput([{"field": "week", "message": "is not over yet"}]) from None
+
+
+def run_task(backend: Backend, data: Any) -> None:
+    """Runs the request that a queue has delivered. Raises what ``Worker.run`` raises, and InvalidInput."""
+    task = parse(requests.RunTask, data, Context(Caller(), backend.catalogs.current))
+    backend.worker.run(task.generation_request_id, task.ticket)
+
+
+def deliver_webhook(backend: Backend, data: Any) -> None:
+    """Makes the attempt that a queue has delivered. Raises what ``Courier.deliver`` raises, and InvalidInput.
+
+    It needs no ticket: whoever calls it can have sent what is due now, which a task is about to do anyway.
+    """
+    task = parse(requests.DeliverWebhook, data, Context(Caller(), backend.catalogs.current))
+    backend.courier.deliver(task.delivery_id, task.attempt, _described)
+
+
+def _described(request: GenerationRequest) -> dict[str, Any]:
+    return responses.GenerationRequestDetails.of(request).wire()

@@ -1,0 +1,325 @@
+"""What callers may send: the request models of the API."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationInfo, WithJsonSchema
+from pydantic.alias_generators import to_camel
+
+from imagegen.api import page_tokens
+from imagegen.api.fields import (
+    PAGE_SIZE_DEFAULT,
+    Address,
+    ChosenColor,
+    ChosenModel,
+    ChosenSize,
+    ChosenStyle,
+    ColorName,
+    DocumentId,
+    Flag,
+    GrantedCredits,
+    HttpsUrl,
+    IdempotencyKey,
+    ModelName,
+    ModeName,
+    Moment,
+    PageSize,
+    Prompt,
+    Reason,
+    SizeName,
+    StyleName,
+    UserId,
+    WebhookUrl,
+    WeekName,
+    refuse,
+)
+from imagegen.domain.generation import Mode, Order, Status
+from imagegen.domain.grants import Bucket
+from imagegen.domain.weeks import Week
+from imagegen.services.generations.queries import Filter
+
+REPORTS_DEFAULT = 10
+"""Fewer than of other things: a report has some hundred figures."""
+
+
+class Request(BaseModel):
+    """camelCase on the wire, nothing coerced, nothing unknown accepted."""
+
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", strict=True, frozen=True)
+
+
+def _example(**data: JsonValue) -> ConfigDict:
+    """A call that works with the seed, for the documentation."""
+    return ConfigDict(json_schema_extra={"examples": [data]})
+
+
+class OfUser(Request):
+    """A request about one user: the caller, where ``userId`` is left out."""
+
+    user_id: UserId = Field(default=None, validate_default=True, description="Whose; left out, the caller's.")
+
+
+class Nothing(Request):
+    """A request without fields."""
+
+    model_config = _example()
+
+
+# Generations
+
+
+class PhotoInput(Request):
+    """A photo to start from."""
+
+    type: Literal["photo"]
+    photo_url: HttpsUrl
+
+
+class AddressInput(Request):
+    """A place to start from."""
+
+    type: Literal["address"]
+    address: Address
+
+
+class CreateGenerationRequest(OfUser):
+    model_config = _example(
+        userId="user-100",
+        model="Model A",
+        style="oil painting",
+        color="neon",
+        size="1024x1024",
+        prompt="a lighthouse at dusk",
+    )
+
+    model: ChosenModel
+    style: ChosenStyle
+    color: ChosenColor
+    size: ChosenSize
+    prompt: Prompt
+    input: Annotated[PhotoInput | AddressInput, Field(discriminator="type")] | None = None
+    mode: ModeName = Mode.SYNC
+    webhook_url: WebhookUrl | None = None
+    idempotency_key: IdempotencyKey | None = None
+
+    def order(self, fingerprint: str) -> Order:
+        return Order(
+            user_id=self.user_id,
+            model=self.model,
+            style=self.style,
+            color=self.color,
+            size=self.size,
+            prompt=self.prompt,
+            input=self.input.model_dump(by_alias=True) if self.input else None,
+            fingerprint=fingerprint,
+            idempotency_key=self.idempotency_key,
+            mode=self.mode,
+            webhook_url=self.webhook_url,
+        )
+
+
+class Repeat(OfUser):
+    """What an earlier createGenerationRequest is found by, in a payload that may be invalid by now."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    idempotency_key: IdempotencyKey
+
+
+def fingerprint(data: object) -> str:
+    """The same for the same ``data``, in whatever order its fields came; a SHA-256 in hex."""
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+
+
+class GetGenerationRequest(Request):
+    model_config = _example(generationRequestId="1aa7461d823928a4c28ea9321b47fa56")
+
+    generation_request_id: DocumentId
+
+
+class CancelGenerationRequest(Request):
+    model_config = _example(generationRequestId="1aa7461d823928a4c28ea9321b47fa56")
+
+    generation_request_id: DocumentId
+
+
+class RunTask(Request):
+    """What a queue delivers; ``ticket`` is what the request and its tasks alone know."""
+
+    generation_request_id: DocumentId
+    ticket: Annotated[str, Field(min_length=1, max_length=100)]
+
+
+# Lists, page by page
+
+
+def _page_token(place_of: Callable[[list[Any]], Any], *query_fields: str) -> BeforeValidator:
+    """Turns a token into a place in the results of the query that the fields before it make."""
+
+    def place(token: object, info: ValidationInfo) -> Any:
+        if token is None:
+            return None
+        if not isinstance(token, str):
+            raise refuse("must be a string")
+        if not info.data.keys() >= set(query_fields):
+            return None  # what it belongs to is itself refused
+        try:
+            return place_of(page_tokens.decode(token, _query(info.data, query_fields)))
+        except ValueError:
+            raise refuse("is not a token from an earlier answer to this query") from None
+
+    return BeforeValidator(place)
+
+
+def _query(fields: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: fields[name] for name in names}
+
+
+_TOKEN_SCHEMA = WithJsonSchema({"type": "string", "description": "nextPageToken of the page before."})
+_CREDITS_QUERY = ("user_id",)
+_LIST_QUERY = ("user_id", "status", "model", "style", "color", "size", "created_from", "created_before")
+
+
+class GetUserCredits(OfUser):
+    model_config = _example(userId="user-100", pageSize=20)
+
+    page_size: PageSize = PAGE_SIZE_DEFAULT
+    before_seq: Annotated[int | None, _page_token(page_tokens.entry_number, *_CREDITS_QUERY), _TOKEN_SCHEMA] = Field(
+        default=None, alias="pageToken"
+    )
+
+    def token(self, seq: int) -> str:
+        """The token of the page that goes on after the entry of that number."""
+        return page_tokens.encode(_query(vars(self), _CREDITS_QUERY), seq)
+
+
+class ListGenerationRequests(OfUser):
+    """Each field but the paging ones is a filter; createdFrom is inclusive, createdBefore is not."""
+
+    model_config = _example(userId="user-ada", status="failed", model="Model A", includeTotalCount=True, pageSize=20)
+
+    status: Annotated[Status, Field(strict=False)] | None = None
+    model: ModelName | None = None
+    style: StyleName | None = None
+    color: ColorName | None = None
+    size: SizeName | None = None
+    created_from: Moment | None = None
+    created_before: Moment | None = None
+    include_total_count: Flag = False
+    page_size: PageSize = PAGE_SIZE_DEFAULT
+    after: Annotated[
+        tuple[datetime, str] | None, _page_token(page_tokens.moment_and_id, *_LIST_QUERY), _TOKEN_SCHEMA
+    ] = Field(default=None, alias="pageToken")
+
+    @property
+    def filter(self) -> Filter:
+        fields = {
+            "status": self.status and self.status.value,
+            "model": self.model,
+            "style": self.style,
+            "color": self.color,
+            "size": self.size,
+        }
+        return Filter(
+            user_id=self.user_id,
+            fields={name: value for name, value in fields.items() if value is not None},
+            created_from=self.created_from,
+            created_before=self.created_before,
+        )
+
+    def token(self, created_at: datetime, request_id: str) -> str:
+        """The token of the page that goes on after that request."""
+        return page_tokens.encode(_query(vars(self), _LIST_QUERY), page_tokens.moment(created_at), request_id)
+
+
+# Webhooks
+
+
+class GetWebhookSecret(OfUser):
+    model_config = _example(userId="user-100")
+
+    rotate: Flag = False
+
+
+_DELIVERIES_QUERY = ("user_id", "generation_request_id")
+
+
+class ListWebhookDeliveries(OfUser):
+    model_config = _example(userId="user-100", pageSize=20)
+
+    generation_request_id: DocumentId | None = None
+    page_size: PageSize = PAGE_SIZE_DEFAULT
+    after: Annotated[
+        tuple[datetime, str] | None, _page_token(page_tokens.moment_and_id, *_DELIVERIES_QUERY), _TOKEN_SCHEMA
+    ] = Field(default=None, alias="pageToken")
+
+    def token(self, created_at: datetime, delivery_id: str) -> str:
+        """The token of the page that goes on after that delivery."""
+        return page_tokens.encode(_query(vars(self), _DELIVERIES_QUERY), page_tokens.moment(created_at), delivery_id)
+
+
+class ResendWebhook(Request):
+    model_config = _example(deliveryId="1aa7461d823928a4c28ea9321b47fa56-completed")
+
+    delivery_id: DocumentId
+
+
+class DeliverWebhook(Request):
+    """What the webhooks' queue delivers; ``attempt`` counts from 0."""
+
+    delivery_id: DocumentId
+    attempt: Annotated[int, Field(ge=0, strict=False)]
+
+
+# Accounts
+
+
+class RegisterUser(OfUser):
+    model_config = _example(userId="user-100")
+
+
+class GetCreditBalance(OfUser):
+    model_config = _example(userId="user-10")
+
+
+class GrantCredits(Request):
+    model_config = _example(
+        userId="user-100", credits=10, bucket="paid", reason="goodwill", idempotencyKey="goodwill-2026-11"
+    )
+
+    user_id: DocumentId
+    credits: GrantedCredits
+    bucket: Annotated[Bucket, Field(strict=False)]
+    reason: Reason
+    idempotency_key: IdempotencyKey
+
+
+# Reports
+
+
+class GetWeeklyReport(Request):
+    model_config = _example(week="2026-W45")
+
+    week: WeekName
+
+
+class RunWeeklyReport(Request):
+    model_config = _example(week="2026-W46")
+
+    week: WeekName
+
+
+class ListWeeklyReports(Request):
+    model_config = _example(pageSize=4)
+
+    page_size: PageSize = REPORTS_DEFAULT
+    before: Annotated[Week | None, _page_token(page_tokens.week), _TOKEN_SCHEMA] = Field(
+        default=None, alias="pageToken"
+    )
+
+    def token(self, week: Week) -> str:
+        """The token of the page that goes on before that week."""
+        return page_tokens.encode({}, str(week))

@@ -1,0 +1,352 @@
+"""What callers get back: the response models of the API."""
+
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic.alias_generators import to_camel
+
+from imagegen.api.requests import (
+    GetUserCredits,
+    ListGenerationRequests,
+    ListWebhookDeliveries,
+    ListWeeklyReports,
+)
+from imagegen.domain import catalog, webhooks
+from imagegen.domain.generation import FailureReason, GenerationRequest, Mode, Status
+from imagegen.domain.grants import Bucket, Grant
+from imagegen.domain.ledger import EntryType, Wallet
+from imagegen.reports.documents import report_data
+from imagegen.reports.model import Report
+from imagegen.services.credits.history import History
+from imagegen.services.pagination import Page
+
+Number = Annotated[int, WithJsonSchema({"type": "integer", "minimum": 0})]
+"""Documented, not checked: an odd one in the database is for the audit to find, not a reason to hide the rest."""
+
+
+class Response(BaseModel):
+    """camelCase on the wire; times are RFC 3339 in UTC; what is None is left out."""
+
+    model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True, frozen=True, extra="forbid")
+
+    def wire(self) -> dict[str, Any]:
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+class CreatedGenerationRequest(Response):
+    """``image_url`` is the answer of mode sync, ``status`` that of mode async."""
+
+    generation_request_id: str
+    deducted_credits: Number
+    image_url: str | None = Field(
+        description="The answer of mode sync.", examples=["https://images.example.com/model-a.png"]
+    )
+    status: Status | None = Field(description="The answer of mode async.")
+
+    @classmethod
+    def of(cls, request: GenerationRequest) -> Self:
+        is_sync = request.mode is Mode.SYNC
+        assert request.image_url is not None or not is_sync, "a completed request has its image"
+        return cls(
+            generation_request_id=request.id,
+            deducted_credits=request.cost,
+            image_url=request.image_url if is_sync else None,
+            status=None if is_sync else request.status,
+        )
+
+
+class CanceledGenerationRequest(Response):
+    generation_request_id: str
+    status: Status
+    refunded_credits: int
+    current_credits: int
+
+    @classmethod
+    def of(cls, request: GenerationRequest) -> Self:
+        assert request.failure is not None, "a canceled request says what was refunded"
+        return cls(
+            generation_request_id=request.id,
+            status=request.status,
+            refunded_credits=request.failure.refunded_credits,
+            current_credits=request.failure.current_credits,
+        )
+
+
+class Failure(Response):
+    reason: FailureReason
+    message: str
+
+
+class GenerationRequestDetails(Response):
+    generation_request_id: str
+    user_id: str
+    status: Status
+    model: str
+    style: str
+    color: str
+    size: str
+    prompt: str
+    input: dict[str, str] | None = Field(description="As it was sent.")
+    cost: Number
+    refunded: bool = Field(description="Whether the cost was given back.")
+    mode: Mode
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    processing_time_ms: int | None = Field(description="There once it has ended.")
+    image_url: str | None
+    error: Failure | None
+
+    @classmethod
+    def of(cls, request: GenerationRequest) -> Self:
+        took = request.processing_time
+        failure = request.failure
+        return cls(
+            generation_request_id=request.id,
+            user_id=request.user_id,
+            status=request.status,
+            model=request.model,
+            style=request.style,
+            color=request.color,
+            size=request.size,
+            prompt=request.prompt,
+            input=dict(request.input) if request.input else None,
+            cost=request.cost,
+            refunded=request.refunded_credits > 0,
+            mode=request.mode,
+            created_at=request.created_at,
+            started_at=request.started_at,
+            finished_at=request.finished_at,
+            processing_time_ms=None if took is None else round(took.total_seconds() * 1000),
+            image_url=request.image_url,
+            error=Failure(reason=failure.reason, message=failure.message) if failure else None,
+        )
+
+
+class GenerationRequestList(Response):
+    requests: list[GenerationRequestDetails]
+    next_page_token: str | None = Field(description="There if more follow: the next call's pageToken.")
+    total_count: Number | None = Field(description="Of all pages; there if asked for.")
+
+    @classmethod
+    def of(cls, wish: ListGenerationRequests, page: Page[GenerationRequest], total_count: int | None) -> Self:
+        last = page.items[-1] if page.has_more else None
+        return cls(
+            requests=[GenerationRequestDetails.of(request) for request in page.items],
+            next_page_token=last and wish.token(last.created_at, last.id),
+            total_count=total_count,
+        )
+
+
+class WebhookSecret(Response):
+    webhook_secret: str
+
+
+class DeliveryAttempt(Response):
+    """``status_code`` is what the receiver answered with; without an answer, ``error`` says why."""
+
+    at: datetime
+    duration_ms: int
+    status_code: int | None
+    error: str | None
+
+
+class WebhookDelivery(Response):
+    """``next_attempt_at`` is there while it is pending; ``attempts`` are the newest, oldest first."""
+
+    delivery_id: str
+    generation_request_id: str
+    type: str
+    webhook_url: str
+    status: webhooks.DeliveryStatus
+    created_at: datetime
+    next_attempt_at: datetime | None
+    attempt_count: int
+    attempts: list[DeliveryAttempt]
+
+    @classmethod
+    def of(cls, delivery: webhooks.Delivery) -> Self:
+        return cls(
+            delivery_id=delivery.id,
+            generation_request_id=delivery.generation_request_id,
+            type=delivery.type,
+            webhook_url=delivery.url,
+            status=delivery.status,
+            created_at=delivery.created_at,
+            next_attempt_at=delivery.next_attempt_at if delivery.is_pending else None,
+            attempt_count=delivery.attempt_count,
+            attempts=[
+                DeliveryAttempt(
+                    at=attempt.at,
+                    duration_ms=attempt.duration // timedelta(milliseconds=1),
+                    status_code=attempt.status_code,
+                    error=attempt.error,
+                )
+                for attempt in delivery.attempts
+            ],
+        )
+
+
+class WebhookDeliveryList(Response):
+    deliveries: list[WebhookDelivery]
+    next_page_token: str | None
+
+    @classmethod
+    def of(cls, wish: ListWebhookDeliveries, page: Page[webhooks.Delivery]) -> Self:
+        last = page.items[-1] if page.has_more else None
+        return cls(
+            deliveries=[WebhookDelivery.of(delivery) for delivery in page.items],
+            next_page_token=last and wish.token(last.created_at, last.id),
+        )
+
+
+class Transaction(Response):
+    id: str
+    type: Literal["deduction", "refund"]
+    credits: Number
+    generation_request_id: str
+    timestamp: datetime
+
+
+class UserCredits(Response):
+    current_credits: Number
+    transactions: list[Transaction]
+    next_page_token: str | None = Field(description="There if more follow: the next call's pageToken.")
+
+    @classmethod
+    def of(cls, wish: GetUserCredits, history: History) -> Self:
+        page = history.entries
+        return cls(
+            current_credits=history.wallet.credits.total,
+            transactions=[
+                Transaction.model_validate(
+                    {
+                        "id": entry.id,
+                        "type": entry.type.value,
+                        "credits": entry.amount.total,
+                        "generationRequestId": entry.generation_request_id,
+                        "timestamp": entry.timestamp,
+                    }
+                )
+                for entry in page.items
+            ],
+            next_page_token=wish.token(page.items[-1].seq) if page.has_more else None,
+        )
+
+
+class Lifetime(Response):
+    """What all entries of each type add up to; granted - spent + refunded + corrected is the balance."""
+
+    granted: Number
+    spent: Number
+    refunded: Number
+    corrected: int
+
+
+class CreditBalance(Response):
+    trial_credits: Number
+    token_balance: Number
+    total_available: Number
+    lifetime: Lifetime
+
+    @classmethod
+    def of(cls, wallet: Wallet) -> Self:
+        in_all = wallet.lifetime
+        return cls(
+            trial_credits=wallet.credits.trial,
+            token_balance=wallet.credits.paid,
+            total_available=wallet.credits.total,
+            lifetime=Lifetime(
+                granted=in_all.get(EntryType.GRANT, 0),
+                spent=in_all.get(EntryType.DEDUCTION, 0),
+                refunded=in_all.get(EntryType.REFUND, 0),
+                corrected=in_all.get(EntryType.CORRECTION, 0),
+            ),
+        )
+
+
+class RegisteredUser(CreditBalance):
+    user_id: str
+
+    @classmethod
+    def of(cls, wallet: Wallet) -> Self:
+        return cls(user_id=wallet.user_id, **dict(CreditBalance.of(wallet)))
+
+
+class GrantedCredits(Response):
+    transaction_id: str
+    user_id: str
+    bucket: Bucket
+    granted_credits: Number
+    balance_after: Number = Field(description="All credits of the user right after the grant.")
+
+    @classmethod
+    def of(cls, grant: Grant) -> Self:
+        return cls(
+            transaction_id=grant.entry_id,
+            user_id=grant.user_id,
+            bucket=grant.bucket,
+            granted_credits=grant.credits,
+            balance_after=grant.balance_after,
+        )
+
+
+class Option(Response):
+    id: str
+    name: str
+
+
+class SizeOption(Option):
+    width: Number
+    height: Number
+    credit_cost: Number
+
+
+class Catalog(Response):
+    """What can be chosen now, each kind in its order."""
+
+    models: list[Option]
+    styles: list[Option]
+    colors: list[Option]
+    sizes: list[SizeOption]
+
+    @classmethod
+    def of(cls, offered: catalog.Catalog) -> Self:
+        def options(kind: catalog.Kind) -> list[Option]:
+            return [Option(id=option.id, name=option.name) for option in offered.options(kind) if option.enabled]
+
+        return cls(
+            models=options(catalog.Kind.MODEL),
+            styles=options(catalog.Kind.STYLE),
+            colors=options(catalog.Kind.COLOR),
+            sizes=[
+                SizeOption(
+                    id=size.id, name=size.name, width=size.width, height=size.height, credit_cost=size.credit_cost
+                )
+                for size in offered.sizes
+                if size.enabled
+            ],
+        )
+
+
+class WeeklyReport(Response):
+    """``report`` has the fields of the document ``weeklyReports/{week}``."""
+
+    report: dict[str, Any]
+
+    @classmethod
+    def of(cls, report: Report) -> Self:
+        return cls(report=report_data(report))
+
+
+class WeeklyReportList(Response):
+    reports: list[dict[str, Any]]
+    next_page_token: str | None
+
+    @classmethod
+    def of(cls, wish: ListWeeklyReports, page: Page[Report]) -> Self:
+        return cls(
+            reports=[report_data(report) for report in page.items],
+            next_page_token=wish.token(page.items[-1].week) if page.has_more else None,
+        )

@@ -1,0 +1,64 @@
+"""From what was sent to a request, or to every violation of it at once."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic.alias_generators import to_camel
+
+from imagegen.api.context import Context
+from imagegen.domain.catalog import Kind
+from imagegen.errors import InvalidInput, Violation
+
+VIOLATIONS_MAX = 100  # an answer must not grow with whatever was sent
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def parse(shape: type[M], data: object, context: Context) -> M:
+    """``data`` as a ``shape``. Raises InvalidInput with every violation, up to ``VIOLATIONS_MAX``."""
+    try:
+        return shape.model_validate(data, context=context)
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_input=False)[:VIOLATIONS_MAX]
+        raise InvalidInput([_violation(problem, context) for problem in problems]) from None
+
+
+def _violation(problem: Any, context: Context) -> Violation:
+    field = _field(problem)
+    violation: Violation = {"field": field, "message": _MESSAGES.get(problem["type"], _as_is)(problem)}
+    if field in set(Kind) and problem["type"] != "extra_forbidden":
+        violation["allowed"] = context.catalog().names(Kind(field))
+    return violation
+
+
+def _field(problem: Any) -> str:
+    path = [str(part) for part in problem["loc"]]
+    if path[:1] == ["input"]:  # a choice of shapes, the chosen one being part of the path
+        del path[1:2]
+    if problem["type"] != "extra_forbidden":  # a default goes by the name that the field has in here
+        path = [to_camel(part) for part in path]
+    return ".".join(path) if path else "data"
+
+
+def _as_is(problem: Any) -> str:
+    text: str = problem["msg"]
+    return text[:1].lower() + text[1:]
+
+
+_MESSAGES: dict[str, Callable[[Any], str]] = {
+    "missing": lambda _: "is required",
+    "extra_forbidden": lambda _: "is not a known field",
+    "model_type": lambda _: "must be an object",
+    "model_attributes_type": lambda _: "must be an object",
+    "string_type": lambda _: "must be a string",
+    "int_type": lambda _: "must be an integer",
+    "bool_type": lambda _: "must be true or false",
+    "enum": lambda problem: f"must be {problem['ctx']['expected']}",
+    "union_tag_not_found": lambda _: "must have a type",
+    "union_tag_invalid": lambda problem: f"must have a type that is one of {problem['ctx']['expected_tags']}",
+    "string_too_short": lambda _: "must not be empty",
+    "string_too_long": lambda problem: f"must have at most {problem['ctx']['max_length']} characters",
+    "greater_than_equal": lambda problem: f"must be at least {problem['ctx']['ge']}",
+    "less_than_equal": lambda problem: f"must be at most {problem['ctx']['le']}",
+}

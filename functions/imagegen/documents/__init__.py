@@ -1,0 +1,1 @@
+"""How each thing is stored in Firestore, and read back."""

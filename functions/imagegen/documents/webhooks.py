@@ -1,0 +1,82 @@
+"""How webhook deliveries are written in Firestore, and the way back."""
+
+from datetime import timedelta
+from typing import Any
+
+from imagegen.documents.accounts import SCHEMA_VERSION
+from imagegen.domain.webhooks import Attempt, Delivery, DeliveryStatus
+from imagegen.ports.database import Create, Snapshot, Update
+
+DELIVERIES = "webhookDeliveries"
+
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+def delivery_path(delivery_id: str) -> str:
+    return f"{DELIVERIES}/{delivery_id}"
+
+
+def create_delivery(delivery: Delivery) -> Create:
+    data = {
+        "schemaVersion": SCHEMA_VERSION,
+        "userId": delivery.user_id,
+        "generationRequestId": delivery.generation_request_id,
+        "url": delivery.url,
+        "type": delivery.type,
+        "createdAt": delivery.created_at,
+        **_progress(delivery),
+    }
+    return Create(delivery_path(delivery.id), data)
+
+
+def update_delivery(document: Snapshot, delivery: Delivery) -> Update:
+    """Write what changes, if the document still is as it was read."""
+    assert document.version is not None, "deliveries are never deleted"
+    return Update(document.path, _progress(delivery), document.version)
+
+
+def delivery_of(document: Snapshot) -> Delivery:
+    data = document.data
+    return Delivery(
+        id=document.id,
+        user_id=data["userId"],
+        generation_request_id=data["generationRequestId"],
+        url=data["url"],
+        type=data["type"],
+        created_at=data["createdAt"],
+        next_attempt_at=data["nextAttemptAt"],
+        give_up_at=data["giveUpAt"],
+        status=DeliveryStatus(data["status"]),
+        worker=data["worker"],
+        attempt_count=data["attemptCount"],
+        attempts=tuple(_attempt_of(attempt) for attempt in data["attempts"]),
+    )
+
+
+def _progress(delivery: Delivery) -> dict[str, Any]:
+    return {
+        "status": delivery.status.value,
+        "worker": delivery.worker,
+        "nextAttemptAt": delivery.next_attempt_at,
+        "giveUpAt": delivery.give_up_at,
+        "attemptCount": delivery.attempt_count,
+        "attempts": [_attempt(attempt) for attempt in delivery.attempts],
+    }
+
+
+def _attempt(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "at": attempt.at,
+        "durationMs": attempt.duration // _MILLISECOND,
+        "statusCode": attempt.status_code,
+        "error": attempt.error,
+    }
+
+
+def _attempt_of(data: dict[str, Any]) -> Attempt:
+    return Attempt(
+        at=data["at"],
+        duration=data["durationMs"] * _MILLISECOND,
+        status_code=data["statusCode"],
+        error=data["error"],
+    )

@@ -1,0 +1,1 @@
+"""The weekly report: counting, reconciliation, forecast, anomalies, alerts and its documents."""

@@ -1,0 +1,256 @@
+"""How a weekly report is written in Firestore, and the way back."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from imagegen.documents.accounts import SCHEMA_VERSION, usage_data, usage_of
+from imagegen.domain.catalog import Kind
+from imagegen.domain.ledger import EntryType
+from imagegen.domain.weeks import Week
+from imagegen.ports.database import Data, Snapshot
+from imagegen.reports.anomalies import Anomaly, Band, Findings, Scope, Severity, Subject
+from imagegen.reports.anomalies import Kind as Deviation
+from imagegen.reports.forecast import Forecast
+from imagegen.reports.model import Daily, Popularity, Processing, Reconciliation, Report, Revision, Tally, Users, total
+
+REPORTS = "weeklyReports"
+
+MISMATCH = "mismatch"
+"""The kind of the anomaly that says that the books do not balance. It follows from ``reconciliation``."""
+
+COUNTERS = {
+    "requests": "requests",
+    "completed": "completed",
+    "failed": "failed",
+    "canceled": "canceled",
+    "creditsDeducted": "credits_deducted",
+    "creditsRefunded": "credits_refunded",
+}
+
+
+def report_path(week: Week) -> str:
+    return f"{REPORTS}/{week}"
+
+
+def report_data(report: Report) -> dict[str, Any]:
+    return {
+        "schemaVersion": SCHEMA_VERSION,
+        "week": str(report.week),
+        "start": report.week.start,
+        "end": report.week.end,
+        "generatedAt": report.generated_at,
+        "total": _tally(report.total),
+        "days": [{"day": day, **_tally(tally)} for day, tally in zip(report.week.days, report.days, strict=True)],
+        **{
+            kind.collection: [
+                {"name": name, **_tally(total(daily)), "byDay": _by_day(daily)} for name, daily in by_name.items()
+            ]
+            for kind, by_name in report.options.items()
+        },
+        "paidFrom": {"trial": report.trial_credits, "paid": report.paid_credits},
+        "processing": {
+            "requests": report.processing.requests,
+            "medianMs": report.processing.median_ms,
+            "p95Ms": report.processing.p95_ms,
+        },
+        "users": {"new": report.users.new, "active": report.users.active},
+        "topUsers": [{"userId": user_id, **usage_data(usage)} for user_id, usage in report.top_users],
+        "popularStyles": [
+            {
+                "name": style.name,
+                "requests": style.requests,
+                "share": style.share,
+                "shareBefore": style.before,
+                "shareFourWeeks": style.four_weeks,
+            }
+            for style in report.popular_styles
+        ],
+        "forecast": _forecast(report.forecast),
+        "reconciliation": _reconciliation(report.reconciliation),
+        "anomalies": [*_mismatch(report.reconciliation), *map(_anomaly, report.findings.anomalies)],
+        "expected": [
+            {"day": band.day, "expected": band.expected, "low": band.low, "high": band.high}
+            for band in report.findings.bands
+        ],
+        "seriesTested": report.findings.series_tested,
+        "notEnoughHistory": [
+            {"scope": subject.scope.value, "name": subject.name} for subject in report.findings.not_enough_history
+        ],
+        "revisions": [
+            {
+                "at": revision.at,
+                "figures": {
+                    name: {"before": before, "after": after} for name, (before, after) in revision.figures.items()
+                },
+                "parts": list(revision.parts),
+            }
+            for revision in report.revisions
+        ],
+    }
+
+
+def report_of(document: Snapshot) -> Report:
+    """A report as stored; what an older one lacks is as in a week without it."""
+    data = document.data
+    week = Week.parse(data["week"])
+    processing = data.get("processing", {})
+    return Report(
+        week=week,
+        generated_at=data["generatedAt"],
+        days=[tally_of(day) for day in data["days"]],
+        options={
+            kind: {option["name"]: _daily_of(option["byDay"]) for option in data[kind.collection] if "byDay" in option}
+            for kind in Kind
+        },
+        trial_credits=data.get("paidFrom", {}).get("trial", 0),
+        processing=Processing(processing.get("requests", 0), processing.get("medianMs"), processing.get("p95Ms")),
+        users=Users(**data.get("users", {})),
+        top_users=[(user["userId"], usage_of(user)) for user in data["topUsers"]],
+        popular_styles=[
+            Popularity(style["name"], style["requests"], style["share"], style["shareBefore"], style["shareFourWeeks"])
+            for style in data.get("popularStyles", ())
+        ],
+        forecast=_forecast_of(data.get("forecast")),
+        reconciliation=_reconciliation_of(data.get("reconciliation")),
+        findings=_findings_of(data),
+        revisions=[
+            Revision(
+                revision["at"],
+                {name: (change["before"], change["after"]) for name, change in revision["figures"].items()},
+                revision["parts"],
+            )
+            for revision in data.get("revisions", ())
+        ],
+    )
+
+
+def counters(tally: Tally) -> dict[str, int]:
+    return {name: getattr(tally, attribute) for name, attribute in COUNTERS.items()}
+
+
+def _tally(tally: Tally) -> dict[str, int | float | None]:
+    return {
+        **counters(tally),
+        "creditsNet": tally.credits_net,
+        "successRate": tally.success_rate,
+        "refundShare": tally.refund_share,
+    }
+
+
+def tally_of(data: Mapping[str, int]) -> Tally:
+    return Tally(**{attribute: data[name] for name, attribute in COUNTERS.items()})
+
+
+def _by_day(daily: Daily) -> dict[str, list[int]]:
+    """A list of seven for each counter: shorter than a list of days."""
+    return {name: [getattr(tally, attribute) for tally in daily] for name, attribute in COUNTERS.items()}
+
+
+def _daily_of(data: Mapping[str, Sequence[int]]) -> Daily:
+    return [
+        Tally(**dict(zip(COUNTERS.values(), numbers, strict=True)))
+        for numbers in zip(*(data[name] for name in COUNTERS), strict=True)
+    ]
+
+
+def _forecast(forecast: Forecast | None) -> dict[str, Any] | None:
+    if forecast is None:
+        return None
+    return {
+        "week": str(forecast.week),
+        "credits": forecast.credits,
+        "low": forecast.low,
+        "high": forecast.high,
+    }
+
+
+def _forecast_of(data: Mapping[str, Any] | None) -> Forecast | None:
+    if data is None:
+        return None
+    return Forecast(Week.parse(data["week"]), data["credits"], data["low"], data["high"])
+
+
+def _reconciliation(books: Reconciliation | None) -> dict[str, Any] | None:
+    if books is None:
+        return None
+    return {
+        "opening": books.opening,
+        "booked": {type.value: credits for type, credits in books.booked.items()},
+        "closing": books.closing,
+        "difference": books.difference,
+    }
+
+
+def _reconciliation_of(data: Mapping[str, Any] | None) -> Reconciliation | None:
+    if not data or "closing" not in data:
+        return None
+    booked = {EntryType(type): credits for type, credits in data["booked"].items()}
+    return Reconciliation(data["opening"], booked, data["closing"])
+
+
+def _mismatch(books: Reconciliation | None) -> list[dict[str, Any]]:
+    """A difference in the books, in the form of an anomaly."""
+    if books is None or not books.difference:
+        return []
+    return [
+        {
+            "scope": "books",
+            "name": "all balances",
+            "kind": MISMATCH,
+            "day": None,
+            "also": [],
+            "observed": books.closing,
+            "expected": books.expected,
+            "low": books.expected,
+            "high": books.expected,
+            "pValue": 0.0,
+            "severity": Severity.HIGH.value,
+            "credits": abs(books.difference),
+            "message": books.message,
+        }
+    ]
+
+
+def _anomaly(anomaly: Anomaly) -> dict[str, Any]:
+    return {
+        "scope": anomaly.subject.scope.value,
+        "name": anomaly.subject.name,
+        "kind": anomaly.kind.value,
+        "day": anomaly.day,
+        "also": list(anomaly.also),
+        "observed": anomaly.observed,
+        "expected": anomaly.expected,
+        "low": anomaly.low,
+        "high": anomaly.high,
+        "pValue": anomaly.p_value,
+        "severity": anomaly.severity.value,
+        "credits": anomaly.credits,
+        "message": anomaly.message,
+    }
+
+
+def _findings_of(data: Data) -> Findings:
+    return Findings(
+        anomalies=[
+            Anomaly(
+                subject=Subject(Scope(found["scope"]), found["name"]),
+                kind=Deviation(found["kind"]),
+                day=found["day"],
+                also=found["also"],
+                observed=found["observed"],
+                expected=found["expected"],
+                low=found["low"],
+                high=found["high"],
+                p_value=found["pValue"],
+                severity=Severity(found["severity"]),
+                credits=found["credits"],
+            )
+            for found in data["anomalies"]
+            if found.get("kind", MISMATCH) != MISMATCH
+        ],
+        bands=[Band(band["day"], band["expected"], band["low"], band["high"]) for band in data.get("expected", ())],
+        series_tested=data.get("seriesTested", 0),
+        not_enough_history=[
+            Subject(Scope(subject["scope"]), subject["name"]) for subject in data.get("notEnoughHistory", ())
+        ],
+    )

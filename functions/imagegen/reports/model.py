@@ -1,0 +1,243 @@
+"""What a weekly report says."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+
+from imagegen.domain.account import Usage
+from imagegen.domain.catalog import Kind
+from imagegen.domain.ledger import EntryType
+from imagegen.domain.weeks import Week
+from imagegen.reports.anomalies import ALL_REQUESTS, Anomaly, Counts, Findings, Scope, Severity, Subject
+from imagegen.reports.forecast import Forecast
+
+OTHER = "(no longer in the catalog)"
+"""Where requests are counted whose option has been deleted or renamed since."""
+
+TOP_USERS = 10
+POPULARITY_WEEKS = 4
+
+NOTHING_TESTED = Findings(anomalies=(), bands=(), series_tested=0, not_enough_history=())
+
+
+@dataclass(frozen=True)
+class Reconciliation:
+    """The sum of all balances at the week's start (``opening``) and end (``closing``), and what was booked between.
+
+    ``booked`` has the signed sum of the week's ledger entries by type. All are credits.
+    """
+
+    opening: int
+    booked: Mapping[EntryType, int]
+    closing: int
+
+    @property
+    def expected(self) -> int:
+        """The closing balance that the ledgers explain."""
+        return self.opening + sum(self.booked.values())
+
+    @property
+    def difference(self) -> int:
+        """Credits that were invented (above 0) or lost (below 0); 0 is the only right answer."""
+        return self.closing - self.expected
+
+    @property
+    def message(self) -> str:
+        """The difference in one sentence."""
+        what = "more" if self.difference > 0 else "less"
+        return (
+            f"All balances together hold {abs(self.difference):,} credits {what} than the ledgers explain: "
+            f"{self.closing:,} instead of {self.expected:,}. Run make audit."
+        )
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Requests of some group, and their credits. What is neither completed, failed nor canceled is still open."""
+
+    requests: int = 0
+    completed: int = 0
+    failed: int = 0
+    canceled: int = 0
+    credits_deducted: int = 0
+    credits_refunded: int = 0
+
+    @property
+    def processing(self) -> int:
+        return self.requests - self.completed - self.failed - self.canceled
+
+    @property
+    def success_rate(self) -> float | None:
+        """Completed ones among those that completed or failed, 0 to 1; None where none did."""
+        ended = self.completed + self.failed
+        return self.completed / ended if ended else None
+
+    @property
+    def refund_share(self) -> float | None:
+        """The part of the deducted credits that was given back, 0 to 1; None where none were deducted."""
+        return self.credits_refunded / self.credits_deducted if self.credits_deducted else None
+
+    @property
+    def credits_net(self) -> int:
+        return self.credits_deducted - self.credits_refunded
+
+    def __add__(self, other: "Tally") -> "Tally":
+        return self._combined(other, 1)
+
+    def __sub__(self, other: "Tally") -> "Tally":
+        return self._combined(other, -1)
+
+    def _combined(self, other: "Tally", sign: int) -> "Tally":
+        return Tally(
+            self.requests + sign * other.requests,
+            self.completed + sign * other.completed,
+            self.failed + sign * other.failed,
+            self.canceled + sign * other.canceled,
+            self.credits_deducted + sign * other.credits_deducted,
+            self.credits_refunded + sign * other.credits_refunded,
+        )
+
+
+Daily = Sequence[Tally]
+"""The seven days of a week, Monday first."""
+
+
+def total(daily: Daily) -> Tally:
+    return sum(daily, Tally())
+
+
+@dataclass(frozen=True)
+class DayCounts:
+    """One day. The tallies of each kind add up to ``total``."""
+
+    total: Tally
+    options: Mapping[Kind, Mapping[str, Tally]]
+
+
+@dataclass(frozen=True)
+class Processing:
+    """How long the week's completed ``requests`` took, in milliseconds; None where there were none."""
+
+    requests: int = 0
+    median_ms: float | None = None
+    p95_ms: float | None = None
+
+
+@dataclass(frozen=True)
+class Users:
+    """Who registered in the week, and who made requests in it."""
+
+    new: int = 0
+    active: int = 0
+
+
+@dataclass(frozen=True)
+class Popularity:
+    """An option's ``share`` of the requests, 0 to 1, with that of the week before and of the four weeks before.
+
+    None where there are no reports to compare with.
+    """
+
+    name: str
+    requests: int
+    share: float
+    before: float | None
+    four_weeks: float | None
+
+
+@dataclass(frozen=True)
+class Revision:
+    """What a later run of the same week found otherwise: figures before and after, and other ``parts`` that moved."""
+
+    at: datetime
+    figures: Mapping[str, tuple[float | None, float | None]]
+    parts: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Alert:
+    """Something that somebody should look at today. Its ``id`` is the same in every run that finds it."""
+
+    id: str
+    message: str
+    credits: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """One week. ``days`` and the options of each kind add up to ``total``, ``trial_credits`` are part of the deducted.
+
+    ``revisions``: what reruns have corrected, newest first.
+    """
+
+    week: Week
+    generated_at: datetime
+    days: Daily
+    options: Mapping[Kind, Mapping[str, Daily]]
+    trial_credits: int = 0
+    processing: Processing = Processing()
+    users: Users = Users()
+    top_users: Sequence[tuple[str, Usage]] = ()
+    popular_styles: Sequence[Popularity] = ()
+    forecast: Forecast | None = None
+    reconciliation: Reconciliation | None = None
+    findings: Findings = NOTHING_TESTED
+    revisions: Sequence[Revision] = ()
+
+    @cached_property
+    def total(self) -> Tally:
+        return total(self.days)
+
+    @property
+    def paid_credits(self) -> int:
+        """The rest of the deducted credits."""
+        return self.total.credits_deducted - self.trial_credits
+
+    def totals(self, kind: Kind) -> dict[str, Tally]:
+        """The week of each option."""
+        return {name: total(daily) for name, daily in self.options[kind].items()}
+
+    @property
+    def series(self) -> dict[Subject, list[Counts]]:
+        """Its daily numbers as the detector takes them."""
+        daily = {ALL_REQUESTS: self.days}
+        for kind, by_name in self.options.items():
+            daily |= {Subject(Scope(kind.value), name): days for name, days in by_name.items()}
+        return {
+            subject: [Counts(day.requests, day.failed, day.credits_deducted) for day in days]
+            for subject, days in daily.items()
+        }
+
+    @property
+    def alerts(self) -> list[Alert]:
+        """Books that do not balance, then the anomalies of high severity."""
+        books = self.reconciliation
+        wrong = [Alert("mismatch", books.message, abs(books.difference))] if books and books.difference else []
+        serious = [found for found in self.findings.anomalies if found.severity is Severity.HIGH]
+        return wrong + [Alert(_id(anomaly), anomaly.message, anomaly.credits) for anomaly in serious]
+
+
+def popularity(week: Mapping[str, Tally], before: Sequence[Mapping[str, Tally]]) -> list[Popularity]:
+    """The options that were used, the most popular first; ``before``: the four weeks before, oldest first, if known."""
+    return [
+        Popularity(
+            name,
+            tally.requests,
+            _share(name, [week]) or 0.0,
+            _share(name, before[-1:]),
+            _share(name, before) if len(before) == POPULARITY_WEEKS else None,
+        )
+        for name, tally in sorted(week.items(), key=lambda item: -item[1].requests)
+        if tally.requests
+    ]
+
+
+def _share(name: str, weeks: Sequence[Mapping[str, Tally]]) -> float | None:
+    """The option's share of the requests of all ``weeks`` together; None where there were none."""
+    requests = sum(total(list(week.values())).requests for week in weeks)
+    return sum(week.get(name, Tally()).requests for week in weeks) / requests if requests else None
+
+
+def _id(anomaly: Anomaly) -> str:
+    return f"{anomaly.kind}/{anomaly.subject.scope}/{anomaly.subject.name}/{anomaly.day or 'week'}"

@@ -1,0 +1,46 @@
+"""How an unfinished run of the weekly report is written in Firestore, and the way back."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from imagegen.domain.catalog import Kind
+from imagegen.ports.database import Put, Snapshot
+from imagegen.reports.documents import counters, tally_of
+from imagegen.reports.model import DayCounts
+
+PROGRESS_PATH = "reportProgress/latest"
+"""There is one such document; a finished run empties it."""
+
+NO_PROGRESS = Put(PROGRESS_PATH, {})
+
+
+def progress_data(at: datetime, days: Mapping[str, DayCounts]) -> dict[str, Any]:
+    return {
+        "savedAt": at,
+        "days": {
+            day: {
+                "total": counters(counts.total),
+                **{
+                    kind.collection: [{"name": name, **counters(tally)} for name, tally in by_name.items()]
+                    for kind, by_name in counts.options.items()
+                },
+            }
+            for day, counts in days.items()
+        },
+    }
+
+
+def progress_of(document: Snapshot) -> tuple[datetime, dict[str, DayCounts]]:
+    """The days that an unfinished run has counted, and when it did the last one; none where no run is unfinished."""
+    data = document.data
+    if not data:
+        return datetime.min.replace(tzinfo=UTC), {}
+    days = {
+        day: DayCounts(
+            tally_of(counts["total"]),
+            {kind: {option["name"]: tally_of(option) for option in counts[kind.collection]} for kind in Kind},
+        )
+        for day, counts in data["days"].items()
+    }
+    return data["savedAt"], days

@@ -1,0 +1,38 @@
+"""What a rerun of a weekly report has found otherwise, from the two documents."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from imagegen.ports.database import Data
+from imagegen.reports.model import Revision
+
+FIGURES = ("total", "users", "processing", "paidFrom", "reconciliation")
+"""The parts of a report whose changes are told number by number; of the others, that they changed."""
+
+NOT_REVISED = ("schemaVersion", "generatedAt", "revisions")
+
+
+def revision(before: Data, after: Data, at: datetime) -> Revision | None:
+    """What is otherwise in the report ``after`` a rerun; None where nothing is."""
+    parts = [name for name in after if name not in NOT_REVISED and before.get(name) != after[name]]
+    figures = {
+        name: (old, new)
+        for part in FIGURES
+        if part in parts
+        for name, (old, new) in _numbers(part, before.get(part) or {}, after[part] or {}).items()
+        if old != new
+    }
+    return Revision(at, figures, [part for part in parts if part not in FIGURES]) if parts else None
+
+
+def _numbers(path: str, before: Data, after: Data) -> dict[str, tuple[Any, Any]]:
+    """Every number in two maps of the same form, by its path."""
+    found: dict[str, tuple[Any, Any]] = {}
+    for name in {**before, **after}:
+        old, new = before.get(name), after.get(name)
+        if isinstance(new, Mapping):
+            found |= _numbers(f"{path}.{name}", old or {}, new)
+        else:
+            found[f"{path}.{name}"] = (old, new)
+    return found

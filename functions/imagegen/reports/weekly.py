@@ -1,0 +1,176 @@
+"""The weekly report: counted by the server, compared with earlier reports, written under the week's name."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import dropwhile
+
+from imagegen.documents.accounts import USERS, account_of, usage_field
+from imagegen.domain.account import Usage
+from imagegen.domain.catalog import Catalog, Kind
+from imagegen.domain.weeks import Week
+from imagegen.ports.clock import Clock
+from imagegen.ports.database import Create, Database, Query, Snapshot, Sum, Update, Where
+from imagegen.reports import anomalies
+from imagegen.reports.alerts import Notifications
+from imagegen.reports.anomalies import WEEKS_COMPARED, Counts, Findings, Scope, Subject
+from imagegen.reports.counting import Counting, daily
+from imagegen.reports.documents import REPORTS, report_data, report_of, report_path
+from imagegen.reports.forecast import forecast
+from imagegen.reports.model import POPULARITY_WEEKS, TOP_USERS, Report, Users, popularity
+from imagegen.reports.progress import NO_PROGRESS
+from imagegen.reports.reconciliation import Bookkeeping
+from imagegen.reports.revisions import revision
+from imagegen.services.catalog import Catalogs
+from imagegen.services.pagination import Page, page
+from imagegen.services.retry import Retry
+
+USERS_TESTED = 100
+REVISIONS_KEPT = 10
+
+
+class WeekNotOver(Exception):
+    """What is reported would change until the week's end."""
+
+
+@dataclass(frozen=True)
+class Reports:
+    """Reads no requests: what a report costs grows with a thousandth of them.
+
+    A run can break off anywhere and be repeated: the days that it has counted are kept for some minutes, and the
+    report's document is written once, whole. Of two runs at once the first to finish writes, and both return that.
+    A rerun gives the same document; what has changed since is noted in its ``revisions``.
+    """
+
+    database: Database
+    catalogs: Catalogs
+    counting: Counting
+    bookkeeping: Bookkeeping
+    notifications: Notifications
+    retry: Retry
+    clock: Clock
+
+    def write(self, scheduled_at: datetime) -> Report:
+        """Report the last week that was complete at ``scheduled_at``.
+
+        Requests of the week before that were unsettled when it was reported have ended since, and nothing else in it
+        can have changed: if there were any, that week is reported anew first.
+        Raises ServiceUnavailable, DatabaseUnavailable, CommitRefused and OutcomeUnknown; the scheduler tries again.
+        """
+        week = Week.of(scheduled_at) - 1
+        before = self.get(week - 1)
+        if before and before.total.processing:
+            self._run(week - 1)
+        return self._run(week)
+
+    def run(self, week: Week) -> Report:
+        """Report one week, again or for the first time. Raises WeekNotOver, and as above."""
+        if week.end > self.clock.now():
+            raise WeekNotOver(week)
+        return self._run(week)
+
+    def get(self, week: Week) -> Report | None:
+        """The stored report of a week. Raises DatabaseUnavailable."""
+        [document] = self.database.read(report_path(week))
+        return report_of(document) if document.exists else None
+
+    def list(self, size: int, before: Week | None = None) -> Page[Report]:
+        """At most ``size`` stored reports, newest first: of the newest weeks, or of those before one.
+
+        Raises DatabaseUnavailable.
+        """
+        newest = Query(REPORTS, order_by="week", start_after=(str(before),) if before else None)
+        return page(self.database, newest, size, report_of)
+
+    def _run(self, week: Week) -> Report:
+        [stored] = self.database.read(report_path(week))
+        report = self._compared(self._counted(week, self.catalogs.load()), self._earlier(week))
+        known = {alert.id for alert in report_of(stored).alerts} if stored.exists else set()
+        # Before the report is stored: a run that breaks off in between announces twice rather than never.
+        self.notifications.announce(week, [alert for alert in report.alerts if alert.id not in known])
+        return self.retry(lambda _tries: self._stored(report, stored))
+
+    def _counted(self, week: Week, catalog: Catalog) -> Report:
+        days = self.counting.days(week, catalog)
+        report = Report(
+            week,
+            self.clock.now(),
+            days=[day.total for day in days.values()],
+            options={kind: daily(days, kind) for kind in Kind},
+            trial_credits=self.counting.trial_credits(week),
+            users=self._users(week),
+        )
+        return replace(report, processing=self.counting.processing(week, report.total.completed))
+
+    def _users(self, week: Week) -> Users:
+        registered = (Where("createdAt", ">=", week.start), Where("createdAt", "<", week.end))
+        used = (Where(usage_field(week, "requests"), ">=", 1),)
+        new, active = self.database.totals(*(Sum(Query(USERS, where), None) for where in (registered, used)))
+        return Users(new.count, active.count)
+
+    def _earlier(self, week: Week) -> dict[Week, Report]:
+        """The reports that are compared with, oldest first."""
+        documents = self.database.read(*(report_path(week - back) for back in range(WEEKS_COMPARED, 0, -1)))
+        reports = [report_of(document) for document in documents if document.exists]
+        return {report.week: report for report in reports}
+
+    def _compared(self, report: Report, earlier: Mapping[Week, Report]) -> Report:
+        week = report.week
+        before = earlier.get(week - 1)
+        opening = before.reconciliation.closing if before and before.reconciliation else None
+        # Whoever is chosen for a big week would look like a spike; these are chosen for the week before.
+        regulars = self._biggest_users(week - 1, USERS_TESTED)
+        in_use = _in_use([*earlier.values(), report])
+        recent = [week - back for back in range(POPULARITY_WEEKS, 0, -1)]
+        styles = [earlier[past].totals(Kind.STYLE) for past in recent if past in earlier]
+        return replace(
+            report,
+            top_users=[(user_id, usage[week]) for user_id, usage in self._biggest_users(week, TOP_USERS).items()],
+            popular_styles=popularity(report.totals(Kind.STYLE), styles if before else []),
+            forecast=forecast({past.week: past.total.credits_deducted for past in in_use}),
+            reconciliation=self.bookkeeping.reconciliation(week, opening),
+            findings=_findings(report, in_use[:-1], regulars),
+        )
+
+    def _biggest_users(self, week: Week, limit: int) -> dict[str, Mapping[Week, Usage]]:
+        """From the counters that the money path keeps: one read each."""
+        biggest = Query(USERS, order_by=usage_field(week, "creditsDeducted"), limit=limit)
+        return {user.id: account_of(user).usage for user in self.database.find(biggest)}
+
+    def _stored(self, report: Report, read: Snapshot) -> Report:
+        """Raises CommitRefused and OutcomeUnknown, after which a further try sees what became of it."""
+        [current] = self.database.read(read.path)
+        if current.version != read.version:
+            return report_of(current)  # a run at the same time has finished first, or an unanswered try of ours
+        data = report_data(report)
+        if current.version is None:
+            self.database.commit(Create(current.path, data), NO_PROGRESS)
+            return report
+        changed = revision(current.data, data, report.generated_at)
+        revisions = [*([changed] if changed else []), *report_of(current).revisions][:REVISIONS_KEPT]
+        report = replace(report, revisions=revisions)
+        self.database.commit(Update(current.path, report_data(report), current.version), NO_PROGRESS)
+        return report
+
+
+def _in_use(reports: Sequence[Report]) -> Sequence[Report]:
+    """Those from the first week with requests on."""
+    return list(dropwhile(lambda report: not report.total.requests, reports))
+
+
+def _findings(report: Report, earlier: Sequence[Report], users: Mapping[str, Mapping[Week, Usage]]) -> Findings:
+    observed: dict[Subject, Sequence[Counts]] = dict(report.series)
+    past = [report.series for report in earlier]
+    history: dict[Subject, Sequence[Sequence[Counts]]] = {
+        subject: [series[subject] for series in past if subject in series] for subject in observed
+    }
+    weeks = [report.week - back for back in range(WEEKS_COMPARED, 0, -1)]
+    for user_id, usage in users.items():
+        subject, since = Subject(Scope.USER, user_id), min(usage)
+        observed[subject] = [_counts(usage.get(report.week, Usage()))]
+        history[subject] = [[_counts(usage.get(week, Usage()))] for week in weeks if week >= since]
+    return anomalies.find(report.week, observed, history)
+
+
+def _counts(usage: Usage) -> Counts:
+    return Counts(usage.requests, usage.failed, usage.credits_deducted)

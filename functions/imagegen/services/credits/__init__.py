@@ -1,0 +1,1 @@
+"""Credits: accounts, history, corrections and the audit."""

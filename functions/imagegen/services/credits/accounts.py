@@ -1,0 +1,114 @@
+"""A user's account: registering it, adding credits to it, and what is in it."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from imagegen.documents.accounts import (
+    create_entry,
+    create_grant,
+    create_user,
+    grant_of,
+    grant_path,
+    update_wallet,
+    user_path,
+    wallet_of,
+)
+from imagegen.domain.grants import Bucket, Grant
+from imagegen.domain.ledger import Credits, EntryType, Wallet
+from imagegen.errors import IdempotencyMismatch, UserNotFound
+from imagegen.ports.clock import Clock
+from imagegen.ports.database import Database, Snapshot, Write
+from imagegen.services.retry import Retry
+
+WELCOME_GRANT = "welcome-grant"
+"""The id of the ledger entry that an account is opened with, so that there cannot be two."""
+
+
+def opened(user_id: str, profile: Mapping[str, str], welcome: Credits, at: datetime) -> tuple[Wallet, list[Write]]:
+    """A new user's wallet, and the writes that open it: their document, and the grant that their ledger starts with."""
+    wallet = Wallet(user_id)
+    if not welcome.total:
+        return wallet, [create_user(wallet, profile, at)]
+    wallet, entry = wallet.post(
+        EntryType.GRANT, welcome, entry_id=WELCOME_GRANT, generation_request_id=None, timestamp=at
+    )
+    return wallet, [create_user(wallet, profile, at), create_entry(entry)]
+
+
+def registered(user: Snapshot) -> Snapshot:
+    """A user's document, if there is one. Raises UserNotFound."""
+    if not user.exists:
+        raise UserNotFound(f"There is no user {user.id!r}. Call registerUser first.", userId=user.id)
+    return user
+
+
+@dataclass(frozen=True)
+class Accounts:
+    """Every change of these is one commit, and is made once however often it is asked for.
+
+    Raises what outlasts the retries: CommitRefused, OutcomeUnknown and DatabaseUnavailable.
+    """
+
+    database: Database
+    clock: Clock
+    retry: Retry
+
+    def register(self, user_id: str, profile: Mapping[str, str], welcome: Credits) -> Wallet:
+        """The user's wallet, opened with that ``profile`` and ``welcome`` credits if there was none."""
+
+        def attempt(_tries: int) -> Wallet:
+            [user] = self.database.read(user_path(user_id))
+            if user.exists:
+                return wallet_of(user)
+            wallet, writes = opened(user_id, profile, welcome, self.clock.now())
+            self.database.commit(*writes)
+            return wallet
+
+        return self.retry(attempt)
+
+    def grant(self, user_id: str, bucket: Bucket, credits: int, *, reason: str, key: str, granted_by: str) -> Grant:
+        """Add ``credits`` to a bucket, once under this ``key``, for whomever it is used.
+
+        Raises UserNotFound, and IdempotencyMismatch where the key stands for another grant.
+        """
+        grant_id = hashlib.sha256(key.encode()).hexdigest()[:32]
+
+        def attempt(_tries: int) -> Grant:
+            user, made = self.database.read(user_path(user_id), grant_path(grant_id))
+            if made.exists:
+                return _same(grant_of(made), user_id, bucket, credits, reason)
+            wallet, entry = wallet_of(registered(user)).post(
+                EntryType.GRANT,
+                bucket.of(credits),
+                entry_id=f"grant-{grant_id}",
+                generation_request_id=None,
+                timestamp=self.clock.now(),
+            )
+            grant = Grant(
+                id=grant_id,
+                user_id=user_id,
+                bucket=bucket,
+                credits=credits,
+                reason=reason,
+                granted_by=granted_by,
+                entry_id=entry.id,
+                balance_after=entry.balance_after,
+                granted_at=entry.timestamp,
+            )
+            self.database.commit(create_grant(grant), update_wallet(user, wallet), create_entry(entry, reason=reason))
+            return grant
+
+        return self.retry(attempt)
+
+    def wallet(self, user_id: str) -> Wallet:
+        """What is in the account. Raises UserNotFound."""
+        return wallet_of(registered(*self.database.read(user_path(user_id))))
+
+
+def _same(grant: Grant, user_id: str, bucket: Bucket, credits: int, reason: str) -> Grant:
+    """The grant that a repeated call led to before."""
+    if (grant.user_id, grant.bucket, grant.credits, grant.reason) != (user_id, bucket, credits, reason):
+        raise IdempotencyMismatch("This idempotencyKey was used for another grant. Use a new key for a new one.")
+    return grant

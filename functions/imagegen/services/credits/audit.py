@@ -1,0 +1,212 @@
+"""The audit: every invariant of the money, checked over a whole database.
+
+It reads, and changes nothing. It holds one user's ledger at a time, and pages of requests; on a database in use, what
+moves between two reads may show up as a finding that a second run does not confirm.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import islice
+from typing import TypeVar
+
+from imagegen.documents.accounts import USERS, account_of, entry_of, ledger_path
+from imagegen.documents.generations import REQUESTS, request_of, request_path
+from imagegen.domain.account import Account, Usage
+from imagegen.domain.generation import REFUNDED, GenerationRequest, Status, entry_id
+from imagegen.domain.ledger import GENESIS, Credits, EntryType, LedgerEntry
+from imagegen.domain.weeks import Week
+from imagegen.ports.clock import Clock
+from imagegen.ports.database import Database, Snapshot
+
+READ_AT_ONCE = 200
+
+T = TypeVar("T")
+
+
+class Invariant(StrEnum):
+    """What has to hold, in the words of a finding."""
+
+    READABLE = "a document has the form that we write"
+    BALANCE = "a balance is never below zero, and is the sum of its ledger, as the lifetime totals are of each type"
+    SEQUENCE = "a ledger is numbered without gaps, and each entry carries the balance after it"
+    CHAIN = "each entry is sealed to the one before, and the last to the wallet"
+    OWNERSHIP = "each deduction and refund belongs to one request of its user, and is of its cost and buckets"
+    SETTLEMENT = (
+        "each request is deducted once, and refunded once if it brought no image and else never, or corrected so"
+    )
+    USAGE = "a user's weekly counters count their requests"
+    END = "every request ends soon after its lease"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """An invariant that does not hold, and the documents that show it."""
+
+    invariant: Invariant
+    message: str
+    documents: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Audit:
+    database: Database
+    clock: Clock
+
+    def findings(self) -> Iterator[Finding]:
+        """Everything that is wrong, as it is found. Raises DatabaseUnavailable."""
+        for user in self.database.scan(USERS):
+            yield from self._user(user)
+        for page in _pages(self.database.scan(REQUESTS), READ_AT_ONCE):
+            yield from self._requests(page)
+
+    def _user(self, user: Snapshot) -> Iterator[Finding]:
+        try:
+            account = account_of(user)
+            documents = list(self.database.scan(ledger_path(user.id)))
+            entries = sorted((entry_of(user.id, document) for document in documents), key=lambda entry: entry.seq)
+            requests = self._requests_of(entries)
+        except UNREADABLE as error:
+            yield Finding(Invariant.READABLE, f"The account or its ledger cannot be read: {error!r}", (user.path,))
+            return
+        yield from _wallet(user.path, account, entries)
+        yield from _ownership(entries, requests)
+        yield from _usage(user.path, account, requests.values())
+
+    def _requests_of(self, entries: Iterable[LedgerEntry]) -> dict[str, GenerationRequest]:
+        """The requests that ledger entries name, as far as they exist."""
+        ids = {entry.generation_request_id for entry in entries if entry.generation_request_id}
+        found: dict[str, GenerationRequest] = {}
+        for page in _pages(ids, READ_AT_ONCE):
+            documents = self.database.read(*(request_path(request_id) for request_id in page))
+            found |= {document.id: request_of(document) for document in documents if document.exists}
+        return found
+
+    def _requests(self, documents: Sequence[Snapshot]) -> Iterator[Finding]:
+        """Requests that no ledger entry leads to, or that never ended."""
+        requests = []
+        for document in documents:
+            try:
+                requests.append(request_of(document))
+            except UNREADABLE as error:
+                yield Finding(Invariant.READABLE, f"The request cannot be read: {error!r}", (document.path,))
+        deductions = self.database.read(*(_entry_path(request, EntryType.DEDUCTION) for request in requests))
+        for request, deduction in zip(requests, deductions, strict=True):
+            if not deduction.exists:
+                yield Finding(
+                    Invariant.SETTLEMENT,
+                    f"The request cost {request.cost} credits, and nothing was deducted.",
+                    (request_path(request.id), deduction.path),
+                )
+            if request.is_open and request.lease_expires_at < self.clock.now():
+                yield Finding(
+                    Invariant.END,
+                    f"The request should have ended by {request.lease_expires_at:%Y-%m-%d %H:%M:%S}; sweep it.",
+                    (request_path(request.id),),
+                )
+
+
+UNREADABLE = (KeyError, TypeError, ValueError, AttributeError)
+
+
+def _wallet(path: str, account: Account, entries: Sequence[LedgerEntry]) -> Iterator[Finding]:
+    wallet = account.wallet
+    last = _path(entries[-1]) if entries else path
+    booked = Credits(
+        trial=sum(entry.type.sign * entry.amount.trial for entry in entries),
+        paid=sum(entry.type.sign * entry.amount.paid for entry in entries),
+    )
+    if booked != wallet.credits:
+        yield Finding(Invariant.BALANCE, f"The balance is {wallet.credits}, the ledger says {booked}.", (path,))
+    for type in EntryType:
+        total = sum(entry.amount.total for entry in entries if entry.type is type)
+        if wallet.lifetime.get(type, 0) != total:
+            stated = wallet.lifetime.get(type, 0)
+            yield Finding(Invariant.BALANCE, f"In all, {stated} credits by {type}; the ledger says {total}.", (path,))
+    head, balance = GENESIS, 0
+    for number, entry in enumerate(entries, start=1):
+        balance += entry.type.sign * entry.amount.total
+        if entry.seq != number:
+            yield Finding(Invariant.SEQUENCE, f"Entry {number} is missing: {entry.seq} follows.", (_path(entry),))
+            break  # all that follow are shifted too
+        if entry.balance_after != balance or balance < 0:
+            yield Finding(
+                Invariant.SEQUENCE, f"The balance after it is {balance}, not {entry.balance_after}.", (_path(entry),)
+            )
+        if entry.sealed(head).hash != entry.hash:
+            yield Finding(Invariant.CHAIN, "Its hash does not fit itself and its predecessor.", (_path(entry),))
+        head = entry.hash
+    if wallet.seq != len(entries):
+        yield Finding(
+            Invariant.SEQUENCE, f"The wallet counts {wallet.seq} entries, there are {len(entries)}.", (path, last)
+        )
+    elif wallet.head != head:
+        yield Finding(Invariant.CHAIN, "The wallet's head is not the last entry's hash.", (path, last))
+
+
+def _ownership(entries: Sequence[LedgerEntry], requests: dict[str, GenerationRequest]) -> Iterator[Finding]:
+    booked: dict[str, dict[EntryType, list[LedgerEntry]]] = defaultdict(lambda: defaultdict(list))
+    for entry in entries:
+        if entry.generation_request_id is None and entry.type in (EntryType.GRANT, EntryType.CORRECTION):
+            continue
+        request = requests.get(entry.generation_request_id or "")
+        if request is None or request.user_id != entry.user_id:
+            yield Finding(Invariant.OWNERSHIP, f"The {entry.type} belongs to no request of its user.", (_path(entry),))
+            continue
+        booked[request.id][entry.type].append(entry)
+        if entry.type is not EntryType.CORRECTION and (
+            entry.amount != request.paid_from or entry.amount.total != request.cost
+        ):
+            yield Finding(
+                Invariant.OWNERSHIP,
+                f"The {entry.type} is of {entry.amount}; the request cost {request.cost}, from {request.paid_from}.",
+                (_path(entry), request_path(request.id)),
+            )
+    for request_id, by_type in booked.items():
+        request = requests[request_id]
+        is_refunded = request.status in REFUNDED
+        deductions, refunds = by_type[EntryType.DEDUCTION], by_type[EntryType.REFUND]
+        if by_type[EntryType.CORRECTION]:
+            booked_entries = [entry for entries_of_type in by_type.values() for entry in entries_of_type]
+            charged = -sum(entry.type.sign * entry.amount.total for entry in booked_entries)
+            right = charged == (0 if is_refunded else request.cost)
+        else:
+            right = len(deductions) == 1 and len(refunds) == (1 if is_refunded else 0)
+        if not right:
+            yield Finding(
+                Invariant.SETTLEMENT,
+                f"The request is {request.status}, with {len(deductions)} deductions and {len(refunds)} refunds.",
+                (request_path(request_id), *(_path(entry) for entry in (*deductions, *refunds))),
+            )
+
+
+def _usage(path: str, account: Account, requests: Iterable[GenerationRequest]) -> Iterator[Finding]:
+    made: dict[Week, list[GenerationRequest]] = defaultdict(list)
+    for request in requests:
+        made[request.week].append(request)
+    for week in sorted(account.usage.keys() | made.keys()):
+        failed = [request for request in made[week] if request.status is Status.FAILED]
+        expected = Usage(
+            requests=len(made[week]),
+            failed=len(failed),
+            credits_deducted=sum(request.cost for request in made[week]),
+            credits_refunded=sum(request.cost for request in made[week] if request.status in REFUNDED),
+        )
+        counted = account.usage.get(week, Usage())
+        if counted != expected:
+            yield Finding(Invariant.USAGE, f"Of week {week} the counters are {counted}, not {expected}.", (path,))
+
+
+def _path(entry: LedgerEntry) -> str:
+    return f"{ledger_path(entry.user_id)}/{entry.id}"
+
+
+def _entry_path(request: GenerationRequest, type: EntryType) -> str:
+    return f"{ledger_path(request.user_id)}/{entry_id(request.id, type)}"
+
+
+def _pages(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    iterator = iter(items)
+    while page := list(islice(iterator, size)):
+        yield page

@@ -1,0 +1,40 @@
+"""A user's balance and the history behind it."""
+
+from dataclasses import dataclass
+from functools import partial
+
+from imagegen.documents.accounts import entry_of, ledger_path, user_path, wallet_of
+from imagegen.domain.ledger import EntryType, LedgerEntry, Wallet
+from imagegen.ports.database import Database, Query, Where
+from imagegen.services.credits.accounts import registered
+from imagegen.services.pagination import Page, page
+
+LISTED = (EntryType.DEDUCTION, EntryType.REFUND)
+
+
+@dataclass(frozen=True)
+class History:
+    """The balance, and a page of the entries behind it, newest first."""
+
+    wallet: Wallet
+    entries: Page[LedgerEntry]
+
+
+@dataclass(frozen=True)
+class Histories:
+    database: Database
+
+    def page(self, user_id: str, size: int, before_seq: int | None = None) -> History:
+        """At most ``size`` deductions and refunds, newest first, from before the entry number ``before_seq``.
+
+        Raises UserNotFound and DatabaseUnavailable.
+        """
+        wallet = wallet_of(registered(*self.database.read(user_path(user_id))))
+        history = Query(
+            ledger_path(user_id),
+            where=(Where("type", "in", tuple(type.value for type in LISTED)),),
+            order_by="seq",
+            # An entry written since the balance was read is left for the next call: balance and history agree.
+            start_after=(wallet.seq + 1 if before_seq is None else before_seq,),
+        )
+        return History(wallet, page(self.database, history, size, partial(entry_of, user_id)))

@@ -1,0 +1,1 @@
+"""Generation requests: create, run, settle, cancel and read."""

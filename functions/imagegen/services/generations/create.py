@@ -1,0 +1,258 @@
+"""The money path: reserve, generate, settle.
+
+1. **reserve**: read account and request together, check, and commit account, request and deduction as one.
+2. **generate**: holding nothing (``services.execution``), in this call or in a worker's (``services.dispatcher``).
+3. **settle**: complete the request, or fail it and refund, in one commit (``services.settlements``).
+
+What the caller is told is always what the request's document says, on the first call and on every replay.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from math import ceil
+from typing import Any
+
+from imagegen.documents.accounts import account_of, create_entry, update_account, user_path
+from imagegen.documents.generations import Held, create_request, request_of, request_path
+from imagegen.domain.account import Account
+from imagegen.domain.generation import (
+    QUEUE_LEASE,
+    FailureReason,
+    GenerationRequest,
+    Mode,
+    Order,
+    Status,
+    keyed_request_id,
+    lease,
+)
+from imagegen.domain.ledger import Credits, NotEnoughCredits
+from imagegen.domain.limits import Activity, Limits, TooFast
+from imagegen.errors import (
+    Contention,
+    GenerationAbandoned,
+    GenerationCanceled,
+    GenerationFailed,
+    GenerationTimeout,
+    IdempotencyMismatch,
+    InsufficientCredits,
+    RateLimited,
+    RequestInProgress,
+    ServiceUnavailable,
+    TooManyRunning,
+)
+from imagegen.ports.clock import Clock
+from imagegen.ports.database import CommitRefused, Database, DatabaseUnavailable, OutcomeUnknown
+from imagegen.services.credits.accounts import registered
+from imagegen.services.generations.execution import Execution
+from imagegen.services.generations.worker import Dispatcher
+from imagegen.services.retry import Retry
+
+
+@dataclass(frozen=True)
+class Generations:
+    """Creates generation requests and sees each of them to its end."""
+
+    database: Database
+    execution: Execution
+    dispatcher: Dispatcher
+    clock: Clock
+    limits: Limits
+    reserving: Retry
+    new_id: Callable[[], str]
+
+    def create(self, order: Order) -> GenerationRequest:
+        """The request, paid for once, and the same one for a repeated idempotency key.
+
+        It is completed, or, in mode async, as it is now: the queue brings it on.
+        Raises UserNotFound, RateLimited, TooManyRunning, InsufficientCredits, IdempotencyMismatch, RequestInProgress
+        and Contention (nothing was taken by this call), ServiceUnavailable (nothing, or once under the same key),
+        GenerationFailed, GenerationTimeout, GenerationAbandoned and GenerationCanceled (taken and given back), and
+        SettlementPending (taken, end unknown).
+        """
+        held = self._reserve(order)
+        if order.mode is Mode.ASYNC:
+            if held.request.status is Status.PENDING:
+                self.dispatcher.queue(held.request, order.model)
+            return held.request
+        if held.request.status is Status.PROCESSING:
+            return _answer(self.execution.run(held, order.model))
+        return _answer(held.request)
+
+    def repeat(self, user_id: str, idempotency_key: str, fingerprint: str) -> GenerationRequest | None:
+        """The answer that this key and payload led to before; None where there was no such call.
+
+        For a payload that has become invalid since, as options may be withdrawn: what was answered stays answered.
+        Raises what ``create`` raises for an existing request.
+        """
+        try:
+            [document] = self.database.read(request_path(keyed_request_id(user_id, idempotency_key)))
+        except DatabaseUnavailable as error:
+            raise ServiceUnavailable(
+                "The database cannot be reached. Try again with the same idempotencyKey."
+            ) from error
+        if not document.exists or request_of(document).fingerprint != fingerprint:
+            return None
+        held = _repeated(Held.of(document))
+        return held.request if held.request.mode is Mode.ASYNC else _answer(held.request)
+
+    def _reserve(self, order: Order) -> Held:
+        """This call's own new request, or the settled one that its idempotency key led to."""
+        execution = self.new_id()
+        key = order.idempotency_key
+        request_id = self.new_id() if key is None else keyed_request_id(order.user_id, key)
+
+        def attempt(_tries: int) -> Held:
+            user, document = self.database.read(user_path(order.user_id), request_path(request_id))
+            if document.exists:
+                return _recognised(Held.of(document), order, execution)
+            account = self._with_room(account_of(registered(user)))
+            now = self.clock.now()
+            account = replace(account, activity=_paced(account.activity, self.limits, now))
+            request = _request(order, request_id, execution, _payment(order, account.wallet.credits), now)
+            account, deduction = account.reserve(request)
+            version, *_ = self.database.commit(
+                create_request(request), update_account(user, account, request.week), create_entry(deduction)
+            )
+            return Held(request, version)
+
+        try:
+            return self.reserving(attempt)
+        except CommitRefused as error:
+            raise Contention("Too many simultaneous requests of this user. Nothing was charged; try again.") from error
+        except DatabaseUnavailable as error:
+            raise ServiceUnavailable("The database cannot be reached. Nothing was charged; try again.") from error
+        except OutcomeUnknown as error:
+            raise ServiceUnavailable(
+                "The database did not confirm the request, which may have been charged. "
+                + (
+                    "Look at the history before you try again, and send an idempotencyKey next time."
+                    if key is None
+                    else "Try again with the same idempotencyKey: it is never charged twice."
+                ),
+                generationRequestId=request_id,
+            ) from error
+
+    def _with_room(self, account: Account) -> Account:
+        """The account, with room for one more unfinished request. Raises TooManyRunning.
+
+        Completing a request leaves the user's document alone, so that which of them still run is looked up when they
+        seem to be too many, and not before: at most one read for each request, and one round trip for many.
+        """
+        activity = account.activity
+        if len(activity.running) < self.limits.concurrent:
+            return account
+        documents = self.database.read(*(request_path(request_id) for request_id in activity.running))
+        ended = [document.id for document in documents if not document.exists or not request_of(document).is_open]
+        activity = activity.ended(*ended)
+        if len(activity.running) >= self.limits.concurrent:
+            raise TooManyRunning(
+                "Too many unfinished requests of this user. Nothing was charged; wait for one to end.",
+                runningRequests=len(activity.running),
+            )
+        return replace(account, activity=activity)
+
+
+def _paced(activity: Activity, limits: Limits, now: datetime) -> Activity:
+    """The activity after one more request. Raises RateLimited."""
+    try:
+        return activity.paced(limits, now)
+    except TooFast as too_fast:
+        seconds = ceil(too_fast.retry_after.total_seconds())
+        raise RateLimited(
+            f"Too many requests in a short time. Nothing was charged; try again in {seconds} s.",
+            retryAfterSeconds=seconds,
+        ) from None
+
+
+def _request(
+    order: Order, request_id: str, execution: str, paid_from: Credits, created_at: datetime
+) -> GenerationRequest:
+    return GenerationRequest(
+        id=request_id,
+        user_id=order.user_id,
+        model=order.model.name,
+        style=order.style.name,
+        color=order.color.name,
+        size=order.size.name,
+        prompt=order.prompt,
+        input=order.input,
+        mode=order.mode,
+        webhook_url=order.webhook_url,
+        cost=order.cost,
+        paid_from=paid_from,
+        fingerprint=order.fingerprint,
+        execution=execution,
+        created_at=created_at,
+        **_beginning(order, created_at),
+    )
+
+
+def _beginning(order: Order, at: datetime) -> dict[str, Any]:
+    """How a request starts: in the hands of its call, or waiting for a worker."""
+    if order.mode is Mode.SYNC:
+        return {"status": Status.PROCESSING, "started_at": at, "lease_expires_at": at + lease(order.model)}
+    return {
+        "status": Status.PENDING,
+        "started_at": None,
+        "lease_expires_at": at + QUEUE_LEASE,
+        "give_up_at": at + timedelta(seconds=order.model.max_queue_seconds),
+    }
+
+
+def _recognised(held: Held, order: Order, execution: str) -> Held:
+    """An existing request that ``order`` may be answered with.
+
+    Raises IdempotencyMismatch and RequestInProgress.
+    """
+    request = held.request
+    if request.execution == execution:
+        return held  # our own commit got through, and only its answer was lost
+    if request.fingerprint != order.fingerprint:
+        raise IdempotencyMismatch(
+            "This idempotencyKey was used for a request with other options. Use a new key for a new request.",
+            generationRequestId=request.id,
+        )
+    return _repeated(held)
+
+
+def _repeated(held: Held) -> Held:
+    """An existing request, if it has ended or nobody waits for its end. Raises RequestInProgress."""
+    if held.request.mode is Mode.SYNC and held.request.is_open:
+        raise RequestInProgress(
+            "The first request with this idempotencyKey is still running. Try again with the same key in a moment.",
+            generationRequestId=held.request.id,
+        )
+    return held
+
+
+def _payment(order: Order, balance: Credits) -> Credits:
+    """Which of the user's credits pay for ``order``. Raises InsufficientCredits."""
+    try:
+        return balance.part(order.cost)
+    except NotEnoughCredits:
+        raise InsufficientCredits(
+            f"Too few credits: this size costs {order.cost}, the balance is {balance.total}. "
+            "Add credits, or choose a size that costs less.",
+            requiredCredits=order.cost,
+            currentCredits=balance.total,
+        ) from None
+
+
+def _answer(request: GenerationRequest) -> GenerationRequest:
+    """A settled request, if it succeeded. Raises GenerationFailed, GenerationTimeout and GenerationAbandoned."""
+    failure = request.failure
+    if failure is None:
+        return request
+    error = {
+        FailureReason.GENERATION_FAILED: GenerationFailed,
+        FailureReason.GENERATION_TIMEOUT: GenerationTimeout,
+        FailureReason.ABANDONED: GenerationAbandoned,
+        FailureReason.CANCELED: GenerationCanceled,
+    }[failure.reason]
+    raise error(
+        f"{failure.message} Its cost was refunded; try again.",
+        generationRequestId=request.id,
+        refundedCredits=failure.refunded_credits,
+        currentCredits=failure.current_credits,
+    )

@@ -1,0 +1,51 @@
+"""Running a request: generate, holding nothing, then settle; whoever runs it, a call or a worker."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from imagegen.documents.generations import Held
+from imagegen.domain.catalog import Model
+from imagegen.domain.generation import FailureReason, GenerationRequest
+from imagegen.errors import SettlementPending
+from imagegen.ports.database import CommitRefused, DatabaseUnavailable, OutcomeUnknown
+from imagegen.ports.image_generator import Generator, GeneratorFailed, GeneratorTimedOut, Job
+from imagegen.services.generations.settlement import Image, NoImage, Settlements
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Execution:
+    generators: Mapping[str, Generator]
+    settlements: Settlements
+
+    def run(self, held: Held, model: Model) -> GenerationRequest:
+        """The request as it was settled, by this run or by whoever was first.
+
+        Raises SettlementPending where the outcome could not be recorded.
+        """
+        outcome = self._generate(held.request, model)
+        try:
+            return self.settlements.settle(held, outcome)
+        except (CommitRefused, OutcomeUnknown, DatabaseUnavailable) as error:
+            raise SettlementPending(
+                "The outcome could not be recorded yet. Within minutes the request has ended: completed, or refunded.",
+                generationRequestId=held.request.id,
+                deductedCredits=held.request.cost,
+            ) from error
+
+    def _generate(self, request: GenerationRequest, model: Model) -> Image | NoImage:
+        """Whatever a provider does, there is an outcome, so that the request gets settled."""
+        try:
+            url = self.generators[model.provider].generate(Job(request, model))
+            if not url:
+                raise ValueError("a provider answered without an image")  # noqa: TRY301 - one way for all its slips
+            return Image(url)
+        except GeneratorFailed as failure:
+            return NoImage(FailureReason.GENERATION_FAILED, str(failure))
+        except GeneratorTimedOut as timeout:
+            return NoImage(FailureReason.GENERATION_TIMEOUT, str(timeout))
+        except Exception:
+            log.exception("The generator of %s crashed on request %s", model.name, request.id)
+            return NoImage(FailureReason.GENERATION_FAILED, f"{model.name} could not generate this image.")

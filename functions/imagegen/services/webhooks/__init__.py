@@ -1,0 +1,1 @@
+"""Webhooks: the outbox, deliveries, their attempts and the signing secrets."""

@@ -1,0 +1,130 @@
+"""The courier: makes one attempt to deliver a webhook, signed as in https://www.standardwebhooks.com
+
+Its queue may deliver a task twice, in parallel, early, late, or never. A commit on the delivery decides which of them
+sends; a receiver may still get an event twice, under the same id, as its answer may get lost.
+"""
+
+import json
+import logging
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from pydantic_core import Url
+from standardwebhooks import Webhook
+
+from imagegen.documents.generations import request_of, request_path
+from imagegen.documents.webhooks import delivery_of, delivery_path, update_delivery
+from imagegen.domain.generation import GenerationRequest
+from imagegen.domain.webhooks import Attempt, Delivery, DeliveryStatus
+from imagegen.errors import ServiceUnavailable, UserNotFound
+from imagegen.ports.clock import Clock
+from imagegen.ports.database import Database, Snapshot
+from imagegen.ports.webhook_sender import Sender, Undelivered
+from imagegen.services.retry import Retry
+from imagegen.services.webhooks.outbox import Outbox
+from imagegen.services.webhooks.secrets import WebhookSecrets
+
+Describe = Callable[[GenerationRequest], Mapping[str, Any]]
+"""How a request is told to the outside, as JSON."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Courier:
+    database: Database
+    sender: Sender
+    secrets: WebhookSecrets
+    outbox: Outbox
+    clock: Clock
+    rng: random.Random
+    retry: Retry
+    new_id: Callable[[], str]
+
+    def deliver(self, delivery_id: str, attempt: int, describe: Describe) -> DeliveryStatus | None:
+        """What has become of the delivery by this ``attempt`` of it; None if the attempt has been made already.
+
+        Raises ServiceUnavailable before it is due, or while another task attempts it, and what outlasts the retries:
+        then the queue tries again.
+        """
+        worker = self.new_id()
+        taken = self._take(delivery_id, attempt, worker)
+        if taken is None:
+            return None
+        made, is_last = self._attempt(taken, describe)
+        pause = taken.pause_max(self.clock.now()).total_seconds()
+        # Half of it at random, so that the receivers of a host that was down do not all come back at once.
+        attempted = taken.attempted(made, timedelta(seconds=self.rng.uniform(pause / 2, pause)), is_last=is_last)
+        return self._record(attempted, worker).status
+
+    def _take(self, delivery_id: str, attempt: int, worker: str) -> Delivery | None:
+        """The delivery, now this task's own to attempt; None if there is no such attempt to be made."""
+
+        def take(_tries: int) -> Delivery | None:
+            document, delivery = self._read(delivery_id)
+            if delivery is None or not delivery.is_pending or delivery.attempt_count != attempt:
+                return None
+            if delivery.worker == worker:
+                return delivery  # our own commit got through, and only its answer was lost
+            now = self.clock.now()
+            if now < delivery.next_attempt_at:
+                raise ServiceUnavailable(f"Webhook {delivery_id} is not due yet, or being attempted.")
+            taken = delivery.taken(worker, now)
+            self.database.commit(update_delivery(document, taken))
+            return taken
+
+        return self.retry(take)
+
+    def _attempt(self, delivery: Delivery, describe: Describe) -> tuple[Attempt, bool]:
+        """What sending it led to, and whether to leave it at that."""
+        [document] = self.database.read(request_path(delivery.generation_request_id))
+        at, began = self.clock.now(), self.clock.monotonic()
+        try:
+            secret = self.secrets.current(delivery.user_id)
+        except UserNotFound:
+            return Attempt(at, timedelta(), error="the user is gone"), True
+        message = {
+            "type": delivery.type,
+            "timestamp": delivery.created_at.isoformat().replace("+00:00", "Z"),
+            "data": describe(request_of(document)),
+        }
+        body = json.dumps(message, ensure_ascii=False, separators=(",", ":"))
+        headers = {
+            "content-type": "application/json",
+            "webhook-id": delivery.id,
+            "webhook-timestamp": str(int(at.timestamp())),
+            "webhook-signature": Webhook(secret).sign(delivery.id, at, body),
+        }
+        status_code = error = None
+        try:
+            status_code = self.sender.send(delivery.url, body, headers)
+        except Undelivered as undelivered:
+            error = str(undelivered)
+        made = Attempt(at, timedelta(seconds=self.clock.monotonic() - began), status_code, error)
+        if not made.succeeded:
+            host = Url(delivery.url).host  # the rest may hold secrets
+            log.info("Webhook %s was not taken by %s: %s", delivery.id, host, error or status_code)
+        return made, False
+
+    def _record(self, attempted: Delivery, worker: str) -> Delivery:
+        """The delivery as it is now, with this attempt recorded and the next one queued where there is one."""
+
+        def record(_tries: int) -> Delivery:
+            document, delivery = self._read(attempted.id)
+            assert delivery is not None, "deliveries are never deleted"
+            if delivery.worker != worker:
+                return delivery  # recorded, with only the answer lost; or taken from us, as we were too slow
+            self.database.commit(update_delivery(document, attempted))
+            return attempted
+
+        recorded = self.retry(record)
+        if recorded.is_pending and recorded.worker is None:
+            self.outbox.queue(recorded)
+        return recorded
+
+    def _read(self, delivery_id: str) -> tuple[Snapshot, Delivery | None]:
+        [document] = self.database.read(delivery_path(delivery_id))
+        return document, delivery_of(document) if document.exists else None

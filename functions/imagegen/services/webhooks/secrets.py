@@ -1,0 +1,44 @@
+"""The secrets that webhooks are signed with: one for each user, made when it is first needed."""
+
+import base64
+import random
+from dataclasses import dataclass
+
+from imagegen.documents.accounts import user_path
+from imagegen.ports.database import Database, Update
+from imagegen.services.credits.accounts import registered
+from imagegen.services.retry import Retry
+
+PREFIX = "whsec_"
+SECRET_BYTES = 32
+
+
+@dataclass(frozen=True)
+class WebhookSecrets:
+    """``rng`` makes the secrets; in production it is the operating system's."""
+
+    database: Database
+    rng: random.Random
+    retry: Retry
+
+    def current(self, user_id: str) -> str:
+        """As Standard Webhooks writes it: ``whsec_`` and base64. Raises UserNotFound and what outlasts the retries."""
+        return self._secret(user_id, rotate=False)
+
+    def rotate(self, user_id: str) -> str:
+        """A new one, which alone signs from now on. Raises UserNotFound and what outlasts the retries."""
+        return self._secret(user_id, rotate=True)
+
+    def _secret(self, user_id: str, *, rotate: bool) -> str:
+        new = PREFIX + base64.b64encode(self.rng.randbytes(SECRET_BYTES)).decode()
+
+        def attempt(_tries: int) -> str:
+            [user] = self.database.read(user_path(user_id))
+            secret: str | None = registered(user).data.get("webhookSecret")
+            if secret is None or rotate:
+                assert user.version is not None, "only a user who exists is registered"
+                self.database.commit(Update(user.path, {"webhookSecret": new}, user.version))
+                return new
+            return secret
+
+        return self.retry(attempt)

@@ -1,0 +1,140 @@
+"""What clients do: who asks for what, when, how often, under which idempotency key."""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from imagegen.domain.catalog import Catalog, Color, Model, Size, Style
+from imagegen.domain.generation import GenerationRequest, Mode, Order, keyed_request_id
+from imagegen.domain.ledger import Credits
+from imagegen.domain.limits import Limits
+from imagegen.domain.webhooks import Delivery
+from imagegen.services.catalog import Catalogs
+from simulation.scheduler import Actor
+from tools.fakes import NO_LIMITS
+
+MODELS = [
+    Model.model_validate(
+        {"id": name, "name": name, "imageUrl": "unused", "timeoutSeconds": seconds, "maxQueueSeconds": patience}
+    )
+    for name, seconds, patience in (("quick", 5, 3600), ("slow", 60, 600))
+]
+SIZES = [
+    Size.model_validate({"id": name, "name": name, "creditCost": cost, "width": 512, "height": 512})
+    for name, cost in (("512x512", 1), ("1024x1024", 3), ("1024x1792", 4))
+]
+STYLE = Style(id="anime", name="anime")
+COLOR = Color(id="neon", name="neon")
+
+WEBHOOK_URL = "https://receiver.example.com/images"
+
+STRANGER = "stranger"
+"""A user who is not registered."""
+
+PERIOD_SECONDS = 900.0
+"""Everybody calls within this time."""
+
+
+class FixedCatalogs(Catalogs):
+    """What is on offer, without a load."""
+
+    def __init__(self) -> None:
+        """Reads nothing."""
+
+    def current(self) -> Catalog:
+        return Catalog(MODELS, [STYLE], [COLOR], SIZES)
+
+
+@dataclass
+class Call:
+    """One call of createGenerationRequest by one client, and what it was told; None where its process crashed."""
+
+    name: str
+    at_seconds: float
+    order: Order
+    process: Actor | None = None
+    began_at: datetime | None = None
+    outcome: GenerationRequest | Delivery | Exception | None = None
+
+    @property
+    def request_id(self) -> str:
+        """The request that the order leads to."""
+        assert self.order.idempotency_key, "only a keyed request is known before its answer"
+        return keyed_request_id(self.order.user_id, self.order.idempotency_key)
+
+
+@dataclass
+class Cancel(Call):
+    """One call of cancelGenerationRequest, for the request that ``order`` leads to."""
+
+
+@dataclass
+class Resend(Call):
+    """One call of listWebhookDeliveries, and of resendWebhook for what tells how ``order`` ended."""
+
+
+def accounts(rng: random.Random) -> dict[str, Credits]:
+    """A few users with little: most seeds see somebody run out of credits."""
+    return {
+        name: Credits(rng.randint(0, 5), rng.choice((0, 2, 5, 20)))
+        for name in ("ann", "bob", "eve")[: rng.randint(1, 3)]
+    }
+
+
+def limits(rng: random.Random) -> Limits:
+    """None that anybody meets in most worlds; narrow ones in the others."""
+    if rng.random() < 0.7:
+        return NO_LIMITS
+    return Limits(burst=rng.randint(1, 4), per_minute=rng.choice((1, 2, 60)), concurrent=rng.randint(1, 3))
+
+
+def plan(rng: random.Random, users: list[str]) -> list[Call]:
+    """The calls of all clients; many of them at the very same moment."""
+    rushes = [rng.uniform(0, PERIOD_SECONDS) for _ in range(3)]
+    calls = [
+        call
+        for number in range(rng.randint(2, 7))
+        for call in _wish(rng, users, rng.choice(rushes), f"key-{number // 2}")
+    ]
+    return [replace(call, name=f"client-{number}") for number, call in enumerate(calls, 1)]
+
+
+def _wish(rng: random.Random, users: list[str], rush_seconds: float, key: str) -> Iterator[Call]:
+    """One image that somebody wants, and every call they make for it."""
+    user = STRANGER if rng.random() < 0.02 else rng.choice(users)
+    start_seconds = rush_seconds if rng.random() < 0.7 else rng.uniform(0, PERIOD_SECONDS)
+    wanted = _order(rng, user, key if rng.random() < 0.7 else None)
+    yield Call("", start_seconds, wanted)
+    if wanted.idempotency_key is None:
+        return
+    for _ in range(rng.choice((0, 0, 1, 2, 4))):
+        again = wanted if rng.random() < 0.85 else _order(rng, user, key)
+        yield Call("", start_seconds + _later(rng), again)
+    if rng.random() < 0.3:
+        yield Cancel("", start_seconds + _later(rng), wanted)
+    for _ in range(rng.choice((0, 0, 1, 2)) if wanted.webhook_url else 0):
+        yield Resend("", start_seconds + _later(rng), wanted)
+
+
+def _later(rng: random.Random) -> float:
+    return rng.choice((0.0, 0.05, rng.uniform(0, 30), rng.uniform(0, PERIOD_SECONDS)))
+
+
+def _order(rng: random.Random, user: str, key: str | None) -> Order:
+    model, size = rng.choice(MODELS), rng.choice(SIZES)
+    prompt = rng.choice(("a fox", "a lighthouse"))
+    mode = rng.choice((Mode.SYNC, Mode.SYNC, Mode.ASYNC))
+    webhook_url = rng.choice((None, WEBHOOK_URL))
+    return Order(
+        user_id=user,
+        model=model,
+        style=STYLE,
+        color=COLOR,
+        size=size,
+        prompt=prompt,
+        fingerprint=f"{model.name}, {size.name}, {prompt}, {mode.value}, {webhook_url}",
+        mode=mode,
+        webhook_url=webhook_url,
+        idempotency_key=key,
+    )

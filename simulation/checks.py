@@ -1,0 +1,155 @@
+"""What must hold when a world has come to rest: what the audit checks, and what only a simulation can see."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from imagegen.documents.accounts import USERS, account_of, entry_of, ledger_path
+from imagegen.documents.generations import REQUESTS, request_of
+from imagegen.domain.generation import REFUNDED, FailureReason, GenerationRequest, Status
+from imagegen.domain.ledger import EntryType
+from imagegen.domain.limits import Limits
+from imagegen.ports.database import Database
+from imagegen.services.credits.audit import Audit
+from simulation.calls import Call
+from tools.fakes import ManualClock
+
+AFTER_ALL_LEASES = datetime(2100, 1, 1, tzinfo=UTC)
+
+Requests = Mapping[str, GenerationRequest]
+"""Every request there is, by its id."""
+
+
+@dataclass(frozen=True)
+class Violation:
+    """Something that must not be: the name of what does not hold, and what shows it."""
+
+    name: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.message}"
+
+
+def requests_of(database: Database) -> dict[str, GenerationRequest]:
+    return {document.id: request_of(document) for document in database.scan(REQUESTS)}
+
+
+def own(call: Call, requests: Requests) -> list[GenerationRequest]:
+    """What this very call reserved."""
+    return [
+        request for request in requests.values() if call.process is not None and request.execution in call.process.ids
+    ]
+
+
+def double_charges(calls: Iterable[Call], requests: Requests) -> Iterator[Violation]:
+    """Every idempotency key that led to more than one request."""
+    by_key: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for call in calls:
+        if call.order.idempotency_key is not None:
+            by_key[call.order.user_id, call.order.idempotency_key] |= {request.id for request in own(call, requests)}
+    for (user_id, key), ids in by_key.items():
+        if len(ids) > 1:
+            yield Violation("IDEMPOTENCY", f"{user_id} was charged {len(ids)} times under {key}")
+
+
+def made_twice(asked: Iterable[str]) -> Iterator[Violation]:
+    """Requests whose image was asked for more than once: each costs its provider's price."""
+    for request_id, times in Counter(asked).items():
+        if times > 1:
+            yield Violation("ONCE", f"the image of {request_id} was to be made {times} times")
+
+
+def given_up(requests: Requests) -> Iterator[Violation]:
+    """Requests that were abandoned in a world where everybody brings theirs to an end in time."""
+    for request in requests.values():
+        if request.failure and request.failure.reason is FailureReason.ABANDONED:
+            yield Violation("PROGRESS", f"{request.id} was abandoned for no reason")
+
+
+def over_limits(limits: Limits, requests: Requests) -> Iterator[Violation]:
+    """Users who had more unfinished requests, or made more in a while, than they may."""
+    by_user: dict[str, list[GenerationRequest]] = defaultdict(list)
+    for request in sorted(requests.values(), key=lambda request: request.created_at):
+        by_user[request.user_id].append(request)
+    for user_id, made in by_user.items():
+        for number, request in enumerate(made):
+            before = made[:number]
+            unfinished = sum(not other.finished_at or other.finished_at > request.created_at for other in before)
+            if unfinished >= limits.concurrent:
+                yield Violation("LIMIT", f"{user_id} had {unfinished} unfinished requests when {request.id} was made")
+            for first, other in enumerate(before):
+                earned = limits.burst + (request.created_at - other.created_at) / limits.interval
+                asked = number - first + 1
+                if asked > earned + 1e-6:
+                    yield Violation("LIMIT", f"{user_id} made {asked} requests from {other.id} to {request.id}")
+
+
+def replayable(calls: Iterable[Call], requests: Requests) -> list[Call]:
+    """The calls whose answer must be repeated: those that have reserved a request under a key."""
+    return [call for call in calls if call.order.idempotency_key is not None and own(call, requests)]
+
+
+def broken_invariants(database: Database, granted: int) -> Iterator[Violation]:
+    """Whatever does not hold of a database at rest, to which ``granted`` credits were given in all."""
+    for finding in Audit(database, ManualClock(AFTER_ALL_LEASES)).findings():
+        yield Violation(finding.invariant.name, f"{finding.message} {finding.documents}")
+    requests = requests_of(database)
+    yield from _unexplained(requests)
+    yield from _robbed(requests)
+    yield from _misnamed(database)
+    yield from _misstated_refunds(database, requests)
+    balances = sum(account_of(user).wallet.credits.total for user in database.scan(USERS))
+    spent = sum(request.cost for request in requests.values() if request.status not in REFUNDED)
+    if balances + spent != granted:
+        yield Violation("CONSERVATION", f"of {granted} credits, {balances} are left and {spent} spent")
+
+
+def _unexplained(requests: Requests) -> Iterator[Violation]:
+    """Requests whose status and outcome do not go together."""
+    for request in requests.values():
+        has_image, has_failure = request.image_url is not None, request.failure is not None
+        ended = request.finished_at is not None
+        if (has_image, has_failure, ended) != {
+            Status.PENDING: (False, False, False),
+            Status.PROCESSING: (False, False, False),
+            Status.COMPLETED: (True, False, True),
+            Status.FAILED: (False, True, True),
+            Status.CANCELED: (False, True, True),
+        }[request.status]:
+            yield Violation("OUTCOME", f"{request.id} is {request.status}, with {request.image_url}, {request.failure}")
+
+
+def _misstated_refunds(database: Database, requests: Requests) -> Iterator[Violation]:
+    """Failed requests that state another balance than their refund has led to."""
+    for user in database.scan(USERS):
+        for document in database.scan(ledger_path(user.id)):
+            entry = entry_of(user.id, document)
+            request = requests.get(entry.generation_request_id or "")
+            if entry.type is EntryType.REFUND and request and request.failure:
+                stated = (request.failure.refunded_credits, request.failure.current_credits)
+                if stated != (entry.amount.total, entry.balance_after):
+                    yield Violation("TRUTH", f"{request.id} states {stated}, its refund {entry}")
+
+
+def _robbed(requests: Requests) -> Iterator[Violation]:
+    """Requests that were given up while their process had a right to them."""
+    for request in requests.values():
+        if request.failure and request.failure.reason is FailureReason.ABANDONED:
+            assert request.finished_at, "an abandoned request has ended"
+            if request.finished_at <= request.lease_expires_at:
+                yield Violation("LEASE", f"{request.id} was abandoned at {request.finished_at}, during its lease")
+        if request.failure and request.failure.reason is FailureReason.EXPIRED:
+            assert request.finished_at, "an expired request has ended"
+            if request.give_up_at is None or request.finished_at < request.give_up_at:
+                yield Violation("LEASE", f"{request.id} expired at {request.finished_at}, before {request.give_up_at}")
+
+
+def _misnamed(database: Database) -> Iterator[Violation]:
+    """Ledger entries of which a second could be written."""
+    for user in database.scan(USERS):
+        for document in database.scan(ledger_path(user.id)):
+            entry = entry_of(user.id, document)
+            if entry.type is not EntryType.GRANT and entry.id != f"{entry.generation_request_id}-{entry.type.value}":
+                yield Violation("ENTRY_ID", f"{entry.id} is the {entry.type} of {entry.generation_request_id}")

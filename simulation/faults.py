@@ -1,0 +1,64 @@
+"""What goes wrong, and how often: drawn anew for each seed, so that each meets its own mixture."""
+
+import random
+from dataclasses import dataclass, field, fields
+from typing import Self
+
+from simulation.scheduler import Scheduler
+
+STALL_SECONDS_MAX = 900.0
+"""Well beyond any lease."""
+
+
+@dataclass(frozen=True)
+class Rates:
+    """How often each fault strikes, from 0 (never) to 1, at each step or call that it can strike at."""
+
+    crash: float = field(default=0.0, metadata={"usual": 0.03, "worst": 0.3})
+    stall: float = field(default=0.0, metadata={"usual": 0.03, "worst": 0.2})
+    refused: float = field(default=0.0, metadata={"usual": 0.3, "worst": 0.98})
+    lost_before: float = field(default=0.0, metadata={"usual": 0.15, "worst": 0.9})
+    lost_after: float = field(default=0.0, metadata={"usual": 0.2, "worst": 0.9})
+    late: float = field(default=0.0, metadata={"usual": 0.2, "worst": 0.9})
+    task_lost: float = field(default=0.0, metadata={"usual": 0.2, "worst": 1.0})
+    task_twice: float = field(default=0.0, metadata={"usual": 0.3, "worst": 0.6})
+    unavailable: float = field(default=0.0, metadata={"usual": 0.15, "worst": 0.9})
+
+    @classmethod
+    def drawn(cls, rng: random.Random) -> Self:
+        """Each fault is absent as often as not, and now and then there is nothing else. Some worlds have none."""
+        if rng.random() < 0.1:
+            return cls()
+        return cls(**{fault.name: cls._rate(rng, **fault.metadata) for fault in fields(cls)})
+
+    @staticmethod
+    def _rate(rng: random.Random, usual: float, worst: float) -> float:
+        roll = rng.random()
+        if roll < 0.5:
+            return 0.0
+        return rng.uniform(0, worst if roll > 0.9 else usual)
+
+
+class Faults:
+    """The chances that fate takes with actors; ``end`` makes the world a safe place."""
+
+    def __init__(self, scheduler: Scheduler, rng: random.Random) -> None:
+        self.rates = Rates.drawn(rng)
+        self.scheduler = scheduler
+        self._rng = rng
+
+    def end(self) -> None:
+        self.rates = Rates()
+
+    def strikes(self, rate: float) -> bool:
+        return rate > 0 and self._rng.random() < rate
+
+    def step(self, seconds: float) -> None:
+        """Pass time in an actor, which may crash before it goes on, or stand still for minutes."""
+        if self.strikes(self.rates.crash):
+            self.scheduler.note("crash")
+            self.scheduler.crash()
+        if self.strikes(self.rates.stall):
+            seconds += self._rng.uniform(1, STALL_SECONDS_MAX)
+            self.scheduler.note("stall", f"{seconds:.0f} s")
+        self.scheduler.pause(seconds)

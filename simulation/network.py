@@ -1,0 +1,142 @@
+"""The database as a process reaches it: over a network that is slow, loses answers, and delivers commits late."""
+
+import random
+from collections.abc import Iterator, Sequence
+
+from imagegen.ports.database import (
+    CommitRefused,
+    Create,
+    Data,
+    DatabaseUnavailable,
+    OutcomeUnknown,
+    Query,
+    Snapshot,
+    Sum,
+    Totals,
+    Update,
+    Version,
+    Write,
+)
+from simulation.checks import Violation
+from simulation.faults import Faults
+from simulation.scheduler import Scheduler
+from simulation.store import Store
+
+TIMEOUT_SECONDS = 10.0
+LATE_SECONDS = (0.1, 20.0, 400.0)
+"""How late a commit may arrive whose caller was told that nobody knows: at once, while it retries, or long after."""
+
+
+class RemoteDatabase:
+    """A ``Store`` behind a faulty network. Every call is two steps: until it arrives, and until its answer does."""
+
+    def __init__(
+        self, store: Store, scheduler: Scheduler, faults: Faults, rng: random.Random, offences: list[Violation]
+    ) -> None:
+        self._store = store
+        self._scheduler = scheduler
+        self._faults = faults
+        self._rng = rng
+        self._offences = offences
+
+    def read(self, *paths: str) -> list[Snapshot]:
+        self._reach()
+        documents = self._store.read(*paths)
+        self._travel()
+        return documents
+
+    def find(self, query: Query) -> Sequence[Snapshot]:
+        self._reach()
+        documents = self._store.find(query)
+        self._travel()
+        return documents
+
+    def scan(self, collection: str) -> Iterator[Snapshot]:
+        self._reach()
+        return self._store.scan(collection)
+
+    def totals(self, *questions: Sum) -> list[Totals]:
+        self._reach()
+        return self._store.totals(*questions)
+
+    def commit(self, *writes: Write) -> list[Version]:
+        # No correct backend ever sends such a write, whatever would become of it.
+        self._offences += [
+            Violation("APPEND_ONLY", f"{write.path} is rewritten") for write in writes if _rewrites_ledger(write)
+        ]
+        self._travel()
+        rates = self._faults.rates
+        if self._faults.strikes(rates.refused):
+            self._note("refused", writes)
+            self._travel()
+            raise CommitRefused("the server gave way to another writer")
+        if self._faults.strikes(rates.lost_before):
+            self._note("lost before", writes)
+            self._lose()
+        if self._faults.strikes(rates.late):
+            self._note("sent, still on its way", writes)
+            self._scheduler.later(
+                self._rng.uniform(0, self._rng.choice(LATE_SECONDS)), lambda: self._arrive_late(writes)
+            )
+            self._lose()
+        lost_after = self._faults.strikes(rates.lost_after)
+        try:
+            versions = self._apply(writes)
+        except CommitRefused:
+            self._note("conflict", writes)
+            self._travel()
+            raise
+        if lost_after:
+            self._note("lost after", writes)
+            self._lose()
+        self._note("applied", writes)
+        self._travel()
+        return versions
+
+    def _apply(self, writes: Sequence[Write]) -> list[Version]:
+        before = self._store.read(*(write.path for write in writes))
+        versions = self._store.commit(*writes)
+        self._offences += [
+            Violation("APPEND_ONLY", f"{write.path} forgets an attempt")
+            for write, document in zip(writes, before, strict=True)
+            if isinstance(write, Update) and _forgets_attempts(document.data, write.fields)
+        ]
+        return versions
+
+    def _reach(self) -> None:
+        self._travel()
+        if self._faults.strikes(self._faults.rates.unavailable):
+            self._scheduler.note("unavailable")
+            self._travel()
+            raise DatabaseUnavailable("the server is not there")
+
+    def _travel(self) -> None:
+        """Often no time at all: what happens at one moment happens in any order."""
+        self._faults.step(self._rng.choice((0.0, 0.001, 0.002, 0.05)))
+
+    def _lose(self) -> None:
+        """The connection breaks, or nobody answers."""
+        self._faults.step(self._rng.choice((0.01, TIMEOUT_SECONDS)))
+        raise OutcomeUnknown("no answer")
+
+    def _arrive_late(self, writes: Sequence[Write]) -> None:
+        try:
+            self._apply(writes)
+        except CommitRefused:
+            self._note("arrived late, refused", writes)
+        else:
+            self._note("arrived late, applied", writes)
+
+    def _note(self, kind: str, writes: Sequence[Write]) -> None:
+        self._scheduler.note(kind, ", ".join(write.path.rpartition("/")[2][:32] for write in writes))
+
+
+def _rewrites_ledger(write: Write) -> bool:
+    return "/creditTransactions/" in write.path and not isinstance(write, Create)
+
+
+def _forgets_attempts(before: Data, after: Data) -> bool:
+    """Whether a delivery has other attempts then, and not more of them."""
+    if "attempts" not in before or after["attemptCount"] > before["attemptCount"]:
+        return False
+    return bool(after["attempts"] != before["attempts"])

@@ -1,0 +1,63 @@
+"""A task queue as it may behave: tasks arrive late, or too early, in any order, twice, at once, or never."""
+
+import random
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from imagegen.ports.clock import Clock
+from imagegen.ports.task_queue import QueueUnavailable
+from simulation.faults import Faults
+from simulation.scheduler import Scheduler
+
+DELAYS_SECONDS = (0.0, 0.5, 60.0, 1_000.0)
+DELIVERIES_MAX = 4
+RETRY_SECONDS = 10.0
+
+Work = Callable[[str, dict[str, str]], bool]
+"""Takes the name of a queue and a task of it, and tells whether it is done with it."""
+
+
+class SimulatedQueue:
+    """Delivers each task to ``work``, in a process of its own.
+
+    ``waits`` is whether it knows how to, as Cloud Tasks does and its emulator does not.
+    """
+
+    def __init__(self, scheduler: Scheduler, clock: Clock, faults: Faults, rng: random.Random, work: Work) -> None:
+        self.waits = rng.random() < 0.5
+        self._scheduler = scheduler
+        self._clock = clock
+        self._faults = faults
+        self._rng = rng
+        self._work = work
+        self._delivered = 0
+
+    def put(self, queue: str, task: dict[str, str], not_before: datetime | None = None) -> None:
+        self._faults.step(self._rng.choice((0.0, 0.01)))
+        rates = self._faults.rates
+        if self._faults.strikes(rates.lost_before):
+            self._scheduler.note("task refused")
+            raise QueueUnavailable("the queue is not there")
+        if self._faults.strikes(rates.task_lost):
+            self._scheduler.note("task lost")
+            return
+        wait = not_before - self._clock.now() if self.waits and not_before else timedelta()
+        seconds = max(wait.total_seconds(), 0.0)
+        self._deliver(queue, task, DELIVERIES_MAX, seconds)
+        while self._faults.strikes(rates.task_twice):
+            self._scheduler.note("task delivered again")
+            self._deliver(queue, task, DELIVERIES_MAX, seconds)
+        if self._faults.strikes(rates.lost_after):
+            self._scheduler.note("task put, answer lost")
+            raise QueueUnavailable("no answer")
+
+    def _deliver(self, queue: str, task: dict[str, str], tries: int, after_seconds: float) -> None:
+        late = self._faults.strikes(self._faults.rates.late)
+        seconds = after_seconds + (self._rng.uniform(0, self._rng.choice(DELAYS_SECONDS)) if late else 0.0)
+        self._delivered += 1
+
+        def run() -> None:
+            if not self._work(queue, task) and tries > 1:
+                self._deliver(queue, task, tries - 1, RETRY_SECONDS)
+
+        self._scheduler.spawn(f"worker-{self._delivered}", run, seconds)

@@ -1,0 +1,74 @@
+"""A receiver of webhooks that does everything that receivers do, on the virtual clock."""
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from imagegen.ports.webhook_sender import Unreachable
+from simulation.faults import Faults
+
+SLOW_SECONDS = 9.5
+"""Just within what the real sender waits."""
+
+REFUSALS = (HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GONE)
+
+
+@dataclass
+class Sent:
+    """One event on its way: whether the receiver has taken it, and what the sender was told, if anything.
+
+    ``ended_us`` is None where the sender died.
+    """
+
+    body: str
+    headers: Mapping[str, str]
+    began_us: int
+    ended_us: int | None = None
+    is_taken: bool = False
+    status_code: int | None = None
+
+    @property
+    def id(self) -> str:
+        return self.headers["webhook-id"]
+
+    @property
+    def at(self) -> int:
+        """When it was signed, in seconds."""
+        return int(self.headers["webhook-timestamp"])
+
+
+class SimulatedReceiver:
+    """Takes events, at once or slowly, or loses its answer, refuses them, or is not there; in some worlds, it never is.
+
+    Each seed has its own mixture of these.
+    """
+
+    def __init__(self, faults: Faults, rng: random.Random) -> None:
+        self._faults = faults
+        self._rng = rng
+        self.sent: list[Sent] = []
+        """Everything that was sent, wherever it ended."""
+        weights = [rng.choice((0.0, 0.0, 1.0, 5.0)) for _ in range(4)]
+        self._weights = [5.0, *weights] if rng.random() < 0.9 else [0.0, 0.0, 0.0, 0.0, 1.0]
+
+    def send(self, url: str, body: str, headers: Mapping[str, str]) -> int:
+        sent = Sent(body, headers, self._faults.scheduler.now_us)
+        self.sent.append(sent)
+        try:
+            return self._answer(sent)
+        finally:
+            sent.ended_us = self._faults.scheduler.now_us
+
+    def _answer(self, sent: Sent) -> int:
+        [ending] = self._rng.choices(("taken", "slow", "answer lost", "refused", "unreachable"), self._weights)
+        self._faults.scheduler.note(f"webhook: {ending}")
+        self._faults.step(self._rng.uniform(0, SLOW_SECONDS if ending == "slow" else 0.1))
+        if ending == "unreachable":
+            raise Unreachable("there is nobody")
+        sent.is_taken = ending != "refused"
+        self._faults.step(self._rng.choice((0.0, 0.1)))
+        if ending == "answer lost":
+            raise Unreachable("no answer")
+        sent.status_code = HTTPStatus.OK if sent.is_taken else self._rng.choice(REFUSALS)
+        return sent.status_code

@@ -1,0 +1,162 @@
+"""A stand-in for Firestore in memory, with its isolation: reads of one moment, atomic conditional commits.
+
+``test_contract`` holds it against the official emulator.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any
+
+from google.cloud.firestore_v1.field_path import FieldPath
+
+from imagegen.ports.database import (
+    CommitRefused,
+    Create,
+    Data,
+    Put,
+    Query,
+    Snapshot,
+    Sum,
+    Totals,
+    Update,
+    Version,
+    Where,
+    Write,
+)
+
+_FIRST_VERSION = datetime(2026, 1, 1, tzinfo=UTC)
+_TICK = timedelta(microseconds=1)
+_MISSING = object()
+
+
+@dataclass
+class Store:
+    """Documents in memory. A snapshot once handed out never changes: every write makes new maps where it writes."""
+
+    collections: dict[str, dict[str, Snapshot]] = field(default_factory=lambda: defaultdict(dict))
+    version: Version = _FIRST_VERSION
+
+    def read(self, *paths: str) -> list[Snapshot]:
+        return [self._document(path) for path in paths]
+
+    def commit(self, *writes: Write) -> list[Version]:
+        assert len({write.path for write in writes}) == len(writes), "Firestore does not take all pairs of writes"
+        now = self.version + _TICK
+        written = [self._written(write, now) for write in writes]
+        self.version = now
+        for document in written:
+            collection, _, name = document.path.rpartition("/")
+            self.collections[collection][name] = document
+        return [document.version or now for document in written]
+
+    def find(self, query: Query) -> Sequence[Snapshot]:
+        found = [
+            document
+            for document in self._all_in(query)
+            if all(_meets(document.data, condition) for condition in query.where)
+        ]
+        for condition in query.where:
+            if condition.op in ("<", ">="):  # a range is answered in the order of its index
+                found.sort(key=lambda document, path=condition.field: _value(document.data, path))  # type: ignore[misc]
+        if (path := query.order_by) is not None:
+            found = [document for document in found if _value(document.data, path) is not _MISSING]
+            found.sort(key=lambda document: (_value(document.data, path), document.id), reverse=True)
+            if query.start_after is not None:
+                found = [document for document in found if _comes_after(document, path, query.start_after)]
+        return found[: query.limit]
+
+    def scan(self, collection: str) -> Iterator[Snapshot]:
+        for _, document in sorted(self._in(collection).items()):
+            yield document
+
+    def totals(self, *questions: Sum) -> list[Totals]:
+        answers = []
+        for question in questions:
+            found = self.find(question.query)
+            field = question.field
+            answers.append(Totals(len(found), sum(_value(document.data, field) for document in found) if field else 0))
+        return answers
+
+    def _all_in(self, query: Query) -> Iterator[Snapshot]:
+        for collection in sorted(self.collections) if query.everywhere else [query.collection]:
+            if collection.rpartition("/")[2] == query.collection.rpartition("/")[2]:
+                yield from (document for _, document in sorted(self._in(collection).items()))
+
+    def _in(self, collection: str) -> Mapping[str, Snapshot]:
+        return self.collections.get(collection, {})
+
+    def _document(self, path: str) -> Snapshot:
+        collection, _, name = path.rpartition("/")
+        return self._in(collection).get(name) or Snapshot(path, {}, None)
+
+    def _written(self, write: Write, now: Version) -> Snapshot:
+        current = self._document(write.path)
+        data = _applied(current, write)
+        # As in Firestore, a write that changes nothing does not count as one.
+        return current if current.exists and data == current.data else Snapshot(write.path, data, now)
+
+
+def _applied(current: Snapshot, write: Write) -> dict[str, Any]:
+    """What ``write`` makes of a document. Raises CommitRefused."""
+    match write:
+        case Create() if current.exists:
+            raise CommitRefused(f"{write.path} exists already")
+        case Update(version=version) if current.version != version:
+            raise CommitRefused(f"{write.path} has changed since it was read")
+        case Update(fields=fields):
+            changed = dict(current.data)
+            for path, value in fields.items():
+                changed = _with(changed, _parts(path), _copied(value))
+            return changed
+        case Create(data=data) | Put(data=data):
+            return {name: _copied(value) for name, value in data.items()}
+
+
+def _with(data: Data, parts: tuple[str, ...], value: Any) -> dict[str, Any]:
+    name, *rest = parts
+    if rest:
+        inner = data.get(name)
+        value = _with(inner if isinstance(inner, dict) else {}, tuple(rest), value)
+    return {**data, name: value}
+
+
+def _meets(data: Data, condition: Where) -> bool:
+    value = _value(data, condition.field)
+    match condition.op:
+        case "==":
+            return bool(value == condition.value)
+        case "in":
+            return value in condition.value
+        case "<":  # only values of the same kind are compared
+            return isinstance(value, type(condition.value)) and bool(value < condition.value)
+        case ">=":
+            return isinstance(value, type(condition.value)) and bool(value >= condition.value)
+
+
+def _comes_after(document: Snapshot, path: str, place: tuple[Any, ...]) -> bool:
+    value = _value(document.data, path)
+    return bool(value < place[0] or (len(place) == 2 and value == place[0] and document.id < place[1]))
+
+
+def _value(data: Data, path: str) -> Any:
+    value: Any = data
+    for part in _parts(path):
+        value = value.get(part, _MISSING) if isinstance(value, dict) else _MISSING
+    return value
+
+
+@lru_cache(maxsize=1000)
+def _parts(path: str) -> tuple[str, ...]:
+    return tuple(FieldPath.from_api_repr(path).parts)
+
+
+def _copied(value: Any) -> Any:
+    """``value`` apart from its author's maps and lists, which may change later."""
+    if isinstance(value, Mapping):
+        return {name: _copied(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_copied(inner) for inner in value]
+    return value

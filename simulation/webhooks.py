@@ -1,0 +1,164 @@
+"""What must hold of webhooks in the end: each end is told, truly, once if possible, and as long as anybody may hear."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from http import HTTPStatus
+from itertools import pairwise
+from typing import Any
+
+from standardwebhooks import Webhook
+
+from imagegen.documents.accounts import USERS
+from imagegen.documents.webhooks import DELIVERIES, delivery_of
+from imagegen.domain.generation import GenerationRequest
+from imagegen.domain.webhooks import ATTEMPTS_KEPT, FIRST_PAUSE, LONGEST_PAUSE, PATIENCE, Delivery, DeliveryStatus
+from imagegen.ports.database import Database
+from simulation.checks import Requests, Violation, requests_of
+from simulation.receiver import Sent
+
+PROMPT = timedelta(minutes=1)
+"""How late an attempt may be where nothing goes wrong: sooner than any sweep would notice."""
+
+
+def described(request: GenerationRequest) -> dict[str, Any]:
+    """What the simulated courier tells of a request."""
+    return {"id": request.id, "status": request.status.value}
+
+
+def deliveries_of(database: Database) -> list[Delivery]:
+    return [delivery_of(document) for document in database.scan(DELIVERIES)]
+
+
+def unfinished(database: Database) -> int:
+    """How many requests and deliveries there are that a sweep may bring on."""
+    requests = requests_of(database).values()
+    return sum(request.is_open for request in requests) + sum(told.is_pending for told in deliveries_of(database))
+
+
+@dataclass(frozen=True)
+class Told:
+    """A delivery, all that was ever sent for it, and how many calls asked for it to be sent again."""
+
+    delivery: Delivery
+    sent: Sequence[Sent]
+    resends: int
+
+    @cached_property
+    def name(self) -> str:
+        return f"{self.delivery.id}, {self.delivery.status} after {self.delivery.attempt_count} attempts,"
+
+
+def all_told(deliveries: Iterable[Delivery], sent: Sequence[Sent], resends: Counter[str]) -> list[Told]:
+    """``resends`` counts them for each request."""
+    return [
+        Told(delivery, [event for event in sent if event.id == delivery.id], resends[delivery.generation_request_id])
+        for delivery in deliveries
+    ]
+
+
+def broken_invariants(database: Database, requests: Requests, everything: Sequence[Told]) -> Iterator[Violation]:
+    """Whatever does not hold of webhooks, in whatever world."""
+    yield from _untold(requests, (told.delivery for told in everything))
+    secrets = {user.id: user.data.get("webhookSecret", "") for user in database.scan(USERS)}
+    for told in everything:
+        yield from _untruths(told, requests, secrets)
+        yield from _misrecorded(told)
+        yield from _wrongly_ended(told)
+        yield from _hurried(told)
+
+
+def needless(everything: Iterable[Told], *, waits: bool) -> Iterator[Violation]:
+    """Whatever was sent twice or late in a world where nothing goes wrong; ``waits`` is whether its queue can."""
+    for told in everything:
+        if len(told.sent) != told.delivery.attempt_count:
+            yield Violation("ONCE", f"{told.name} was sent {len(told.sent)} times")
+        if not told.resends:
+            yield from _late(told, waits=waits)
+
+
+def at_once(everything: Iterable[Told]) -> Iterator[Violation]:
+    """Whatever was sent while it was being sent, in a world where everybody is done before their lease runs out."""
+    for told in everything:
+        for one, other in pairwise(told.sent):
+            if one.ended_us and other.began_us < one.ended_us:
+                yield Violation("LEASE", f"{told.name} was sent twice at once, at {one.at} and {other.at}")
+
+
+def _untold(requests: Requests, deliveries: Iterable[Delivery]) -> Iterator[Violation]:
+    """Ends that no delivery tells, and deliveries that tell anything else."""
+    expected = Counter(
+        (f"{request.id}-{request.status}", request.user_id, request.webhook_url, f"generation.{request.status}")
+        for request in requests.values()
+        if request.webhook_url and request.finished_at
+    )
+    found = Counter((delivery.id, delivery.user_id, delivery.url, delivery.type) for delivery in deliveries)
+    for event in expected - found:
+        yield Violation("EVENT", f"there is no {event}")
+    for event in found - expected:
+        yield Violation("EVENT", f"there is {event}")
+
+
+def _untruths(told: Told, requests: Requests, secrets: Mapping[str, str]) -> Iterator[Violation]:
+    """Whatever reached the receiver that is not so, or not signed with its user's only secret."""
+    delivery = told.delivery
+    request = requests[delivery.generation_request_id]
+    for event in told.sent:
+        body = json.loads(event.body)
+        if (body["type"], body["data"]) != (f"generation.{request.status}", described(request)):
+            yield Violation("TRUTH", f"the receiver was told {event.body}, but the database has {request}")
+        signed = Webhook(secrets[delivery.user_id]).sign(event.id, datetime.fromtimestamp(event.at, UTC), event.body)
+        if event.headers["webhook-signature"] != signed:
+            yield Violation("SIGNATURE", f"{event.headers} do not verify")
+
+
+def _misrecorded(told: Told) -> Iterator[Violation]:
+    """Attempts that were never made or led to something else, and those that are not there."""
+    delivery = told.delivery
+    recorded = Counter((int(attempt.at.timestamp()), attempt.status_code) for attempt in delivery.attempts)
+    for attempt in recorded - Counter((event.at, event.status_code) for event in told.sent):
+        yield Violation("RECORD", f"{told.name} records {attempt}, which never was")
+    if delivery.attempt_count > len(told.sent):
+        yield Violation("RECORD", f"{told.name} was sent {len(told.sent)} times")
+    if len(delivery.attempts) != min(delivery.attempt_count, ATTEMPTS_KEPT):
+        yield Violation("RECORD", f"{told.name} records {len(delivery.attempts)} of them")
+
+
+def _wrongly_ended(told: Told) -> Iterator[Violation]:
+    """What still waits, is said to be delivered and is not, or has been given up too early."""
+    delivery = told.delivery
+    if delivery.is_pending:
+        yield Violation("LIVENESS", f"{told.name} waits for ever")
+        return
+    last = delivery.attempts[-1]
+    if (delivery.status is DeliveryStatus.DELIVERED) != last.succeeded:
+        yield Violation("RECORD", f"{told.name} ended with {last}")
+    if last.succeeded and not any(event.is_taken for event in told.sent):
+        yield Violation("TRUTH", f"{told.name} was taken by nobody")
+    must_go_on = not last.succeeded and last.status_code != HTTPStatus.GONE
+    if must_go_on and delivery.next_attempt_at <= delivery.created_at + PATIENCE:
+        yield Violation("PATIENCE", f"{told.name} was given up with {last}")
+
+
+def _hurried(told: Told) -> Iterator[Violation]:
+    """What was attempted again after its last attempt, or too soon after another, although nobody asked for it."""
+    attempts = told.delivery.attempts
+    last = sum(attempt.succeeded or attempt.status_code == HTTPStatus.GONE for attempt in attempts)
+    if last > 1 + told.resends:
+        yield Violation("ONCE", f"{told.name} had {last} last attempts, and {told.resends} more asked for")
+    for before, after in pairwise(attempts):
+        if not told.resends and after.at < before.at + before.duration + FIRST_PAUSE / 2:
+            yield Violation("PATIENCE", f"{told.name} was attempted at {before.at} and at {after.at}")
+
+
+def _late(told: Told, *, waits: bool) -> Iterator[Violation]:
+    """Attempts after a longer pause than it had been attempted for; only the first where the queue cannot wait."""
+    created_at = told.delivery.created_at
+    times = [created_at, *(datetime.fromtimestamp(event.at, UTC) for event in told.sent)]
+    for before, after in pairwise(times if waits else times[:2]):
+        pause = min(max(before - created_at, FIRST_PAUSE), LONGEST_PAUSE)
+        if after > before + pause + PROMPT:
+            yield Violation("PROGRESS", f"{told.name} was attempted at {before} and only then at {after}")

@@ -1,0 +1,241 @@
+"""One simulated world: the backend's own services, a few clients, sweepers and misfortunes, all from one seed."""
+
+import logging
+import random
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from imagegen.bootstrap import Backend
+from imagegen.domain.ledger import Credits
+from imagegen.errors import ServiceUnavailable, SettlementPending
+from imagegen.ports.database import CommitRefused, DatabaseUnavailable, OutcomeUnknown
+from imagegen.services.credits.accounts import opened
+from imagegen.services.webhooks import outbox
+from simulation import calls, checks, truth, webhooks
+from simulation.calls import Call, Cancel, Resend
+from simulation.checks import Violation
+from simulation.faults import Faults, Rates
+from simulation.models import SimulatedModel
+from simulation.network import RemoteDatabase
+from simulation.queue import SimulatedQueue
+from simulation.receiver import SimulatedReceiver
+from simulation.scheduler import Event, Restless, Scheduler, VirtualClock
+from simulation.store import Store
+
+MIDNIGHT = datetime(2026, 11, 16, tzinfo=UTC)
+"""A Monday's: every world lives close to the end of a week, and often on both sides of it."""
+
+SWEEP_EVERY_SECONDS = 300.0
+AFTERMATH_SECONDS = 600.0
+"""When the faults have ended, every lease has run out after this time."""
+
+HOUR_SECONDS = 3600.0
+PATIENCE_HOURS = 27
+"""A day, and as long as a last attempt may be overdue before a sweep finds it."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What became of a world."""
+
+    seed: int
+    trace: list[Event]
+    violations: list[Violation]
+
+    @property
+    def counts(self) -> Counter[str]:
+        """How often each kind of event happened, to clients and to sweepers."""
+        return Counter(f"{event.actor.partition('-')[0] or 'network'}: {event.kind}" for event in self.trace)
+
+
+def run(seed: int) -> Run:
+    """The world of ``seed``: the same at every run."""
+    with _quiet():
+        return World(seed).run()
+
+
+class World:
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self._rng = rng = random.Random(seed)
+        self._scheduler = Scheduler(rng)
+        self._faults = Faults(self._scheduler, rng)
+        self._is_calm = self._faults.rates == Rates()
+        self._is_steady = self._faults.rates.stall == 0
+        self._store = Store()
+        self._offences: list[Violation] = []
+        database = RemoteDatabase(self._store, self._scheduler, self._faults, rng, self._offences)
+        start = MIDNIGHT - timedelta(seconds=rng.choice((1, 600, 1800)))
+        self._clock = clock = VirtualClock(self._scheduler, start, self._faults.step)
+        self._limits = calls.limits(rng)
+        self._queue = SimulatedQueue(self._scheduler, clock, self._faults, rng, self._work)
+        self._receiver = SimulatedReceiver(self._faults, rng)
+        backend = Backend.on(database, self._queue, self._receiver, clock, rng, self._new_id, self._limits)
+        self._model = SimulatedModel(self._faults, rng)
+        execution = replace(backend.generations.execution, generators={"mock": self._model})
+        self._generations = replace(backend.generations, execution=execution)
+        self._worker = replace(backend.worker, execution=execution, catalogs=calls.FixedCatalogs())
+        self._cancellations = backend.cancellations
+        self._courier = backend.courier
+        self._deliveries = backend.deliveries
+        self._sweeper = replace(backend.sweeper, catalogs=calls.FixedCatalogs())
+        accounts = calls.accounts(rng)
+        for user_id, granted in accounts.items():
+            self._open(user_id, granted, start)
+        self._granted = sum(granted.total for granted in accounts.values())
+        self._calls = calls.plan(rng, list(accounts))
+
+    def run(self) -> Run:
+        try:
+            self._live()
+            self._come_to_rest()
+            broken = [*self._broken()]
+            self._tell_the_rest()
+            violations = [*self._offences, *broken, *self._broken_webhooks()]
+        except Restless:
+            violations = [*self._offences, Violation("LIVENESS", "the world never comes to rest")]
+        self._scheduler.close()
+        return Run(self.seed, self._scheduler.trace, violations)
+
+    def _broken(self) -> Iterator[Violation]:
+        """Everything that does not hold of the world at rest."""
+        settled = self._store.version
+        replays = self._replay()
+        for call in replays:
+            if not truth.is_final(call):
+                yield Violation("IDEMPOTENCY", f"{call.name} was told {truth.told(call)}")
+        if self._store.version != settled:
+            yield Violation("IDEMPOTENCY", "a replay wrote something")
+        requests = checks.requests_of(self._store)
+        yield from checks.broken_invariants(self._store, self._granted)
+        yield from checks.double_charges(self._calls, requests)
+        yield from checks.made_twice(self._model.asked)
+        yield from checks.over_limits(self._limits, requests)
+        if self._is_calm:
+            overstayed = {event.actor for event in self._scheduler.trace if event.kind == "model: overstay"}
+            yield from truth.needless_refusals(self._calls, requests, overstayed)
+            if not overstayed:
+                yield from checks.given_up(requests)
+        for call in self._calls + replays:
+            yield from truth.untruths(call, requests)
+
+    def _broken_webhooks(self) -> Iterator[Violation]:
+        """Everything that does not hold of what was told."""
+        requests = checks.requests_of(self._store)
+        resends = Counter(call.request_id for call in self._calls if isinstance(call, Resend))
+        told = webhooks.all_told(webhooks.deliveries_of(self._store), self._receiver.sent, resends)
+        yield from webhooks.broken_invariants(self._store, requests, told)
+        if self._is_steady:
+            yield from webhooks.at_once(told)
+        if self._is_calm:
+            yield from webhooks.needless(told, waits=self._queue.waits)
+
+    def _live(self) -> None:
+        """All that clients, sweepers and misfortune do, until none of it is under way any more."""
+        for call in self._calls:
+            self._spawn(call, call.at_seconds)
+        for round_number in range(1, self._rng.choice((1, 4, 8))):  # often over before any request is abandoned
+            for twin in "ab"[: self._rng.choice((1, 1, 2))]:
+                name = f"sweeper-{round_number}{twin}"
+                self._scheduler.spawn(name, self._sweep, round_number * SWEEP_EVERY_SECONDS)
+        self._scheduler.run()
+
+    def _come_to_rest(self) -> None:
+        """One sweep without misfortunes, after every lease."""
+        self._faults.end()
+        self._scheduler.spawn("sweeper-last", self._sweep, AFTERMATH_SECONDS)
+        self._scheduler.run()
+
+    def _tell_the_rest(self) -> None:
+        """A sweep an hour, until nobody is left to be told, or the patience with all of them must have run out."""
+        for hour in range(PATIENCE_HOURS):
+            if not any(delivery.is_pending for delivery in webhooks.deliveries_of(self._store)):
+                break
+            self._scheduler.spawn(f"sweeper-hour-{hour}", self._sweep, HOUR_SECONDS)
+            self._scheduler.run()
+
+    def _replay(self) -> list[Call]:
+        """Once more every call under a key that led to a request: each must be given the one answer."""
+        requests = checks.requests_of(self._store)
+        replays = [Call(f"{call.name}-again", 0, call.order) for call in checks.replayable(self._calls, requests)]
+        for call in replays:
+            self._spawn(call)
+        self._scheduler.run()
+        return replays
+
+    def _spawn(self, call: Call, after_seconds: float = 0.0) -> None:
+        call.process = self._scheduler.spawn(call.name, lambda: self._serve(call), after_seconds)
+
+    def _open(self, user_id: str, granted: Credits, at: datetime) -> None:
+        _, writes = opened(user_id, {"displayName": user_id}, granted, at)
+        self._store.commit(*writes)
+
+    def _serve(self, call: Call) -> None:
+        """One process that serves one call."""
+        call.began_at = self._clock.now()
+        try:
+            owner = call.order.user_id
+            if isinstance(call, Cancel):
+                call.outcome = self._cancellations.cancel(call.request_id, lambda request: request.user_id == owner)
+            elif isinstance(call, Resend):
+                listed = self._deliveries.list(owner, call.request_id, 1).items
+                chosen = listed[0].id if listed else call.request_id  # which is no delivery's
+                call.outcome = self._deliveries.resend(chosen, lambda delivery: delivery.user_id == owner)
+            else:
+                call.outcome = self._generations.create(call.order)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the checks judge it
+            call.outcome = error
+        self._scheduler.note(f"told {truth.told(call)}", call.order.idempotency_key or "")
+
+    def _work(self, queue: str, task: dict[str, str]) -> bool:
+        """One delivery of a task; whether the queue need not deliver it again."""
+        try:
+            status = self._tell(task) if queue == outbox.QUEUE else self._generate(task)
+        except (CommitRefused, DatabaseUnavailable, OutcomeUnknown, ServiceUnavailable, SettlementPending) as error:
+            self._scheduler.note("gave up", repr(error))
+            return False
+        except Exception as error:  # noqa: BLE001 - a worker that raises anything else is a finding
+            self._offences.append(Violation("LIVENESS", f"a worker ended in {error!r}"))
+        else:
+            self._scheduler.note(f"{queue}: {status or 'left alone'}", ", ".join(task.values()))
+        return True
+
+    def _generate(self, task: dict[str, str]) -> str | None:
+        return self._worker.run(task["generationRequestId"], task["ticket"])
+
+    def _tell(self, task: dict[str, str]) -> str | None:
+        return self._courier.deliver(task["deliveryId"], int(task["attempt"]), webhooks.described)
+
+    def _sweep(self) -> None:
+        unfinished = webhooks.unfinished(self._store)
+        try:
+            settled = self._sweeper.sweep()
+        except DatabaseUnavailable:
+            self._scheduler.note("gave up")
+        except Exception as error:  # noqa: BLE001 - a sweeper that raises anything else is a finding
+            self._offences.append(Violation("LIVENESS", f"a sweep ended in {error!r}"))
+        else:
+            self._scheduler.note("settled some" if settled else "found nothing to do", str(settled))
+            if self._faults.rates == Rates() and settled > unfinished:
+                self._offences.append(Violation("ONCE", f"a sweep brought on {settled} of {unfinished}"))
+
+    def _new_id(self) -> str:
+        new = f"{self._rng.getrandbits(64):016x}"
+        if (actor := self._scheduler.actor) is not None:
+            actor.ids.append(new)
+        return new
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The services log what goes wrong, which here is nearly everything."""
+    log = logging.getLogger("imagegen")
+    level = log.level
+    log.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        log.setLevel(level)

@@ -1,0 +1,1 @@
+"""Benchmarks, and the pages in docs/ that they write."""

@@ -1,0 +1,24 @@
+"""docs/benchmarks.md: a table for each benchmark, written by the command that measures it."""
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from tools.docs.generated_parts import between
+from tools.emulators.project import ROOT
+
+PAGE = ROOT / "docs" / "benchmarks.md"
+
+
+def publish(console: Console, name: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print what `make bench-NAME` measured, and write it into its part of the page."""
+    table = Table(*columns, box=box.SIMPLE_HEAD)
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+    rule = "|".join(["---", *["--:"] * (len(columns) - 1)])
+    lines = [f"| {' | '.join(columns)} |", f"|{rule}|", *(f"| {' | '.join(row)} |" for row in rows)]
+    PAGE.write_text(between(PAGE.read_text("utf-8"), name, f"make bench-{name}", lines), "utf-8")
+    console.print(f"Written: {PAGE}", highlight=False)

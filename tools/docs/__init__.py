@@ -1,0 +1,1 @@
+"""`make docs`: the generated documents and tables."""

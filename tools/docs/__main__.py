@@ -1,0 +1,5 @@
+"""`make docs`."""
+
+from tools.docs.write import write
+
+write()

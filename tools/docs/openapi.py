@@ -1,0 +1,225 @@
+"""docs/openapi.json: the callable functions as an OpenAPI 3.1 document, made of what the code declares."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from itertools import groupby
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, create_model
+from pydantic.alias_generators import to_snake
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
+
+import main
+from imagegen.api import functions
+from imagegen.api.fields import HEADER_KEY_PATTERN, IDEMPOTENCY_KEY_LENGTH_MAX
+from imagegen.api.operation import KEY_HEADER, Operation
+from imagegen.errors import ApiError
+from tools.emulators.project import ROOT
+
+TARGET = ROOT / "docs" / "openapi.json"
+LOCAL_URL = "http://127.0.0.1:5001/demo-imagegen/us-central1"
+DEPLOYED_URL = "https://us-central1-{project}.cloudfunctions.net"
+INTRODUCTION = """\
+AI image generation that is paid in credits. Each operation is a Firebase callable function: the client SDKs'
+`httpsCallable` speaks this protocol, and so does any HTTP client. An optional field that is null is as good as left
+out; an integer may come in the protocol's long form, as the Apple and Android SDKs send it. Each error has a
+`details.reason`, which is stable; its `message` is for people."""
+
+Schema = dict[str, Any]
+
+
+def operations() -> dict[str, Operation[Any, Any]]:
+    """Every deployed callable function, by its name. Raises ValueError where ``main`` and ``entry.api`` differ."""
+    deployed = {
+        name
+        for name, function in vars(main).items()
+        if getattr(getattr(function, "__firebase_endpoint__", None), "callableTrigger", None) is not None
+    }
+    declared = {name: value for name, value in vars(functions).items() if isinstance(value, Operation)}
+    if different := {to_snake(name) for name in deployed} ^ declared.keys():
+        raise ValueError(f"not both a callable function in main.py and an operation in api.py: {different}")
+    return {name: declared[to_snake(name)] for name in sorted(deployed)}
+
+
+def document() -> Schema:
+    """The whole document."""
+    callables = operations()
+    return {
+        "openapi": "3.1.1",
+        "info": {"title": "imagegen", "version": "1", "description": INTRODUCTION},
+        "servers": [
+            {"url": LOCAL_URL, "description": "The local emulator, where signing in is optional."},
+            {
+                "url": DEPLOYED_URL,
+                "description": "A deployed project.",
+                "variables": {"project": {"default": "your-project", "description": "Its id."}},
+            },
+        ],
+        "security": [{"idToken": []}, {}],
+        "paths": {f"/{name}": {"post": _operation(name, operation)} for name, operation in callables.items()},
+        "components": {
+            "securitySchemes": {
+                "idToken": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "bearerFormat": "JWT",
+                    "description": "The ID token of a user signed in with Firebase Authentication; needed but locally.",
+                }
+            },
+            "parameters": {"idempotencyKey": _key_parameter()},
+            "schemas": dict(sorted(_schemas(callables.values()).items())),
+        },
+    }
+
+
+def text() -> str:
+    """The document as it is written."""
+    return json.dumps(document(), indent=2, ensure_ascii=False) + "\n"
+
+
+def _operation(name: str, operation: Operation[Any, Any]) -> Schema:
+    summary = operation.description.replace("\n", " ")
+    request, example = _reference(operation.request), _example(operation)
+    return {
+        "operationId": name,
+        "summary": summary,
+        **({"parameters": [{"$ref": "#/components/parameters/idempotencyKey"}]} if operation.takes_key else {}),
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": _object(data=request), "example": {"data": example}}},
+        },
+        "responses": {
+            "200": _response("Done.", _object(result=_reference(operation.response))),
+            **dict(_refusals(operation)),
+        },
+    }
+
+
+def _refusals(operation: Operation[Any, Any]) -> Iterator[tuple[str, Schema]]:
+    """The errors by their HTTP status."""
+    by_status = sorted(operation.errors, key=lambda error: error.code.http_status)
+    for status, group in groupby(by_status, key=lambda error: error.code.http_status):
+        errors = list(group)
+        description = "\n".join(
+            f"- `{error.reason}`: {error.situation}. Try again: {error.retryable}. Billed: {error.billed}."
+            for error in errors
+        )
+        references = [_reference(error) for error in errors]
+        schema = references[0] if len(references) == 1 else {"oneOf": references}
+        yield str(status), _response(description, _object(error=schema))
+
+
+def _response(description: str, schema: Schema) -> Schema:
+    return {"description": description, "content": {"application/json": {"schema": schema}}}
+
+
+def _key_parameter() -> Schema:
+    return {
+        "name": KEY_HEADER,
+        "in": "header",
+        "description": "The idempotencyKey, where it is not in the data.",
+        "schema": {"type": "string", "pattern": HEADER_KEY_PATTERN, "maxLength": IDEMPOTENCY_KEY_LENGTH_MAX},
+    }
+
+
+def _example(operation: Operation[Any, Any]) -> Any:
+    config: Any = operation.request.model_config  # not from the schema, where pydantic sorts it
+    [example] = config["json_schema_extra"]["examples"]
+    return example
+
+
+def _object(**properties: Schema) -> Schema:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def _reference(shape: type) -> Schema:
+    return {"$ref": f"#/components/schemas/{shape.__name__}"}
+
+
+# Schemas
+
+
+def _schemas(callables: Iterable[Operation[Any, Any]]) -> dict[str, Schema]:
+    """Everything that is referred to. Raises ValueError for two things of one name."""
+    callables = list(callables)
+    errors = {error: _error(error) for operation in callables for error in operation.errors}
+    schemas: dict[str, Schema] = {}
+    for defined in (
+        _defined([operation.request for operation in callables], "validation", _nullable),
+        _defined([operation.response for operation in callables], "serialization", _never_null),
+        _defined(list(errors.values()), "serialization", _never_null),
+    ):
+        if twice := {name for name in defined.keys() & schemas.keys() if defined[name] != schemas[name]}:
+            raise ValueError(f"two different schemas of one name: {twice}")
+        schemas |= defined
+    return schemas
+
+
+def _error(error: type[ApiError]) -> type[BaseModel]:
+    """What is under ``error`` in an answer."""
+    config = ConfigDict(extra="forbid")
+    facts: dict[str, Any] = {name: (type, ...) for name, type in error.facts.items()}
+    literal: Any = Literal  # of values, which type checkers do not expect
+    details = create_model(f"{error.__name__}Details", __config__=config, reason=(literal[error.reason], ...), **facts)
+    return create_model(
+        error.__name__,
+        __config__=config,
+        status=(literal[error.code.status], ...),
+        message=(str, ...),
+        details=(details, ...),
+    )
+
+
+def _defined(
+    models: list[type[BaseModel]], mode: JsonSchemaMode, finish: Callable[[Schema], None]
+) -> dict[str, Schema]:
+    """The schemas of models, and of all that these refer to, by their names."""
+    _, top = models_json_schema(
+        [(model, mode) for model in models], by_alias=True, ref_template="#/components/schemas/{model}"
+    )
+    schemas: dict[str, Schema] = top["$defs"]
+    for schema in schemas.values():
+        for noise in ("title", "examples"):
+            schema.pop(noise, None)
+        for field in schema.get("properties", {}).values():
+            field.pop("title", None)
+        finish(schema)
+    return schemas
+
+
+def _nullable(schema: Schema) -> None:
+    """A request's optional field may be null, which is as if left out. A needed key may be in the header instead."""
+    fields: dict[str, Schema] = schema.get("properties", {})
+    required: list[str] = schema.get("required", [])
+    if "idempotencyKey" in required:
+        required.remove("idempotencyKey")
+        fields["idempotencyKey"]["description"] += f" Needed, here or in the {KEY_HEADER} header."
+    for name in fields.keys() - set(required):
+        field = _without_null(fields[name])
+        if field.get("default", ...) is None:
+            del field["default"]
+        if isinstance(field.get("type"), str) and "enum" not in field:
+            fields[name] = {**field, "type": [field["type"], "null"]}
+        else:
+            fields[name] = {"anyOf": [field, {"type": "null"}]}
+
+
+def _never_null(schema: Schema) -> None:
+    """A response leaves out what is None."""
+    fields: dict[str, Schema] = schema.get("properties", {})
+    for name, field in fields.items():
+        fields[name] = _without_null(field)
+        if fields[name] != field:
+            schema["required"].remove(name)
+
+
+def _without_null(field: Schema) -> Schema:
+    match field:
+        case {"anyOf": [shape, {"type": "null"}], **others}:
+            return {**shape, **others}
+    return field

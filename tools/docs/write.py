@@ -1,0 +1,111 @@
+"""`make docs`: writes the parts of the README that follow from the code and the seed, and docs/openapi.json."""
+
+import re
+from collections.abc import Iterator
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin
+
+from firebase_functions.params import Param
+from pydantic import BaseModel
+from pydantic.alias_generators import to_snake
+
+import main
+from imagegen import settings
+from imagegen.api import functions, requests, responses
+from imagegen.api.operation import Operation
+from imagegen.domain.catalog import Kind
+from imagegen.errors import ApiError
+from tools.docs import openapi, postman
+from tools.docs.generated_parts import between
+from tools.emulators.project import ROOT
+from tools.seed import history
+
+README = ROOT / "README.md"
+
+
+def write() -> None:
+    README.write_text(up_to_date(README.read_text("utf-8")), "utf-8")
+    openapi.TARGET.write_text(openapi.text(), "utf-8")
+    postman.TARGET.write_text(postman.text(), "utf-8")
+
+
+def up_to_date(text: str) -> str:
+    """The text, with what stands between each part's two marks written anew.
+
+    Raises ValueError where a mark is missing.
+    """
+    parts = {"functions": callables(), "options": options(), "outcomes": outcomes(), "parameters": parameters()}
+    for name, lines in parts.items():
+        text = between(text, name, "make docs", lines)
+    return text
+
+
+def callables() -> Iterator[str]:
+    """The table of the callable functions: what each takes and answers, and what for."""
+    yield "| function | request `data` | result | |"
+    yield "|---|---|---|---|"
+    for name in vars(main):
+        operation = getattr(functions, to_snake(name), None)
+        if isinstance(operation, Operation):
+            request, result = (_shape(model) for model in (operation.request, operation.response))
+            yield f"| `{name}` | `{request}` | `{result}` | {operation.description.splitlines()[0]} |"
+
+
+def _shape(model: type[BaseModel]) -> str:
+    """The fields of a model as JSON has them, those that may be left out with a question mark."""
+    fields = (
+        f"{field.alias}{'' if field.is_required() and not _may_be_none(field.annotation) else '?'}"
+        f"{_inner(field.annotation)}"
+        for field in model.model_fields.values()
+    )
+    return "{" + ", ".join(fields) + "}"
+
+
+def _inner(annotation: Any) -> str:
+    """What a field holds, where that has fields of its own."""
+    if get_origin(annotation) is list:
+        return f": [{_inner(get_args(annotation)[0]).removeprefix(': ')}]"
+    models = [part for part in (annotation, *get_args(annotation)) if _is_model(part)]
+    return f": {' or '.join(map(_shape, models))}" if models else ""
+
+
+def _is_model(annotation: Any) -> bool:
+    wire = (requests.Request, responses.Response)
+    return isinstance(annotation, type) and issubclass(annotation, wire)
+
+
+def _may_be_none(annotation: Any) -> bool:
+    return get_origin(annotation) in (Union, UnionType) and NoneType in get_args(annotation)
+
+
+def parameters() -> Iterator[str]:
+    """The table of what a deployment sets, with what the repository sets it to."""
+    values = dict(re.findall(r"^([A-Z_]+)=(.*)$", (ROOT / "functions" / ".env").read_text("utf-8"), re.MULTILINE))
+    yield "| parameter | set to | |"
+    yield "|---|---|---|"
+    for param in vars(settings).values():
+        if isinstance(param, Param):
+            yield f"| `{param.name}` | {values[param.name]} | {param.description} |"
+
+
+def options() -> Iterator[str]:
+    """The table of options, as the seed has them."""
+    catalog = history.catalog()
+    yield "| option | values |"
+    yield "|---|---|"
+    for kind in (Kind.MODEL, Kind.STYLE, Kind.COLOR):
+        yield f"| {kind.value} | {', '.join(catalog.names(kind))} |"
+    yield f"| size → credits | {', '.join(f'{size.name} → {size.credit_cost}' for size in catalog.sizes)} |"
+
+
+def outcomes() -> Iterator[str]:
+    """The table of everything that a call can end in."""
+    yield "| situation | status | HTTP | reason | try again | billed |"
+    yield "|---|---|---|---|---|---|"
+    yield "| the image was made | | 200 | | | yes |"
+    for error in ApiError.__subclasses__():
+        code = error.code
+        yield (
+            f"| {error.situation} | {code.status} | {code.http_status} | `{error.reason}` "
+            f"| {error.retryable} | {error.billed} |"
+        )

@@ -1,0 +1,1 @@
+"""The emulators: finding, starting, watching and stopping them."""

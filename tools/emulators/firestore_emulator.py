@@ -1,0 +1,95 @@
+"""The Firestore emulator by itself, for tests that need neither functions nor the CLI."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+
+import requests
+
+from tools.emulators import binaries, java
+from tools.emulators.ports import free_ports
+from tools.emulators.processes import ProcessTree
+
+_START_TIMEOUT_SECONDS = 60
+
+
+class FirestoreEmulator:
+    """Google's Firestore emulator on a free loopback port, while the `with` block lasts.
+
+    `import_from` is a directory that `firebase emulators:export` wrote; `rules` a rules file,
+    without which everything is allowed. Entering raises Problem where Java or the emulator
+    cannot be had, and RuntimeError with the end of its log where it does not start.
+    """
+
+    host: str
+    """host:port, as FIRESTORE_EMULATOR_HOST wants it."""
+
+    def __init__(self, import_from: Path | None = None, rules: Path | None = None) -> None:
+        self._import_from = import_from
+        self._rules = rules
+
+    def __enter__(self) -> FirestoreEmulator:
+        port, websocket_port = free_ports(2)
+        self.host = f"127.0.0.1:{port}"
+        runtime = java.require()
+        command = [str(runtime.executable), "-Duser.language=en", "-jar"]
+        command += [str(binaries.firestore_jar()), "--host=127.0.0.1", f"--port={port}"]
+        command += [f"--websocket_port={websocket_port}"]
+        if self._import_from:
+            command.append(f"--seed_from_export={_firestore_export(self._import_from)}")
+        if self._rules:
+            command.append(f"--rules={self._rules.resolve()}")
+        self._log = tempfile.TemporaryFile()
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **runtime.environment()},
+            start_new_session=True,
+        )
+        self._tree = ProcessTree(self._process.pid)
+        try:
+            self._wait_until_ready()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Ends the emulator; its data is gone."""
+        self._tree.kill()
+        self._process.wait()
+        self._log.close()
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + _START_TIMEOUT_SECONDS
+        while self._process.poll() is None and time.monotonic() < deadline:
+            try:
+                requests.get(f"http://{self.host}/", timeout=5)
+            except requests.ConnectionError:
+                time.sleep(0.05)
+            else:
+                return
+        self._log.seek(0)
+        tail = self._log.read().decode(errors="replace")[-2000:]
+        raise RuntimeError(f"The Firestore emulator did not start. The end of its log:\n{tail}")
+
+
+def _firestore_export(directory: Path) -> Path:
+    metadata = json.loads((directory / "firebase-export-metadata.json").read_text("utf-8"))
+    return directory.resolve() / str(metadata["firestore"]["metadata_file"])

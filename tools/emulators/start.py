@@ -1,0 +1,207 @@
+"""`make start`: the real `firebase emulators:start`, with what it needs found and tidied up.
+
+Arguments are passed on to the Firebase CLI. It runs in the current directory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from tools.emulators import binaries, java
+from tools.emulators.ports import Port
+from tools.emulators.project import Problem, Project
+from tools.emulators.supervisor import run
+
+READY = "All emulators ready"
+NOT_LOADED = "Failed to load function definition"
+CONFIG = ".firebase.start.json"
+SEED = "emulator-seed"
+REGION = "us-central1"
+
+_OVERVIEW_END = "Issues? Report them at"
+_LEFT_OUT = {
+    "pubsub": "the Pub/Sub emulator (not here, and its download cannot be reached). The CLI will "
+    "call scheduled functions ignored; they can be triggered over HTTP all the same.",
+    "ui": "the Emulator UI (not in the Firebase CLI's cache, and its download cannot be reached).",
+}
+_TITLES = {
+    "ui": "Emulator UI",
+    "functions": "Functions",
+    "firestore": "Firestore",
+    "auth": "Auth",
+}
+_EXAMPLE = {
+    "userId": "user-100",
+    "model": "Model A",
+    "style": "anime",
+    "color": "neon",
+    "size": "512x512",
+    "prompt": "a lighthouse at dusk",
+}
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A command that is ready to run, and the ports that its emulators will have."""
+
+    project: Project
+    command: list[str]
+    environment: dict[str, str]
+    ports: dict[str, Port]
+
+    def summary(self) -> str:
+        """Where everything is, and a first request to paste."""
+        urls = {name: f"http://{port}" for name, port in self.ports.items()}
+        if "functions" in urls:
+            urls["functions"] += f"/{self.project.id}/{REGION}"
+        lines = [f"  {title:<12} {urls[name]}" for name, title in _TITLES.items() if name in urls]
+        if {"functions", "firestore"} <= urls.keys():
+            url = f"{urls['functions']}/createGenerationRequest"
+            body = json.dumps({"data": _EXAMPLE})
+            lines += ["", "Try it:", ""]
+            lines += [f"curl -s {url} -H 'content-type: application/json' -d '{body}'"]
+        return "\n".join(["", *lines, "", "Ctrl-C stops everything; the next start has the seed again.", "", ""])
+
+
+def prepare(project: Project, arguments: Sequence[str]) -> Launch:
+    """Finds what the emulators need and leaves out what is optional and cannot be had.
+
+    Raises Problem where something required is missing or a port is in use.
+    """
+    options = _options(arguments)
+    wanted = _wanted(project, options.only)
+    found = _find(wanted)
+    left_out = (wanted & _LEFT_OUT.keys()) - found.keys()
+    running = wanted - left_out
+    ports = {name: port for name, port in project.ports().items() if name in running}
+    for port in ports.values():
+        if not port.is_free():
+            raise Problem(_port_taken(port))
+    environment = _environment()
+    for name, emulator in found.items():
+        print(f"{name}: {emulator}")
+        environment |= emulator.environment()
+    if running & {"firestore", "pubsub"}:
+        runtime = java.require()
+        print(f"java: {runtime.executable} ({runtime.version})")
+        environment |= runtime.environment()
+
+    command = [str(binaries.CLI), "emulators:start"]
+    if left_out:
+        print("".join(f"left out: {_LEFT_OUT[name]}\n" for name in sorted(left_out)), end="")
+        _write_config(project, left_out)
+        command += ["--config", CONFIG]
+    if not options.imports and (project.directory / SEED).is_dir():
+        command.append(f"--import={SEED}")
+    elif not options.imports:
+        print(f"starting empty: there is no {SEED} directory here (`make seed` writes it)")
+    return Launch(project, [*command, *arguments], environment, ports)
+
+
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
+    """The options of the Firebase CLI that we have to know of."""
+    parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
+    parser.add_argument("--only", type=lambda names: names.split(","))
+    parser.add_argument("--import", dest="imports", nargs="?", const=True)
+    return parser.parse_known_args(arguments)[0]
+
+
+def _wanted(project: Project, only: list[str] | None) -> set[str]:
+    """The emulators of firebase.json, or of these what --only leaves."""
+    names = {name for name, settings in project.emulators.items() if isinstance(settings, dict)}
+    if project.emulators.get("ui", {}).get("enabled") is False:
+        names.discard("ui")
+    if only is None:
+        return names
+    return names & {"hub", "ui", *(name.split(":")[0] for name in only)}
+
+
+def _find(wanted: set[str]) -> dict[str, binaries.Emulator]:
+    """Those of the emulators that do not come with the CLI, without the optional that cannot be had."""
+    found = {name: binaries.find(name) for name in _LEFT_OUT.keys() & wanted}
+    if "firestore" in wanted:
+        found["firestore"] = binaries.require_firestore()
+    return {name: emulator for name, emulator in sorted(found.items()) if emulator}
+
+
+def _environment() -> dict[str, str]:
+    environment = {
+        **os.environ,
+        "NO_UPDATE_NOTIFIER": "1",
+        # Looking for Google Cloud's metadata server takes seconds and prints a page of warnings.
+        "METADATA_SERVER_DETECTION": "none",
+        # In seconds. The default of ten is not enough for a cold disk or a busy machine.
+        "FUNCTIONS_DISCOVERY_TIMEOUT": "60",
+    }
+    # The functions are meant to see their own venv and nothing else.
+    environment.pop("PYTHONPATH", None)
+    if sys.stdout.isatty() and "NO_COLOR" not in environment:
+        environment["FORCE_COLOR"] = "1"
+    return environment
+
+
+def _write_config(project: Project, left_out: set[str]) -> None:
+    """Writes a firebase.json without the emulators that cannot be had."""
+    section = {name: value for name, value in project.emulators.items() if name not in left_out}
+    if "ui" in left_out:
+        section["ui"] = {"enabled": False}
+    content = json.dumps({**project.config, "emulators": section}, indent=2)
+    (project.directory / CONFIG).write_text(content, encoding="utf-8")
+
+
+def _port_taken(port: Port) -> str:
+    return (
+        f"Port {port.number}, which firebase.json gives to the {port.emulator} emulator, is in use"
+        f"{_holder(port)}. Stop that process (another `make start`?), or change the port in firebase.json."
+    )
+
+
+def _holder(port: Port) -> str:
+    try:
+        for connection in psutil.net_connections("tcp"):
+            address = connection.laddr
+            if connection.status == psutil.CONN_LISTEN and address and address.port == port.number:
+                process = psutil.Process(connection.pid)
+                return f" by process {process.pid} ({' '.join(process.cmdline())[:80]})"
+    except psutil.Error:
+        pass  # Some systems tell this to the administrator only.
+    return ""
+
+
+class _Overview:
+    """Adds the summary to the overview that the CLI prints when all emulators are ready."""
+
+    def __init__(self, launch: Launch) -> None:
+        self._summary = launch.summary()
+        self._ready = False
+
+    def after(self, line: str) -> str:
+        """What is to be printed after a line of the CLI."""
+        if NOT_LOADED in line:
+            self._summary = "\nThe functions could not be loaded. The reason is further up.\n\n"
+        self._ready = self._ready or READY in line
+        return self._summary if self._ready and _OVERVIEW_END in line else ""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs the emulators; 0 after a requested stop, else the CLI's exit code, 1 for a Problem."""
+    try:
+        launch = prepare(Project.load(Path.cwd()), arguments)
+    except Problem as problem:
+        print(f"\n{problem}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 0
+    return run(launch.command, launch.environment, _Overview(launch).after)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,96 @@
+"""Runs a command so that it ends in order when we are asked to stop, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from types import FrameType
+from typing import IO
+
+from tools.emulators.processes import ProcessTree
+
+_POLL_SECONDS = 0.2
+_ORDERLY_STOP_SECONDS = 20
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+
+
+def run(command: Sequence[str], environment: Mapping[str, str], after: Callable[[str], str]) -> int:
+    """Runs a command to its end, or until a signal, our parent's death or a closed stdout.
+
+    Its output is passed on line by line, each followed by what `after` returns for it. When
+    asked to stop, it gets one SIGINT and time to end in order, until a second signal; whatever
+    is left of it and its descendants is killed. Returns 0 after a requested
+    stop, else the command's exit code.
+    """
+    stop = _StopRequests()
+    process = subprocess.Popen(
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        # A terminal's Ctrl-C goes to all of its foreground processes. In a session of its own
+        # the command gets exactly one interrupt: ours.
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    tree = ProcessTree(process.pid)
+    forwarder = threading.Thread(target=_forward, args=(process.stdout, after, stop), daemon=True)
+    forwarder.start()
+    try:
+        while process.poll() is None and not stop.requested():
+            tree.look()
+            time.sleep(_POLL_SECONDS)
+        tree.look()
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            deadline = time.monotonic() + _ORDERLY_STOP_SECONDS
+            while process.poll() is None and stop.signals < 2 and time.monotonic() < deadline:
+                tree.look()
+                time.sleep(_POLL_SECONDS / 4)
+    finally:
+        tree.kill()
+        forwarder.join(timeout=2)
+    return 0 if stop.requested() else process.wait()
+
+
+class _StopRequests:
+    """Counts the signals that ask us to stop, and notices what means the same."""
+
+    def __init__(self) -> None:
+        self.signals = 0
+        self.output_failed = False
+        self._parent = os.getppid()
+        self._stdout = select.poll()
+        self._stdout.register(sys.stdout.fileno(), 0)
+        for number in _SIGNALS:
+            signal.signal(number, self._on_signal)
+
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        self.signals += 1
+
+    def requested(self) -> bool:
+        return self.signals > 0 or os.getppid() != self._parent or self._nobody_reads()
+
+    def _nobody_reads(self) -> bool:
+        # A closed terminal signals the leader of its session, which need not pass that on to us.
+        events = [event for _, event in self._stdout.poll(0)]
+        return self.output_failed or any(event & (select.POLLERR | select.POLLHUP) for event in events)
+
+
+def _forward(output: IO[bytes], after: Callable[[str], str], stop: _StopRequests) -> None:
+    for line in output:
+        try:
+            sys.stdout.buffer.write(line + after(line.decode(errors="replace")).encode())
+            sys.stdout.buffer.flush()
+        except OSError:
+            # The command must not block on a full pipe while it shuts down, nor we fail to flush
+            # at our exit, so what is still said goes nowhere.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            stop.output_failed = True

@@ -1,0 +1,54 @@
+"""What seeds and tests pass to the backend where they are about something else."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from imagegen.domain.limits import Limits
+from imagegen.ports.task_queue import QueueUnavailable
+
+NO_LIMITS = Limits(burst=1_000_000, per_minute=1_000_000, concurrent=1_000_000)
+"""Limits that no test reaches."""
+
+NO_LIMITS_SETTINGS = {
+    "RATE_LIMIT_BURST": str(NO_LIMITS.burst),
+    "RATE_LIMIT_PER_MINUTE": str(NO_LIMITS.per_minute),
+    "MAX_RUNNING_REQUESTS": str(NO_LIMITS.concurrent),
+}
+"""The same limits as settings of a whole suite."""
+
+
+class ManualClock:
+    """A clock that moves only when it is set, or when something sleeps."""
+
+    def __init__(self, at: datetime) -> None:
+        self.at = at
+
+    def now(self) -> datetime:
+        return self.at
+
+    def monotonic(self) -> float:
+        return self.at.timestamp()
+
+    def sleep(self, seconds: float) -> None:
+        self.at += timedelta(seconds=seconds)
+
+
+@dataclass
+class TaskList:
+    """A task queue that records what was put, oldest first, and delivers nothing. Unreachable while ``down``."""
+
+    put_so_far: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    down: bool = False
+
+    def put(self, queue: str, task: dict[str, str], not_before: datetime | None = None) -> None:
+        if self.down:
+            raise QueueUnavailable("down")
+        self.put_so_far.append((queue, task))
+
+
+class AcceptingSender:
+    """A webhook sender whose receivers accept everything."""
+
+    def send(self, url: str, body: str, headers: Mapping[str, str]) -> int:
+        return 200

@@ -1,0 +1,80 @@
+"""`make report`: triggers the weekly report in the running suite, prints it, and writes it as a page with charts."""
+
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import requests
+from google.cloud import firestore
+from rich.console import Console
+
+from imagegen.documents.generations import REQUESTS
+from imagegen.domain.weeks import Week
+from imagegen.ports.database import Snapshot
+from imagegen.reports.documents import report_of, report_path
+from tools.emulators.client import operator_client
+from tools.emulators.project import Problem, Project
+from tools.emulators.start import REGION
+from tools.report.page import page
+from tools.report.terminal import show
+
+TRIGGER_TIMEOUT_SECONDS = 120
+
+
+def main(arguments: Sequence[str], console: Console) -> int:
+    """Report the week of the first argument, or else the newest complete one that has requests."""
+    try:
+        project = Project.load(Path.cwd())
+        client = operator_client(project)
+        week = past_week(arguments[0]) if arguments else newest_week(client)
+        trigger(project, week)
+        document = client.document(report_path(week)).get()
+        report = report_of(Snapshot(document.reference.path, document.to_dict() or {}, document.update_time))
+    except (Problem, ValueError) as problem:
+        console.print(str(problem), style="red", markup=False, highlight=False)
+        return 1
+    show(report, console)
+    target = Path.cwd() / ".local" / f"report-{week}.html"
+    target.parent.mkdir(exist_ok=True)
+    target.write_text(page(report), "utf-8")
+    console.print(f"\nWith charts: [bold]{target.relative_to(Path.cwd())}[/]", highlight=False)
+    return 0
+
+
+def past_week(name: str) -> Week:
+    """The week called ``name``. Raises ValueError where there is none, and Problem where it is not over."""
+    week = Week.parse(name)
+    if week >= Week.of(datetime.now(UTC)):
+        raise Problem(f"The week {week} is not over yet.")
+    return week
+
+
+def newest_week(client: firestore.Client) -> Week:
+    """The newest week before this one that has requests. Raises Problem where there is none."""
+    newest = (
+        client.collection(REQUESTS)
+        .where(filter=firestore.FieldFilter("week", "<", str(Week.of(datetime.now(UTC)))))
+        .order_by("week", direction=firestore.Query.DESCENDING)
+        .limit(1)
+        .get()
+    )
+    if not newest:
+        raise Problem("There are no requests before this week. Start the suite with the seed: make start")
+    return Week.parse(newest[0].get("week"))
+
+
+def trigger(project: Project, week: Week) -> None:
+    """Run the scheduled function as the scheduler does on the Monday after ``week``. Raises Problem."""
+    # The emulator knows a scheduled function by its name and the number of its reload.
+    url = f"http://{project.ports()['functions']}/{project.id}/{REGION}/scheduleWeeklyReport-0"
+    scheduled_at = (week.end + timedelta(hours=6)).isoformat()
+    answer = requests.post(
+        url, headers={"X-CloudScheduler-ScheduleTime": scheduled_at}, timeout=TRIGGER_TIMEOUT_SECONDS
+    )
+    if answer.status_code != requests.codes.ok:  # 204: its triggers are switched off
+        raise Problem(f"The report failed with {answer.status_code}: {answer.text}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], Console()))

@@ -1,0 +1,110 @@
+"""A report's numbers in words, for the terminal and for the page."""
+
+from collections.abc import Iterator
+from datetime import date
+
+from imagegen.domain.account import Usage
+from imagegen.domain.catalog import Kind
+from imagegen.domain.ledger import EntryType
+from imagegen.reports.anomalies import WEEKS_NEEDED, Severity
+from imagegen.reports.model import Report, Tally
+
+COLUMNS = ("Requests", "Done", "Failed", "Success", "Deducted", "Refunded", "Net")
+
+Tile = tuple[str, str, list[str]]
+"""A figure: its name, itself, and what belongs to it."""
+
+
+def tiles(report: Report) -> Iterator[Tile]:
+    """The week's figures in a row."""
+    total, users, processing, ahead = report.total, report.users, report.processing, report.forecast
+    unsettled = [f"{total.canceled:,} canceled"] if total.canceled else []
+    unsettled += [f"{total.processing:,} unsettled"] if total.processing else []
+    deducted = [f"{total.credits_deducted:,} deducted", f"{report.trial_credits:,} of it trial"]
+    yield "Requests", f"{total.requests:,}", [f"{total.failed:,} failed", *unsettled]
+    yield "Success rate", share(total.success_rate), [f"{share(total.refund_share)} refunded"]
+    yield "Net credits", f"{total.credits_net:,}", deducted
+    yield "Active users", f"{users.active:,}", [f"{users.new:,} new"]
+    yield "Median time", seconds(processing.median_ms), [f"95% in {seconds(processing.p95_ms)}"]
+    if ahead:
+        yield "Next week", f"{ahead.credits:,}", [f"{ahead.low:,} to {ahead.high:,}", "credits"]
+    else:
+        yield "Next week", "-", ["no forecast yet"]
+
+
+def findings(report: Report) -> Iterator[tuple[Severity | None, str]]:
+    """What an operator has to know, the most severe first; None: all is well."""
+    books = report.reconciliation
+    if books and books.difference:
+        yield Severity.HIGH, books.message
+    for anomaly in report.findings.anomalies:
+        yield anomaly.severity, anomaly.message
+    if not report.findings.anomalies and report.findings.series_tested:
+        yield None, "Nothing unusual in requests and failures."
+
+
+def tested(report: Report) -> str:
+    """What was looked at, in a sentence."""
+    found = report.findings
+    text = f"{found.series_tested} series compared with their own past weeks."
+    new = [str(subject) for subject in found.not_enough_history]
+    if new:
+        names = ", ".join(new[:3]) + (f" and {len(new) - 3} more" if len(new) > 3 else "")
+        text += f" Not enough history yet (fewer than {WEEKS_NEEDED} weeks): {names}."
+    return text
+
+
+def books(report: Report) -> str:
+    """The reconciliation in a sentence."""
+    found = report.reconciliation
+    if found is None:
+        return "Not reconciled."
+    if found.difference:
+        return found.message
+    booked = [f"{found.booked[type]:+,} {type}s" for type in EntryType if found.booked.get(type)]
+    moves = ", ".join(booked).replace("-", "\N{MINUS SIGN}") or "nothing"
+    return f"They balance: {found.opening:,} credits at the start, {moves}, {found.closing:,} at the end."
+
+
+def revisions(report: Report) -> Iterator[tuple[str, str]]:
+    """When later runs corrected the report, and what."""
+    for revision in report.revisions:
+        figures = [f"{name} {before} → {after}" for name, (before, after) in revision.figures.items()]
+        changed = ", ".join([*figures, *revision.parts])
+        yield f"{revision.at:%Y-%m-%d %H:%M} UTC", changed
+
+
+def tables(report: Report) -> Iterator[tuple[str, list[tuple[str, list[str]]]]]:
+    """Days, options and the total, each with the cells of ``COLUMNS``."""
+    days = zip(report.week.days, report.days, strict=True)
+    yield "Day", [(weekday(day), cells(tally)) for day, tally in days]
+    for kind in Kind:
+        yield kind.value.capitalize(), [(name, cells(tally)) for name, tally in report.totals(kind).items()]
+    yield "Total", [("all requests", cells(report.total))]
+
+
+def cells(tally: Tally) -> list[str]:
+    credits = (tally.credits_deducted, tally.credits_refunded, tally.credits_net)
+    numbers = [f"{tally.requests:,}", f"{tally.completed:,}", f"{tally.failed:,}", share(tally.success_rate)]
+    return [*numbers, *(f"{number:,}" for number in credits)]
+
+
+def user_cells(used: Usage) -> list[str]:
+    """Requests, failed ones, credits deducted and refunded."""
+    return [f"{number:,}" for number in (used.requests, used.failed, used.credits_deducted, used.credits_refunded)]
+
+
+def weekday(day: str) -> str:
+    """As in ``Mon 9``."""
+    parsed = date.fromisoformat(day)
+    return f"{parsed:%a} {parsed.day}"
+
+
+def share(part: float | None) -> str:
+    return "-" if part is None else f"{part:.1%}"
+
+
+def seconds(milliseconds: float | None) -> str:
+    if milliseconds is None:
+        return "-"
+    return f"{milliseconds:.0f} ms" if milliseconds < 1000 else f"{milliseconds / 1000:.1f} s"

@@ -1,0 +1,1 @@
+"""`make seed`: the emulator export that everyone starts with."""

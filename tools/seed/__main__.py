@@ -1,0 +1,5 @@
+"""`make seed`."""
+
+from tools.seed.export import main
+
+main()
