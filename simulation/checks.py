@@ -39,7 +39,9 @@ def requests_of(database: Database) -> dict[str, GenerationRequest]:
 def own(call: Call, requests: Requests) -> list[GenerationRequest]:
     """What this very call reserved."""
     return [
-        request for request in requests.values() if call.process is not None and request.execution in call.process.ids
+        request
+        for request in requests.values()
+        if call.process is not None and request.reservation_id in call.process.ids
     ]
 
 

@@ -31,13 +31,13 @@ class RemoteDatabase:
     """A ``Store`` behind a faulty network. Every call is two steps: until it arrives, and until its answer does."""
 
     def __init__(
-        self, store: Store, scheduler: Scheduler, faults: Faults, rng: random.Random, offences: list[Violation]
+        self, store: Store, scheduler: Scheduler, faults: Faults, rng: random.Random, violations: list[Violation]
     ) -> None:
         self._store = store
         self._scheduler = scheduler
         self._faults = faults
         self._rng = rng
-        self._offences = offences
+        self._violations = violations
 
     def read(self, *paths: str) -> list[Snapshot]:
         self._reach()
@@ -61,7 +61,7 @@ class RemoteDatabase:
 
     def commit(self, *writes: Write) -> list[Version]:
         # No correct backend ever sends such a write, whatever would become of it.
-        self._offences += [
+        self._violations += [
             Violation("APPEND_ONLY", f"{write.path} is rewritten") for write in writes if _rewrites_ledger(write)
         ]
         self._travel()
@@ -96,7 +96,7 @@ class RemoteDatabase:
     def _apply(self, writes: Sequence[Write]) -> list[Version]:
         before = self._store.read(*(write.path for write in writes))
         versions = self._store.commit(*writes)
-        self._offences += [
+        self._violations += [
             Violation("APPEND_ONLY", f"{write.path} forgets an attempt")
             for write, document in zip(writes, before, strict=True)
             if isinstance(write, Update) and _forgets_attempts(document.data, write.fields)

@@ -14,7 +14,7 @@ STEPS_MAX = 100_000
 """Many times what any world has needed to come to rest."""
 
 
-class Restless(Exception):
+class NoQuiescence(Exception):
     """The actors go on for ever."""
 
 
@@ -97,7 +97,7 @@ class Scheduler:
         while self._due:
             self._steps += 1
             if self._steps > STEPS_MAX:
-                raise Restless
+                raise NoQuiescence
             self.now_us, _, _, action = heapq.heappop(self._due)
             action()
 

@@ -15,7 +15,7 @@ from standardwebhooks import Webhook
 from imagegen.documents.accounts import USERS
 from imagegen.documents.webhooks import DELIVERIES, delivery_of
 from imagegen.domain.generation import GenerationRequest
-from imagegen.domain.webhooks import ATTEMPTS_KEPT, FIRST_PAUSE, LONGEST_PAUSE, PATIENCE, Delivery, DeliveryStatus
+from imagegen.domain.webhooks import ATTEMPTS_KEPT, FIRST_PAUSE, LONGEST_PAUSE, RETRY_WINDOW, Delivery, DeliveryStatus
 from imagegen.ports.database import Database
 from simulation.checks import Requests, Violation, requests_of
 from simulation.receiver import Sent
@@ -25,7 +25,7 @@ PROMPT = timedelta(minutes=1)
 
 
 def described(request: GenerationRequest) -> dict[str, Any]:
-    """What the simulated courier tells of a request."""
+    """What the simulated delivery worker tells of a request."""
     return {"id": request.id, "status": request.status.value}
 
 
@@ -139,8 +139,8 @@ def _wrongly_ended(told: Told) -> Iterator[Violation]:
     if last.succeeded and not any(event.is_taken for event in told.sent):
         yield Violation("TRUTH", f"{told.name} was taken by nobody")
     must_go_on = not last.succeeded and last.status_code != HTTPStatus.GONE
-    if must_go_on and delivery.next_attempt_at <= delivery.created_at + PATIENCE:
-        yield Violation("PATIENCE", f"{told.name} was given up with {last}")
+    if must_go_on and delivery.next_attempt_at <= delivery.created_at + RETRY_WINDOW:
+        yield Violation("RETRY_WINDOW", f"{told.name} was given up with {last}")
 
 
 def _hurried(told: Told) -> Iterator[Violation]:
@@ -151,7 +151,7 @@ def _hurried(told: Told) -> Iterator[Violation]:
         yield Violation("ONCE", f"{told.name} had {last} last attempts, and {told.resends} more asked for")
     for before, after in pairwise(attempts):
         if not told.resends and after.at < before.at + before.duration + FIRST_PAUSE / 2:
-            yield Violation("PATIENCE", f"{told.name} was attempted at {before.at} and at {after.at}")
+            yield Violation("RETRY_WINDOW", f"{told.name} was attempted at {before.at} and at {after.at}")
 
 
 def _late(told: Told, *, waits: bool) -> Iterator[Violation]:

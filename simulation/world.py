@@ -22,7 +22,7 @@ from simulation.models import SimulatedModel
 from simulation.network import RemoteDatabase
 from simulation.queue import SimulatedQueue
 from simulation.receiver import SimulatedReceiver
-from simulation.scheduler import Event, Restless, Scheduler, VirtualClock
+from simulation.scheduler import Event, NoQuiescence, Scheduler, VirtualClock
 from simulation.store import Store
 
 MIDNIGHT = datetime(2026, 11, 16, tzinfo=UTC)
@@ -33,7 +33,7 @@ AFTERMATH_SECONDS = 600.0
 """When the faults have ended, every lease has run out after this time."""
 
 HOUR_SECONDS = 3600.0
-PATIENCE_HOURS = 27
+RETRY_HOURS = 27
 """A day, and as long as a last attempt may be overdue before a sweep finds it."""
 
 
@@ -66,8 +66,8 @@ class World:
         self._is_calm = self._faults.rates == Rates()
         self._is_steady = self._faults.rates.stall == 0
         self._store = Store()
-        self._offences: list[Violation] = []
-        database = RemoteDatabase(self._store, self._scheduler, self._faults, rng, self._offences)
+        self._violations: list[Violation] = []
+        database = RemoteDatabase(self._store, self._scheduler, self._faults, rng, self._violations)
         start = MIDNIGHT - timedelta(seconds=rng.choice((1, 600, 1800)))
         self._clock = clock = VirtualClock(self._scheduler, start, self._faults.step)
         self._limits = calls.limits(rng)
@@ -79,7 +79,7 @@ class World:
         self._generations = replace(backend.generations, execution=execution)
         self._worker = replace(backend.worker, execution=execution, catalogs=calls.FixedCatalogs())
         self._cancellations = backend.cancellations
-        self._courier = backend.courier
+        self._delivery_worker = backend.delivery_worker
         self._deliveries = backend.deliveries
         self._sweeper = replace(backend.sweeper, catalogs=calls.FixedCatalogs())
         accounts = calls.accounts(rng)
@@ -94,9 +94,9 @@ class World:
             self._come_to_rest()
             broken = [*self._broken()]
             self._tell_the_rest()
-            violations = [*self._offences, *broken, *self._broken_webhooks()]
-        except Restless:
-            violations = [*self._offences, Violation("LIVENESS", "the world never comes to rest")]
+            violations = [*self._violations, *broken, *self._broken_webhooks()]
+        except NoQuiescence:
+            violations = [*self._violations, Violation("LIVENESS", "the world never comes to rest")]
         self._scheduler.close()
         return Run(self.seed, self._scheduler.trace, violations)
 
@@ -151,7 +151,7 @@ class World:
 
     def _tell_the_rest(self) -> None:
         """A sweep an hour, until nobody is left to be told, or the patience with all of them must have run out."""
-        for hour in range(PATIENCE_HOURS):
+        for hour in range(RETRY_HOURS):
             if not any(delivery.is_pending for delivery in webhooks.deliveries_of(self._store)):
                 break
             self._scheduler.spawn(f"sweeper-hour-{hour}", self._sweep, HOUR_SECONDS)
@@ -198,7 +198,7 @@ class World:
             self._scheduler.note("gave up", repr(error))
             return False
         except Exception as error:  # noqa: BLE001 - a worker that raises anything else is a finding
-            self._offences.append(Violation("LIVENESS", f"a worker ended in {error!r}"))
+            self._violations.append(Violation("LIVENESS", f"a worker ended in {error!r}"))
         else:
             self._scheduler.note(f"{queue}: {status or 'left alone'}", ", ".join(task.values()))
         return True
@@ -207,7 +207,7 @@ class World:
         return self._worker.run(task["generationRequestId"], task["ticket"])
 
     def _tell(self, task: dict[str, str]) -> str | None:
-        return self._courier.deliver(task["deliveryId"], int(task["attempt"]), webhooks.described)
+        return self._delivery_worker.deliver(task["deliveryId"], int(task["attempt"]), webhooks.described)
 
     def _sweep(self) -> None:
         unfinished = webhooks.unfinished(self._store)
@@ -216,11 +216,11 @@ class World:
         except DatabaseUnavailable:
             self._scheduler.note("gave up")
         except Exception as error:  # noqa: BLE001 - a sweeper that raises anything else is a finding
-            self._offences.append(Violation("LIVENESS", f"a sweep ended in {error!r}"))
+            self._violations.append(Violation("LIVENESS", f"a sweep ended in {error!r}"))
         else:
             self._scheduler.note("settled some" if settled else "found nothing to do", str(settled))
             if self._faults.rates == Rates() and settled > unfinished:
-                self._offences.append(Violation("ONCE", f"a sweep brought on {settled} of {unfinished}"))
+                self._violations.append(Violation("ONCE", f"a sweep brought on {settled} of {unfinished}"))
 
     def _new_id(self) -> str:
         new = f"{self._rng.getrandbits(64):016x}"

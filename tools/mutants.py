@@ -23,18 +23,12 @@ from rich.progress import track
 from simulation.corpus import MUTANTS, Mutant
 from tools.emulators.project import ROOT
 
-PRODUCT = ROOT / "functions" / "imagegen"
 TABLE = ROOT / "docs" / "mutants.md"
-LIBRARIES = (
-    "firebase_admin.functions",
-    "google.cloud.firestore",
-    "greenlet",
-    "httpx",
-    "pydantic.alias_generators",
-    "standardwebhooks",
-    "tenacity",
-)
-"""What the simulation imports from elsewhere."""
+OURS = ("imagegen", "main", "simulation", "tests", "tools")
+"""The packages that a mutant's process imports again."""
+
+PARAMETERS = "firebase_functions.params"
+"""Imported again as well: it refuses a parameter that was declared before."""
 
 SEEDS_MAX = 2000
 SEEDS_COMPARED = 300
@@ -65,7 +59,7 @@ class Result:
 
 class MutatedLoader(SourceFileLoader):
     def __init__(self, fullname: str, mutant: Mutant) -> None:
-        super().__init__(fullname, str(PRODUCT / mutant.file))
+        super().__init__(fullname, str(mutant.path))
         self._mutant = mutant
 
     def get_code(self, fullname: str) -> CodeType:
@@ -76,7 +70,7 @@ class MutantFinder(MetaPathFinder):
     """Finds the mutated text for the import of one module, and nothing for others."""
 
     def __init__(self, mutant: Mutant) -> None:
-        self._name = "imagegen." + mutant.file.removesuffix(".py").replace("/", ".")
+        self._name = mutant.module.__name__
         self._mutant = mutant
 
     def find_spec(
@@ -89,18 +83,19 @@ class MutantFinder(MetaPathFinder):
 
 def mutated(mutant: Mutant) -> str:
     """The mutated file. Raises ValueError where the text to replace does not stand there exactly once."""
-    text = (PRODUCT / mutant.file).read_text("utf-8")
+    text = mutant.path.read_text("utf-8")
     if text.count(mutant.old) != 1:
-        raise ValueError(f"{mutant.name}: {mutant.old!r} stands {text.count(mutant.old)} times in {mutant.file}")
+        raise ValueError(f"{mutant.name}: {mutant.old!r} stands {text.count(mutant.old)} times in {mutant.path}")
     return text.replace(mutant.old, mutant.new)
 
 
 def try_mutant(mutant: Mutant, seeds: int) -> Result:
     """What catches ``mutant``, within ``seeds`` worlds and on from there to the first that breaks.
 
-    For a fresh process: nothing of the product may have been imported, and all of it is spoilt then.
+    For a process of its own: all of the product is imported again, with the mutant in it.
     """
-    assert "imagegen" not in sys.modules, "the mutant would come too late"
+    for name in [name for name in sys.modules if name == PARAMETERS or name.partition(".")[0] in OURS]:
+        del sys.modules[name]
     sys.meta_path.insert(0, MutantFinder(mutant))
     return _tested(mutant, mutant.test) if mutant.test else _simulated(mutant, seeds)
 
@@ -125,22 +120,29 @@ def _tested(mutant: Mutant, test: str) -> Result:
     return Result(mutant, (f"`{test}`",) if failed else ())
 
 
-def _try(job: tuple[Mutant, int]) -> Result:
-    return try_mutant(*job)
+def _try(job: tuple[int, int]) -> tuple[tuple[str, ...], int | None]:
+    index, seeds = job  # and no mutant: a module cannot be passed to another process
+    result = try_mutant(MUTANTS[index], seeds)
+    return result.checks, result.seed
 
 
-def results(mutants: Sequence[Mutant], seeds: int) -> Iterator[Result]:
-    """Each in a process of its own, as many at once as there are cores."""
-    for name in LIBRARIES:  # once, for all processes
-        importlib.import_module(name)
+def results(seeds: int) -> Iterator[Result]:
+    """Try every mutant, each in a process of its own, as many at once as there are cores."""
     with multiprocessing.get_context("fork").Pool(maxtasksperchild=1) as pool:
-        yield from pool.imap(_try, [(mutant, seeds) for mutant in mutants], chunksize=1)
+        tried = pool.imap(_try, [(index, seeds) for index in range(len(MUTANTS))], chunksize=1)
+        for mutant, (checks, seed) in zip(MUTANTS, tried, strict=True):
+            yield Result(mutant, checks, seed)
+
+
+def where(mutant: Mutant) -> str:
+    """Return the path of a mutant's file, below functions/imagegen."""
+    return str(mutant.path.relative_to(ROOT / "functions" / "imagegen"))
 
 
 def table(tried: Iterable[Result]) -> str:
     """What `docs/mutants.md` says of them."""
     rows = (
-        f"| {result.mutant.name} | `{result.mutant.file}` | {', '.join(result.checks) or '**nothing**'} "
+        f"| {result.mutant.name} | `{where(result.mutant)}` | {', '.join(result.checks) or '**nothing**'} "
         f"| {'' if result.seed is None else result.seed} |\n"
         for result in tried
     )
@@ -153,13 +155,11 @@ def main(arguments: Sequence[str], console: Console) -> int:
     parser.add_argument("--check", action="store_true", help="stop at the first broken world, and write nothing")
     check = parser.parse_args(arguments).check
     tried = list(
-        track(
-            results(MUTANTS, 0 if check else SEEDS_COMPARED), "Mutants", len(MUTANTS), console=console, transient=True
-        )
+        track(results(0 if check else SEEDS_COMPARED), "Mutants", len(MUTANTS), console=console, transient=True)
     )
     survivors = [result.mutant for result in tried if not result.checks]
     for mutant in survivors:
-        console.print(f"Nobody catches: {mutant.name} ({mutant.file})", style="red", markup=False)
+        console.print(f"Nobody catches: {mutant.name} ({where(mutant)})", style="red", markup=False)
     if not check:
         TABLE.write_text(table(tried), "utf-8")
         console.print(f"Written: {TABLE.relative_to(ROOT)}")

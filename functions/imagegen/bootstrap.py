@@ -18,16 +18,16 @@ from imagegen.adapters.cloud_tasks import CloudTasks
 from imagegen.adapters.firestore import FirestoreDatabase
 from imagegen.adapters.generators.deadline import WithDeadline
 from imagegen.adapters.generators.mock import MockGenerator
-from imagegen.adapters.generators.retries import WithAttempts
-from imagegen.adapters.http_webhook_sender import HttpSender
+from imagegen.adapters.generators.retries import WithRetries
+from imagegen.adapters.http_webhook_sender import HttpWebhookSender
 from imagegen.domain.limits import Limits
 from imagegen.ports.clock import Clock, SystemClock
 from imagegen.ports.database import Database
-from imagegen.ports.task_queue import Queue
-from imagegen.ports.webhook_sender import Sender
-from imagegen.reports.alerts import Channel, Notifications, Webhook
+from imagegen.ports.task_queue import TaskQueue
+from imagegen.ports.webhook_sender import WebhookSender
+from imagegen.reports.alerts import Alerts, Channel, Webhook
 from imagegen.reports.counting import Counting
-from imagegen.reports.reconciliation import Bookkeeping
+from imagegen.reports.reconciliation import Reconciler
 from imagegen.reports.weekly import Reports
 from imagegen.services.catalog import Catalogs
 from imagegen.services.credits.accounts import Accounts
@@ -39,17 +39,17 @@ from imagegen.services.generations.create import Generations
 from imagegen.services.generations.execution import Execution
 from imagegen.services.generations.queries import Requests
 from imagegen.services.generations.settlement import Settlements
-from imagegen.services.generations.worker import Dispatcher, Worker
+from imagegen.services.generations.worker import Worker
 from imagegen.services.retry import Retry
 from imagegen.services.sweeper import Sweeper
 from imagegen.services.webhooks.deliveries import Deliveries
-from imagegen.services.webhooks.delivery_worker import Courier
+from imagegen.services.webhooks.delivery_worker import DeliveryWorker
 from imagegen.services.webhooks.outbox import Outbox
 from imagegen.services.webhooks.secrets import WebhookSecrets
 from imagegen.settings import limits, local_webhooks_allowed
 
-RESERVING_PATIENCE_SECONDS = 20.0
-SETTLING_PATIENCE_SECONDS = 60.0  # longer: until a request is settled, its credits are taken
+RESERVING_TIMEOUT_SECONDS = 20.0
+SETTLING_TIMEOUT_SECONDS = 60.0  # longer: until a request is settled, its credits are taken
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Backend:
     generations: Generations
     worker: Worker
     cancellations: Cancellations
-    courier: Courier
+    delivery_worker: DeliveryWorker
     deliveries: Deliveries
     webhook_secrets: WebhookSecrets
     requests: Requests
@@ -75,8 +75,8 @@ class Backend:
     def on(
         cls,
         database: Database,
-        tasks: Queue,
-        sender: Sender,
+        tasks: TaskQueue,
+        sender: WebhookSender,
         clock: Clock,
         rng: random.Random,
         new_id: Callable[[], str],
@@ -89,21 +89,20 @@ class Backend:
         alerts.
         """
         catalogs = Catalogs(database, clock)
-        generators = {"mock": WithDeadline(WithAttempts(MockGenerator(clock, rng), clock))}
+        generators = {"mock": WithDeadline(WithRetries(MockGenerator(clock, rng), clock))}
         outbox = Outbox(database, tasks, clock)
-        settlements = Settlements(database, outbox, clock, Retry(clock, rng, SETTLING_PATIENCE_SECONDS))
+        settlements = Settlements(database, outbox, clock, Retry(clock, rng, SETTLING_TIMEOUT_SECONDS))
         execution = Execution(generators, settlements)
-        dispatcher = Dispatcher(tasks)
-        patient = Retry(clock, rng, RESERVING_PATIENCE_SECONDS)
-        webhook_secrets = WebhookSecrets(database, rng, patient)
+        retry = Retry(clock, rng, RESERVING_TIMEOUT_SECONDS)
+        webhook_secrets = WebhookSecrets(database, rng, retry)
         return cls(
-            accounts=Accounts(database, clock, patient),
+            accounts=Accounts(database, clock, retry),
             catalogs=catalogs,
-            generations=Generations(database, execution, dispatcher, clock, limits, reserving=patient, new_id=new_id),
-            worker=Worker(database, catalogs, execution, clock, taking=patient, new_id=new_id),
+            generations=Generations(database, execution, tasks, clock, limits, reserving=retry, new_id=new_id),
+            worker=Worker(database, catalogs, execution, clock, claiming=retry, new_id=new_id),
             cancellations=Cancellations(database, settlements),
-            courier=Courier(database, sender, webhook_secrets, outbox, clock, rng, patient, new_id),
-            deliveries=Deliveries(database, outbox, clock, patient),
+            delivery_worker=DeliveryWorker(database, sender, webhook_secrets, outbox, clock, rng, retry, new_id),
+            deliveries=Deliveries(database, outbox, clock, retry),
             webhook_secrets=webhook_secrets,
             requests=Requests(database),
             histories=Histories(database),
@@ -111,14 +110,14 @@ class Backend:
                 database,
                 catalogs,
                 Counting(database, clock),
-                Bookkeeping(database),
-                Notifications(channels),
-                patient,
+                Reconciler(database),
+                Alerts(channels),
+                retry,
                 clock,
             ),
-            sweeper=Sweeper(database, clock, settlements, dispatcher, outbox, catalogs),
+            sweeper=Sweeper(database, clock, settlements, tasks, outbox, catalogs),
             audit=Audit(database, clock),
-            corrections=Corrections(database, clock, patient),
+            corrections=Corrections(database, clock, retry),
         )
 
 
@@ -128,7 +127,7 @@ def on_firestore(client: firestore.Client) -> Backend:
     return Backend.on(
         FirestoreDatabase(client),
         CloudTasks(),
-        HttpSender(local_webhooks_allowed()),
+        HttpWebhookSender(local_webhooks_allowed()),
         clock,
         random.SystemRandom(),
         lambda: uuid.uuid4().hex,

@@ -10,17 +10,9 @@ import pytest
 from google.cloud import firestore
 
 from tests.support.live import Live, operator_of
+from tests.support.models import BROKEN, LATE, SLOW
 from tools.emulators.suite import Suite, workspace
 from tools.seed import history
-
-BROKEN = "Model Broken"
-"""Always fails."""
-
-SLOW = "Model Slow"
-"""Never answers in time."""
-
-LATE = "Model Late"
-"""Takes long enough to be watched."""
 
 _MODELS = {
     "model-broken": {"name": BROKEN, "failureRate": 1},

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from imagegen.domain.catalog import Kind
-from tests.e2e.conftest import BROKEN, SLOW
 from tests.support.live import Live, order, until
+from tests.support.models import BROKEN, SLOW
 from tools.seed import history
 
 OPTIONS = [
@@ -20,18 +20,18 @@ OPTIONS = [
 
 def test_an_image_is_generated_paid_for_and_recorded(live: Live) -> None:
     before = live.credits("user-100")
-    wish = order(
+    params = order(
         "user-100", model="Model B", style="oil painting", color="vintage", size="1024x1792", prompt="a fox\nin snow"
     )
 
-    result = live.result("createGenerationRequest", wish)
+    result = live.result("createGenerationRequest", params)
 
     assert result.keys() == {"generationRequestId", "deductedCredits", "imageUrl"}
     assert result["deductedCredits"] == 4
     assert result["imageUrl"] == "https://images.example.com/model-b.png"
     assert live.credits("user-100") == before - 4
     request = live.request(result["generationRequestId"])
-    assert wish.items() <= request.items()
+    assert params.items() <= request.items()
     assert (request["status"], request["cost"], request["error"]) == ("completed", 4, None)
     assert request["imageUrl"] == result["imageUrl"]
     assert request["createdAt"] <= request["startedAt"] <= request["finishedAt"] <= datetime.now(UTC)

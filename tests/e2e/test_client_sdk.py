@@ -7,9 +7,9 @@ import uuid
 
 import pytest
 
-from tests.e2e.conftest import BROKEN, LATE, SLOW
 from tests.support.api import CALLABLES
 from tests.support.live import Live
+from tests.support.models import BROKEN, LATE, SLOW
 from tools.emulators.project import ROOT
 from tools.seed import history
 

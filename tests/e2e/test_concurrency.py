@@ -5,9 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
-from tests.e2e.conftest import BROKEN
 from tests.support.invariants import violations
 from tests.support.live import Live
+from tests.support.models import BROKEN
 
 CALLS_AT_ONCE = 12
 

@@ -1,26 +1,10 @@
 """Queued requests under the real CLI: the tasks emulator delivers, a stranger's call is refused."""
 
-from typing import Any
-
 import pytest
 
-from tests.e2e.conftest import BROKEN
 from tests.support.live import Live, until
-
-
-def queued(live: Live, user: str, **options: object) -> str:
-    """A queued request's id."""
-    response = live.create(user, mode="async", **options)
-    assert response.status_code == 200, response.text
-    answer = response.json()["result"]
-    assert answer["status"] == "pending"
-    request_id: str = answer["generationRequestId"]
-    return request_id
-
-
-def state(live: Live, request_id: str) -> dict[str, Any]:
-    found: dict[str, Any] = live.result("getGenerationRequest", {"generationRequestId": request_id})
-    return found
+from tests.support.models import BROKEN
+from tests.support.queue import queued, state
 
 
 @pytest.mark.parametrize(
@@ -52,9 +36,9 @@ def test_a_canceled_request_is_never_made(live: Live) -> None:
     live.operator.document("models/model-later").set(
         {**(live.operator.document("models/model-a").get().to_dict() or {}), "name": "Model Later", "latencySeconds": 3}
     )
-    wish = {"model": "Model Later", "mode": "async", "idempotencyKey": "once"}
-    until(lambda: live.create(user, **wish).status_code == 200, seconds=10)
-    request_id = live.create(user, **wish).json()["result"]["generationRequestId"]
+    params = {"model": "Model Later", "mode": "async", "idempotencyKey": "once"}
+    until(lambda: live.create(user, **params).status_code == 200, seconds=10)
+    request_id = live.create(user, **params).json()["result"]["generationRequestId"]
     canceled = live.result("cancelGenerationRequest", {"generationRequestId": request_id})
 
     assert (canceled["status"], canceled["currentCredits"]) == ("canceled", 10)

@@ -1,25 +1,13 @@
 """README's curl examples, run as a reader would paste them, answer in the shape that README shows."""
 
 import json
-import re
 import subprocess
 from typing import Any
 
 import pytest
 
-from tools.docs.write import README
-from tools.emulators.project import ROOT, Project
+from tests.support.examples import EXAMPLES, here
 from tools.emulators.suite import Suite
-
-EXAMPLE = re.compile(r"```bash\n(.*?)```\s*```json\n(.*?)```", re.DOTALL)
-EXAMPLES = EXAMPLE.findall(README.read_text("utf-8"))
-
-
-def here(command: str, suite: Suite) -> str:
-    """The command, for the ports that this suite has instead of firebase.json's."""
-    for name, port in Project.load(ROOT).ports().items():
-        command = command.replace(str(port), str(suite.project.ports()[name]))
-    return command
 
 
 def shape(value: Any) -> Any:

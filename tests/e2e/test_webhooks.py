@@ -11,16 +11,16 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook
 
-from tests.e2e.test_queue import queued, state
-from tests.e2e.test_readme import here
+from tests.support.examples import here
 from tests.support.live import Live, until
+from tests.support.queue import queued, state
 from tests.support.receivers import Receiver, receiving
 from tools.docs.write import README
 from tools.emulators.ports import free_ports
 
 RECEIVER = next(code for code in re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL))
 [EXAMPLE] = re.findall(r"```sh\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
-PATIENCE_SECONDS = 90
+WAIT_SECONDS = 90
 """The second attempt follows after ten seconds or so; starting processes takes the rest on a busy machine."""
 
 
@@ -45,7 +45,7 @@ def test_a_receiver_that_failed_is_told_again_and_once_more_when_asked_for(live:
     receiver.answers = [500, 200]
 
     request_id = queued(live, user, webhookUrl=receiver.url("/hook?token=s3cret"))
-    until(lambda: len(receiver.received) == 2, seconds=PATIENCE_SECONDS)
+    until(lambda: len(receiver.received) == 2, seconds=WAIT_SECONDS)
     until(lambda: deliveries(live, user)[0]["status"] == "delivered", seconds=30)
 
     [delivery] = deliveries(live, user)
@@ -75,7 +75,7 @@ def test_every_mode_and_end_is_told(live: Live, receiver: Receiver) -> None:
     assert told == {"generation.completed", "generation.failed"}
 
 
-def test_a_strangers_call_of_the_courier_sends_nothing_twice(live: Live, receiver: Receiver) -> None:
+def test_a_strangers_call_of_the_delivery_worker_sends_nothing_twice(live: Live, receiver: Receiver) -> None:
     user = live.add_user(paid=10)
     live.create(user, webhookUrl=receiver.url())
     until(lambda: [delivery["status"] for delivery in deliveries(live, user)] == ["delivered"], seconds=30)
@@ -110,4 +110,4 @@ def test_the_readmes_receiver_gets_what_the_readmes_example_makes(live: Live, tm
         command = here(EXAMPLE, live.suite).replace(":9000/", f":{port}/")
         answer = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True, timeout=60)
         request_id = re.findall(r'"generationRequestId":\s*"(\w+)"', answer.stdout)[0]
-        until(lambda: f"generation.completed {request_id}" in log.read_text(), seconds=PATIENCE_SECONDS)
+        until(lambda: f"generation.completed {request_id}" in log.read_text(), seconds=WAIT_SECONDS)

@@ -151,7 +151,7 @@ def unexplained(before: State, after: State, answers: Iterable[Answer]) -> set[s
 
 
 def _documents(answer: Answer) -> set[str]:
-    """What an accepted call has written, but for ledgers; a webhook's courier may do so later."""
+    """What an accepted call has written, but for ledgers; a delivery worker may do so later."""
     told = answer.told
     match answer.function:
         case "createGenerationRequest":

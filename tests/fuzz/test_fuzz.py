@@ -153,8 +153,8 @@ def test_no_call_is_answered_or_does_what_the_document_does_not_say(live: Live) 
     before = fuzzer.state()
     values = _values(live)
     for field_name, mode in (("deliveryId", "sync"), *[("generationRequestId", "async")] * QUEUED):
-        wish = order(USER, mode=mode, webhookUrl=RECEIVER)
-        fuzzer.send("anyone", None, Sent("createGenerationRequest", json.dumps({"data": wish}).encode()))
+        params = order(USER, mode=mode, webhookUrl=RECEIVER)
+        fuzzer.send("anyone", None, Sent("createGenerationRequest", json.dumps({"data": params}).encode()))
         request_id = (fuzzer.answers[-1].result or {})["generationRequestId"]
         values[field_name].append(f"{request_id}-completed" if mode == "sync" else request_id)
     started = time.monotonic()

@@ -2,8 +2,9 @@
 
 import itertools
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -13,17 +14,17 @@ from imagegen.domain.ledger import Credits
 from imagegen.domain.limits import Limits
 from imagegen.ports.clock import Clock, SystemClock
 from imagegen.ports.database import Put
-from imagegen.ports.task_queue import Queue
-from imagegen.ports.webhook_sender import Sender
+from imagegen.ports.task_queue import TaskQueue
+from imagegen.ports.webhook_sender import WebhookSender
 from imagegen.reports.alerts import Channel
 from tests.support.api import Api
+from tests.support.backend import AddUser, set_models
 from tests.support.faults import FaultyDatabase
 from tests.support.invariants import violations
+from tests.support.orders import ORDER, order
 from tests.support.wire import ObservedClient
 from tools.fakes import NO_LIMITS, AcceptingSender, TaskList
 from tools.seed import export, history
-
-AddUser = Callable[..., str]
 
 
 @pytest.fixture
@@ -45,12 +46,12 @@ def faulty(database: FirestoreDatabase) -> FaultyDatabase:
 
 
 @pytest.fixture
-def queue() -> Queue:
+def queue() -> TaskQueue:
     return TaskList()
 
 
 @pytest.fixture
-def receiver() -> Sender:
+def receiver() -> WebhookSender:
     return AcceptingSender()
 
 
@@ -71,7 +72,12 @@ def listeners() -> Sequence[Channel]:
 
 @pytest.fixture
 def backend(
-    faulty: FaultyDatabase, queue: Queue, receiver: Sender, clock: Clock, limits: Limits, listeners: Sequence[Channel]
+    faulty: FaultyDatabase,
+    queue: TaskQueue,
+    receiver: WebhookSender,
+    clock: Clock,
+    limits: Limits,
+    listeners: Sequence[Channel],
 ) -> Backend:
     ids = itertools.count(1)
     return Backend.on(faulty, queue, receiver, clock, random.Random(1), lambda: f"id-{next(ids)}", limits, listeners)
@@ -98,7 +104,12 @@ def add_user(client: ObservedClient, database: FirestoreDatabase) -> Iterator[Ad
     assert violations(client) == []
 
 
-def set_models(client: ObservedClient, **fields: object) -> None:
-    """Changes every model's document, as an operator would."""
-    for model in client.collection("models").list_documents():
-        model.update(fields)
+@pytest.fixture
+def books(api: Api, client: ObservedClient, database: FirestoreDatabase, clock: Clock) -> dict[str, Any]:
+    """A user with a grant, two completed requests and a failed one: the ids of the first and of the failed."""
+    client.document("models/model-b").update({"failureRate": 1})
+    export.write_user(database, "user", "User", Credits(2, 18), clock.now())
+    first = api.result("createGenerationRequest", ORDER)["generationRequestId"]
+    second = api.result("createGenerationRequest", order(size="512x512"))["generationRequestId"]
+    failed = api.error("createGenerationRequest", order(model="Model B"))["details"]["generationRequestId"]
+    return {"first": first, "second": second, "failed": failed}

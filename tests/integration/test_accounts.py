@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 
 import pytest
 
@@ -10,14 +9,14 @@ from imagegen.bootstrap import Backend
 from imagegen.domain.grants import Bucket, Grant
 from imagegen.domain.ledger import Credits
 from imagegen.errors import IdempotencyMismatch, UserNotFound
-from tests.integration.conftest import AddUser
-from tests.integration.test_money_path import ORDER, order
 from tests.support.api import Api
+from tests.support.backend import AddUser
 from tests.support.faults import FaultyDatabase, Lost, refuse
+from tests.support.orders import ORDER, order
+from tests.support.times import NOON
 from tests.support.wire import ObservedClient
 from tools.fakes import ManualClock
 
-NOON = datetime(2026, 11, 18, 12, tzinfo=UTC)
 AT_ONCE = 16
 
 

@@ -1,19 +1,16 @@
 """The catalog is the operators': changes take effect while running, slips do not take the rest down."""
 
-from datetime import UTC, datetime
-
 import pytest
 
 from imagegen.bootstrap import Backend
 from imagegen.errors import ServiceUnavailable
 from imagegen.services.catalog import MAX_AGE_SECONDS
-from tests.integration.conftest import AddUser
-from tests.integration.test_money_path import ORDER, order
 from tests.support.api import Api
+from tests.support.backend import AddUser
+from tests.support.orders import ORDER, order
+from tests.support.times import NOON
 from tests.support.wire import ObservedClient
 from tools.fakes import ManualClock
-
-NOON = datetime(2026, 11, 18, 12, tzinfo=UTC)
 
 
 @pytest.fixture

@@ -17,9 +17,9 @@ from imagegen.bootstrap import Backend
 from imagegen.documents.accounts import account_of, create_entry, entry_of, ledger_path, wallet_of
 from imagegen.domain.ledger import GENESIS, Credits, Wallet
 from imagegen.ports.database import CommitRefused
-from tests.integration.conftest import AddUser, set_models
-from tests.integration.test_money_path import ORDER, order
 from tests.support.api import Api
+from tests.support.backend import AddUser, set_models
+from tests.support.orders import ORDER, order
 from tests.support.wire import ObservedClient
 from tools.emulators.project import ROOT
 

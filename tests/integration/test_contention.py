@@ -3,9 +3,9 @@
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.integration.conftest import AddUser
-from tests.integration.test_money_path import order
 from tests.support.api import Api
+from tests.support.backend import AddUser
+from tests.support.orders import order
 from tests.support.wire import ObservedClient
 
 
@@ -15,8 +15,8 @@ def test_200_requests_of_one_user_32_at_a_time_are_delivered_or_take_nothing(
     add_user(trial=50, paid=200)
     began = time.monotonic()
     with ThreadPoolExecutor(32) as pool:
-        wish = order(size="512x512")
-        answers = list(pool.map(lambda _: api.call("createGenerationRequest", wish).get_json(), range(200)))
+        params = order(size="512x512")
+        answers = list(pool.map(lambda _: api.call("createGenerationRequest", params).get_json(), range(200)))
 
     delivered = {answer["result"]["generationRequestId"] for answer in answers if "result" in answer}
     refused = [answer["error"]["details"]["reason"] for answer in answers if "error" in answer]

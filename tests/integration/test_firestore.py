@@ -16,9 +16,9 @@ from imagegen.ports.database import (
     Totals,
     Update,
 )
-from tests.integration.conftest import AddUser, set_models
-from tests.integration.test_money_path import ORDER
 from tests.support.api import Api
+from tests.support.backend import AddUser, set_models
+from tests.support.orders import ORDER
 from tests.support.wire import Fault, ObservedClient
 from tools.emulators.ports import free_ports
 

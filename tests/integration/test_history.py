@@ -7,10 +7,10 @@ import pytest
 from imagegen.adapters.firestore import FirestoreDatabase
 from imagegen.bootstrap import Backend
 from imagegen.services.credits.history import Histories
-from tests.integration.conftest import AddUser, set_models
-from tests.integration.test_money_path import ORDER, order
 from tests.support.api import Api
+from tests.support.backend import AddUser, set_models
 from tests.support.faults import FaultyDatabase
+from tests.support.orders import ORDER, order
 from tests.support.wire import ObservedClient
 
 

@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.integration.conftest import AddUser
-from tests.integration.test_money_path import ORDER
 from tests.support.api import Api
+from tests.support.backend import AddUser
 from tests.support.indexes import Indexes, Need
+from tests.support.orders import ORDER
 from tests.support.wire import ObservedClient
 
 INDEXES = Indexes.declared()
@@ -24,8 +24,8 @@ def needs(api: Api, client: ObservedClient, add_user: AddUser) -> list[Need]:
     api.result("getUserCredits", {"userId": "user", "pageSize": 2, "pageToken": page["nextPageToken"]})
     api.result("listGenerationRequests", {"userId": "user"})
     for kind in ("status", "model", "style", "color", "size"):
-        wish = {"userId": "user", kind: "completed" if kind == "status" else ORDER[kind]}
-        api.result("listGenerationRequests", {**wish, "includeTotalCount": True})
+        params = {"userId": "user", kind: "completed" if kind == "status" else ORDER[kind]}
+        api.result("listGenerationRequests", {**params, "includeTotalCount": True})
     api.result("listWebhookDeliveries", {"userId": "user"})
     api.result("listWebhookDeliveries", {"userId": "user", "generationRequestId": "any"})
     next_week = {"X-CloudScheduler-ScheduleTime": (datetime.now(UTC) + timedelta(weeks=1)).isoformat()}

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from tests.integration.conftest import AddUser
-from tests.integration.test_money_path import ORDER, order
 from tests.support.api import Api
+from tests.support.backend import AddUser
+from tests.support.orders import ORDER, order
 from tests.support.wire import ObservedClient
 
 WITHOUT_PROMPT: dict[str, object] = {field: value for field, value in ORDER.items() if field != "prompt"}

@@ -2,18 +2,18 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
 from imagegen.domain.limits import Limits
-from tests.integration.conftest import AddUser, set_models
-from tests.integration.test_money_path import ORDER, order
 from tests.support.api import Api
+from tests.support.backend import AddUser, set_models
+from tests.support.orders import ORDER, order
+from tests.support.times import NOON
 from tests.support.wire import ObservedClient
 from tools.fakes import ManualClock
 
-NOON = datetime(2026, 11, 18, 12, tzinfo=UTC)
 CREATE = "createGenerationRequest"
 
 

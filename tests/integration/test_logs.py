@@ -10,10 +10,10 @@ import pytest
 from imagegen.adapters.generators.deadline import WithDeadline
 from imagegen.api.logs import REDACTED
 from imagegen.bootstrap import Backend
-from imagegen.ports.image_generator import Generator, Job
-from tests.integration.conftest import AddUser
-from tests.integration.test_money_path import order
+from imagegen.ports.image_generator import ImageGenerator, Job
 from tests.support.api import Api
+from tests.support.backend import AddUser
+from tests.support.orders import order
 from tests.support.wire import ObservedClient
 
 PROMPT = 'Grace\'s zebra\nsays "Füchslein"'
@@ -36,7 +36,7 @@ class Crashes:
 
 @pytest.fixture
 def crashing(backend: Backend, api: Api, monkeypatch: pytest.MonkeyPatch) -> Api:
-    generators: dict[str, Generator] = {"mock": WithDeadline(Crashes())}
+    generators: dict[str, ImageGenerator] = {"mock": WithDeadline(Crashes())}
     execution = replace(backend.generations.execution, generators=generators)
     crashes = replace(backend, generations=replace(backend.generations, execution=execution))
     monkeypatch.setattr("main.backend", lambda: crashes)

@@ -8,26 +8,14 @@ from typing import Any
 import pytest
 
 from imagegen.adapters.generators.deadline import WithDeadline
-from imagegen.adapters.generators.retries import WithAttempts
+from imagegen.adapters.generators.retries import WithRetries
 from imagegen.bootstrap import Backend
 from imagegen.ports.image_generator import GeneratorUnavailable, Job
-from tests.integration.conftest import AddUser, set_models
 from tests.support.api import Api
+from tests.support.backend import AddUser, set_models
+from tests.support.orders import ORDER, order
 from tests.support.wire import ObservedClient
 from tools.fakes import ManualClock
-
-ORDER = {
-    "userId": "user",
-    "model": "Model A",
-    "style": "oil painting",
-    "color": "neon",
-    "size": "1024x1024",
-    "prompt": "a lighthouse",
-}
-
-
-def order(**changes: object) -> dict[str, object]:
-    return {**ORDER, **changes}
 
 
 def request_document(client: ObservedClient, request_id: str) -> dict[str, Any]:
@@ -58,8 +46,8 @@ def test_the_size_alone_sets_the_price(api: Api, add_user: AddUser, size: str, c
     add_user(paid=20)
     for model in ("Model A", "Model B"):
         for style, color in (("anime", "vintage"), ("sketch", "pastel")):
-            wish = order(model=model, style=style, color=color, size=size)
-            assert api.result("createGenerationRequest", wish)["deductedCredits"] == cost
+            params = order(model=model, style=style, color=color, size=size)
+            assert api.result("createGenerationRequest", params)["deductedCredits"] == cost
 
 
 def test_each_model_delivers_its_own_image(api: Api, add_user: AddUser) -> None:
@@ -109,7 +97,7 @@ def test_a_transient_error_is_tried_again_as_often_as_the_model_says(
                 raise GeneratorUnavailable("try again")
             return "https://images.example.com/at-last.png"
 
-    flaky = WithDeadline(WithAttempts(Flaky(), ManualClock(datetime(2026, 11, 18, tzinfo=UTC))))
+    flaky = WithDeadline(WithRetries(Flaky(), ManualClock(datetime(2026, 11, 18, tzinfo=UTC))))
     monkeypatch.setitem(backend.generations.execution.generators, "mock", flaky)
     assert api.error("createGenerationRequest", ORDER)["details"]["refundedCredits"] == 3
     assert len(calls) == 3

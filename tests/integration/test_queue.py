@@ -4,7 +4,7 @@ import itertools
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,14 +13,14 @@ from imagegen.bootstrap import Backend
 from imagegen.domain.generation import Status
 from imagegen.errors import PermissionDenied
 from imagegen.ports.image_generator import GeneratorFailed, Job
-from tests.integration.conftest import AddUser, set_models
-from tests.integration.test_money_path import ORDER, order
 from tests.support.api import Api
+from tests.support.backend import AddUser, set_models
 from tests.support.faults import FaultyDatabase, Lost, refuse
+from tests.support.orders import ORDER, order
+from tests.support.times import NOON
 from tests.support.wire import ObservedClient
 from tools.fakes import ManualClock, TaskList
 
-NOON = datetime(2026, 11, 18, 12, tzinfo=UTC)
 QUEUED = order(mode="async")
 CREATE, GET, CANCEL = "createGenerationRequest", "getGenerationRequest", "cancelGenerationRequest"
 

@@ -1,17 +1,17 @@
 """Looking at requests: one, and a user's, newest first, filtered and counted."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from tests.integration.conftest import AddUser
-from tests.integration.test_money_path import ORDER, order
 from tests.support.api import Api
+from tests.support.backend import AddUser
+from tests.support.orders import ORDER, order
+from tests.support.times import NOON
 from tests.support.wire import ObservedClient
 from tools.fakes import ManualClock
 
-NOON = datetime(2026, 11, 18, 12, tzinfo=UTC)
 CREATE, GET, LIST = "createGenerationRequest", "getGenerationRequest", "listGenerationRequests"
 PHOTO = {"type": "photo", "photoUrl": "https://images.example.com/me.jpg?size=1"}
 ADDRESS = {"type": "address", "address": "Brückenstraße 5\n10179 Berlin"}
@@ -43,8 +43,8 @@ def made(api: Api, client: ObservedClient, clock: ManualClock, add_user: AddUser
     return ids
 
 
-def listed(api: Api, **wish: object) -> list[str]:
-    return [request["generationRequestId"] for request in api.result(LIST, {"userId": "user", **wish})["requests"]]
+def listed(api: Api, **params: object) -> list[str]:
+    return [request["generationRequestId"] for request in api.result(LIST, {"userId": "user", **params})["requests"]]
 
 
 # One
@@ -104,36 +104,36 @@ def test_a_list_is_the_users_own_newest_first(api: Api, made: list[str]) -> None
 def test_pages_have_no_gaps_or_repeats_though_requests_are_made_meanwhile(
     api: Api, clock: ManualClock, made: list[str]
 ) -> None:
-    wish: dict[str, Any] = {"userId": "user", "pageSize": 5}
+    params: dict[str, Any] = {"userId": "user", "pageSize": 5}
     found = []
     for expected in (5, 5, 2):
-        page = api.result(LIST, wish)
+        page = api.result(LIST, params)
         assert len(page["requests"]) == expected
         found += [request["generationRequestId"] for request in page["requests"]]
-        wish["pageToken"] = page.get("nextPageToken")
+        params["pageToken"] = page.get("nextPageToken")
         clock.at += timedelta(hours=1)
         api.result(CREATE, ORDER)
     assert found == made[::-1]
-    assert wish["pageToken"] is None
+    assert params["pageToken"] is None
 
 
 def test_requests_of_the_same_moment_are_all_listed(api: Api, clock: ManualClock, add_user: AddUser) -> None:
     add_user(paid=50)
     made = {api.result(CREATE, ORDER)["generationRequestId"] for _ in range(5)}
-    wish: dict[str, Any] = {"userId": "user", "pageSize": 2}
+    params: dict[str, Any] = {"userId": "user", "pageSize": 2}
     found = []
     while True:
-        page = api.result(LIST, wish)
+        page = api.result(LIST, params)
         found += [request["generationRequestId"] for request in page["requests"]]
         if "nextPageToken" not in page:
             break
-        wish["pageToken"] = page["nextPageToken"]
+        params["pageToken"] = page["nextPageToken"]
     assert len(found) == 5
     assert set(found) == made
 
 
 @pytest.mark.parametrize(
-    ("wish", "expected"),
+    ("params", "expected"),
     [
         ({"status": "failed"}, [9, 6, 3, 0]),
         ({"status": "processing"}, []),
@@ -152,11 +152,11 @@ def test_requests_of_the_same_moment_are_all_listed(api: Api, clock: ManualClock
     ids=str,
 )
 def test_filters_select_and_a_count_is_exact(
-    api: Api, made: list[str], wish: dict[str, object], expected: list[int]
+    api: Api, made: list[str], params: dict[str, object], expected: list[int]
 ) -> None:
-    assert listed(api, **wish) == [made[number] for number in expected]
-    counted = api.result(LIST, {"userId": "user", **wish, "includeTotalCount": True})["totalCount"]
-    assert counted == (12 if "pageSize" in wish else len(expected))
+    assert listed(api, **params) == [made[number] for number in expected]
+    counted = api.result(LIST, {"userId": "user", **params, "includeTotalCount": True})["totalCount"]
+    assert counted == (12 if "pageSize" in params else len(expected))
 
 
 def test_nothing_is_counted_that_nobody_asked_for(api: Api, client: ObservedClient, made: list[str]) -> None:
@@ -167,8 +167,8 @@ def test_nothing_is_counted_that_nobody_asked_for(api: Api, client: ObservedClie
 
 def test_a_page_token_belongs_to_its_user_and_filters(api: Api, made: list[str]) -> None:
     token = api.result(LIST, {"userId": "user", "pageSize": 1})["nextPageToken"]
-    for wish in ({"userId": "other"}, {"userId": "user", "style": "anime"}):
-        [violation] = api.error(LIST, {**wish, "pageToken": token})["details"]["violations"]
+    for params in ({"userId": "other"}, {"userId": "user", "style": "anime"}):
+        [violation] = api.error(LIST, {**params, "pageToken": token})["details"]["violations"]
         assert violation["field"] == "pageToken"
 
 

@@ -3,7 +3,6 @@
 import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 
 import pytest
 
@@ -14,20 +13,18 @@ from imagegen.api.context import Context
 from imagegen.api.requests import CreateGenerationRequest
 from imagegen.api.validation import parse
 from imagegen.bootstrap import Backend
-from imagegen.documents.accounts import account_of, create_entry, update_account, user_path
-from imagegen.documents.generations import request_of, request_path, settlement_fields
-from imagegen.domain.generation import Failure, FailureReason, keyed_request_id
-from imagegen.ports.database import Database, OutcomeUnknown, Update
+from imagegen.domain.generation import keyed_request_id
+from imagegen.ports.database import OutcomeUnknown
 from imagegen.services.catalog import MAX_AGE_SECONDS
-from tests.integration.conftest import AddUser, set_models
-from tests.integration.test_money_path import ORDER, order
 from tests.support.api import Api
+from tests.support.backend import AddUser, set_models
 from tests.support.faults import FaultyDatabase, Lost, refuse
 from tests.support.invariants import violations
+from tests.support.orders import ORDER, order
+from tests.support.settling import refund
+from tests.support.times import NOON
 from tests.support.wire import ObservedClient
 from tools.fakes import NO_LIMITS, AcceptingSender, ManualClock, TaskList
-
-NOON = datetime(2026, 11, 18, 12, tzinfo=UTC)
 
 KEYED = order(idempotencyKey="key-1")
 
@@ -214,8 +211,8 @@ def test_a_decision_is_made_afresh_on_what_the_rival_left(
         (f"rival-{n}" for n in range(9)).__next__,
         NO_LIMITS,
     )
-    wish = parse(CreateGenerationRequest, ORDER, Context(Caller(), rival.catalogs.current))
-    faulty.faults = [lambda: rival.generations.create(wish.order("rival"))]
+    params = parse(CreateGenerationRequest, ORDER, Context(Caller(), rival.catalogs.current))
+    faulty.faults = [lambda: rival.generations.create(params.order("rival"))]
     error = api.error("createGenerationRequest", ORDER)
     assert error["details"] == {"reason": "INSUFFICIENT_CREDITS", "requiredCredits": 3, "currentCredits": 1}
 
@@ -243,21 +240,6 @@ def test_a_request_that_was_settled_meanwhile_is_not_settled_again(
     assert entry_types(api) == ["refund", "deduction"]
 
 
-def refund(database: Database, request_id: str) -> None:
-    """Settle a request behind its back: failed, and refunded."""
-    document, user = database.read(request_path(request_id), user_path("user"))
-    assert document.version is not None
-    request = request_of(document)
-    account, entry = account_of(user).refund(request, FailureReason.GENERATION_FAILED, request.created_at)
-    failure = Failure(FailureReason.GENERATION_FAILED, "Abandoned.", request.cost, account.wallet.credits.total)
-    settled = settlement_fields(request.failed(failure, request.created_at))
-    database.commit(
-        Update(document.path, settled, document.version),
-        update_account(user, account, request.week),
-        create_entry(entry),
-    )
-
-
 # A database that stays away
 
 
@@ -273,9 +255,9 @@ def test_a_database_that_is_down_is_said_to_be_and_takes_nothing(
     assert balance(api) == 10
 
 
-@pytest.mark.parametrize("wish", [ORDER, KEYED], ids=["without a key", "with a key"])
+@pytest.mark.parametrize("params", [ORDER, KEYED], ids=["without a key", "with a key"])
 def test_a_reservation_that_was_not_confirmed_is_not_said_to_be_free(
-    api: Api, client: ObservedClient, faulty: FaultyDatabase, add_user: AddUser, wish: dict[str, object]
+    api: Api, client: ObservedClient, faulty: FaultyDatabase, add_user: AddUser, params: dict[str, object]
 ) -> None:
     """Its first commit is lost on its way, and arrives behind the back of a read that did not see it."""
     add_user(paid=10)
@@ -284,7 +266,7 @@ def test_a_reservation_that_was_not_confirmed_is_not_said_to_be_free(
         raise OutcomeUnknown("still on its way")
 
     faulty.faults = [late, *[refuse] * 200]
-    error = api.error("createGenerationRequest", wish)
+    error = api.error("createGenerationRequest", params)
     assert (error["status"], error["details"]["reason"]) == ("UNAVAILABLE", "SERVICE_UNAVAILABLE")
     assert set(error["details"]) == {"reason", "generationRequestId"}
     assert "may have been charged" in error["message"]

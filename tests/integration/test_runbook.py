@@ -9,11 +9,9 @@ from imagegen.bootstrap import Backend
 from imagegen.domain.ledger import Credits
 from imagegen.errors import UserNotFound
 from imagegen.services.credits.audit import Invariant
-from tests.integration.test_audit import (
+from tests.support.corruptions import (
     LEDGER,
-    books,
     change_an_amount,
-    clock,
     complete_what_was_refunded,
     delete_an_entry,
     edit_a_balance,
@@ -21,10 +19,15 @@ from tests.integration.test_audit import (
     forge_the_head,
     found,
 )
+from tests.support.times import NOON
 from tests.support.wire import ObservedClient
 from tools.emulators.project import ROOT
+from tools.fakes import ManualClock
 
-__all__ = ["books", "clock"]  # fixtures
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(NOON)
 
 
 def test_the_runbook_has_a_line_for_every_finding() -> None:

@@ -8,11 +8,11 @@ import pytest
 
 from imagegen.bootstrap import Backend
 from imagegen.services import sweeper
-from tests.integration.conftest import AddUser
-from tests.integration.test_money_path import ORDER, order
 from tests.support.api import Api
+from tests.support.backend import AddUser
 from tests.support.faults import FaultyDatabase, Lost
 from tests.support.invariants import violations
+from tests.support.orders import ORDER, order
 from tests.support.wire import ObservedClient
 from tools.fakes import ManualClock
 

@@ -17,18 +17,18 @@ from imagegen.api.operation import Call, Operation
 from imagegen.api.validation import parse
 from imagegen.bootstrap import Backend
 from imagegen.domain.generation import GenerationRequest
-from imagegen.domain.webhooks import PATIENCE, SENDING_LEASE, DeliveryStatus
+from imagegen.domain.webhooks import RETRY_WINDOW, SENDING_LEASE, DeliveryStatus
 from imagegen.errors import DeliveryNotFound, PermissionDenied
 from imagegen.ports.image_generator import Job
 from imagegen.ports.webhook_sender import Forbidden, Unreachable
-from tests.integration.conftest import AddUser, set_models
-from tests.integration.test_money_path import order
 from tests.support.api import Api
+from tests.support.backend import AddUser, set_models
 from tests.support.faults import FaultyDatabase, Lost, refuse
+from tests.support.orders import order
+from tests.support.times import NOON
 from tests.support.wire import ObservedClient
 from tools.fakes import ManualClock, TaskList
 
-NOON = datetime(2026, 11, 18, 12, tzinfo=UTC)
 URL = "https://hooks.example.com/imagegen?token=s3cret"
 CREATE, GET, CANCEL = "createGenerationRequest", "getGenerationRequest", "cancelGenerationRequest"
 LIST, RESEND, SECRET = "listWebhookDeliveries", "resendWebhook", "getWebhookSecret"
@@ -103,8 +103,8 @@ def deliver(api: Api, queue: Queue, number: int = -1) -> int:
     return api.call("deliverWebhook", task).status_code
 
 
-def listed(api: Api, **wish: object) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = api.result(LIST, {"userId": "user", **wish})["deliveries"]
+def listed(api: Api, **params: object) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = api.result(LIST, {"userId": "user", **params})["deliveries"]
     return found
 
 
@@ -285,7 +285,7 @@ def test_failures_are_retried_with_growing_pauses_until_the_day_is_over(
     assert all(timedelta(hours=1) <= pause < timedelta(hours=2, seconds=1) for pause in pauses[-5:])
     assert all(later < 3.5 * earlier + timedelta(seconds=10) for earlier, later in itertools.pairwise(pauses))
     assert len(set(pauses)) == len(pauses)  # with jitter
-    assert timedelta(hours=22) < clock.at - NOON <= PATIENCE
+    assert timedelta(hours=22) < clock.at - NOON <= RETRY_WINDOW
     failed = the(api)
     assert (failed["status"], failed["attemptCount"]) == ("failed", len(statuses))
     assert len(failed["attempts"]) == len(statuses)  # all of them are kept
@@ -351,7 +351,7 @@ def test_two_tasks_at_once_send_once(api: Api, queue: Queue, receiver: Receiver,
     assert len(receiver.received) == 1
 
 
-def test_a_courier_that_died_is_followed_by_another(
+def test_another_worker_follows_one_that_died(
     api: Api, backend: Backend, queue: Queue, receiver: Receiver, clock: ManualClock, made: str
 ) -> None:
     class Died(BaseException):
@@ -371,7 +371,7 @@ def test_a_courier_that_died_is_followed_by_another(
     assert len(receiver.received) == 2  # at least once
 
 
-def test_a_courier_that_was_too_slow_records_nothing_over_anothers_outcome(
+def test_a_worker_that_was_too_slow_does_not_overwrite_anothers_outcome(
     api: Api, queue: Queue, receiver: Receiver, clock: ManualClock, made: str
 ) -> None:
     def overtake() -> None:
@@ -388,7 +388,7 @@ def test_a_courier_that_was_too_slow_records_nothing_over_anothers_outcome(
 
 @pytest.mark.parametrize("fault", [Lost.BEFORE, Lost.AFTER, refuse], ids=["lost before", "lost after", "refused"])
 @pytest.mark.parametrize("commits_before", [0, 1, 2])
-def test_a_courier_survives_a_lost_or_refused_commit(
+def test_a_delivery_survives_a_lost_or_refused_commit(
     api: Api,
     faulty: FaultyDatabase,
     queue: Queue,
@@ -442,7 +442,7 @@ def test_a_url_is_never_logged_whole(
     receiver.answers = [500]
     deliver(api, queue)
     logged = capfd.readouterr()
-    assert "was not taken by hooks.example.com: 500" in logged.out + logged.err
+    assert "was not accepted by hooks.example.com: 500" in logged.out + logged.err
     assert "s3cret" not in logged.out + logged.err
 
 
@@ -523,14 +523,14 @@ def test_a_list_is_the_users_own_newest_first_by_page(api: Api, clock: ManualClo
         clock.at = NOON + timedelta(hours=number // 2)  # some of the same moment
         api.result(CREATE, order(userId="other", webhookUrl=URL))
         made.append(api.result(CREATE, order(webhookUrl=URL))["generationRequestId"])
-    wish: dict[str, Any] = {"userId": "user", "pageSize": 3}
+    params: dict[str, Any] = {"userId": "user", "pageSize": 3}
     found = []
     for expected in (3, 3, 1):
-        page = api.result(LIST, wish)
+        page = api.result(LIST, params)
         assert len(page["deliveries"]) == expected
         found += page["deliveries"]
-        wish["pageToken"] = page.get("nextPageToken")
-    assert wish["pageToken"] is None
+        params["pageToken"] = page.get("nextPageToken")
+    assert params["pageToken"] is None
     times = [delivery["createdAt"] for delivery in found]
     assert times == sorted(times, reverse=True)
     assert {delivery["generationRequestId"] for delivery in found} == set(made)
@@ -554,8 +554,8 @@ def test_a_page_token_belongs_to_its_query(api: Api, clock: ManualClock, add_use
     for _ in range(2):
         api.result(CREATE, order(webhookUrl=URL))
     token = api.result(LIST, {"userId": "user", "pageSize": 1})["nextPageToken"]
-    for wish in ({"userId": "other"}, {"userId": "user", "generationRequestId": "id-1"}):
-        [violation] = api.error(LIST, {**wish, "pageToken": token})["details"]["violations"]
+    for params in ({"userId": "other"}, {"userId": "user", "generationRequestId": "id-1"}):
+        [violation] = api.error(LIST, {**params, "pageToken": token})["details"]["violations"]
         assert violation["field"] == "pageToken"
 
 
@@ -624,12 +624,12 @@ def test_what_is_not_there_is_not_found(api: Api, queue: Queue, made: str) -> No
     assert len(queue.webhooks) == 1
 
 
-def test_the_courier_tells_what_it_did(backend: Backend, made: str) -> None:
-    assert backend.courier.deliver(made, 1, dict_of) is None
-    assert backend.courier.deliver(made, 0, dict_of) is DeliveryStatus.DELIVERED
+def test_the_delivery_worker_returns_the_status(backend: Backend, made: str) -> None:
+    assert backend.delivery_worker.deliver(made, 1, dict_of) is None
+    assert backend.delivery_worker.deliver(made, 0, dict_of) is DeliveryStatus.DELIVERED
     for attempt in (0, 1, 2):
-        assert backend.courier.deliver(made, attempt, dict_of) is None
-    assert backend.courier.deliver("unknown", 0, dict_of) is None
+        assert backend.delivery_worker.deliver(made, attempt, dict_of) is None
+    assert backend.delivery_worker.deliver("unknown", 0, dict_of) is None
 
 
 def dict_of(request: GenerationRequest) -> dict[str, str]:
@@ -641,8 +641,8 @@ def dict_of(request: GenerationRequest) -> dict[str, str]:
 
 def as_caller(operation: Operation[Any, Any], backend: Backend, caller: Caller, **data: object) -> Any:
     """What an operation answers to a signed-in caller."""
-    wish = parse(operation.request, data, Context(caller, backend.catalogs.current))
-    return operation.handle(backend, Call(caller, wish, data)).wire()
+    params = parse(operation.request, data, Context(caller, backend.catalogs.current))
+    return operation.handle(backend, Call(caller, params, data)).wire()
 
 
 OWNER, OTHER, ADMIN = Caller("user"), Caller("other"), Caller("admin", is_admin=True)

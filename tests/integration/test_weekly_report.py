@@ -1,6 +1,6 @@
 """The weekly report, counted by the real emulator over requests that went through the money path."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -8,15 +8,14 @@ from google.cloud.firestore import FieldFilter
 from werkzeug.test import TestResponse
 
 from imagegen.domain.generation import Status
-from tests.integration.conftest import AddUser, set_models
-from tests.integration.test_money_path import order
-from tests.integration.test_retries import refund
 from tests.support.api import Api
+from tests.support.backend import AddUser, set_models
 from tests.support.faults import FaultyDatabase, Lost
+from tests.support.settling import refund
+from tests.support.weeks import MONDAY, make, report
 from tests.support.wire import ObservedClient
 from tools.fakes import ManualClock
 
-MONDAY = datetime(2026, 11, 9, tzinfo=UTC)  # of 2026-W46
 NEXT_MONDAY_AT_SIX = "2026-11-16T06:00:00Z"
 
 
@@ -25,19 +24,8 @@ def clock() -> ManualClock:
     return ManualClock(MONDAY)
 
 
-def make(api: Api, clock: ManualClock, at: datetime, count: int = 1, **options: object) -> None:
-    """Let ``count`` requests be made at a moment."""
-    clock.at = at
-    for _ in range(count):
-        assert api.call("createGenerationRequest", order(**options)).status_code in (200, 503)
-
-
 def run(api: Api, scheduled_at: str = NEXT_MONDAY_AT_SIX) -> TestResponse:
     return api.http.post("/scheduleWeeklyReport", headers={"X-CloudScheduler-ScheduleTime": scheduled_at})
-
-
-def report(client: ObservedClient, week: str = "2026-W46") -> dict[str, Any]:
-    return client.document(f"weeklyReports/{week}").get().to_dict() or {}
 
 
 def by_name(groups: list[dict[str, Any]], key: str = "name") -> dict[str, tuple[int, int]]:

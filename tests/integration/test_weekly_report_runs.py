@@ -15,10 +15,10 @@ from imagegen.ports.database import Data, DatabaseUnavailable, Sum, Totals
 from imagegen.reports.documents import report_data
 from imagegen.reports.model import Alert
 from imagegen.reports.weekly import WeekNotOver
-from tests.integration.conftest import AddUser
-from tests.integration.test_weekly_report import MONDAY, make, report
 from tests.support.api import Api
+from tests.support.backend import AddUser
 from tests.support.faults import FaultyDatabase, Lost
+from tests.support.weeks import MONDAY, make, report
 from tests.support.wire import ObservedClient
 from tools.fakes import ManualClock
 

@@ -22,8 +22,8 @@ from imagegen.ports.database import (
     Write,
 )
 from simulation.store import Store
+from tests.support.times import NOON
 
-NOON = datetime(2026, 11, 18, 12, tzinfo=UTC)
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 
 

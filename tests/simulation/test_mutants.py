@@ -30,7 +30,7 @@ def test_every_mutant_is_caught() -> None:
 
 def test_the_table_has_every_mutant_and_no_other() -> None:
     rows = mutants.TABLE.read_text("utf-8").removeprefix(mutants.HEAD).splitlines()
-    expected = [f"| {mutant.name} | `{mutant.file}` |" for mutant in MUTANTS]
+    expected = [f"| {mutant.name} | `{mutants.where(mutant)}` |" for mutant in MUTANTS]
     assert [row[: len(start)] for row, start in zip(rows, expected, strict=True)] == expected
     assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS)
 
@@ -38,7 +38,7 @@ def test_the_table_has_every_mutant_and_no_other() -> None:
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_a_mutant_is_a_small_change_of_code_that_compiles(mutant: Mutant) -> None:
     text = mutants.mutated(mutant)
-    compile(text, mutant.file, "exec")
+    compile(text, str(mutant.path), "exec")
     assert mutant.new in text
     assert mutant.old.count("\n") <= 1
 

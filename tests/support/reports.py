@@ -6,8 +6,7 @@ from imagegen.domain.account import Usage
 from imagegen.domain.catalog import Kind
 from imagegen.domain.ledger import EntryType
 from imagegen.domain.weeks import Week
-from imagegen.reports.anomalies import ALL_REQUESTS, Anomaly, Band, Findings, Scope, Severity, Subject
-from imagegen.reports.anomalies import Kind as Deviation
+from imagegen.reports.anomalies import ALL_REQUESTS, Anomaly, AnomalyKind, Band, Findings, Scope, Severity, Subject
 from imagegen.reports.forecast import Forecast
 from imagegen.reports.model import Daily, Popularity, Processing, Reconciliation, Report, Revision, Tally, Users
 
@@ -21,10 +20,10 @@ def daily(*requests: int, cost: int = 3) -> Daily:
 
 def a_report() -> Report:
     days = daily(60, 55, 130, 57, 41, 33, 34)
-    spike = Anomaly(ALL_REQUESTS, Deviation.SPIKE, "2026-11-11", 130, 54, 31, 77, 1e-8, Severity.HIGH, 228)
+    spike = Anomaly(ALL_REQUESTS, AnomalyKind.SPIKE, "2026-11-11", 130, 54, 31, 77, 1e-8, Severity.HIGH, 228)
     failures = Anomaly(
         Subject(Scope.STYLE, "<i>anime</i>"),
-        Deviation.FAILURES,
+        AnomalyKind.FAILURES,
         "2026-11-13",
         0.4,
         0.05,

@@ -12,9 +12,9 @@ from imagegen.reports.anomalies import (
     ALL_REQUESTS,
     WEEKS_COMPARED,
     Anomaly,
+    AnomalyKind,
     Counts,
     Findings,
-    Kind,
     Scope,
     Severity,
     Subject,
@@ -50,7 +50,7 @@ def search(subject: Subject, *counted: list[Counts]) -> Findings:
     return find(WEEK, {subject: counted[-1]}, {subject: counted[:-1]})
 
 
-def kinds(findings: Findings) -> list[tuple[Kind, str | None]]:
+def kinds(findings: Findings) -> list[tuple[AnomalyKind, str | None]]:
     return [(anomaly.kind, anomaly.day) for anomaly in findings.anomalies]
 
 
@@ -58,7 +58,7 @@ def test_a_spike_is_found_on_its_day() -> None:
     counts = weeks(1, 40)
     counts[-1][2] += 60
     findings = search(STYLE, *map(week, counts))
-    assert kinds(findings) == [(Kind.SPIKE, "2026-11-11")]
+    assert kinds(findings) == [(AnomalyKind.SPIKE, "2026-11-11")]
     [spike] = findings.anomalies
     assert spike.observed == counts[-1][2]
     assert spike.expected == pytest.approx(40, rel=0.15)
@@ -69,7 +69,7 @@ def test_a_spike_is_found_on_its_day() -> None:
 def test_a_day_without_requests_is_a_drop() -> None:
     counts = weeks(1, 40)
     counts[-1][4] = 0
-    assert kinds(search(STYLE, *map(week, counts))) == [(Kind.DROP, "2026-11-13")]
+    assert kinds(search(STYLE, *map(week, counts))) == [(AnomalyKind.DROP, "2026-11-13")]
 
 
 @pytest.mark.parametrize("mean", [2, 10, 40])
@@ -86,7 +86,7 @@ def test_a_weekly_rhythm_and_growth_are_no_alarm(mean: float) -> None:
 def test_a_sunday_as_busy_as_a_friday_is_a_spike() -> None:
     counts = [[100.0, 100, 100, 100, 120, 60, 30] for _ in range(13)]
     counts[-1][6] = 100
-    assert (Kind.SPIKE, "2026-11-15") in kinds(search(STYLE, *map(week, counts)))
+    assert (AnomalyKind.SPIKE, "2026-11-15") in kinds(search(STYLE, *map(week, counts)))
 
 
 def test_an_outbreak_in_the_past_does_not_hide_a_new_one() -> None:
@@ -94,7 +94,7 @@ def test_an_outbreak_in_the_past_does_not_hide_a_new_one() -> None:
     for day in (1, 2, 3):
         counts[-4][day] += 150
     counts[-1][2] += 60
-    assert kinds(search(STYLE, *map(week, counts))) == [(Kind.SPIKE, "2026-11-11")]
+    assert kinds(search(STYLE, *map(week, counts))) == [(AnomalyKind.SPIKE, "2026-11-11")]
 
 
 def test_what_has_always_varied_is_no_spike() -> None:
@@ -103,7 +103,7 @@ def test_what_has_always_varied_is_no_spike() -> None:
     varied: list[list[float]] = [[noisy(chance, 40, dispersion=0.5) for _ in range(7)] for _ in range(12)]
     wild = search(STYLE, *map(week, [*varied, last]))
     calm = search(STYLE, *map(week, [*weeks(4, 40, 12), last]))
-    assert (kinds(wild), kinds(calm)) == ([], [(Kind.SPIKE, "2026-11-11")])
+    assert (kinds(wild), kinds(calm)) == ([], [(AnomalyKind.SPIKE, "2026-11-11")])
 
 
 def test_a_level_that_creeps_up_is_a_drift() -> None:
@@ -111,7 +111,7 @@ def test_a_level_that_creeps_up_is_a_drift() -> None:
     for ago, rise in ((3, 1.1), (2, 1.25), (1, 1.35)):
         counts[-ago] = [round(count * rise) for count in counts[-ago]]
     findings = search(STYLE, *map(week, counts))
-    assert kinds(findings) == [(Kind.DRIFT, None)]
+    assert kinds(findings) == [(AnomalyKind.DRIFT, None)]
     [drift] = findings.anomalies
     assert drift.observed == sum(counts[-1])
     assert "slow rise" in drift.message
@@ -128,7 +128,7 @@ def test_a_burst_of_failures_is_found_though_requests_are_as_ever() -> None:
     findings = search(
         STYLE, *(week(of_week, [2] * 7) for of_week in counts[:-1]), week(counts[-1], [2, 2, 2, 20, 2, 2, 2])
     )
-    assert kinds(findings) == [(Kind.FAILURES, "2026-11-12")]
+    assert kinds(findings) == [(AnomalyKind.FAILURES, "2026-11-12")]
     [failures] = findings.anomalies
     assert failures.observed == pytest.approx(20 / counts[-1][3])
     assert failures.expected == pytest.approx(0.05, abs=0.01)
@@ -148,7 +148,9 @@ def test_failures_spread_over_days_count_together() -> None:
 def test_the_first_failure_ever_is_not_impossible() -> None:
     quiet = [week([40.0] * 7) for _ in range(4)]
     assert kinds(search(STYLE, *quiet, week([40.0] * 7, [0, 0, 1, 0, 0, 0, 0]))) == []
-    assert kinds(search(STYLE, *quiet, week([40.0] * 7, [0, 0, 15, 0, 0, 0, 0]))) == [(Kind.FAILURES, "2026-11-11")]
+    assert kinds(search(STYLE, *quiet, week([40.0] * 7, [0, 0, 15, 0, 0, 0, 0]))) == [
+        (AnomalyKind.FAILURES, "2026-11-11")
+    ]
 
 
 def test_a_failure_rate_that_varies_by_day_needs_more_to_stand_out() -> None:
@@ -158,7 +160,7 @@ def test_a_failure_rate_that_varies_by_day_needs_more_to_stand_out() -> None:
         return search(STYLE, *before, week([5000.0] * 7, [250, 250, 330, 250, 250, 250, 250]))
 
     assert kinds(bad(lambda chance: chance.uniform(0.03, 0.07))) == []
-    assert kinds(bad(lambda chance: 0.05)) == [(Kind.FAILURES, "2026-11-11")]
+    assert kinds(bad(lambda chance: 0.05)) == [(AnomalyKind.FAILURES, "2026-11-11")]
 
 
 def test_too_few_weeks_are_said_to_be_too_few() -> None:
@@ -169,7 +171,7 @@ def test_too_few_weeks_are_said_to_be_too_few() -> None:
     assert findings.series_tested == 0
     findings = search(ALL_REQUESTS, counts[0], *counts)
     assert (findings.not_enough_history, findings.series_tested) == ([], 1)
-    assert kinds(findings)[0][0] is Kind.SPIKE
+    assert kinds(findings)[0][0] is AnomalyKind.SPIKE
 
 
 def test_a_subject_without_any_history_waits() -> None:
@@ -184,10 +186,10 @@ def test_a_user_is_tested_by_week_and_never_for_coming_less() -> None:
     user = Subject(Scope.USER, "user-7")
     before = [[Counts(requests, 1, PRICE * requests)] for requests in (18, 25, 20, 22, 17, 21)]
     [spike] = search(user, *before, [Counts(150, 5, PRICE * 150)]).anomalies
-    assert (spike.kind, spike.day, spike.observed) == (Kind.SPIKE, None, 150)
+    assert (spike.kind, spike.day, spike.observed) == (AnomalyKind.SPIKE, None, 150)
     assert kinds(search(user, *before, [Counts()])) == []
     [failures] = search(user, *before, [Counts(20, 18, PRICE * 20)]).anomalies
-    assert (failures.kind, failures.day) == (Kind.FAILURES, None)
+    assert (failures.kind, failures.day) == (AnomalyKind.FAILURES, None)
 
 
 def test_users_who_come_and_go_are_hardly_ever_an_alarm() -> None:
@@ -210,7 +212,7 @@ def test_users_who_come_and_go_are_hardly_ever_an_alarm() -> None:
 def test_what_is_about_a_few_credits_is_left_out() -> None:
     before = [week([1.0, 0, 0, 1, 0, 0, 0])] * 12
     assert kinds(search(STYLE, *before, week([0, 0, 9.0, 0, 0, 0, 0]))) == []
-    assert kinds(search(STYLE, *before, week([0, 0, 16.0, 0, 0, 0, 0]))) == [(Kind.SPIKE, "2026-11-11")]
+    assert kinds(search(STYLE, *before, week([0, 0, 16.0, 0, 0, 0, 0]))) == [(AnomalyKind.SPIKE, "2026-11-11")]
 
 
 def test_the_band_of_the_chart_holds_almost_all_quiet_days() -> None:
@@ -257,17 +259,19 @@ def test_the_most_severe_comes_first() -> None:
 
 SENTENCES = [
     (
-        Anomaly(STYLE, Kind.SPIKE, "2026-11-11", 1300, 800.0, 700, 905, 1 / 4834, Severity.HIGH, 1002, ["2026-11-13"]),
+        Anomaly(
+            STYLE, AnomalyKind.SPIKE, "2026-11-11", 1300, 800.0, 700, 905, 1 / 4834, Severity.HIGH, 1002, ["2026-11-13"]
+        ),
         "anime (style): 1,300 requests instead of 700 to 905 on Wednesday 11 November (likewise on Friday); "
         "by chance once in 4,800 times; about 1,002 credits more than expected.",
     ),
     (
-        Anomaly(ALL_REQUESTS, Kind.DRIFT, None, 70, 100.2, 80, 120, 1e-12, Severity.LOW, 60),
+        Anomaly(ALL_REQUESTS, AnomalyKind.DRIFT, None, 70, 100.2, 80, 120, 1e-12, Severity.LOW, 60),
         "all requests: a slow fall over the last weeks to 70 requests instead of 80 to 120 this week; "
         "by chance less than once in a billion times; about 60 credits fewer than expected.",
     ),
     (
-        Anomaly(MODEL, Kind.FAILURES, "2026-11-12", 0.631, 0.05, 0.0, 0.084, 2e-6, Severity.LOW, 50),
+        Anomaly(MODEL, AnomalyKind.FAILURES, "2026-11-12", 0.631, 0.05, 0.0, 0.084, 2e-6, Severity.LOW, 50),
         "Model B (model): 63% of the requests failed instead of 0% to 8.4% on Thursday 12 November; "
         "by chance once in 500,000 times; about 50 credits more to refund than usual.",
     ),

@@ -55,7 +55,7 @@ def test_what_was_delivered_meanwhile_is_not_sent_again(meanwhile: Callable[[Del
 
     database = FaultyDatabase(store, [lose_the_answer])
     deliveries = Deliveries(
-        database, Outbox(database, TaskList(), clock), clock, Retry(clock, random.Random(1), patience_seconds=20)
+        database, Outbox(database, TaskList(), clock), clock, Retry(clock, random.Random(1), timeout_seconds=20)
     )
     resent = deliveries.resend(FAILED.id, lambda _: True)
     [document] = store.read(delivery_path(FAILED.id))

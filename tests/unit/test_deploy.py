@@ -10,10 +10,10 @@ from firebase_functions.private.serving import functions_as_yaml
 import main
 from imagegen.adapters.firestore import CALL_TIMEOUT_SECONDS
 from imagegen.adapters.http_webhook_sender import TOTAL_SECONDS
-from imagegen.bootstrap import RESERVING_PATIENCE_SECONDS, SETTLING_PATIENCE_SECONDS
+from imagegen.bootstrap import RESERVING_TIMEOUT_SECONDS, SETTLING_TIMEOUT_SECONDS
 from imagegen.domain.catalog import Kind, Model
 from imagegen.domain.generation import LEASE_GRACE
-from imagegen.domain.webhooks import OVERDUE, PATIENCE, SENDING_LEASE
+from imagegen.domain.webhooks import OVERDUE, RETRY_WINDOW, SENDING_LEASE
 from tools.emulators.project import ROOT, Project
 
 FUNCTIONS = ROOT / "functions"
@@ -33,7 +33,7 @@ def test_the_functions_of_the_contract_are_deployed(manifest: dict[str, Any]) ->
     queued = {name for name, endpoint in endpoints.items() if "taskQueueTrigger" in endpoint}
     assert queued == {"generateImage", "generateWithModelA", "generateWithModelB", "deliverWebhook"}
     webhooks = endpoints["deliverWebhook"]["taskQueueTrigger"]
-    assert webhooks["retryConfig"]["maxRetrySeconds"] == PATIENCE.total_seconds()
+    assert webhooks["retryConfig"]["maxRetrySeconds"] == RETRY_WINDOW.total_seconds()
     assert set(endpoints) - scheduled - queued == {
         "createGenerationRequest",
         "getGenerationRequest",
@@ -68,24 +68,24 @@ def test_a_function_outlives_the_slowest_generation_with_its_commits(manifest: d
     [generating] = [rule.le for rule in Model.model_fields["timeout_seconds"].metadata if hasattr(rule, "le")]
     loading = len(Kind) * CALL_TIMEOUT_SECONDS
     # Patience may run out in the middle of a try: of a read and a commit, or of two reads and a commit.
-    reserving = RESERVING_PATIENCE_SECONDS + 2 * CALL_TIMEOUT_SECONDS
-    settling = SETTLING_PATIENCE_SECONDS + 3 * CALL_TIMEOUT_SECONDS
+    reserving = RESERVING_TIMEOUT_SECONDS + 2 * CALL_TIMEOUT_SECONDS
+    settling = SETTLING_TIMEOUT_SECONDS + 3 * CALL_TIMEOUT_SECONDS
     timeout = manifest["endpoints"]["createGenerationRequest"]["timeoutSeconds"]
     assert timeout > loading + reserving + generating + settling
 
 
 def test_a_lease_outlives_the_call_that_holds_it() -> None:
     # A try may begin at the end of patience: of a read and a commit, or of two reads and a commit.
-    reserving = RESERVING_PATIENCE_SECONDS + 2 * CALL_TIMEOUT_SECONDS
-    settling = SETTLING_PATIENCE_SECONDS + 3 * CALL_TIMEOUT_SECONDS
+    reserving = RESERVING_TIMEOUT_SECONDS + 2 * CALL_TIMEOUT_SECONDS
+    settling = SETTLING_TIMEOUT_SECONDS + 3 * CALL_TIMEOUT_SECONDS
     assert LEASE_GRACE.total_seconds() > reserving + settling
 
 
-def test_a_couriers_lease_outlives_its_attempt() -> None:
+def test_a_delivery_lease_outlives_its_attempt() -> None:
     # Between taking and recording: the request, the secret (patience, then a read and a commit), a look-up of the name
     # (as long as glibc's resolver tries two servers twice), the sending, and a first try to record.
     resolving = 20
-    secret = RESERVING_PATIENCE_SECONDS + 2 * CALL_TIMEOUT_SECONDS
+    secret = RESERVING_TIMEOUT_SECONDS + 2 * CALL_TIMEOUT_SECONDS
     attempt = CALL_TIMEOUT_SECONDS + secret + resolving + TOTAL_SECONDS + 2 * CALL_TIMEOUT_SECONDS
     assert SENDING_LEASE.total_seconds() > attempt
     assert OVERDUE > SENDING_LEASE

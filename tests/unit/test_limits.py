@@ -1,12 +1,12 @@
 """How many requests are admitted, and when."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
 from imagegen.domain.limits import Activity, Limits, TooFast
+from tests.support.times import NOON
 
-NOON = datetime(2026, 11, 18, 12, tzinfo=UTC)
 LIMITS = Limits(burst=3, per_minute=6, concurrent=1)  # one in ten seconds
 
 

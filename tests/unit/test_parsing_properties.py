@@ -142,10 +142,10 @@ def test_an_order_keeps_every_text_as_it_was_sent(user: str, prompt: str, key: s
     sent = {**ORDER, "userId": user, "prompt": prompt, "idempotencyKey": key}
     through_the_wire = from_json(json.dumps(sent).encode())
 
-    wish = parse(requests.CreateGenerationRequest, through_the_wire, CONTEXT)
+    params = parse(requests.CreateGenerationRequest, through_the_wire, CONTEXT)
 
-    assert (wish.user_id, wish.prompt, wish.idempotency_key) == (user, prompt, key)
-    assert wish == parse(requests.CreateGenerationRequest, sent, CONTEXT)
+    assert (params.user_id, params.prompt, params.idempotency_key) == (user, prompt, key)
+    assert params == parse(requests.CreateGenerationRequest, sent, CONTEXT)
 
 
 @given(
@@ -160,10 +160,10 @@ def test_an_order_keeps_every_text_as_it_was_sent(user: str, prompt: str, key: s
     )
 )
 def test_a_grant_parses_again_as_what_it_was(grant: dict[str, Any]) -> None:
-    wish = parse(requests.GrantCredits, grant, CONTEXT)
-    again = wish.model_dump(mode="json", by_alias=True)
+    params = parse(requests.GrantCredits, grant, CONTEXT)
+    again = params.model_dump(mode="json", by_alias=True)
     assert again == grant
-    assert parse(requests.GrantCredits, again, CONTEXT) == wish
+    assert parse(requests.GrantCredits, again, CONTEXT) == params
 
 
 MOMENTS = st.datetimes(timezones=st.just(UTC))
@@ -188,14 +188,14 @@ MOMENTS = st.datetimes(timezones=st.just(UTC))
 def test_a_list_goes_on_where_its_token_says_and_is_otherwise_the_same(
     query: dict[str, Any], at: datetime, request_id: str
 ) -> None:
-    wish = parse(requests.ListGenerationRequests, query, CONTEXT)
-    going_on = {**query, "pageToken": wish.token(at, request_id), "pageSize": 7}
+    params = parse(requests.ListGenerationRequests, query, CONTEXT)
+    going_on = {**query, "pageToken": params.token(at, request_id), "pageSize": 7}
 
-    next_wish = parse(requests.ListGenerationRequests, going_on, CONTEXT)
+    next_params = parse(requests.ListGenerationRequests, going_on, CONTEXT)
 
-    assert next_wish.after == (at, request_id)
-    assert next_wish.filter == wish.filter
-    assert next_wish.token(at, request_id) == going_on["pageToken"]
+    assert next_params.after == (at, request_id)
+    assert next_params.filter == params.filter
+    assert next_params.token(at, request_id) == going_on["pageToken"]
     assert not field(
         requests.ListGenerationRequests, going_on | {"userId": "somebody else"}, "pageToken", going_on["pageToken"]
     )
@@ -241,12 +241,12 @@ def test_ids_and_keys_hold_nothing_that_cannot_be_seen_and_prompts_do(character:
 def test_nobody_is_named_but_by_a_string_or_by_being_signed_in(value: Any, uid: str | None) -> None:
     context = Context(Caller(uid), history.catalog)
     try:
-        wish = parse(requests.GetCreditBalance, {"userId": value}, context)
+        params = parse(requests.GetCreditBalance, {"userId": value}, context)
     except InvalidInput:
         assert value is not None or uid is None
         return
-    assert wish.user_id == (uid if value is None else value)
-    assert isinstance(wish.user_id, str)
+    assert params.user_id == (uid if value is None else value)
+    assert isinstance(params.user_id, str)
 
 
 # Page tokens
@@ -348,8 +348,8 @@ def test_the_long_form_of_a_number_is_the_number(value: int) -> None:
 @example(7.0)
 @example(True)
 def test_nothing_else_is_a_number(value: Any) -> None:
-    wish = parsed(requests.GetUserCredits, {"pageSize": value})
-    if wish is not None and value is not None:
+    params = parsed(requests.GetUserCredits, {"pageSize": value})
+    if params is not None and value is not None:
         assert type(value) is int or (
             value == {"@type": INT64, "value": value["value"]} and re.fullmatch("[0-9]+", value["value"])
         )
@@ -477,7 +477,7 @@ ECHO: Operation[Any, Any] = Operation(
     response=cast("Any", Echo),
     errors=(),
     description="",
-    handle=lambda _backend, call: cast("Any", Echo(key=call.wish.idempotency_key)),
+    handle=lambda _backend, call: cast("Any", Echo(key=call.params.idempotency_key)),
 )
 
 

@@ -19,7 +19,7 @@ def test_what_may_pass_is_tried_again(error: type[Exception]) -> None:
             raise error
         return tries
 
-    assert Retry(ManualClock(START), random.Random(1), patience_seconds=20)(attempt) == 5
+    assert Retry(ManualClock(START), random.Random(1), timeout_seconds=20)(attempt) == 5
 
 
 def test_patience_ends_on_time_and_with_the_last_error() -> None:
@@ -30,7 +30,7 @@ def test_patience_ends_on_time_and_with_the_last_error() -> None:
         raise CommitRefused(str(tries))
 
     with pytest.raises(CommitRefused) as refused:
-        Retry(clock, random.Random(1), patience_seconds=20)(attempt)
+        Retry(clock, random.Random(1), timeout_seconds=20)(attempt)
     assert str(refused.value) == str(tries_made[-1])
     waited = (clock.at - START).total_seconds()
     assert 20 - LONGEST_PAUSE_SECONDS <= waited <= 20
@@ -42,7 +42,7 @@ def test_a_bug_is_not_tried_again() -> None:
         raise KeyError("bug")
 
     with pytest.raises(KeyError):
-        Retry(ManualClock(START), random.Random(1), patience_seconds=20)(attempt)
+        Retry(ManualClock(START), random.Random(1), timeout_seconds=20)(attempt)
 
 
 def test_rivals_draw_different_pauses() -> None:
@@ -53,7 +53,7 @@ def test_rivals_draw_different_pauses() -> None:
             if tries < 6:
                 raise CommitRefused
 
-        Retry(clock, random.Random(seed), patience_seconds=20)(attempt)
+        Retry(clock, random.Random(seed), timeout_seconds=20)(attempt)
         return (clock.at - START).total_seconds()
 
     assert len({waited(seed) for seed in range(20)}) == 20
@@ -64,4 +64,4 @@ def test_a_commit_that_may_still_arrive_is_not_forgotten_over_later_refusals() -
         raise OutcomeUnknown("lost") if tries == 0 else CommitRefused("a rival was first")
 
     with pytest.raises(OutcomeUnknown, match="lost"):
-        Retry(ManualClock(START), random.Random(1), patience_seconds=20)(attempt)
+        Retry(ManualClock(START), random.Random(1), timeout_seconds=20)(attempt)

@@ -10,9 +10,9 @@ from math import log10
 
 import numpy as np
 
-from imagegen.reports.anomalies import Counts, Kind, Scope, Subject
-from imagegen.reports.anomalies.suspects import corrected
-from imagegen.reports.anomalies.trials import test
+from imagegen.reports.anomalies import AnomalyKind, Counts, Scope, Subject
+from imagegen.reports.anomalies.hypothesis_tests import test
+from imagegen.reports.anomalies.significance import corrected
 from tools.bench.anomaly_years import Floats, Integers, Series, Year
 
 WEEKS_COMPARED = 12
@@ -28,7 +28,7 @@ def ours(data: Year, series: Series, week: int) -> Floats:
         [Counts(int(requests), int(failed)) for requests, failed in zip(*days, strict=True)]
         for days in zip(_weeks(data.requests, week), _weeks(data.failed, week), strict=True)
     ]
-    kinds = (Kind.FAILURES,) if series is Series.FAILURES else (Kind.SPIKE, Kind.DRIFT)
+    kinds = (AnomalyKind.FAILURES,) if series is Series.FAILURES else (AnomalyKind.SPIKE, AnomalyKind.DRIFT)
     scores = np.zeros(8)
     trials = test(SUBJECT, counts[-1], counts[:-1]).trials
     for trial, p_value in zip(trials, corrected(trials), strict=True):

@@ -103,7 +103,7 @@ def _request(rng: random.Random, request_id: str, account: Account, at: Any) -> 
         cost=size.credit_cost,
         paid_from=account.wallet.credits.part(size.credit_cost),
         fingerprint="0" * 64,
-        execution=request_id,
+        reservation_id=request_id,
         created_at=at,
         started_at=at,
         lease_expires_at=at + timedelta(minutes=4),

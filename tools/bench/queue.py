@@ -102,14 +102,14 @@ def run(live: Live, mode: Mode, requests: int, users: int) -> Measured:
         for number in range(requests)
     ]
     with ThreadPoolExecutor(CALLERS) as pool:
-        answers = list(pool.map(lambda wish: taken(live, wish), orders))
+        answers = list(pool.map(lambda params: taken(live, params), orders))
     return Measured([seconds for seconds, _ in answers], [ended(live, request_id) for _, request_id in answers])
 
 
-def taken(live: Live, wish: dict[str, object]) -> tuple[float, str]:
+def taken(live: Live, params: dict[str, object]) -> tuple[float, str]:
     """The seconds and the request of a call that is queued, completed, or failed by the model."""
     began = time.monotonic()
-    body = live.call("createGenerationRequest", wish).json()
+    body = live.call("createGenerationRequest", params).json()
     seconds = time.monotonic() - began
     if "result" in body:
         return seconds, body["result"]["generationRequestId"]

@@ -57,8 +57,8 @@ class FirestoreDatabase:
     ) -> None:
         self._client = client
         self._timeout_seconds = timeout_seconds
-        self._patience = _patience(timeout_seconds)
-        self._totals_patience = _patience(totals_timeout_seconds)
+        self._read_options = _read_options(timeout_seconds)
+        self._totals_read_options = _read_options(totals_timeout_seconds)
 
     def read(self, *paths: str) -> list[Snapshot]:
         references = [self._client.document(path) for path in paths]
@@ -67,7 +67,7 @@ class FirestoreDatabase:
                 document.reference.path: Snapshot(
                     document.reference.path, document.to_dict() or {}, document.update_time
                 )
-                for document in self._client.get_all(references, **self._patience)
+                for document in self._client.get_all(references, **self._read_options)
             }
         except (*_UNCERTAIN, exceptions.Aborted) as error:
             raise DatabaseUnavailable(str(error)) from error
@@ -97,7 +97,7 @@ class FirestoreDatabase:
         try:
             return [
                 Snapshot(document.reference.path, document.to_dict() or {}, document.update_time)
-                for document in self._prepare(query).stream(**self._patience)
+                for document in self._prepare(query).stream(**self._read_options)
             ]
         except (*_UNCERTAIN, exceptions.Aborted) as error:
             raise DatabaseUnavailable(str(error)) from error
@@ -107,7 +107,7 @@ class FirestoreDatabase:
         page: list[Any] = []
         while True:
             try:
-                page = list((by_id.start_after(page[-1]) if page else by_id).stream(**self._patience))
+                page = list((by_id.start_after(page[-1]) if page else by_id).stream(**self._read_options))
             except (*_UNCERTAIN, exceptions.Aborted) as error:
                 raise DatabaseUnavailable(str(error)) from error
             for document in page:
@@ -123,7 +123,7 @@ class FirestoreDatabase:
             if question.field is not None:
                 aggregation = aggregation.sum(question.field, alias="sum")
             try:
-                [results] = aggregation.get(read_time=moment, **self._totals_patience)
+                [results] = aggregation.get(read_time=moment, **self._totals_read_options)
             except (*_UNCERTAIN, exceptions.Aborted) as error:
                 raise DatabaseUnavailable(str(error)) from error
             moment = moment or results[0].read_time
@@ -150,7 +150,7 @@ class FirestoreDatabase:
         return prepared
 
 
-def _patience(timeout_seconds: float) -> Any:
+def _read_options(timeout_seconds: float) -> Any:
     """How long a read is tried: the client's own policy keeps on for minutes, far beyond what a caller waits."""
     retry = Retry(
         predicate=if_exception_type(exceptions.ServiceUnavailable, exceptions.ResourceExhausted, exceptions.Aborted),

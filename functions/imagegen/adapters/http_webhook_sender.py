@@ -23,7 +23,7 @@ USER_AGENT = "imagegen-webhooks"
 
 
 @dataclass(frozen=True)
-class HttpSender:
+class HttpWebhookSender:
     """The ``Sender`` of the deployed functions.
 
     A name is resolved once, and all that it resolves to has to be public: who checks one answer and connects to the

@@ -230,7 +230,7 @@ WebhookUrl = Annotated[
     ),
     AfterValidator(_webhook_url),
 ]
-GrantedCredits = Annotated[int, Field(ge=1, le=GRANT_MAX), BeforeValidator(_integer)]
+CreditAmount = Annotated[int, Field(ge=1, le=GRANT_MAX), BeforeValidator(_integer)]
 PageSize = Annotated[int, Field(ge=1, le=PAGE_SIZE_MAX), _or(PAGE_SIZE_DEFAULT), BeforeValidator(_integer)]
 Flag = Annotated[bool, _or(False)]
 ModeName = Annotated[Mode, Field(strict=False), _or(Mode.SYNC)]

@@ -68,9 +68,9 @@ def create_generation_request(
 
     In mode async it answers as soon as the credits are taken, with the status; the rest is done by a queue.
     """
-    call.caller.check_acts_for(call.wish.user_id)
+    call.caller.check_acts_for(call.params.user_id)
     call.caller.check_may_spend()
-    created = backend.generations.create(call.wish.order(requests.fingerprint(call.data)))
+    created = backend.generations.create(call.params.order(requests.fingerprint(call.data)))
     return responses.CreatedGenerationRequest.of(created)
 
 
@@ -79,7 +79,7 @@ def get_generation_request(
     backend: Backend, call: Call[requests.GetGenerationRequest]
 ) -> responses.GenerationRequestDetails:
     """Everything about one request of the caller's."""
-    request = backend.requests.get(call.wish.generation_request_id)
+    request = backend.requests.get(call.params.generation_request_id)
     if not call.caller.may_see(request):
         raise not_found(request.id)
     return responses.GenerationRequestDetails.of(request)
@@ -90,7 +90,7 @@ def cancel_generation_request(
     backend: Backend, call: Call[requests.CancelGenerationRequest]
 ) -> responses.CanceledGenerationRequest:
     """Cancels a request of the caller's that has not ended, and gives its credits back."""
-    canceled = backend.cancellations.cancel(call.wish.generation_request_id, call.caller.owns)
+    canceled = backend.cancellations.cancel(call.params.generation_request_id, call.caller.owns)
     return responses.CanceledGenerationRequest.of(canceled)
 
 
@@ -99,20 +99,20 @@ def list_generation_requests(
     backend: Backend, call: Call[requests.ListGenerationRequests]
 ) -> responses.GenerationRequestList:
     """A user's requests, newest first, by page; filtered by status, options and time; counted if asked for."""
-    wish = call.wish
-    call.caller.check_may_read(wish.user_id)
-    page = backend.requests.list(wish.filter, wish.page_size, wish.after)
-    count = backend.requests.count(wish.filter) if wish.include_total_count else None
-    return responses.GenerationRequestList.of(wish, page, count)
+    params = call.params
+    call.caller.check_may_read(params.user_id)
+    page = backend.requests.list(params.filter, params.page_size, params.after)
+    count = backend.requests.count(params.filter) if params.include_total_count else None
+    return responses.GenerationRequestList.of(params, page, count)
 
 
 @operation(UserNotFound, Contention)
 def get_webhook_secret(backend: Backend, call: Call[requests.GetWebhookSecret]) -> responses.WebhookSecret:
     """What the caller's webhooks are signed with; a rotated one replaces the one before. For its owner alone."""
-    call.caller.check_acts_for(call.wish.user_id)
+    call.caller.check_acts_for(call.params.user_id)
     secrets = backend.webhook_secrets
-    make = secrets.rotate if call.wish.rotate else secrets.current
-    return responses.WebhookSecret(webhook_secret=make(call.wish.user_id))
+    make = secrets.rotate if call.params.rotate else secrets.current
+    return responses.WebhookSecret(webhook_secret=make(call.params.user_id))
 
 
 @operation()
@@ -120,16 +120,16 @@ def list_webhook_deliveries(
     backend: Backend, call: Call[requests.ListWebhookDeliveries]
 ) -> responses.WebhookDeliveryList:
     """A user's webhooks, or a request's, newest first, by page, with what became of their last 50 attempts."""
-    wish = call.wish
-    call.caller.check_may_read(wish.user_id)
-    page = backend.deliveries.list(wish.user_id, wish.generation_request_id, wish.page_size, wish.after)
-    return responses.WebhookDeliveryList.of(wish, page)
+    params = call.params
+    call.caller.check_may_read(params.user_id)
+    page = backend.deliveries.list(params.user_id, params.generation_request_id, params.page_size, params.after)
+    return responses.WebhookDeliveryList.of(params, page)
 
 
 @operation(DeliveryNotFound, Contention)
 def resend_webhook(backend: Backend, call: Call[requests.ResendWebhook]) -> responses.WebhookDelivery:
     """Sends a webhook of the caller's now, under the same id, whatever has become of it; and for another day."""
-    return responses.WebhookDelivery.of(backend.deliveries.resend(call.wish.delivery_id, call.caller.owns))
+    return responses.WebhookDelivery.of(backend.deliveries.resend(call.params.delivery_id, call.caller.owns))
 
 
 @operation()
@@ -141,32 +141,37 @@ def get_catalog(backend: Backend, call: Call[requests.Nothing]) -> responses.Cat
 @operation(UserNotFound)
 def get_user_credits(backend: Backend, call: Call[requests.GetUserCredits]) -> responses.UserCredits:
     """A user's balance, and the deductions and refunds behind it, newest first, by page."""
-    wish = call.wish
-    call.caller.check_may_read(wish.user_id)
-    return responses.UserCredits.of(wish, backend.histories.page(wish.user_id, wish.page_size, wish.before_seq))
+    params = call.params
+    call.caller.check_may_read(params.user_id)
+    return responses.UserCredits.of(params, backend.histories.page(params.user_id, params.page_size, params.before_seq))
 
 
 @operation(UserNotFound)
 def get_credit_balance(backend: Backend, call: Call[requests.GetCreditBalance]) -> responses.CreditBalance:
     """A user's credits by kind, and what they were granted, have spent and were refunded in all."""
-    call.caller.check_may_read(call.wish.user_id)
-    return responses.CreditBalance.of(backend.accounts.wallet(call.wish.user_id))
+    call.caller.check_may_read(call.params.user_id)
+    return responses.CreditBalance.of(backend.accounts.wallet(call.params.user_id))
 
 
 @operation(Contention)
 def register_user(backend: Backend, call: Call[requests.RegisterUser]) -> responses.RegisteredUser:
     """Opens the caller's account with trial credits, or answers with the one that there is."""
-    call.caller.check_acts_for(call.wish.user_id)
-    wallet = backend.accounts.register(call.wish.user_id, call.caller.profile, settings.welcome_credits())
+    call.caller.check_acts_for(call.params.user_id)
+    wallet = backend.accounts.register(call.params.user_id, call.caller.profile, settings.welcome_credits())
     return responses.RegisteredUser.of(wallet)
 
 
 @operation(UserNotFound, IdempotencyMismatch, Contention)
 def grant_credits(backend: Backend, call: Call[requests.GrantCredits]) -> responses.GrantedCredits:
     """Adds credits to a user's account, once under its idempotency key. For admins."""
-    admin, wish = call.caller.check_is_admin(), call.wish
+    admin, params = call.caller.check_is_admin(), call.params
     grant = backend.accounts.grant(
-        wish.user_id, wish.bucket, wish.credits, reason=wish.reason, key=wish.idempotency_key, granted_by=admin
+        params.user_id,
+        params.bucket,
+        params.credits,
+        reason=params.reason,
+        key=params.idempotency_key,
+        granted_by=admin,
     )
     return responses.GrantedCredits.of(grant)
 
@@ -175,9 +180,9 @@ def grant_credits(backend: Backend, call: Call[requests.GrantCredits]) -> respon
 def get_weekly_report(backend: Backend, call: Call[requests.GetWeeklyReport]) -> responses.WeeklyReport:
     """The stored report of a week. For admins."""
     call.caller.check_is_admin()
-    report = backend.reports.get(call.wish.week)
+    report = backend.reports.get(call.params.week)
     if report is None:
-        raise ReportNotFound(f"There is no report of {call.wish.week}. Run it first.", week=str(call.wish.week))
+        raise ReportNotFound(f"There is no report of {call.params.week}. Run it first.", week=str(call.params.week))
     return responses.WeeklyReport.of(report)
 
 
@@ -185,8 +190,8 @@ def get_weekly_report(backend: Backend, call: Call[requests.GetWeeklyReport]) ->
 def list_weekly_reports(backend: Backend, call: Call[requests.ListWeeklyReports]) -> responses.WeeklyReportList:
     """The stored reports, newest first, by page. For admins."""
     call.caller.check_is_admin()
-    wish = call.wish
-    return responses.WeeklyReportList.of(wish, backend.reports.list(wish.page_size, wish.before))
+    params = call.params
+    return responses.WeeklyReportList.of(params, backend.reports.list(params.page_size, params.before))
 
 
 @operation(Contention)
@@ -194,7 +199,7 @@ def run_weekly_report(backend: Backend, call: Call[requests.RunWeeklyReport]) ->
     """Reports a week that is over, again or for the first time; its revisions say what changed. For admins."""
     call.caller.check_is_admin()
     try:
-        return responses.WeeklyReport.of(backend.reports.run(call.wish.week))
+        return responses.WeeklyReport.of(backend.reports.run(call.params.week))
     except WeekNotOver:
         raise InvalidInput([{"field": "week", "message": "is not over yet"}]) from None
 
@@ -206,12 +211,12 @@ def run_task(backend: Backend, data: Any) -> None:
 
 
 def deliver_webhook(backend: Backend, data: Any) -> None:
-    """Makes the attempt that a queue has delivered. Raises what ``Courier.deliver`` raises, and InvalidInput.
+    """Makes the attempt that a queue has delivered. Raises what ``DeliveryWorker.deliver`` raises, and InvalidInput.
 
     It needs no ticket: whoever calls it can have sent what is due now, which a task is about to do anyway.
     """
     task = parse(requests.DeliverWebhook, data, Context(Caller(), backend.catalogs.current))
-    backend.courier.deliver(task.delivery_id, task.attempt, _described)
+    backend.delivery_worker.deliver(task.delivery_id, task.attempt, _described)
 
 
 def _described(request: GenerationRequest) -> dict[str, Any]:

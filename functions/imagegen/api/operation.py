@@ -49,7 +49,7 @@ class Call(Generic[W]):
     """A valid call: whose it is, what it asks for, and the data as it was sent."""
 
     caller: Caller
-    wish: W
+    params: W
     data: Any
 
 
@@ -85,13 +85,13 @@ class Operation(Generic[W, R]):
 
     def _answer(self, backend: Backend, context: Context, data: Any) -> R:
         try:
-            wish = parse(self.request, data, context)
+            params = parse(self.request, data, context)
         except InvalidInput:
             earlier = self.repeated(backend, context, data) if self.repeated else None
             if earlier is None:
                 raise
             return earlier
-        return self.handle(backend, Call(context.caller, wish, data))
+        return self.handle(backend, Call(context.caller, params, data))
 
     def _with_key(self, received: CallableRequest[Any]) -> Any:
         """The call's data, with the idempotency key of the Idempotency-Key header if it has none of its own.

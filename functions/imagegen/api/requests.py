@@ -18,9 +18,9 @@ from imagegen.api.fields import (
     ChosenSize,
     ChosenStyle,
     ColorName,
+    CreditAmount,
     DocumentId,
     Flag,
-    GrantedCredits,
     HttpsUrl,
     IdempotencyKey,
     ModelName,
@@ -291,7 +291,7 @@ class GrantCredits(Request):
     )
 
     user_id: DocumentId
-    credits: GrantedCredits
+    credits: CreditAmount
     bucket: Annotated[Bucket, Field(strict=False)]
     reason: Reason
     idempotency_key: IdempotencyKey

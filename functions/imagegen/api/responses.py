@@ -130,11 +130,11 @@ class GenerationRequestList(Response):
     total_count: Number | None = Field(description="Of all pages; there if asked for.")
 
     @classmethod
-    def of(cls, wish: ListGenerationRequests, page: Page[GenerationRequest], total_count: int | None) -> Self:
+    def of(cls, params: ListGenerationRequests, page: Page[GenerationRequest], total_count: int | None) -> Self:
         last = page.items[-1] if page.has_more else None
         return cls(
             requests=[GenerationRequestDetails.of(request) for request in page.items],
-            next_page_token=last and wish.token(last.created_at, last.id),
+            next_page_token=last and params.token(last.created_at, last.id),
             total_count=total_count,
         )
 
@@ -193,11 +193,11 @@ class WebhookDeliveryList(Response):
     next_page_token: str | None
 
     @classmethod
-    def of(cls, wish: ListWebhookDeliveries, page: Page[webhooks.Delivery]) -> Self:
+    def of(cls, params: ListWebhookDeliveries, page: Page[webhooks.Delivery]) -> Self:
         last = page.items[-1] if page.has_more else None
         return cls(
             deliveries=[WebhookDelivery.of(delivery) for delivery in page.items],
-            next_page_token=last and wish.token(last.created_at, last.id),
+            next_page_token=last and params.token(last.created_at, last.id),
         )
 
 
@@ -215,7 +215,7 @@ class UserCredits(Response):
     next_page_token: str | None = Field(description="There if more follow: the next call's pageToken.")
 
     @classmethod
-    def of(cls, wish: GetUserCredits, history: History) -> Self:
+    def of(cls, params: GetUserCredits, history: History) -> Self:
         page = history.entries
         return cls(
             current_credits=history.wallet.credits.total,
@@ -231,7 +231,7 @@ class UserCredits(Response):
                 )
                 for entry in page.items
             ],
-            next_page_token=wish.token(page.items[-1].seq) if page.has_more else None,
+            next_page_token=params.token(page.items[-1].seq) if page.has_more else None,
         )
 
 
@@ -345,8 +345,8 @@ class WeeklyReportList(Response):
     next_page_token: str | None
 
     @classmethod
-    def of(cls, wish: ListWeeklyReports, page: Page[Report]) -> Self:
+    def of(cls, params: ListWeeklyReports, page: Page[Report]) -> Self:
         return cls(
             reports=[report_data(report) for report in page.items],
-            next_page_token=wish.token(page.items[-1].week) if page.has_more else None,
+            next_page_token=params.token(page.items[-1].week) if page.has_more else None,
         )

@@ -28,7 +28,7 @@ def create_request(request: GenerationRequest) -> Create:
         "cost": request.cost,
         "paidFrom": bucket_fields(request.paid_from),
         "fingerprint": request.fingerprint,
-        "execution": request.execution,
+        "execution": request.reservation_id,
         "mode": request.mode.value,
         "webhookUrl": request.webhook_url,
         "createdAt": request.created_at,
@@ -45,7 +45,7 @@ def progress_fields(request: GenerationRequest) -> dict[str, Any]:
     """The fields that change while a request is open."""
     return {
         "status": request.status.value,
-        "worker": request.worker,
+        "worker": request.claimed_by,
         "startedAt": request.started_at,
         "leaseExpiresAt": request.lease_expires_at,
     }
@@ -84,13 +84,13 @@ def request_of(document: Snapshot) -> GenerationRequest:
         cost=data["cost"],
         paid_from=credits_of(data["paidFrom"]),
         fingerprint=data["fingerprint"],
-        execution=data["execution"],
+        reservation_id=data["execution"],
         created_at=data["createdAt"],
         started_at=data["startedAt"],
         lease_expires_at=data["leaseExpiresAt"],
         mode=Mode(data.get("mode", Mode.SYNC)),
         give_up_at=data.get("giveUpAt"),
-        worker=data.get("worker"),
+        claimed_by=data.get("worker"),
         webhook_url=data.get("webhookUrl"),
         status=Status(data["status"]),
         finished_at=data["finishedAt"],
@@ -106,7 +106,7 @@ def request_of(document: Snapshot) -> GenerationRequest:
 
 
 @dataclass(frozen=True)
-class Held:
+class StoredRequest:
     """A request as last seen, and the version of its document then."""
 
     request: GenerationRequest

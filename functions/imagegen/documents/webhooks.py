@@ -47,7 +47,7 @@ def delivery_of(document: Snapshot) -> Delivery:
         next_attempt_at=data["nextAttemptAt"],
         give_up_at=data["giveUpAt"],
         status=DeliveryStatus(data["status"]),
-        worker=data["worker"],
+        claimed_by=data["worker"],
         attempt_count=data["attemptCount"],
         attempts=tuple(_attempt_of(attempt) for attempt in data["attempts"]),
     )
@@ -56,7 +56,7 @@ def delivery_of(document: Snapshot) -> Delivery:
 def _progress(delivery: Delivery) -> dict[str, Any]:
     return {
         "status": delivery.status.value,
-        "worker": delivery.worker,
+        "worker": delivery.claimed_by,
         "nextAttemptAt": delivery.next_attempt_at,
         "giveUpAt": delivery.give_up_at,
         "attemptCount": delivery.attempt_count,

@@ -30,7 +30,7 @@ class Option(BaseModel):
     id: str
     name: Annotated[str, Field(min_length=1)]
     enabled: bool = True
-    order: int = 0
+    position: Annotated[int, Field(alias="order")] = 0
 
 
 class Style(Option):
@@ -70,7 +70,7 @@ class Model(Option):
 
 @dataclass(frozen=True)
 class Catalog:
-    """All options, the disabled ones included, each kind in its order."""
+    """All options, the disabled ones included, each kind by position."""
 
     models: Sequence[Model]
     styles: Sequence[Style]

@@ -27,7 +27,7 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True)
 class Order:
-    """A validated wish for an image: everything the caller chose.
+    """A validated order of an image: everything the caller chose.
 
     ``input`` is what the image is of, besides the prompt, as its caller wrote it. ``fingerprint`` is the same for the
     same payload, and for no other.
@@ -67,7 +67,7 @@ def keyed_request_id(user_id: str, idempotency_key: str) -> str:
 
 
 class Status(StrEnum):
-    """A queued request is pending until a worker takes it; any other is processing from the start."""
+    """A queued request is pending until a worker claims it; any other is processing from the start."""
 
     PENDING = "pending"
     PROCESSING = "processing"
@@ -102,8 +102,8 @@ class Failure:
 class GenerationRequest:
     """A request as recorded. Options are recorded by name; ``paid_from`` says which buckets paid ``cost``.
 
-    ``execution`` names the one call that reserved it, ``worker`` the one delivery of its task that took it from the
-    queue: who finds their own name knows that their commit got through. They have until ``lease_expires_at`` to bring
+    ``reservation_id`` names the one call that reserved it, ``claimed_by`` the one delivery of its task that claimed it:
+    a process that finds its own id knows that its commit got through. They have until ``lease_expires_at`` to bring
     it on; after that, anyone may. What is still pending at ``give_up_at`` is given up.
     """
 
@@ -117,13 +117,13 @@ class GenerationRequest:
     cost: int
     paid_from: Credits
     fingerprint: str
-    execution: str
+    reservation_id: str
     created_at: datetime
     started_at: datetime | None
     lease_expires_at: datetime
     mode: Mode = Mode.SYNC
     give_up_at: datetime | None = None
-    worker: str | None = None
+    claimed_by: str | None = None
     webhook_url: str | None = None
     input: Mapping[str, str] | None = None
     status: Status = Status.PROCESSING
@@ -154,11 +154,11 @@ class GenerationRequest:
         """The day of that week, in UTC, as in ``2026-11-09``."""
         return str(self.created_at.astimezone(UTC).date())
 
-    def taken(self, worker: str, lease: timedelta, at: datetime) -> "GenerationRequest":
-        """As a worker takes it from its queue."""
-        return replace(self, status=Status.PROCESSING, worker=worker, started_at=at, lease_expires_at=at + lease)
+    def claimed(self, worker: str, lease: timedelta, at: datetime) -> "GenerationRequest":
+        """Return the request as claimed by a worker."""
+        return replace(self, status=Status.PROCESSING, claimed_by=worker, started_at=at, lease_expires_at=at + lease)
 
-    def queued_again(self, at: datetime) -> "GenerationRequest":
+    def enqueued_again(self, at: datetime) -> "GenerationRequest":
         return replace(self, lease_expires_at=at + QUEUE_LEASE)
 
     def completed(self, image_url: str, at: datetime) -> "GenerationRequest":

@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 from imagegen.domain.generation import GenerationRequest
 
-PATIENCE = timedelta(days=1)
+RETRY_WINDOW = timedelta(days=1)
 """How long it is attempted."""
 
 FIRST_PAUSE = timedelta(seconds=10)
@@ -47,9 +47,9 @@ class Attempt:
 class Delivery:
     """Its id is the event's id, the same for each attempt, so that a receiver can drop what it has had.
 
-    ``worker`` names the one task that is attempting it, which has until ``next_attempt_at`` to record the outcome;
-    without a worker, that is when it is attempted next. ``attempts`` are the last ``ATTEMPTS_KEPT`` of
-    ``attempt_count``. What has not been taken at ``give_up_at`` has failed.
+    ``claimed_by`` names the one task that is attempting it, which has until ``next_attempt_at`` to record the outcome.
+    While unclaimed, ``next_attempt_at`` is when it is attempted next. ``attempts`` are the last ``ATTEMPTS_KEPT`` of
+    ``attempt_count``. What has not been accepted at ``give_up_at`` has failed.
     """
 
     id: str
@@ -61,7 +61,7 @@ class Delivery:
     next_attempt_at: datetime
     give_up_at: datetime
     status: DeliveryStatus = DeliveryStatus.PENDING
-    worker: str | None = None
+    claimed_by: str | None = None
     attempt_count: int = 0
     attempts: tuple[Attempt, ...] = ()
 
@@ -69,12 +69,12 @@ class Delivery:
     def is_pending(self) -> bool:
         return self.status is DeliveryStatus.PENDING
 
-    def taken(self, worker: str, at: datetime) -> "Delivery":
-        return replace(self, worker=worker, next_attempt_at=at + SENDING_LEASE)
+    def claimed(self, worker: str, at: datetime) -> "Delivery":
+        return replace(self, claimed_by=worker, next_attempt_at=at + SENDING_LEASE)
 
     def pause_max(self, at: datetime) -> timedelta:
         """The longest pause after a failure: as long again as it has been attempted, so that pauses double."""
-        return min(max(at - (self.give_up_at - PATIENCE), FIRST_PAUSE), LONGEST_PAUSE)
+        return min(max(at - (self.give_up_at - RETRY_WINDOW), FIRST_PAUSE), LONGEST_PAUSE)
 
     def attempted(self, attempt: Attempt, pause: timedelta, *, is_last: bool) -> "Delivery":
         """After an attempt; ``pause`` is how long to wait if it failed and was not the last."""
@@ -88,24 +88,26 @@ class Delivery:
         return replace(
             self,
             status=status,
-            worker=None,
+            claimed_by=None,
             next_attempt_at=next_attempt_at,
             attempt_count=self.attempt_count + 1,
             attempts=(*self.attempts, attempt)[-ATTEMPTS_KEPT:],
         )
 
-    def queued_again(self, at: datetime) -> "Delivery":
-        return replace(self, worker=None, next_attempt_at=at)
+    def enqueued_again(self, at: datetime) -> "Delivery":
+        return replace(self, claimed_by=None, next_attempt_at=at)
 
     def resent(self, at: datetime) -> "Delivery":
-        """As its owner starts it anew, with all its patience; one that is being attempted stays as it is."""
-        if self.is_pending and self.worker is not None and at < self.next_attempt_at:
+        """Return the delivery as pending with a new retry window, or unchanged while an attempt is in progress."""
+        if self.is_pending and self.claimed_by is not None and at < self.next_attempt_at:
             return self
-        return replace(self, status=DeliveryStatus.PENDING, worker=None, next_attempt_at=at, give_up_at=at + PATIENCE)
+        return replace(
+            self, status=DeliveryStatus.PENDING, claimed_by=None, next_attempt_at=at, give_up_at=at + RETRY_WINDOW
+        )
 
     def was_resent(self, since: datetime) -> bool:
-        """Whether it was started anew then or later."""
-        return self.give_up_at >= since + PATIENCE
+        """Return whether the delivery was resent at ``since`` or later."""
+        return self.give_up_at >= since + RETRY_WINDOW
 
 
 def delivery_about(request: GenerationRequest) -> Delivery | None:
@@ -121,5 +123,5 @@ def delivery_about(request: GenerationRequest) -> Delivery | None:
         type=f"generation.{request.status}",
         created_at=request.finished_at,
         next_attempt_at=request.finished_at,
-        give_up_at=request.finished_at + PATIENCE,
+        give_up_at=request.finished_at + RETRY_WINDOW,
     )

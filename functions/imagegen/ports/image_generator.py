@@ -27,6 +27,6 @@ class GeneratorTimedOut(Exception):
     """The image was not there by the model's deadline."""
 
 
-class Generator(Protocol):
+class ImageGenerator(Protocol):
     def generate(self, job: Job) -> str:
         """The URL of the finished image. Raises GeneratorFailed, GeneratorUnavailable or GeneratorTimedOut."""

@@ -8,7 +8,7 @@ class QueueUnavailable(Exception):
     """The queue could not be reached, or did not say whether it took the task."""
 
 
-class Queue(Protocol):
+class TaskQueue(Protocol):
     """Task queues by the name of the function that they deliver to. ``CloudTasks`` is the real one."""
 
     def put(self, queue: str, task: dict[str, str], not_before: datetime | None = None) -> None:

@@ -16,7 +16,7 @@ class Forbidden(Undelivered):
     """Its address is none that webhooks are sent to. Nothing was sent."""
 
 
-class Sender(Protocol):
+class WebhookSender(Protocol):
     """``HttpSender`` is the real one."""
 
     def send(self, url: str, body: str, headers: Mapping[str, str]) -> int:

@@ -41,7 +41,7 @@ class NotNow(Undelivered):
 
 
 @dataclass(frozen=True)
-class Notifications:
+class Alerts:
     """The log always, and the ``channels``."""
 
     channels: Sequence[Channel] = ()

@@ -8,10 +8,19 @@ from imagegen.domain.catalog import Kind
 from imagegen.domain.ledger import EntryType
 from imagegen.domain.weeks import Week
 from imagegen.ports.database import Data, Snapshot
-from imagegen.reports.anomalies import Anomaly, Band, Findings, Scope, Severity, Subject
-from imagegen.reports.anomalies import Kind as Deviation
+from imagegen.reports.anomalies import Anomaly, AnomalyKind, Band, Findings, Scope, Severity, Subject
 from imagegen.reports.forecast import Forecast
-from imagegen.reports.model import Daily, Popularity, Processing, Reconciliation, Report, Revision, Tally, Users, total
+from imagegen.reports.model import (
+    Daily,
+    Popularity,
+    Processing,
+    Reconciliation,
+    Report,
+    Revision,
+    Tally,
+    Users,
+    total,
+)
 
 REPORTS = "weeklyReports"
 
@@ -234,7 +243,7 @@ def _findings_of(data: Data) -> Findings:
         anomalies=[
             Anomaly(
                 subject=Subject(Scope(found["scope"]), found["name"]),
-                kind=Deviation(found["kind"]),
+                kind=AnomalyKind(found["kind"]),
                 day=found["day"],
                 also=found["also"],
                 observed=found["observed"],

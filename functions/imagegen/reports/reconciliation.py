@@ -11,7 +11,7 @@ from imagegen.reports.model import Reconciliation
 
 
 @dataclass(frozen=True)
-class Bookkeeping:
+class Reconciler:
     """Holds what all balances have changed by in a week against what all ledgers say.
 
     A wallet and its ledger entry are written by one commit, so at any one moment the balances are the sum of the

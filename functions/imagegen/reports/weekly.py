@@ -12,14 +12,14 @@ from imagegen.domain.weeks import Week
 from imagegen.ports.clock import Clock
 from imagegen.ports.database import Create, Database, Query, Snapshot, Sum, Update, Where
 from imagegen.reports import anomalies
-from imagegen.reports.alerts import Notifications
+from imagegen.reports.alerts import Alerts
 from imagegen.reports.anomalies import WEEKS_COMPARED, Counts, Findings, Scope, Subject
 from imagegen.reports.counting import Counting, daily
 from imagegen.reports.documents import REPORTS, report_data, report_of, report_path
 from imagegen.reports.forecast import forecast
 from imagegen.reports.model import POPULARITY_WEEKS, TOP_USERS, Report, Users, popularity
 from imagegen.reports.progress import NO_PROGRESS
-from imagegen.reports.reconciliation import Bookkeeping
+from imagegen.reports.reconciliation import Reconciler
 from imagegen.reports.revisions import revision
 from imagegen.services.catalog import Catalogs
 from imagegen.services.pagination import Page, page
@@ -45,8 +45,8 @@ class Reports:
     database: Database
     catalogs: Catalogs
     counting: Counting
-    bookkeeping: Bookkeeping
-    notifications: Notifications
+    bookkeeping: Reconciler
+    notifications: Alerts
     retry: Retry
     clock: Clock
 

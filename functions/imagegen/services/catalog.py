@@ -61,7 +61,7 @@ class Catalogs:
         options = [
             option for document in documents if (option := _parsed(document.path, document.id, document.data, shape))
         ]
-        return sorted(options, key=lambda option: (option.order, option.id))
+        return sorted(options, key=lambda option: (option.position, option.id))
 
 
 def _parsed(path: str, id: str, data: Mapping[str, Any], shape: type[O]) -> O | None:

@@ -17,7 +17,7 @@ LONGEST_PAUSE_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Retry:
-    """Repeats an attempt (read, decide, commit) until it gets through or ``patience_seconds`` have passed.
+    """Repeats an attempt (read, decide, commit) until it gets through or ``timeout_seconds`` have passed.
 
     The pauses have full jitter: each is drawn between nothing and a bound that doubles from try to try, so that
     rivals for one document spread out instead of meeting again
@@ -26,7 +26,7 @@ class Retry:
 
     clock: Clock
     rng: random.Random
-    patience_seconds: float
+    timeout_seconds: float
 
     def __call__(self, attempt: Callable[[int], T]) -> T:
         """What ``attempt`` returns; it is told how many tries went before.
@@ -34,7 +34,7 @@ class Retry:
         When patience ran out, raises OutcomeUnknown if any try ended in it, as that commit may still be on its way,
         and else the last CommitRefused or DatabaseUnavailable. Raises at once whatever else ``attempt`` raises.
         """
-        deadline = self.clock.monotonic() + self.patience_seconds
+        deadline = self.clock.monotonic() + self.timeout_seconds
         uncertain: OutcomeUnknown | None = None
         for tries in count():
             try:

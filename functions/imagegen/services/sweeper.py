@@ -1,8 +1,7 @@
-"""The sweeper: brings on the requests and webhooks that nobody brings on any more.
+"""Recovers stuck work.
 
-A process that died leaves its request unsettled, which is then failed and refunded. A task that never arrived leaves
-its request pending, which is queued again, until it has waited too long and is refunded; or its webhook, which is
-queued again.
+A request whose process died is refunded. A request or webhook whose task was lost is enqueued again. A request that
+has waited too long is refunded.
 """
 
 import logging
@@ -10,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from imagegen.documents.generations import REQUESTS, Held, progress_fields, request_path
+from imagegen.documents.generations import REQUESTS, StoredRequest, progress_fields, request_path
 from imagegen.domain.generation import OPEN, FailureReason, GenerationRequest, Status
 from imagegen.errors import ServiceUnavailable
 from imagegen.ports.clock import Clock
@@ -24,9 +23,10 @@ from imagegen.ports.database import (
     Update,
     Where,
 )
+from imagegen.ports.task_queue import TaskQueue
 from imagegen.services.catalog import Catalogs
-from imagegen.services.generations.settlement import NoImage, Settlements
-from imagegen.services.generations.worker import Dispatcher
+from imagegen.services.generations.settlement import Failed, Settlements
+from imagegen.services.generations.worker import enqueue
 from imagegen.services.webhooks.outbox import Outbox
 
 PAGE_SIZE = 100
@@ -41,14 +41,14 @@ class Sweeper:
     database: Database
     clock: Clock
     settlements: Settlements
-    dispatcher: Dispatcher
+    tasks: TaskQueue
     outbox: Outbox
     catalogs: Catalogs
 
     def sweep(self) -> int:
-        """How many requests with an expired lease and overdue webhooks have been brought on, by this or a rival run.
+        """Recover requests with an expired lease, and overdue webhooks. Return how many were recovered.
 
-        What cannot be brought on now is left for the next run. Raises DatabaseUnavailable.
+        What cannot be recovered now is left for the next run. Raises DatabaseUnavailable.
         """
         expired = Query(
             REQUESTS,
@@ -59,40 +59,40 @@ class Sweeper:
             limit=PAGE_SIZE,
         )
         overdue = self.outbox.overdue(PAGE_SIZE)
-        return self._each(expired, self._brought_on) + self._each(overdue, self.outbox.queue_again)
+        return self._each(expired, self._recovered) + self._each(overdue, self.outbox.enqueue_again)
 
-    def _each(self, query: Query, bring_on: Callable[[Snapshot], bool]) -> int:
-        """How many of what is found could be brought on, page after page."""
+    def _each(self, query: Query, recover: Callable[[Snapshot], bool]) -> int:
+        """Recover the documents found, page by page. Return how many could be recovered."""
         swept = 0
         while page := self.database.find(query):
-            brought_on = sum(map(bring_on, page))
-            swept += brought_on
-            if not brought_on:
+            recovered = sum(map(recover, page))
+            swept += recovered
+            if not recovered:
                 break  # the same page would come again
         return swept
 
-    def _brought_on(self, document: Snapshot) -> bool:
-        held = Held.of(document)
+    def _recovered(self, document: Snapshot) -> bool:
+        stored = StoredRequest.of(document)
         try:
-            if held.request.status is Status.PENDING:
-                self._queue_again(held)
+            if stored.request.status is Status.PENDING:
+                self._enqueue_again(stored)
             else:
-                self.settlements.settle(held, NoImage(FailureReason.ABANDONED, "The request was interrupted."))
+                self.settlements.settle(stored, Failed(FailureReason.ABANDONED, "The request was interrupted."))
         except (CommitRefused, OutcomeUnknown, DatabaseUnavailable, ServiceUnavailable) as error:
-            log.warning("Request %s is left for the next sweep: %s", held.request.id, error)
+            log.warning("Request %s is left for the next sweep: %s", stored.request.id, error)
             return False
         return True
 
-    def _queue_again(self, held: Held) -> None:
-        request, now = held.request, self.clock.now()
+    def _enqueue_again(self, stored: StoredRequest) -> None:
+        request, now = stored.request, self.clock.now()
         model = self.catalogs.current().model(request.model)
         if model is None or _has_waited_too_long(request, now):
-            waited = NoImage(FailureReason.EXPIRED, "The request has waited too long.")
-            self.settlements.settle(held, waited)
+            waited = Failed(FailureReason.EXPIRED, "The request has waited too long.")
+            self.settlements.settle(stored, waited)
             return
-        again = request.queued_again(now)
-        self.database.commit(Update(request_path(request.id), progress_fields(again), held.version))
-        self.dispatcher.queue(again, model)
+        again = request.enqueued_again(now)
+        self.database.commit(Update(request_path(request.id), progress_fields(again), stored.version))
+        enqueue(self.tasks, again, model)
 
 
 def _has_waited_too_long(request: GenerationRequest, now: datetime) -> bool:

@@ -4,7 +4,7 @@ import threading
 from concurrent.futures import Future, wait
 from contextvars import copy_context
 
-from imagegen.ports.image_generator import Generator, GeneratorTimedOut, Job
+from imagegen.ports.image_generator import GeneratorTimedOut, ImageGenerator, Job
 
 
 class WithDeadline:
@@ -13,7 +13,7 @@ class WithDeadline:
     Python cannot stop a thread: one that overstays is left behind as a daemon and its result is dropped.
     """
 
-    def __init__(self, generator: Generator) -> None:
+    def __init__(self, generator: ImageGenerator) -> None:
         self._generator = generator
 
     def generate(self, job: Job) -> str:

@@ -3,13 +3,13 @@
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, stop_after_delay, wait_random_exponential
 
 from imagegen.ports.clock import Clock
-from imagegen.ports.image_generator import Generator, GeneratorUnavailable, Job
+from imagegen.ports.image_generator import GeneratorUnavailable, ImageGenerator, Job
 
 
-class WithAttempts:
+class WithRetries:
     """Asks another generator again after a transient error: ``max_attempts`` times in all, with jittered pauses."""
 
-    def __init__(self, generator: Generator, clock: Clock) -> None:
+    def __init__(self, generator: ImageGenerator, clock: Clock) -> None:
         self._generator = generator
         self._clock = clock
 

@@ -1,13 +1,13 @@
 """What stands out from its own recent weeks: see ``find``."""
 
-from imagegen.reports.anomalies.find import WEEKS_COMPARED, WEEKS_NEEDED, find
+from imagegen.reports.anomalies.detector import WEEKS_COMPARED, WEEKS_NEEDED, find
 from imagegen.reports.anomalies.findings import (
     ALL_REQUESTS,
     Anomaly,
+    AnomalyKind,
     Band,
     Counts,
     Findings,
-    Kind,
     Scope,
     Severity,
     Subject,
@@ -18,10 +18,10 @@ __all__ = [
     "WEEKS_COMPARED",
     "WEEKS_NEEDED",
     "Anomaly",
+    "AnomalyKind",
     "Band",
     "Counts",
     "Findings",
-    "Kind",
     "Scope",
     "Severity",
     "Subject",

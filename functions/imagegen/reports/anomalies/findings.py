@@ -15,7 +15,7 @@ class Scope(StrEnum):
     USER = "user"
 
 
-class Kind(StrEnum):
+class AnomalyKind(StrEnum):
     """A SPIKE or a DROP in requests, a raised failure rate, or a level that has moved for weeks, up or down."""
 
     SPIKE = "spike"
@@ -63,7 +63,7 @@ class Anomaly:
     """
 
     subject: Subject
-    kind: Kind
+    kind: AnomalyKind
     day: str | None
     observed: float
     expected: float
@@ -81,11 +81,11 @@ class Anomaly:
 
     @property
     def _what(self) -> str:
-        if self.kind is Kind.FAILURES:
+        if self.kind is AnomalyKind.FAILURES:
             expected = f"{_percent(self.low)} to {_percent(self.high)}"
             return f"{_percent(self.observed)} of the requests failed instead of {expected}"
         numbers = f"{self.observed:,.0f} requests instead of {self.low:,.0f} to {self.high:,.0f}"
-        if self.kind is Kind.DRIFT:
+        if self.kind is AnomalyKind.DRIFT:
             return f"a slow {'rise' if self.observed > self.expected else 'fall'} over the last weeks to {numbers}"
         return numbers
 
@@ -98,7 +98,7 @@ class Anomaly:
 
     @property
     def _credits(self) -> str:
-        if self.kind is Kind.FAILURES:
+        if self.kind is AnomalyKind.FAILURES:
             return f"about {self.credits:,} credits more to refund than usual"
         return f"about {self.credits:,} credits {'more' if self.observed > self.expected else 'fewer'} than expected"
 

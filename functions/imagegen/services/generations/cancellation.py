@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from imagegen.documents.generations import Held, request_path
+from imagegen.documents.generations import StoredRequest, request_path
 from imagegen.domain.generation import FailureReason, GenerationRequest, Status
 from imagegen.errors import RequestEnded
 from imagegen.ports.database import Database
 from imagegen.services.generations.queries import not_found
-from imagegen.services.generations.settlement import NoImage, Settlements
+from imagegen.services.generations.settlement import Failed, Settlements
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,11 @@ class Cancellations:
         Raises RequestNotFound, RequestEnded, and what outlasts the retries.
         """
         [document] = self.database.read(request_path(request_id))
-        if not document.exists or not may_cancel((held := Held.of(document)).request):
+        if not document.exists or not may_cancel((stored := StoredRequest.of(document)).request):
             raise not_found(request_id)
-        if not held.request.is_open:
-            raise _ended(held.request)
-        settled = self.settlements.settle(held, NoImage(FailureReason.CANCELED, "The request was canceled."))
+        if not stored.request.is_open:
+            raise _ended(stored.request)
+        settled = self.settlements.settle(stored, Failed(FailureReason.CANCELED, "The request was canceled."))
         if settled.status is not Status.CANCELED:
             raise _ended(settled)
         return settled

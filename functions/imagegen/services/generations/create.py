@@ -1,8 +1,8 @@
 """The money path: reserve, generate, settle.
 
 1. **reserve**: read account and request together, check, and commit account, request and deduction as one.
-2. **generate**: holding nothing (``services.execution``), in this call or in a worker's (``services.dispatcher``).
-3. **settle**: complete the request, or fail it and refund, in one commit (``services.settlements``).
+2. **generate**: holding no lock (``execution``), in this call or in a worker's (``worker``).
+3. **settle**: complete the request, or fail it and refund, in one commit (``settlement``).
 
 What the caller is told is always what the request's document says, on the first call and on every replay.
 """
@@ -14,7 +14,7 @@ from math import ceil
 from typing import Any
 
 from imagegen.documents.accounts import account_of, create_entry, update_account, user_path
-from imagegen.documents.generations import Held, create_request, request_of, request_path
+from imagegen.documents.generations import StoredRequest, create_request, request_of, request_path
 from imagegen.domain.account import Account
 from imagegen.domain.generation import (
     QUEUE_LEASE,
@@ -43,9 +43,10 @@ from imagegen.errors import (
 )
 from imagegen.ports.clock import Clock
 from imagegen.ports.database import CommitRefused, Database, DatabaseUnavailable, OutcomeUnknown
+from imagegen.ports.task_queue import TaskQueue
 from imagegen.services.credits.accounts import registered
 from imagegen.services.generations.execution import Execution
-from imagegen.services.generations.worker import Dispatcher
+from imagegen.services.generations.worker import enqueue
 from imagegen.services.retry import Retry
 
 
@@ -55,29 +56,29 @@ class Generations:
 
     database: Database
     execution: Execution
-    dispatcher: Dispatcher
+    tasks: TaskQueue
     clock: Clock
     limits: Limits
     reserving: Retry
     new_id: Callable[[], str]
 
     def create(self, order: Order) -> GenerationRequest:
-        """The request, paid for once, and the same one for a repeated idempotency key.
+        """Reserve credits and create the request, or return the one that this idempotency key already created.
 
-        It is completed, or, in mode async, as it is now: the queue brings it on.
+        In sync mode, the request is completed on return. In async mode, a worker completes it later.
         Raises UserNotFound, RateLimited, TooManyRunning, InsufficientCredits, IdempotencyMismatch, RequestInProgress
         and Contention (nothing was taken by this call), ServiceUnavailable (nothing, or once under the same key),
         GenerationFailed, GenerationTimeout, GenerationAbandoned and GenerationCanceled (taken and given back), and
         SettlementPending (taken, end unknown).
         """
-        held = self._reserve(order)
+        stored = self._reserve(order)
         if order.mode is Mode.ASYNC:
-            if held.request.status is Status.PENDING:
-                self.dispatcher.queue(held.request, order.model)
-            return held.request
-        if held.request.status is Status.PROCESSING:
-            return _answer(self.execution.run(held, order.model))
-        return _answer(held.request)
+            if stored.request.status is Status.PENDING:
+                enqueue(self.tasks, stored.request, order.model)
+            return stored.request
+        if stored.request.status is Status.PROCESSING:
+            return _answer(self.execution.run(stored, order.model))
+        return _answer(stored.request)
 
     def repeat(self, user_id: str, idempotency_key: str, fingerprint: str) -> GenerationRequest | None:
         """The answer that this key and payload led to before; None where there was no such call.
@@ -93,28 +94,28 @@ class Generations:
             ) from error
         if not document.exists or request_of(document).fingerprint != fingerprint:
             return None
-        held = _repeated(Held.of(document))
-        return held.request if held.request.mode is Mode.ASYNC else _answer(held.request)
+        stored = _repeated(StoredRequest.of(document))
+        return stored.request if stored.request.mode is Mode.ASYNC else _answer(stored.request)
 
-    def _reserve(self, order: Order) -> Held:
+    def _reserve(self, order: Order) -> StoredRequest:
         """This call's own new request, or the settled one that its idempotency key led to."""
-        execution = self.new_id()
+        reservation_id = self.new_id()
         key = order.idempotency_key
         request_id = self.new_id() if key is None else keyed_request_id(order.user_id, key)
 
-        def attempt(_tries: int) -> Held:
+        def attempt(_tries: int) -> StoredRequest:
             user, document = self.database.read(user_path(order.user_id), request_path(request_id))
             if document.exists:
-                return _recognised(Held.of(document), order, execution)
+                return _recognised(StoredRequest.of(document), order, reservation_id)
             account = self._with_room(account_of(registered(user)))
             now = self.clock.now()
             account = replace(account, activity=_paced(account.activity, self.limits, now))
-            request = _request(order, request_id, execution, _payment(order, account.wallet.credits), now)
+            request = _request(order, request_id, reservation_id, _payment(order, account.wallet.credits), now)
             account, deduction = account.reserve(request)
             version, *_ = self.database.commit(
                 create_request(request), update_account(user, account, request.week), create_entry(deduction)
             )
-            return Held(request, version)
+            return StoredRequest(request, version)
 
         try:
             return self.reserving(attempt)
@@ -166,7 +167,7 @@ def _paced(activity: Activity, limits: Limits, now: datetime) -> Activity:
 
 
 def _request(
-    order: Order, request_id: str, execution: str, paid_from: Credits, created_at: datetime
+    order: Order, request_id: str, reservation_id: str, paid_from: Credits, created_at: datetime
 ) -> GenerationRequest:
     return GenerationRequest(
         id=request_id,
@@ -182,7 +183,7 @@ def _request(
         cost=order.cost,
         paid_from=paid_from,
         fingerprint=order.fingerprint,
-        execution=execution,
+        reservation_id=reservation_id,
         created_at=created_at,
         **_beginning(order, created_at),
     )
@@ -200,30 +201,30 @@ def _beginning(order: Order, at: datetime) -> dict[str, Any]:
     }
 
 
-def _recognised(held: Held, order: Order, execution: str) -> Held:
+def _recognised(stored: StoredRequest, order: Order, reservation_id: str) -> StoredRequest:
     """An existing request that ``order`` may be answered with.
 
     Raises IdempotencyMismatch and RequestInProgress.
     """
-    request = held.request
-    if request.execution == execution:
-        return held  # our own commit got through, and only its answer was lost
+    request = stored.request
+    if request.reservation_id == reservation_id:
+        return stored  # our own commit got through, and only its answer was lost
     if request.fingerprint != order.fingerprint:
         raise IdempotencyMismatch(
             "This idempotencyKey was used for a request with other options. Use a new key for a new request.",
             generationRequestId=request.id,
         )
-    return _repeated(held)
+    return _repeated(stored)
 
 
-def _repeated(held: Held) -> Held:
+def _repeated(stored: StoredRequest) -> StoredRequest:
     """An existing request, if it has ended or nobody waits for its end. Raises RequestInProgress."""
-    if held.request.mode is Mode.SYNC and held.request.is_open:
+    if stored.request.mode is Mode.SYNC and stored.request.is_open:
         raise RequestInProgress(
             "The first request with this idempotencyKey is still running. Try again with the same key in a moment.",
-            generationRequestId=held.request.id,
+            generationRequestId=stored.request.id,
         )
-    return held
+    return stored
 
 
 def _payment(order: Order, balance: Credits) -> Credits:

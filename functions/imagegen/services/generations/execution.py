@@ -4,48 +4,48 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from imagegen.documents.generations import Held
+from imagegen.documents.generations import StoredRequest
 from imagegen.domain.catalog import Model
 from imagegen.domain.generation import FailureReason, GenerationRequest
 from imagegen.errors import SettlementPending
 from imagegen.ports.database import CommitRefused, DatabaseUnavailable, OutcomeUnknown
-from imagegen.ports.image_generator import Generator, GeneratorFailed, GeneratorTimedOut, Job
-from imagegen.services.generations.settlement import Image, NoImage, Settlements
+from imagegen.ports.image_generator import GeneratorFailed, GeneratorTimedOut, ImageGenerator, Job
+from imagegen.services.generations.settlement import Failed, Settlements, Succeeded
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Execution:
-    generators: Mapping[str, Generator]
+    generators: Mapping[str, ImageGenerator]
     settlements: Settlements
 
-    def run(self, held: Held, model: Model) -> GenerationRequest:
+    def run(self, stored: StoredRequest, model: Model) -> GenerationRequest:
         """The request as it was settled, by this run or by whoever was first.
 
         Raises SettlementPending where the outcome could not be recorded.
         """
-        outcome = self._generate(held.request, model)
+        outcome = self._generate(stored.request, model)
         try:
-            return self.settlements.settle(held, outcome)
+            return self.settlements.settle(stored, outcome)
         except (CommitRefused, OutcomeUnknown, DatabaseUnavailable) as error:
             raise SettlementPending(
                 "The outcome could not be recorded yet. Within minutes the request has ended: completed, or refunded.",
-                generationRequestId=held.request.id,
-                deductedCredits=held.request.cost,
+                generationRequestId=stored.request.id,
+                deductedCredits=stored.request.cost,
             ) from error
 
-    def _generate(self, request: GenerationRequest, model: Model) -> Image | NoImage:
+    def _generate(self, request: GenerationRequest, model: Model) -> Succeeded | Failed:
         """Whatever a provider does, there is an outcome, so that the request gets settled."""
         try:
             url = self.generators[model.provider].generate(Job(request, model))
             if not url:
                 raise ValueError("a provider answered without an image")  # noqa: TRY301 - one way for all its slips
-            return Image(url)
+            return Succeeded(url)
         except GeneratorFailed as failure:
-            return NoImage(FailureReason.GENERATION_FAILED, str(failure))
+            return Failed(FailureReason.GENERATION_FAILED, str(failure))
         except GeneratorTimedOut as timeout:
-            return NoImage(FailureReason.GENERATION_TIMEOUT, str(timeout))
+            return Failed(FailureReason.GENERATION_TIMEOUT, str(timeout))
         except Exception:
             log.exception("The generator of %s crashed on request %s", model.name, request.id)
-            return NoImage(FailureReason.GENERATION_FAILED, f"{model.name} could not generate this image.")
+            return Failed(FailureReason.GENERATION_FAILED, f"{model.name} could not generate this image.")

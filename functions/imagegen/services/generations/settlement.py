@@ -8,7 +8,7 @@ import logging
 from dataclasses import dataclass
 
 from imagegen.documents.accounts import account_of, create_entry, update_account, user_path
-from imagegen.documents.generations import Held, request_path, settlement_fields
+from imagegen.documents.generations import StoredRequest, request_path, settlement_fields
 from imagegen.documents.webhooks import create_delivery
 from imagegen.domain.generation import Failure, FailureReason, GenerationRequest
 from imagegen.domain.webhooks import delivery_about
@@ -21,14 +21,14 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Image:
+class Succeeded:
     """The outcome of a generation that worked."""
 
     url: str
 
 
 @dataclass(frozen=True)
-class NoImage:
+class Failed:
     """The outcome of one that did not, or that nobody wants or waits for any more."""
 
     reason: FailureReason
@@ -42,7 +42,7 @@ class Settlements:
     clock: Clock
     retry: Retry
 
-    def settle(self, held: Held, outcome: Image | NoImage) -> GenerationRequest:
+    def settle(self, stored: StoredRequest, outcome: Succeeded | Failed) -> GenerationRequest:
         """The request as it was settled, by this call or by whoever was first.
 
         Raises CommitRefused, OutcomeUnknown and DatabaseUnavailable when patience ran out.
@@ -50,24 +50,26 @@ class Settlements:
 
         def attempt(tries: int) -> GenerationRequest:
             # The first try relies on what was seen; after a refusal only the document can tell.
-            current = Held.of(*self.database.read(request_path(held.request.id))) if tries else held
+            current = StoredRequest.of(*self.database.read(request_path(stored.request.id))) if tries else stored
             if not current.request.is_open:
                 return current.request
             settled, refund = self._settled(current.request, outcome)
             ending = Update(request_path(settled.id), settlement_fields(settled), current.version)
-            told = [create_delivery(event)] if (event := delivery_about(settled)) else []
-            self.database.commit(ending, *refund, *told)
+            webhooks = [create_delivery(event)] if (event := delivery_about(settled)) else []
+            self.database.commit(ending, *refund, *webhooks)
             return settled
 
         settled = self.retry(attempt)
         if event := delivery_about(settled):
-            self.outbox.queue(event)  # whoever was first: a task too many does nothing
+            self.outbox.enqueue(event)  # whoever was first: a task too many does nothing
         return settled
 
-    def _settled(self, request: GenerationRequest, outcome: Image | NoImage) -> tuple[GenerationRequest, list[Write]]:
+    def _settled(
+        self, request: GenerationRequest, outcome: Succeeded | Failed
+    ) -> tuple[GenerationRequest, list[Write]]:
         """The request as ``outcome`` ends it, and the writes that give back its credits where it failed."""
         now = self.clock.now()
-        if isinstance(outcome, Image):
+        if isinstance(outcome, Succeeded):
             return request.completed(outcome.url, now), []
         [user] = self.database.read(user_path(request.user_id))
         if not user.exists:

@@ -57,5 +57,5 @@ class Deliveries:
             return resent
 
         resent = self.retry(attempt)
-        self.outbox.queue(resent)
+        self.outbox.enqueue(resent)
         return resent

@@ -1,4 +1,4 @@
-"""The courier: makes one attempt to deliver a webhook, signed as in https://www.standardwebhooks.com
+"""Makes one attempt to deliver a webhook, signed as in https://www.standardwebhooks.com
 
 Its queue may deliver a task twice, in parallel, early, late, or never. A commit on the delivery decides which of them
 sends; a receiver may still get an event twice, under the same id, as its answer may get lost.
@@ -22,7 +22,7 @@ from imagegen.domain.webhooks import Attempt, Delivery, DeliveryStatus
 from imagegen.errors import ServiceUnavailable, UserNotFound
 from imagegen.ports.clock import Clock
 from imagegen.ports.database import Database, Snapshot
-from imagegen.ports.webhook_sender import Sender, Undelivered
+from imagegen.ports.webhook_sender import Undelivered, WebhookSender
 from imagegen.services.retry import Retry
 from imagegen.services.webhooks.outbox import Outbox
 from imagegen.services.webhooks.secrets import WebhookSecrets
@@ -34,9 +34,9 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Courier:
+class DeliveryWorker:
     database: Database
-    sender: Sender
+    sender: WebhookSender
     secrets: WebhookSecrets
     outbox: Outbox
     clock: Clock
@@ -51,35 +51,35 @@ class Courier:
         then the queue tries again.
         """
         worker = self.new_id()
-        taken = self._take(delivery_id, attempt, worker)
-        if taken is None:
+        claimed = self._claim(delivery_id, attempt, worker)
+        if claimed is None:
             return None
-        made, is_last = self._attempt(taken, describe)
-        pause = taken.pause_max(self.clock.now()).total_seconds()
+        made, is_last = self._attempt(claimed, describe)
+        pause = claimed.pause_max(self.clock.now()).total_seconds()
         # Half of it at random, so that the receivers of a host that was down do not all come back at once.
-        attempted = taken.attempted(made, timedelta(seconds=self.rng.uniform(pause / 2, pause)), is_last=is_last)
+        attempted = claimed.attempted(made, timedelta(seconds=self.rng.uniform(pause / 2, pause)), is_last=is_last)
         return self._record(attempted, worker).status
 
-    def _take(self, delivery_id: str, attempt: int, worker: str) -> Delivery | None:
+    def _claim(self, delivery_id: str, attempt: int, worker: str) -> Delivery | None:
         """The delivery, now this task's own to attempt; None if there is no such attempt to be made."""
 
-        def take(_tries: int) -> Delivery | None:
+        def claim(_tries: int) -> Delivery | None:
             document, delivery = self._read(delivery_id)
             if delivery is None or not delivery.is_pending or delivery.attempt_count != attempt:
                 return None
-            if delivery.worker == worker:
+            if delivery.claimed_by == worker:
                 return delivery  # our own commit got through, and only its answer was lost
             now = self.clock.now()
             if now < delivery.next_attempt_at:
                 raise ServiceUnavailable(f"Webhook {delivery_id} is not due yet, or being attempted.")
-            taken = delivery.taken(worker, now)
-            self.database.commit(update_delivery(document, taken))
-            return taken
+            claimed = delivery.claimed(worker, now)
+            self.database.commit(update_delivery(document, claimed))
+            return claimed
 
-        return self.retry(take)
+        return self.retry(claim)
 
     def _attempt(self, delivery: Delivery, describe: Describe) -> tuple[Attempt, bool]:
-        """What sending it led to, and whether to leave it at that."""
+        """Send the webhook once. Return the attempt, and whether it is final."""
         [document] = self.database.read(request_path(delivery.generation_request_id))
         at, began = self.clock.now(), self.clock.monotonic()
         try:
@@ -106,7 +106,7 @@ class Courier:
         made = Attempt(at, timedelta(seconds=self.clock.monotonic() - began), status_code, error)
         if not made.succeeded:
             host = Url(delivery.url).host  # the rest may hold secrets
-            log.info("Webhook %s was not taken by %s: %s", delivery.id, host, error or status_code)
+            log.info("Webhook %s was not accepted by %s: %s", delivery.id, host, error or status_code)
         return made, False
 
     def _record(self, attempted: Delivery, worker: str) -> Delivery:
@@ -115,14 +115,14 @@ class Courier:
         def record(_tries: int) -> Delivery:
             document, delivery = self._read(attempted.id)
             assert delivery is not None, "deliveries are never deleted"
-            if delivery.worker != worker:
-                return delivery  # recorded, with only the answer lost; or taken from us, as we were too slow
+            if delivery.claimed_by != worker:
+                return delivery  # recorded, with only the answer lost; or claimed by another, as we were too slow
             self.database.commit(update_delivery(document, attempted))
             return attempted
 
         recorded = self.retry(record)
-        if recorded.is_pending and recorded.worker is None:
-            self.outbox.queue(recorded)
+        if recorded.is_pending and recorded.claimed_by is None:
+            self.outbox.enqueue(recorded)
         return recorded
 
     def _read(self, delivery_id: str) -> tuple[Snapshot, Delivery | None]:

@@ -10,7 +10,7 @@ from imagegen.documents.webhooks import DELIVERIES, delivery_of, update_delivery
 from imagegen.domain.webhooks import OVERDUE, Delivery, DeliveryStatus
 from imagegen.ports.clock import Clock
 from imagegen.ports.database import CommitRefused, Database, OutcomeUnknown, Query, Snapshot, Where
-from imagegen.ports.task_queue import Queue, QueueUnavailable
+from imagegen.ports.task_queue import QueueUnavailable, TaskQueue
 
 QUEUE = "deliverWebhook"
 
@@ -20,10 +20,10 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class Outbox:
     database: Database
-    tasks: Queue
+    tasks: TaskQueue
     clock: Clock
 
-    def queue(self, delivery: Delivery) -> None:
+    def enqueue(self, delivery: Delivery) -> None:
         """Have the next attempt made when it is due. If that fails, a sweep does it.
 
         The task holds the attempt's number: one that comes again, or after a resend, finds nothing to do.
@@ -45,13 +45,13 @@ class Outbox:
             limit=limit,
         )
 
-    def queue_again(self, document: Snapshot) -> bool:
+    def enqueue_again(self, document: Snapshot) -> bool:
         """Queue an overdue delivery; whether that, or something else, has come of it."""
-        again = delivery_of(document).queued_again(self.clock.now())
+        again = delivery_of(document).enqueued_again(self.clock.now())
         try:
             self.database.commit(update_delivery(document, again))
         except (CommitRefused, OutcomeUnknown) as error:
             log.warning("Webhook %s is left for the next sweep: %s", again.id, error)
             return False
-        self.queue(again)
+        self.enqueue(again)
         return True

@@ -7,7 +7,7 @@ from functools import partial
 from imagegen.reports.anomalies.drift import drift
 from imagegen.reports.anomalies.expectation import Expected, fit
 from imagegen.reports.anomalies.failure_rate import Day, earlier_rate
-from imagegen.reports.anomalies.findings import Counts, Kind, Scope, Subject
+from imagegen.reports.anomalies.findings import AnomalyKind, Counts, Scope, Subject
 
 RUN = 3
 """Failures are also tested in so many days in a row: an outage does not end at midnight."""
@@ -23,7 +23,7 @@ class Trial:
     """
 
     subject: Subject
-    kind: Kind
+    kind: AnomalyKind
     rise: bool
     days: Sequence[int] | None
     observed: float
@@ -81,17 +81,17 @@ class _Tests:
             fall, rise = day.tails(counts.requests)
             when = None if self.subject.scope is Scope.USER else [number]
             numbers = (when, counts.requests, day.mean, day.range)
-            yield self._trial(Kind.SPIKE, True, *numbers, rise, self._excess(usual, +1), usual)
+            yield self._trial(AnomalyKind.SPIKE, True, *numbers, rise, self._excess(usual, +1), usual)
             if self.subject.scope is not Scope.USER:
-                yield self._trial(Kind.DROP, False, *numbers, fall, self._excess(usual, -1), usual)
+                yield self._trial(AnomalyKind.DROP, False, *numbers, fall, self._excess(usual, -1), usual)
 
     def drifts(self, requests: Sequence[int], before: Sequence[Sequence[int]]) -> Iterator[Trial]:
         found = drift(requests, before)
         if found is None:
             return
         numbers = (None, sum(requests), found.expected.mean, found.expected.range)
-        yield self._trial(Kind.DRIFT, True, *numbers, found.rise, self._excess(found.usual, +1), found.usual)
-        yield self._trial(Kind.DRIFT, False, *numbers, found.fall, self._excess(found.usual, -1), found.usual)
+        yield self._trial(AnomalyKind.DRIFT, True, *numbers, found.rise, self._excess(found.usual, +1), found.usual)
+        yield self._trial(AnomalyKind.DRIFT, False, *numbers, found.fall, self._excess(found.usual, -1), found.usual)
 
     def failures(self, weeks_before: Sequence[Sequence[Counts]]) -> Iterator[Trial]:
         rate = earlier_rate([Day(counts.requests, counts.failed) for week in weeks_before for counts in week])
@@ -105,13 +105,13 @@ class _Tests:
             if requests:
                 observed = sum(day.failed for day in tested) / requests
                 numbers = (run, observed, rate.rate, partial(rate.range, tested))
-                yield self._trial(Kind.FAILURES, True, *numbers, rate.tail(tested), excess, usual)
+                yield self._trial(AnomalyKind.FAILURES, True, *numbers, rate.tail(tested), excess, usual)
 
     def _excess(self, usual: Sequence[float], sign: int) -> Sequence[float]:
         return [sign * (counts.requests - expected) for counts, expected in zip(self.week, usual, strict=True)]
 
     def _trial(
-        self, kind: Kind, rise: bool, days: Sequence[int] | None, observed: float, expected: float,
+        self, kind: AnomalyKind, rise: bool, days: Sequence[int] | None, observed: float, expected: float,
         range: Callable[[], tuple[float, float]], p_value: float, excess: Sequence[float], usual: Sequence[float],
     ) -> Trial:  # fmt: skip
         return Trial(self.subject, kind, rise, days, observed, expected, range, p_value, excess, usual, self.price)

@@ -16,7 +16,7 @@ What these rules cannot see is a second, smaller event on the same day in anothe
 from collections.abc import Sequence
 
 from imagegen.reports.anomalies.findings import Scope, Subject
-from imagegen.reports.anomalies.suspects import SHARE_EXPLAINED, Suspect
+from imagegen.reports.anomalies.significance import SHARE_EXPLAINED, Suspect
 
 PROPORTION = 1.5
 

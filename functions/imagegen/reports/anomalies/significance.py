@@ -4,8 +4,8 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from imagegen.reports.anomalies.findings import Kind, Subject
-from imagegen.reports.anomalies.trials import Trial, total
+from imagegen.reports.anomalies.findings import AnomalyKind, Subject
+from imagegen.reports.anomalies.hypothesis_tests import Trial, total
 
 FALSE_DISCOVERIES = 0.02
 """The share of what is found that may be chance. Where nothing has changed, one week in fifty finds anything."""
@@ -14,7 +14,7 @@ FALSE_DISCOVERIES = 0.02
 SHARE_EXPLAINED = 2 / 3
 """What is at least this share of something larger explains it."""
 
-_Question = tuple[Subject, Kind, bool]
+_Question = tuple[Subject, AnomalyKind, bool]
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from standardwebhooks import Webhook as Receiver
 from standardwebhooks.webhooks import WebhookVerificationError
 
 from imagegen.domain.weeks import Week
-from imagegen.reports.alerts import Notifications, Webhook
+from imagegen.reports.alerts import Alerts, Webhook
 from imagegen.reports.model import Alert
 from tools.emulators.ports import free_ports
 from tools.fakes import ManualClock
@@ -141,7 +141,7 @@ def test_a_refusal_is_final_and_logged(
 def test_nothing_of_it_stops_a_report_or_gets_into_the_log(
     clock: ManualClock, http: requests.Session, caplog: pytest.LogCaptureFixture, url: str, secret: str
 ) -> None:
-    Notifications([Webhook(url, secret, http, clock)]).announce(WEEK, ALERTS)
+    Alerts([Webhook(url, secret, http, clock)]).announce(WEEK, ALERTS)
     assert "did not reach REPORT_WEBHOOK_URL" in caplog.text
     assert "hidden" not in caplog.text
     assert SECRET not in caplog.text
@@ -155,8 +155,8 @@ def test_a_webhook_is_there_where_its_url_is_set(clock: ManualClock) -> None:
 
 def test_a_report_without_alerts_is_silent(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    Notifications().announce(WEEK, [])
+    Alerts().announce(WEEK, [])
     assert caplog.records == []
-    Notifications().announce(WEEK, ALERTS)
+    Alerts().announce(WEEK, ALERTS)
     [record] = caplog.records
     assert json.loads(json.dumps(record.__dict__["json_fields"]))["event"] == "WEEKLY_REPORT_ANOMALY"

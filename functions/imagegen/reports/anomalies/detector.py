@@ -3,10 +3,19 @@
 from collections.abc import Mapping, Sequence
 
 from imagegen.domain.weeks import Week
-from imagegen.reports.anomalies.explanation import unexplained
-from imagegen.reports.anomalies.findings import ALL_REQUESTS, Anomaly, Band, Counts, Findings, Kind, Severity, Subject
-from imagegen.reports.anomalies.suspects import Suspect, suspects
-from imagegen.reports.anomalies.trials import Tested, Trial, test
+from imagegen.reports.anomalies.attribution import unexplained
+from imagegen.reports.anomalies.findings import (
+    ALL_REQUESTS,
+    Anomaly,
+    AnomalyKind,
+    Band,
+    Counts,
+    Findings,
+    Severity,
+    Subject,
+)
+from imagegen.reports.anomalies.hypothesis_tests import Tested, Trial, test
+from imagegen.reports.anomalies.significance import Suspect, suspects
 
 WEEKS_COMPARED = 12
 WEEKS_NEEDED = 3
@@ -65,12 +74,14 @@ def _told(found: Sequence[Suspect]) -> list[Suspect]:
     """Of all that is large enough, what is not explained by the rest. A drift is told where no day of it stands out."""
     large = [suspect for suspect in found if suspect.credits >= CREDITS_WORTH_TELLING]
     told = []
-    for rise, days_kind in ((True, Kind.SPIKE), (False, Kind.DROP)):
+    for rise, days_kind in ((True, AnomalyKind.SPIKE), (False, AnomalyKind.DROP)):
         days = unexplained([suspect for suspect in large if suspect.worst.kind is days_kind])
         subjects = {suspect.subject for suspect in days}
-        drifts = [suspect for suspect in large if suspect.worst.kind is Kind.DRIFT and suspect.worst.rise is rise]
+        drifts = [
+            suspect for suspect in large if suspect.worst.kind is AnomalyKind.DRIFT and suspect.worst.rise is rise
+        ]
         told += days + unexplained([suspect for suspect in drifts if suspect.subject not in subjects], days)
-    return told + unexplained([suspect for suspect in large if suspect.worst.kind is Kind.FAILURES])
+    return told + unexplained([suspect for suspect in large if suspect.worst.kind is AnomalyKind.FAILURES])
 
 
 def _anomaly(suspect: Suspect, names: Sequence[str], day_credits: float) -> Anomaly:

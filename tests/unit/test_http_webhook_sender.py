@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 import trustme
 
-from imagegen.adapters.http_webhook_sender import HttpSender
+from imagegen.adapters.http_webhook_sender import HttpWebhookSender
 from imagegen.ports.webhook_sender import Forbidden, Unreachable
 from tests.support.receivers import Receiver, receiving
 
 NAME = "hooks.example.com"
-LOCAL = HttpSender(local_allowed=True)
+LOCAL = HttpWebhookSender(local_allowed=True)
 HEADERS = {"content-type": "application/json", "webhook-id": "1"}
 
 
@@ -34,10 +34,10 @@ def authority() -> trustme.CA:
 
 
 @pytest.fixture
-def trusting(authority: trustme.CA, tmp_path: Path) -> HttpSender:
+def trusting(authority: trustme.CA, tmp_path: Path) -> HttpWebhookSender:
     """A sender that trusts the test's own authority, and no other."""
     authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
-    return HttpSender(local_allowed=True, authorities=str(tmp_path / "authority.pem"))
+    return HttpWebhookSender(local_allowed=True, authorities=str(tmp_path / "authority.pem"))
 
 
 class Names:
@@ -112,9 +112,9 @@ def test_proxies_of_the_environment_are_not_used(receiver: Receiver, monkeypatch
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
 def test_this_machine_is_refused_outside_the_demo_project(receiver: Receiver, host: str) -> None:
     with pytest.raises(Forbidden):
-        HttpSender().send(f"https://{host}:{receiver.port}/", "{}", HEADERS)
+        HttpWebhookSender().send(f"https://{host}:{receiver.port}/", "{}", HEADERS)
     with pytest.raises(Forbidden):
-        HttpSender().send(f"http://{host}:{receiver.port}/", "{}", HEADERS)
+        HttpWebhookSender().send(f"http://{host}:{receiver.port}/", "{}", HEADERS)
     assert receiver.received == []
 
 
@@ -136,13 +136,13 @@ def test_this_machine_is_refused_outside_the_demo_project(receiver: Receiver, ho
 def test_a_name_is_refused_if_any_of_its_addresses_is_not_public(names: Names, answer: list[str]) -> None:
     names.give(NAME, answer)
     with pytest.raises(Forbidden, match="not public"):
-        HttpSender().send(f"https://{NAME}/", "{}", HEADERS)
+        HttpWebhookSender().send(f"https://{NAME}/", "{}", HEADERS)
 
 
 def test_http_is_refused_outside_the_demo_project(names: Names) -> None:
     names.give(NAME, ["8.8.8.8"])
     with pytest.raises(Forbidden, match="https"):
-        HttpSender().send(f"http://{NAME}/", "{}", HEADERS)
+        HttpWebhookSender().send(f"http://{NAME}/", "{}", HEADERS)
     assert names.asked == []
 
 
@@ -174,7 +174,7 @@ def test_a_name_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("imagegen.adapters.http_webhook_sender.socket.getaddrinfo", nothing)
     with pytest.raises(Unreachable, match="resolved"):
-        HttpSender().send(f"https://{NAME}/", "{}", HEADERS)
+        HttpWebhookSender().send(f"https://{NAME}/", "{}", HEADERS)
 
 
 def test_nobody_there() -> None:
@@ -188,7 +188,7 @@ def test_nobody_there() -> None:
 
 
 def test_the_certificate_is_checked_against_the_name_not_the_address(
-    names: Names, trusting: HttpSender, authority: trustme.CA
+    names: Names, trusting: HttpWebhookSender, authority: trustme.CA
 ) -> None:
     names.give(NAME, ["127.0.0.1"])
     context = served(authority, NAME)
@@ -202,7 +202,7 @@ def test_the_certificate_is_checked_against_the_name_not_the_address(
 
 @pytest.mark.parametrize("other", ["other.example.com", "127.0.0.1"])
 def test_another_names_certificate_is_refused(
-    names: Names, trusting: HttpSender, authority: trustme.CA, other: str
+    names: Names, trusting: HttpWebhookSender, authority: trustme.CA, other: str
 ) -> None:
     names.give(NAME, ["127.0.0.1"])
     with receiving(Receiver(), tls=served(authority, other)) as receiver:
@@ -219,7 +219,7 @@ def test_an_unknown_authoritys_certificate_is_refused(names: Names, authority: t
         assert receiver.received == []
 
 
-def test_a_certificate_may_be_an_addresss(trusting: HttpSender, authority: trustme.CA) -> None:
+def test_a_certificate_may_be_an_addresss(trusting: HttpWebhookSender, authority: trustme.CA) -> None:
     with receiving(Receiver(), tls=served(authority, "127.0.0.1")) as receiver:
         assert trusting.send(receiver.url(scheme="https"), "{}", HEADERS) == 204
 
@@ -228,11 +228,11 @@ def test_a_certificate_may_be_an_addresss(trusting: HttpSender, authority: trust
 
 
 @pytest.fixture
-def hurried() -> HttpSender:
-    return HttpSender(local_allowed=True, total_seconds=0.5)
+def hurried() -> HttpWebhookSender:
+    return HttpWebhookSender(local_allowed=True, total_seconds=0.5)
 
 
-def test_a_receiver_that_does_not_answer_is_left(hurried: HttpSender) -> None:
+def test_a_receiver_that_does_not_answer_is_left(hurried: HttpWebhookSender) -> None:
     go_on = threading.Event()
 
     def wait(_handler: BaseHTTPRequestHandler) -> None:
@@ -245,7 +245,7 @@ def test_a_receiver_that_does_not_answer_is_left(hurried: HttpSender) -> None:
 
 
 @pytest.mark.parametrize(("scheme", "why"), [("http", "it took longer than"), ("https", "no connection within")])
-def test_a_receiver_that_trickles_is_left(hurried: HttpSender, scheme: str, why: str) -> None:
+def test_a_receiver_that_trickles_is_left(hurried: HttpWebhookSender, scheme: str, why: str) -> None:
     """Each byte comes in time, and the answer, or the handshake, never ends."""
     broken_off = threading.Event()
 

@@ -1,0 +1,22 @@
+"""Weeks of requests, and the reports on them."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from tests.support.api import Api
+from tests.support.orders import order
+from tests.support.wire import ObservedClient
+from tools.fakes import ManualClock
+
+MONDAY = datetime(2026, 11, 9, tzinfo=UTC)  # of 2026-W46
+
+
+def make(api: Api, clock: ManualClock, at: datetime, count: int = 1, **options: object) -> None:
+    """Let ``count`` requests be made at a moment."""
+    clock.at = at
+    for _ in range(count):
+        assert api.call("createGenerationRequest", order(**options)).status_code in (200, 503)
+
+
+def report(client: ObservedClient, week: str = "2026-W46") -> dict[str, Any]:
+    return client.document(f"weeklyReports/{week}").get().to_dict() or {}
