@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import AliasPath, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
 from imagegen.api.requests import (
@@ -14,7 +14,7 @@ from imagegen.api.requests import (
 )
 from imagegen.domain import catalog, webhooks
 from imagegen.domain.generation import FailureReason, GenerationRequest, Mode, Status
-from imagegen.domain.grants import Bucket, Grant
+from imagegen.domain.grants import Bucket
 from imagegen.domain.ledger import EntryType, Wallet
 from imagegen.reports.documents import report_data
 from imagegen.reports.model import Report
@@ -25,13 +25,28 @@ Number = Annotated[int, WithJsonSchema({"type": "integer", "minimum": 0})]
 """Documented, not checked: an odd one in the database is for the audit to find, not a reason to hide the rest."""
 
 
+Milliseconds = Annotated[int, BeforeValidator(lambda time: round(time / timedelta(milliseconds=1)))]
+"""A timedelta, rounded to whole milliseconds."""
+
+
 class Response(BaseModel):
     """camelCase on the wire; times are RFC 3339 in UTC; what is None is left out."""
 
-    model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True, frozen=True, extra="forbid")
+    model_config = ConfigDict(
+        alias_generator=to_camel, validate_by_name=True, from_attributes=True, frozen=True, extra="forbid"
+    )
 
     def wire(self) -> dict[str, Any]:
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+class Described(Response):
+    """A response whose fields are attributes of one domain object; ``validation_alias`` names those that differ."""
+
+    @classmethod
+    def of(cls, described: object) -> Self:
+        """Return the response that describes a domain object."""
+        return cls.model_validate(described)
 
 
 class CreatedGenerationRequest(Response):
@@ -56,30 +71,20 @@ class CreatedGenerationRequest(Response):
         )
 
 
-class CanceledGenerationRequest(Response):
-    generation_request_id: str
+class CanceledGenerationRequest(Described):
+    generation_request_id: str = Field(validation_alias="id")
     status: Status
-    refunded_credits: int
-    current_credits: int
-
-    @classmethod
-    def of(cls, request: GenerationRequest) -> Self:
-        assert request.failure is not None, "a canceled request says what was refunded"
-        return cls(
-            generation_request_id=request.id,
-            status=request.status,
-            refunded_credits=request.failure.refunded_credits,
-            current_credits=request.failure.current_credits,
-        )
+    refunded_credits: int = Field(validation_alias=AliasPath("failure", "refunded_credits"))
+    current_credits: int = Field(validation_alias=AliasPath("failure", "current_credits"))
 
 
-class Failure(Response):
+class Failure(Described):
     reason: FailureReason
     message: str
 
 
-class GenerationRequestDetails(Response):
-    generation_request_id: str
+class GenerationRequestDetails(Described):
+    generation_request_id: str = Field(validation_alias="id")
     user_id: str
     status: Status
     model: str
@@ -89,39 +94,16 @@ class GenerationRequestDetails(Response):
     prompt: str
     input: dict[str, str] | None = Field(description="As it was sent.")
     cost: Number
-    refunded: bool = Field(description="Whether the cost was given back.")
+    refunded: bool = Field(validation_alias="is_refunded", description="Whether the cost was given back.")
     mode: Mode
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
-    processing_time_ms: int | None = Field(description="There once it has ended.")
+    processing_time_ms: Milliseconds | None = Field(
+        validation_alias="processing_time", description="There once it has ended."
+    )
     image_url: str | None
-    error: Failure | None
-
-    @classmethod
-    def of(cls, request: GenerationRequest) -> Self:
-        took = request.processing_time
-        failure = request.failure
-        return cls(
-            generation_request_id=request.id,
-            user_id=request.user_id,
-            status=request.status,
-            model=request.model,
-            style=request.style,
-            color=request.color,
-            size=request.size,
-            prompt=request.prompt,
-            input=dict(request.input) if request.input else None,
-            cost=request.cost,
-            refunded=request.refunded_credits > 0,
-            mode=request.mode,
-            created_at=request.created_at,
-            started_at=request.started_at,
-            finished_at=request.finished_at,
-            processing_time_ms=None if took is None else round(took.total_seconds() * 1000),
-            image_url=request.image_url,
-            error=Failure(reason=failure.reason, message=failure.message) if failure else None,
-        )
+    error: Failure | None = Field(validation_alias="failure")
 
 
 class GenerationRequestList(Response):
@@ -143,49 +125,27 @@ class WebhookSecret(Response):
     webhook_secret: str
 
 
-class DeliveryAttempt(Response):
+class DeliveryAttempt(Described):
     """``status_code`` is what the receiver answered with; without an answer, ``error`` says why."""
 
     at: datetime
-    duration_ms: int
+    duration_ms: Milliseconds = Field(validation_alias="duration")
     status_code: int | None
     error: str | None
 
 
-class WebhookDelivery(Response):
+class WebhookDelivery(Described):
     """``next_attempt_at`` is there while it is pending; ``attempts`` are the newest, oldest first."""
 
-    delivery_id: str
+    delivery_id: str = Field(validation_alias="id")
     generation_request_id: str
     type: str
-    webhook_url: str
+    webhook_url: str = Field(validation_alias="url")
     status: webhooks.DeliveryStatus
     created_at: datetime
-    next_attempt_at: datetime | None
+    next_attempt_at: datetime | None = Field(validation_alias="due_at")
     attempt_count: int
     attempts: list[DeliveryAttempt]
-
-    @classmethod
-    def of(cls, delivery: webhooks.Delivery) -> Self:
-        return cls(
-            delivery_id=delivery.id,
-            generation_request_id=delivery.generation_request_id,
-            type=delivery.type,
-            webhook_url=delivery.url,
-            status=delivery.status,
-            created_at=delivery.created_at,
-            next_attempt_at=delivery.next_attempt_at if delivery.is_pending else None,
-            attempt_count=delivery.attempt_count,
-            attempts=[
-                DeliveryAttempt(
-                    at=attempt.at,
-                    duration_ms=attempt.duration // timedelta(milliseconds=1),
-                    status_code=attempt.status_code,
-                    error=attempt.error,
-                )
-                for attempt in delivery.attempts
-            ],
-        )
 
 
 class WebhookDeliveryList(Response):
@@ -201,10 +161,10 @@ class WebhookDeliveryList(Response):
         )
 
 
-class Transaction(Response):
+class Transaction(Described):
     id: str
     type: Literal["deduction", "refund"]
-    credits: Number
+    credits: Number = Field(validation_alias=AliasPath("amount", "total"))
     generation_request_id: str
     timestamp: datetime
 
@@ -219,18 +179,7 @@ class UserCredits(Response):
         page = history.entries
         return cls(
             current_credits=history.wallet.credits.total,
-            transactions=[
-                Transaction.model_validate(
-                    {
-                        "id": entry.id,
-                        "type": entry.type.value,
-                        "credits": entry.amount.total,
-                        "generationRequestId": entry.generation_request_id,
-                        "timestamp": entry.timestamp,
-                    }
-                )
-                for entry in page.items
-            ],
+            transactions=[Transaction.of(entry) for entry in page.items],
             next_page_token=params.token(page.items[-1].seq) if page.has_more else None,
         )
 
@@ -274,25 +223,15 @@ class RegisteredUser(CreditBalance):
         return cls(user_id=wallet.user_id, **dict(CreditBalance.of(wallet)))
 
 
-class GrantedCredits(Response):
-    transaction_id: str
+class GrantedCredits(Described):
+    transaction_id: str = Field(validation_alias="entry_id")
     user_id: str
     bucket: Bucket
-    granted_credits: Number
+    granted_credits: Number = Field(validation_alias="credits")
     balance_after: Number = Field(description="All credits of the user right after the grant.")
 
-    @classmethod
-    def of(cls, grant: Grant) -> Self:
-        return cls(
-            transaction_id=grant.entry_id,
-            user_id=grant.user_id,
-            bucket=grant.bucket,
-            granted_credits=grant.credits,
-            balance_after=grant.balance_after,
-        )
 
-
-class Option(Response):
+class Option(Described):
     id: str
     name: str
 
@@ -313,20 +252,11 @@ class Catalog(Response):
 
     @classmethod
     def of(cls, offered: catalog.Catalog) -> Self:
-        def options(kind: catalog.Kind) -> list[Option]:
-            return [Option(id=option.id, name=option.name) for option in offered.options(kind) if option.enabled]
-
         return cls(
-            models=options(catalog.Kind.MODEL),
-            styles=options(catalog.Kind.STYLE),
-            colors=options(catalog.Kind.COLOR),
-            sizes=[
-                SizeOption(
-                    id=size.id, name=size.name, width=size.width, height=size.height, credit_cost=size.credit_cost
-                )
-                for size in offered.sizes
-                if size.enabled
-            ],
+            models=[Option.of(model) for model in offered.models if model.enabled],
+            styles=[Option.of(style) for style in offered.styles if style.enabled],
+            colors=[Option.of(color) for color in offered.colors if color.enabled],
+            sizes=[SizeOption.of(size) for size in offered.sizes if size.enabled],
         )
 
 

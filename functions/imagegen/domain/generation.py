@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from typing import Self
 
 from imagegen.domain.catalog import Color, Model, Size, Style
 from imagegen.domain.ledger import Credits, EntryType
@@ -131,9 +132,35 @@ class GenerationRequest:
     image_url: str | None = None
     failure: Failure | None = None
 
+    @classmethod
+    def of(cls, order: Order, id: str, reservation_id: str, paid_from: Credits, at: datetime) -> Self:
+        """Return the new request of an order: processing in sync mode, pending in async mode."""
+        is_sync = order.mode is Mode.SYNC
+        return cls(
+            id=id,
+            user_id=order.user_id,
+            model=order.model.name,
+            style=order.style.name,
+            color=order.color.name,
+            size=order.size.name,
+            prompt=order.prompt,
+            input=order.input,
+            mode=order.mode,
+            webhook_url=order.webhook_url,
+            cost=order.cost,
+            paid_from=paid_from,
+            fingerprint=order.fingerprint,
+            reservation_id=reservation_id,
+            status=Status.PROCESSING if is_sync else Status.PENDING,
+            created_at=at,
+            started_at=at if is_sync else None,
+            lease_expires_at=at + (lease(order.model) if is_sync else QUEUE_LEASE),
+            give_up_at=None if is_sync else at + timedelta(seconds=order.model.max_queue_seconds),
+        )
+
     @property
-    def refunded_credits(self) -> int:
-        return self.failure.refunded_credits if self.failure else 0
+    def is_refunded(self) -> bool:
+        return self.failure is not None and self.failure.refunded_credits > 0
 
     @property
     def processing_time(self) -> timedelta | None:

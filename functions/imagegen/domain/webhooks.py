@@ -69,6 +69,11 @@ class Delivery:
     def is_pending(self) -> bool:
         return self.status is DeliveryStatus.PENDING
 
+    @property
+    def due_at(self) -> datetime | None:
+        """When the next attempt is made; None once the delivery has ended."""
+        return self.next_attempt_at if self.is_pending else None
+
     def claimed(self, worker: str, at: datetime) -> "Delivery":
         return replace(self, claimed_by=worker, next_attempt_at=at + SENDING_LEASE)
 

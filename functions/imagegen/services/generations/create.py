@@ -9,22 +9,19 @@ What the caller is told is always what the request's document says, on the first
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from math import ceil
-from typing import Any
 
 from imagegen.documents.accounts import account_of, create_entry, update_account, user_path
 from imagegen.documents.generations import StoredRequest, create_request, request_of, request_path
 from imagegen.domain.account import Account
 from imagegen.domain.generation import (
-    QUEUE_LEASE,
     FailureReason,
     GenerationRequest,
     Mode,
     Order,
     Status,
     keyed_request_id,
-    lease,
 )
 from imagegen.domain.ledger import Credits, NotEnoughCredits
 from imagegen.domain.limits import Activity, Limits, TooFast
@@ -110,7 +107,8 @@ class Generations:
             account = self._with_room(account_of(registered(user)))
             now = self.clock.now()
             account = replace(account, activity=_paced(account.activity, self.limits, now))
-            request = _request(order, request_id, reservation_id, _payment(order, account.wallet.credits), now)
+            paid_from = _payment(order, account.wallet.credits)
+            request = GenerationRequest.of(order, request_id, reservation_id, paid_from, now)
             account, deduction = account.reserve(request)
             version, *_ = self.database.commit(
                 create_request(request), update_account(user, account, request.week), create_entry(deduction)
@@ -164,41 +162,6 @@ def _paced(activity: Activity, limits: Limits, now: datetime) -> Activity:
             f"Too many requests in a short time. Nothing was charged; try again in {seconds} s.",
             retryAfterSeconds=seconds,
         ) from None
-
-
-def _request(
-    order: Order, request_id: str, reservation_id: str, paid_from: Credits, created_at: datetime
-) -> GenerationRequest:
-    return GenerationRequest(
-        id=request_id,
-        user_id=order.user_id,
-        model=order.model.name,
-        style=order.style.name,
-        color=order.color.name,
-        size=order.size.name,
-        prompt=order.prompt,
-        input=order.input,
-        mode=order.mode,
-        webhook_url=order.webhook_url,
-        cost=order.cost,
-        paid_from=paid_from,
-        fingerprint=order.fingerprint,
-        reservation_id=reservation_id,
-        created_at=created_at,
-        **_beginning(order, created_at),
-    )
-
-
-def _beginning(order: Order, at: datetime) -> dict[str, Any]:
-    """How a request starts: in the hands of its call, or waiting for a worker."""
-    if order.mode is Mode.SYNC:
-        return {"status": Status.PROCESSING, "started_at": at, "lease_expires_at": at + lease(order.model)}
-    return {
-        "status": Status.PENDING,
-        "started_at": None,
-        "lease_expires_at": at + QUEUE_LEASE,
-        "give_up_at": at + timedelta(seconds=order.model.max_queue_seconds),
-    }
 
 
 def _recognised(stored: StoredRequest, order: Order, reservation_id: str) -> StoredRequest:
