@@ -38,10 +38,10 @@ repair: $(TOOLS) ## put books right, as docs/runbook.md says [ARGS="rebuild user
 	@PYTHONPATH=functions .venv/bin/python -m tools.repair $(ARGS)
 
 crashes: $(EVERYTHING) ## kill real processes in the middle of 25 generations, and audit
-	@.venv/bin/python -m pytest -m crashes -s tests/e2e/test_crashes.py
+	@FULL=1 .venv/bin/python -m pytest -s tests/e2e/test_crashes.py
 
 fuzz: $(EVERYTHING) ## send thousands of generated calls, valid and invalid, and check each answer
-	@.venv/bin/python -m pytest -m fuzz -s tests/fuzz
+	@FULL=1 .venv/bin/python -m pytest -s tests/fuzz
 
 simulate: $(TOOLS) ## simulate clients and faults in many worlds [SEEDS=100000], or replay one [SEED=17]
 	@PYTHONPATH=functions .venv/bin/python -m tools.simulate $(if $(SEED),--seed $(SEED),$(SEEDS))

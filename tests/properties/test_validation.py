@@ -27,6 +27,7 @@ from imagegen.api.operation import Operation
 from imagegen.api.validation import VIOLATIONS_MAX, parse
 from imagegen.domain.generation import keyed_request_id
 from imagegen.errors import InvalidInput
+from tests.support.scale import scaled
 from tools.docs import openapi
 from tools.seed import history
 
@@ -35,7 +36,7 @@ settings.register_profile(
     derandomize=True,
     database=None,
     deadline=None,
-    max_examples=60,
+    max_examples=scaled(15, 60),
     suppress_health_check=list(HealthCheck),
 )
 settings.load_profile("parsing")
