@@ -86,7 +86,7 @@ def backend(
 @pytest.fixture
 def api(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> Api:
     """The functions as they are deployed, on this test's backend, open as in the demo project."""
-    monkeypatch.setattr("main.backend", lambda: backend)
+    monkeypatch.setattr("imagegen.bootstrap.backend", lambda: backend)
     monkeypatch.setenv("REQUIRE_AUTH", "false")
     return Api()
 

@@ -39,7 +39,7 @@ def crashing(backend: Backend, api: Api, monkeypatch: pytest.MonkeyPatch) -> Api
     generators: dict[str, ImageGenerator] = {"mock": WithDeadline(Crashes())}
     execution = replace(backend.generations.execution, generators=generators)
     crashes = replace(backend, generations=replace(backend.generations, execution=execution))
-    monkeypatch.setattr("main.backend", lambda: crashes)
+    monkeypatch.setattr("imagegen.bootstrap.backend", lambda: crashes)
     return api
 
 

@@ -10,15 +10,9 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook
 
-from imagegen.api.auth import Caller
-from imagegen.api.context import Context
-from imagegen.api.functions import get_webhook_secret, list_webhook_deliveries, resend_webhook
-from imagegen.api.operation import Call, Operation
-from imagegen.api.validation import parse
 from imagegen.bootstrap import Backend
 from imagegen.domain.generation import GenerationRequest
 from imagegen.domain.webhooks import RETRY_WINDOW, SENDING_LEASE, DeliveryStatus
-from imagegen.errors import DeliveryNotFound, PermissionDenied
 from imagegen.ports.image_generator import Job
 from imagegen.ports.webhook_sender import Forbidden, Unreachable
 from tests.support.api import Api
@@ -634,38 +628,3 @@ def test_the_delivery_worker_returns_the_status(backend: Backend, made: str) -> 
 
 def dict_of(request: GenerationRequest) -> dict[str, str]:
     return {"id": request.id}
-
-
-# Who may
-
-
-def as_caller(operation: Operation[Any, Any], backend: Backend, caller: Caller, **data: object) -> Any:
-    """What an operation answers to a signed-in caller."""
-    params = parse(operation.request, data, Context(caller, backend.catalogs.current))
-    return operation.handle(backend, Call(caller, params, data)).wire()
-
-
-OWNER, OTHER, ADMIN = Caller("user"), Caller("other"), Caller("admin", is_admin=True)
-
-
-def test_the_owner_may_do_everything(backend: Backend, made: str) -> None:
-    assert as_caller(get_webhook_secret, backend, OWNER)["webhookSecret"]
-    assert len(as_caller(list_webhook_deliveries, backend, OWNER)["deliveries"]) == 1
-    assert as_caller(resend_webhook, backend, OWNER, deliveryId=made)["status"] == "pending"
-
-
-def test_an_admin_may_read_deliveries_and_nothing_else(backend: Backend, made: str) -> None:
-    assert len(as_caller(list_webhook_deliveries, backend, ADMIN, userId="user")["deliveries"]) == 1
-    for rotate in (False, True):
-        with pytest.raises(PermissionDenied):
-            as_caller(get_webhook_secret, backend, ADMIN, userId="user", rotate=rotate)
-    with pytest.raises(DeliveryNotFound):
-        as_caller(resend_webhook, backend, ADMIN, deliveryId=made)
-
-
-def test_others_may_nothing(backend: Backend, made: str) -> None:
-    for operation in (list_webhook_deliveries, get_webhook_secret):
-        with pytest.raises(PermissionDenied):
-            as_caller(operation, backend, OTHER, userId="user")
-    with pytest.raises(DeliveryNotFound):
-        as_caller(resend_webhook, backend, OTHER, deliveryId=made)

@@ -20,7 +20,7 @@ from pydantic import BaseModel
 from pydantic_core import from_json
 
 from imagegen.api import fields, page_tokens, requests
-from imagegen.api.auth import Caller
+from imagegen.api.auth import Access, Caller
 from imagegen.api.context import Context
 from imagegen.api.firebase import BODY_BYTES_MAX
 from imagegen.api.operation import Operation
@@ -476,7 +476,9 @@ class Echo(BaseModel):
 ECHO: Operation[Any, Any] = Operation(
     request=requests.CreateGenerationRequest,
     response=cast("Any", Echo),
-    errors=(),
+    access=Access.OWNER,
+    spends=False,
+    own_errors=(),
     description="",
     handle=lambda _backend, call: cast("Any", Echo(key=call.params.idempotency_key)),
 )

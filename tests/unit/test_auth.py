@@ -1,16 +1,34 @@
-"""Closed unless it is switched off in so many words."""
+"""Closed unless it is switched off in so many words, and open to whom an operation's access allows."""
 
+from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 from firebase_functions.https_fn import CallableRequest
 
-from imagegen.api.auth import Caller
+from imagegen.api.auth import Access, Caller
+from imagegen.api.firebase import callable_function
+from imagegen.api.operation import Call, Operation, operation
+from imagegen.api.requests import GetUserCredits, Repeat
+from imagegen.api.responses import Response
+from imagegen.bootstrap import Backend
 from imagegen.domain.ledger import Credits
-from imagegen.errors import AppCheckRequired, EmailNotVerified, PermissionDenied, Unauthenticated
+from imagegen.errors import AppCheckRequired, EmailNotVerified, InvalidInput, PermissionDenied, Unauthenticated
 from imagegen.settings import limits, welcome_credits
+from tests.support.access import ALLOWED, Who
+from tools.docs import openapi
+
+FUNCTIONS = openapi.operations()
 
 ANYONE: CallableRequest[Any] = CallableRequest(data={}, raw_request=cast("Any", None))
+CALLERS = {
+    Who.NOBODY: Caller(),
+    Who.OWNER: Caller("owner", email_verified=True),
+    Who.UNVERIFIED: Caller("owner"),
+    Who.STRANGER: Caller("stranger", email_verified=True),
+    Who.ADMIN: Caller("admin", is_admin=True, email_verified=True),
+}
 SLIPS = ["true", "True", "1", "yes", "on", "", "flase", "0", "no"]
 
 
@@ -27,30 +45,92 @@ def test_nothing_but_false_opens_the_backend(monkeypatch: pytest.MonkeyPatch, se
 def test_without_required_auth_anyone_may_act_for_anyone(monkeypatch: pytest.MonkeyPatch, setting: str) -> None:
     monkeypatch.setenv("REQUIRE_AUTH", setting)
     caller = Caller.of(ANYONE)
-    caller.check_acts_for("user")
-    caller.check_may_read("user")
+    assert caller == CALLERS[Who.NOBODY]
     caller.check_may_spend()
 
 
-def test_even_without_required_auth_nobody_is_an_admin_without_the_claim(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("REQUIRE_AUTH", "false")
-    with pytest.raises(PermissionDenied):
-        Caller.of(ANYONE).check_is_admin()
+# Who may call
 
 
-def test_a_user_acts_and_reads_for_themselves_and_an_admin_reads_for_all() -> None:
-    user, admin = Caller("user"), Caller("admin", is_admin=True)
-    user.check_acts_for("user")
-    admin.check_may_read("user")
-    assert admin.check_is_admin() == "admin"
-    for forbidden in (
-        lambda: user.check_acts_for("other"),
-        lambda: user.check_may_read("other"),
-        lambda: admin.check_acts_for("user"),
-        user.check_is_admin,
-    ):
+@pytest.mark.parametrize("who", Who)
+@pytest.mark.parametrize("access", Access)
+def test_an_access_allows_whom_the_table_says(access: Access, who: Who) -> None:
+    assert access.allows(CALLERS[who], "owner") == (who in ALLOWED[access])
+
+
+class Answer(Response):
+    text: str
+
+
+def handle(_backend: Backend, call: Call[GetUserCredits]) -> Answer:
+    return Answer(text=f"page size {call.params.page_size}")
+
+
+def answer_again(_backend: Backend, call: Call[Repeat]) -> Answer:
+    return Answer(text=f"again {call.params.idempotency_key}")
+
+
+Ask = Callable[..., object]
+
+
+@pytest.fixture
+def ask(monkeypatch: pytest.MonkeyPatch) -> Ask:
+    """Calls an operation as a kind of caller."""
+
+    def ask(operation: Operation[Any, Any], who: Who, **data: object) -> object:
+        monkeypatch.setattr(Caller, "of", lambda _received: CALLERS[who])
+        backend = SimpleNamespace(catalogs=SimpleNamespace(current=None))
+        received = CallableRequest(data=data, raw_request=cast("Any", SimpleNamespace(headers={})))
+        return operation(cast("Any", backend), received)["text"]
+
+    return ask
+
+
+@pytest.mark.parametrize("who", Who)
+@pytest.mark.parametrize("access", Access)
+def test_a_call_is_handled_only_where_the_access_allows_it(ask: Ask, access: Access, who: Who) -> None:
+    declared = operation(access=access)(handle)
+    if who in ALLOWED[access]:
+        assert ask(declared, who, userId="owner", pageSize=7) == "page size 7"
+    else:
         with pytest.raises(PermissionDenied):
-            forbidden()
+            ask(declared, who, userId="owner", pageSize=7)
+    with pytest.raises(InvalidInput):
+        ask(declared, who, userId="owner", pageSize=0)
+
+
+def test_an_operation_that_spends_is_for_verified_owners(ask: Ask) -> None:
+    spending = operation(access=Access.OWNER, spends=True)(handle)
+    assert ask(spending, Who.OWNER, userId="owner") == "page size 50"
+    with pytest.raises(EmailNotVerified):
+        ask(spending, Who.UNVERIFIED, userId="owner")
+    with pytest.raises(PermissionDenied):
+        ask(spending, Who.UNVERIFIED, userId="stranger")
+
+
+def test_a_repeated_call_that_is_no_longer_valid_is_answered_for_its_owner_alone(ask: Ask) -> None:
+    spending = operation(access=Access.OWNER, spends=True, repeated=answer_again)(handle)
+    invalid: dict[str, Any] = {"userId": "owner", "idempotencyKey": "key", "pageSize": 0}
+    for who in Who:
+        if who in ALLOWED[Access.OWNER]:
+            assert ask(spending, who, **invalid) == "again key"  # which spends nothing
+        else:
+            with pytest.raises(PermissionDenied):
+                ask(spending, who, **invalid)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_users_data_and_credits_are_never_open_to_everybody(name: str) -> None:
+    function = FUNCTIONS[name]
+    assert not (function.names_owner and function.access is Access.SIGNED_IN)
+    assert not function.spends or function.access is Access.OWNER
+
+
+def test_what_does_not_declare_who_may_call_it_does_not_start() -> None:
+    with pytest.raises(TypeError, match="access"):
+        operation()(handle)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="who may call"):
+        callable_function(handle)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("setting", SLIPS)

@@ -62,6 +62,10 @@ def test_a_callable_without_an_operation_fails_the_build(monkeypatch: pytest.Mon
         openapi.operations()
 
 
+def test_a_callable_is_deployed_under_the_name_of_its_operation() -> None:
+    assert {name: operation.name for name, operation in FUNCTIONS.items()} == {name: name for name in FUNCTIONS}
+
+
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_an_operation_documents_the_errors_that_it_declares_and_no_other(name: str) -> None:
     documented = documented_reasons(DOCUMENT["paths"][f"/{name}"]["post"])
@@ -70,6 +74,30 @@ def test_an_operation_documents_the_errors_that_it_declares_and_no_other(name: s
     for error in FUNCTIONS[name].errors:
         declared.setdefault(str(error.code.http_status), set()).add(error.reason)
     assert documented == declared
+
+
+@pytest.mark.parametrize(
+    ("name", "access", "who", "reasons"),
+    [
+        ("getCatalog", "signedIn", "anyone signed in", None),
+        ("getGenerationRequest", "ownerOrAdmin", "the owner or an admin", None),
+        ("getUserCredits", "ownerOrAdmin", "the owner or an admin", {"PERMISSION_DENIED"}),
+        ("grantCredits", "admin", "an admin", {"PERMISSION_DENIED"}),
+        (
+            "createGenerationRequest",
+            "owner",
+            "the owner, with a verified e-mail address",
+            {"PERMISSION_DENIED", "EMAIL_NOT_VERIFIED"},
+        ),
+    ],
+)
+def test_an_operation_says_who_may_call_it_and_how_others_are_refused(
+    name: str, access: str, who: str, reasons: set[str] | None
+) -> None:
+    documented = DOCUMENT["paths"][f"/{name}"]["post"]
+    assert documented["x-access"] == access
+    assert documented["description"] == f"Who may call: {who}."
+    assert documented_reasons(documented).get("403") == reasons
 
 
 def test_every_error_is_an_outcome_of_some_operation() -> None:

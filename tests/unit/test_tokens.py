@@ -111,7 +111,7 @@ def api(google: Google, monkeypatch: pytest.MonkeyPatch) -> Api:
     """The deployed functions, with a catalog and nothing behind them that a refused call may reach."""
     monkeypatch.delenv("REQUIRE_AUTH", raising=False)
     backend = SimpleNamespace(catalogs=SimpleNamespace(current=history.catalog))
-    monkeypatch.setattr("main.backend", lambda: backend)
+    monkeypatch.setattr("imagegen.bootstrap.backend", lambda: backend)
     return Api()
 
 

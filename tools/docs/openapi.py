@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, create_model
-from pydantic.alias_generators import to_snake
+from pydantic.alias_generators import to_camel, to_snake
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 import main
@@ -29,7 +29,7 @@ Schema = dict[str, Any]
 
 
 def operations() -> dict[str, Operation[Any, Any]]:
-    """Every deployed callable function, by its name. Raises ValueError where ``main`` and ``entry.api`` differ."""
+    """Return the deployed callable functions by name. Raises ValueError where ``main`` and ``functions`` differ."""
     deployed = {
         name
         for name, function in vars(main).items()
@@ -37,7 +37,7 @@ def operations() -> dict[str, Operation[Any, Any]]:
     }
     declared = {name: value for name, value in vars(functions).items() if isinstance(value, Operation)}
     if different := {to_snake(name) for name in deployed} ^ declared.keys():
-        raise ValueError(f"not both a callable function in main.py and an operation in api.py: {different}")
+        raise ValueError(f"not both a callable function in main.py and an operation in functions.py: {different}")
     return {name: declared[to_snake(name)] for name in sorted(deployed)}
 
 
@@ -79,14 +79,16 @@ def text() -> str:
 
 def _operation(name: str, operation: Operation[Any, Any]) -> Schema:
     summary = operation.description.replace("\n", " ")
-    request, example = _reference(operation.request), _example(operation)
+    request = _reference(operation.request)
     return {
         "operationId": name,
         "summary": summary,
+        "description": f"Who may call: {operation.who_may_call}.",
+        "x-access": to_camel(operation.access.name.lower()),
         **({"parameters": [{"$ref": "#/components/parameters/idempotencyKey"}]} if operation.takes_key else {}),
         "requestBody": {
             "required": True,
-            "content": {"application/json": {"schema": _object(data=request), "example": {"data": example}}},
+            "content": {"application/json": {"schema": _object(data=request), "example": {"data": example(operation)}}},
         },
         "responses": {
             "200": _response("Done.", _object(result=_reference(operation.response))),
@@ -122,7 +124,8 @@ def _key_parameter() -> Schema:
     }
 
 
-def _example(operation: Operation[Any, Any]) -> Any:
+def example(operation: Operation[Any, Any]) -> Any:
+    """Return valid data for a call, as far as the seed has what it names."""
     config: Any = operation.request.model_config  # not from the schema, where pydantic sorts it
     [example] = config["json_schema_extra"]["examples"]
     return example

@@ -58,7 +58,7 @@ def _call(path: str, operation: dict[str, Any]) -> Item:
     return {
         "name": operation["operationId"],
         "request": {
-            "description": operation["summary"],
+            "description": f"{operation['summary']} {operation['description']}",
             **_post(f"{{{{baseUrl}}}}{path}", content["example"]),
         },
     }

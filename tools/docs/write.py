@@ -41,14 +41,15 @@ def up_to_date(text: str) -> str:
 
 
 def callables() -> Iterator[str]:
-    """The table of the callable functions: what each takes and answers, and what for."""
-    yield "| function | request `data` | result | |"
-    yield "|---|---|---|---|"
+    """The table of the callable functions: what each takes and answers, who may call it, and what for."""
+    yield "| function | request `data` | result | who may call | |"
+    yield "|---|---|---|---|---|"
     for name in vars(main):
         operation = getattr(functions, to_snake(name), None)
         if isinstance(operation, Operation):
             request, result = (_shape(model) for model in (operation.request, operation.response))
-            yield f"| `{name}` | `{request}` | `{result}` | {operation.description.splitlines()[0]} |"
+            purpose = operation.description.splitlines()[0]
+            yield f"| `{name}` | `{request}` | `{result}` | {operation.who_may_call} | {purpose} |"
 
 
 def _shape(model: type[BaseModel]) -> str:

@@ -1,8 +1,9 @@
-"""Who is calling, and what they may do."""
+"""Who is calling, and who may call an operation."""
 
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any, Self
 
 from firebase_admin import auth
@@ -10,8 +11,6 @@ from firebase_admin.exceptions import FirebaseError
 from firebase_functions.https_fn import CallableRequest
 
 from imagegen import settings
-from imagegen.domain.generation import GenerationRequest
-from imagegen.domain.webhooks import Delivery
 from imagegen.errors import (
     AppCheckRequired,
     EmailNotVerified,
@@ -54,32 +53,42 @@ class Caller:
             profile={name: value for name, value in profile.items() if isinstance(value, str)},
         )
 
-    def check_acts_for(self, user_id: str) -> None:
-        """Raises PermissionDenied for anyone but that user."""
-        if self.uid not in (None, user_id):
-            raise PermissionDenied("Signed-in users act for themselves only. Send your own userId, or none.")
-
-    def check_may_read(self, user_id: str) -> None:
-        """Raises PermissionDenied for anyone but that user and admins."""
-        if not self.is_admin:
-            self.check_acts_for(user_id)
-
-    def owns(self, what: GenerationRequest | Delivery) -> bool:
-        return self.uid in (None, what.user_id)
-
-    def may_see(self, request: GenerationRequest) -> bool:
-        return self.is_admin or self.owns(request)
-
     def check_may_spend(self) -> None:
-        """Raises EmailNotVerified."""
+        """Raise EmailNotVerified if a verified e-mail address is required and the caller has none."""
         if self.uid is not None and not self.email_verified and settings.verified_email_required():
             raise EmailNotVerified("Verify your e-mail address, then sign in again to spend credits.")
 
-    def check_is_admin(self) -> str:
-        """The admin's uid. Raises PermissionDenied for everyone else, in the local demo project too."""
-        if self.uid is None or not self.is_admin:
+
+class Access(Enum):
+    """Who may call an operation. The values are the docs' words.
+
+    An anonymous caller, accepted only where REQUIRE_AUTH is off, is taken for every owner and never for an admin.
+    """
+
+    SIGNED_IN = "anyone signed in"
+    OWNER = "the owner"
+    OWNER_OR_ADMIN = "the owner or an admin"
+    ADMIN = "an admin"
+
+    def allows(self, caller: Caller, owner_id: str) -> bool:
+        """Return whether ``caller`` may call for data of the user ``owner_id``."""
+        is_owner = caller.uid in (None, owner_id)
+        match self:
+            case Access.SIGNED_IN:
+                return True
+            case Access.OWNER:
+                return is_owner
+            case Access.OWNER_OR_ADMIN:
+                return is_owner or caller.is_admin
+            case Access.ADMIN:
+                return caller.is_admin
+
+    def check(self, caller: Caller, owner_id: str | None) -> None:
+        """Raise PermissionDenied if ``caller`` may not call for ``owner_id``, None in a call that names no owner."""
+        if self is Access.ADMIN and not caller.is_admin:
             raise PermissionDenied("Only admins may do this: accounts with the custom claim admin.")
-        return self.uid
+        if owner_id is not None and not self.allows(caller, owner_id):
+            raise PermissionDenied("Signed-in users act for themselves only. Send your own userId, or none.")
 
 
 def _check_still_valid(call: CallableRequest[Any], claims: Mapping[str, Any]) -> None:

@@ -18,7 +18,9 @@ from flask import Request, Response, g, jsonify
 from flask_cors import cross_origin
 from pydantic_core import from_json
 
+from imagegen import bootstrap
 from imagegen.api import logs
+from imagegen.api.operation import Operation
 from imagegen.errors import ApiError, Internal, InvalidInput, Unauthenticated
 
 Wire = dict[str, Any]
@@ -33,39 +35,42 @@ PRIVATE_FIELDS = {"prompt", "input", "photoUrl", "address", "reason", "webhookUr
 log = logging.getLogger(__name__)
 
 
-def callable_function(**options: Any) -> Callable[[Callable[[CallableRequest[Any]], Wire]], Endpoint]:
-    """``on_call`` for a handler that raises ApiError, and whose bugs become INTERNAL with a correlation id."""
+def callable_function(operation: Operation[Any, Any], **options: Any) -> Endpoint:
+    """Make the endpoint of an operation: ``on_call``, with its errors answered and its bugs as INTERNAL.
 
-    def decorate(handler: Callable[[CallableRequest[Any]], Wire]) -> Endpoint:
-        @on_call(**options)
-        @functools.wraps(handler)
-        def answered(request: CallableRequest[Any]) -> Wire:
+    Raises TypeError for anything but an Operation, so that no function starts that does not declare who may call it.
+    """
+    if not isinstance(operation, Operation):
+        raise TypeError(f"{operation!r} is not an Operation: it does not declare who may call it")
+
+    def answered(request: CallableRequest[Any]) -> Wire:
+        try:
+            return operation(bootstrap.backend(), request)
+        except ApiError as error:
+            raise _https_error(error) from None
+        except Exception:  # noqa: BLE001 - logged, and told the caller as INTERNAL
+            raise _https_error(_internal(operation.name)) from None
+
+    answered.__name__ = operation.name  # what it is deployed under
+    called = on_call(**options)(answered)
+
+    @cross_origin(methods="POST")
+    @functools.wraps(called)  # with the attributes that discovery looks for
+    def endpoint(request: Request) -> Response:
+        logs.configure()
+        with logs.private(*(secret for name in TOKENS for secret in logs.secrets_of(request.headers.get(name)))):
             try:
-                return handler(request)
-            except ApiError as error:
-                raise _https_error(error) from None
-            except Exception:  # noqa: BLE001 - logged, and told the caller as INTERNAL
-                raise _https_error(_internal(handler.__name__)) from None
+                data = _opened_envelope(request)
+            except InvalidInput as error:
+                return _error_response(error)
+            with logs.private(*_private_texts(data)):
+                response: Response = called(request)  # type: ignore[arg-type]  # typed as if it changed nothing
+        if response.status_code == 401 and "details" not in response.get_json()["error"]:
+            # The SDK has refused the token that came with the call.
+            return _error_response(Unauthenticated("The token is invalid or expired. Sign in again."))
+        return response
 
-        @cross_origin(methods="POST")
-        @functools.wraps(answered)  # with the attributes that discovery looks for
-        def endpoint(request: Request) -> Response:
-            logs.configure()
-            with logs.private(*(secret for name in TOKENS for secret in logs.secrets_of(request.headers.get(name)))):
-                try:
-                    data = _opened_envelope(request)
-                except InvalidInput as error:
-                    return _error_response(error)
-                with logs.private(*_private_texts(data)):
-                    response: Response = answered(request)  # type: ignore[arg-type]  # typed as if it changed nothing
-            if response.status_code == 401 and "details" not in response.get_json()["error"]:
-                # The SDK has refused the token that came with the call.
-                return _error_response(Unauthenticated("The token is invalid or expired. Sign in again."))
-            return response
-
-        return endpoint
-
-    return decorate
+    return endpoint
 
 
 def task_function(**options: Any) -> Callable[[Callable[[CallableRequest[Any]], None]], Endpoint]:

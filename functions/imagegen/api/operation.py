@@ -1,17 +1,18 @@
-"""A callable function of the API as one value: what it takes, what it answers, what it may be refused with."""
+"""A callable function of the API as one value: who may call it, its request, its response and its errors."""
 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from inspect import getdoc
-from typing import Any, Generic, TypeVar, get_type_hints
+from typing import Any, Generic, Protocol, TypeVar, get_type_hints
 
 from firebase_functions.https_fn import CallableRequest
+from pydantic.alias_generators import to_camel
 
-from imagegen.api.auth import Caller
+from imagegen.api.auth import Access, Caller
 from imagegen.api.context import Context
 from imagegen.api.fields import HEADER_KEY_PATTERN
-from imagegen.api.requests import Request
+from imagegen.api.requests import Repeat, Request
 from imagegen.api.responses import Response
 from imagegen.api.validation import parse
 from imagegen.bootstrap import Backend
@@ -19,6 +20,7 @@ from imagegen.errors import (
     ApiError,
     AppCheckRequired,
     Contention,
+    EmailNotVerified,
     Internal,
     InvalidInput,
     PermissionDenied,
@@ -33,36 +35,76 @@ EVERYWHERE: tuple[type[ApiError], ...] = (
     InvalidInput,
     Unauthenticated,
     AppCheckRequired,
-    PermissionDenied,
     ServiceUnavailable,
     Internal,
 )
-"""What every function may be refused with."""
+"""The errors of every function."""
 
 W = TypeVar("W", bound=Request)
 R = TypeVar("R", bound=Response)
 Wire = dict[str, Any]
 
 
+class Owned(Protocol):
+    """A stored document that belongs to a user."""
+
+    @property
+    def user_id(self) -> str: ...
+
+
 @dataclass(frozen=True)
 class Call(Generic[W]):
-    """A valid call: whose it is, what it asks for, and the data as it was sent."""
+    """A valid call that the operation's ``access`` allows, with the data as it was sent."""
 
+    access: Access
     caller: Caller
     params: W
     data: Any
 
+    def allows(self, document: Owned) -> bool:
+        """Return whether the caller may call for ``document``. A handler asks this if the params name no owner."""
+        return self.access.allows(self.caller, document.user_id)
+
 
 @dataclass(frozen=True)
 class Operation(Generic[W, R]):
-    """``handle`` does what is asked; ``repeated`` answers a call that is invalid now and was valid before."""
+    """``handle`` does what is asked; ``repeated`` answers a call that is invalid now and was valid before.
+
+    ``spends``: a call costs credits, which needs a verified e-mail address. ``own_errors`` come on top of those that
+    follow from the rest.
+    """
 
     request: type[W]
     response: type[R]
-    errors: tuple[type[ApiError], ...]
+    access: Access
+    spends: bool
+    own_errors: tuple[type[ApiError], ...]
     description: str
     handle: Callable[[Backend, Call[W]], R]
-    repeated: Callable[[Backend, Context, Any], R | None] | None = None
+    repeated: Callable[[Backend, Call[Repeat]], R | None] | None = None
+
+    @property
+    def name(self) -> str:
+        """The name that the operation is deployed under."""
+        return to_camel(self.handle.__name__)
+
+    @property
+    def who_may_call(self) -> str:
+        """Who may call, in the docs' words."""
+        return self.access.value + (", with a verified e-mail address" if self.spends else "")
+
+    @property
+    def names_owner(self) -> bool:
+        """Whether a call names the user whose data it is about, rather than a document of that user."""
+        return "user_id" in self.request.model_fields
+
+    @property
+    def errors(self) -> tuple[type[ApiError], ...]:
+        """Every error that a call can end in."""
+        is_checked = self.access is Access.ADMIN or (self.names_owner and self.access is not Access.SIGNED_IN)
+        denied = (PermissionDenied,) if is_checked else ()
+        unverified = (EmailNotVerified,) if self.spends else ()
+        return (*EVERYWHERE, *denied, *unverified, *self.own_errors)
 
     @property
     def takes_key(self) -> bool:
@@ -87,11 +129,29 @@ class Operation(Generic[W, R]):
         try:
             params = parse(self.request, data, context)
         except InvalidInput:
-            earlier = self.repeated(backend, context, data) if self.repeated else None
+            earlier = self._answered_earlier(backend, context, data)
             if earlier is None:
                 raise
             return earlier
-        return self.handle(backend, Call(context.caller, params, data))
+        call = self._allowed(context.caller, params, data)
+        if self.spends:
+            call.caller.check_may_spend()
+        return self.handle(backend, call)
+
+    def _answered_earlier(self, backend: Backend, context: Context, data: Any) -> R | None:
+        """Return the answer to an earlier call that this invalid one repeats, which costs nothing."""
+        if self.repeated is None:
+            return None
+        try:
+            params = parse(Repeat, data, context)
+        except InvalidInput:
+            return None
+        return self.repeated(backend, self._allowed(context.caller, params, data))
+
+    def _allowed(self, caller: Caller, params: Request, data: Any) -> Call[Any]:
+        """Return the call. Raises PermissionDenied."""
+        self.access.check(caller, getattr(params, "user_id", None))
+        return Call(self.access, caller, params, data)
 
     def _with_key(self, received: CallableRequest[Any]) -> Any:
         """The call's data, with the idempotency key of the Idempotency-Key header if it has none of its own.
@@ -112,13 +172,16 @@ class Operation(Generic[W, R]):
 
 
 def operation(
-    *errors: type[ApiError], repeated: Callable[[Backend, Context, Any], Any] | None = None
+    *errors: type[ApiError],
+    access: Access,
+    spends: bool = False,
+    repeated: Callable[[Backend, Call[Repeat]], Any] | None = None,
 ) -> Callable[[Callable[[Backend, Call[W]], R]], Operation[W, R]]:
-    """Makes an operation of a function; ``errors`` are what it may raise besides ``EVERYWHERE``."""
+    """Make an operation of a function that is only called where ``access`` allows it, and that may raise ``errors``."""
 
     def decorate(handle: Callable[[Backend, Call[W]], R]) -> Operation[W, R]:
         hints = get_type_hints(handle)
         [request] = hints["call"].__args__
-        return Operation(request, hints["return"], (*EVERYWHERE, *errors), getdoc(handle) or "", handle, repeated)
+        return Operation(request, hints["return"], access, spends, errors, getdoc(handle) or "", handle, repeated)
 
     return decorate
