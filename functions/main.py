@@ -12,7 +12,7 @@ from imagegen.api import functions
 from imagegen.api.firebase import callable_function, scheduled_function, task_function
 
 # concurrency: as many calls as .env gives an instance threads for (THREADS); more would queue unseen.
-# timeout_sec: more than a model's 60 s and the patience of reserving and settling; what is cut off stays unsettled.
+# timeout_sec: more than a model's 60 s and the time limits of reserving and settling; what is cut off stays unsettled.
 set_global_options(
     region="us-central1", memory=MemoryOption.MB_512, cpu=1, concurrency=16, max_instances=20, timeout_sec=300
 )

@@ -16,9 +16,9 @@ from tools.fakes import NO_LIMITS
 
 MODELS = [
     Model.model_validate(
-        {"id": name, "name": name, "imageUrl": "unused", "timeoutSeconds": seconds, "maxQueueSeconds": patience}
+        {"id": name, "name": name, "imageUrl": "unused", "timeoutSeconds": seconds, "maxQueueSeconds": queue_seconds}
     )
-    for name, seconds, patience in (("quick", 5, 3600), ("slow", 60, 600))
+    for name, seconds, queue_seconds in (("quick", 5, 3600), ("slow", 60, 600))
 ]
 SIZES = [
     Size.model_validate({"id": name, "name": name, "creditCost": cost, "width": 512, "height": 512})

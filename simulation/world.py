@@ -150,7 +150,7 @@ class World:
         self._scheduler.run()
 
     def _tell_the_rest(self) -> None:
-        """A sweep an hour, until nobody is left to be told, or the patience with all of them must have run out."""
+        """A sweep an hour, until nobody is left to be told, or the retry window of all of them must be over."""
         for hour in range(RETRY_HOURS):
             if not any(delivery.is_pending for delivery in webhooks.deliveries_of(self._store)):
                 break

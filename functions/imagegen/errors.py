@@ -1,6 +1,6 @@
 """Everything that can go wrong, as classes that carry their place in the API's outcome table.
 
-Services raise them; ``entry.callables`` turns them into the callable protocol once, at the edge; the outcome
+Services raise them; ``api.firebase`` turns them into the callable protocol once, at the edge; the outcome
 table in the documentation is generated from them.
 """
 

@@ -70,7 +70,7 @@ def test_a_commit_is_all_or_nothing(database: FirestoreDatabase) -> None:
 def test_a_connection_that_breaks_around_a_commit_costs_no_credit(
     api: Api, client: ObservedClient, add_user: AddUser, commit: int, fails: bool, applied: bool
 ) -> None:
-    """The same as at the seam, once more through the official client; the invariants are checked after it."""
+    """The same as at the port, once more through the official client; the invariants are checked after it."""
     add_user(paid=10)
     set_models(client, failureRate=int(fails))
     client.wire.commit_faults = [None] * commit + [Fault(grpc.StatusCode.UNAVAILABLE, applied=applied)]

@@ -1,4 +1,4 @@
-"""Faults at the database's seam, over the real emulator: what rivals and broken connections do to a commit."""
+"""Faults at the database port, over the real emulator: what rivals and broken connections do to a commit."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field

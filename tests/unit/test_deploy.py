@@ -75,15 +75,15 @@ def test_a_function_outlives_the_slowest_generation_with_its_commits(manifest: d
 
 
 def test_a_lease_outlives_the_call_that_holds_it() -> None:
-    # A try may begin at the end of patience: of a read and a commit, or of two reads and a commit.
+    # A try may begin at the end of the budget: of a read and a commit, or of two reads and a commit.
     reserving = RESERVING_TIMEOUT_SECONDS + 2 * CALL_TIMEOUT_SECONDS
     settling = SETTLING_TIMEOUT_SECONDS + 3 * CALL_TIMEOUT_SECONDS
     assert LEASE_GRACE.total_seconds() > reserving + settling
 
 
 def test_a_delivery_lease_outlives_its_attempt() -> None:
-    # Between taking and recording: the request, the secret (patience, then a read and a commit), a look-up of the name
-    # (as long as glibc's resolver tries two servers twice), the sending, and a first try to record.
+    # Between claiming and recording: the request, the secret (its time limit, then a read and a commit), a look-up of
+    # the name (as long as glibc's resolver tries two servers twice), the sending, and a first try to record.
     resolving = 20
     secret = RESERVING_TIMEOUT_SECONDS + 2 * CALL_TIMEOUT_SECONDS
     attempt = CALL_TIMEOUT_SECONDS + secret + resolving + TOTAL_SECONDS + 2 * CALL_TIMEOUT_SECONDS

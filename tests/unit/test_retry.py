@@ -22,7 +22,7 @@ def test_what_may_pass_is_tried_again(error: type[Exception]) -> None:
     assert Retry(ManualClock(START), random.Random(1), timeout_seconds=20)(attempt) == 5
 
 
-def test_patience_ends_on_time_and_with_the_last_error() -> None:
+def test_retries_end_on_time_and_with_the_last_error() -> None:
     clock, tries_made = ManualClock(START), []
 
     def attempt(tries: int) -> None:

@@ -1,4 +1,4 @@
-"""Cloud Tasks behind the ``Queue`` seam."""
+"""Implements the ``TaskQueue`` port with Cloud Tasks."""
 
 from datetime import datetime
 

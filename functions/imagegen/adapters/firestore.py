@@ -1,4 +1,4 @@
-"""Cloud Firestore behind the ``Database`` seam."""
+"""Implements the ``Database`` port with Cloud Firestore."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime

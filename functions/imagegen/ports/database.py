@@ -1,4 +1,4 @@
-"""The seam between the product and its document database: what services may ask of Firestore, and no more.
+"""The port to the document database: what services may ask of Firestore, and no more.
 
 Everything here is optimistic. A commit is atomic, carries what its author read as preconditions, and is refused as
 a whole when any of it has moved. No operation holds a lock between two calls.

@@ -1,4 +1,4 @@
-"""The seam between the product and its task queues: a task is delivered once, several times, late, or never."""
+"""The port to the task queues. A task may be delivered once, several times, late, or never."""
 
 from datetime import datetime
 from typing import Protocol

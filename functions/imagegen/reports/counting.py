@@ -44,7 +44,7 @@ class Counting:
     def processing(self, week: Week, completed: int) -> Processing:
         """The quantiles of ``processingMs`` of the week's ``completed`` requests; those without it do not count.
 
-        See ``domain/quantiles`` for the error. Raises DatabaseUnavailable.
+        See ``reports.quantiles`` for the error. Raises DatabaseUnavailable.
         """
         if not completed:
             return Processing()

@@ -45,8 +45,8 @@ class Reports:
     database: Database
     catalogs: Catalogs
     counting: Counting
-    bookkeeping: Reconciler
-    notifications: Alerts
+    reconciler: Reconciler
+    alerts: Alerts
     retry: Retry
     clock: Clock
 
@@ -87,7 +87,7 @@ class Reports:
         report = self._compared(self._counted(week, self.catalogs.load()), self._earlier(week))
         known = {alert.id for alert in report_of(stored).alerts} if stored.exists else set()
         # Before the report is stored: a run that breaks off in between announces twice rather than never.
-        self.notifications.announce(week, [alert for alert in report.alerts if alert.id not in known])
+        self.alerts.announce(week, [alert for alert in report.alerts if alert.id not in known])
         return self.retry(lambda _tries: self._stored(report, stored))
 
     def _counted(self, week: Week, catalog: Catalog) -> Report:
@@ -128,7 +128,7 @@ class Reports:
             top_users=[(user_id, usage[week]) for user_id, usage in self._biggest_users(week, TOP_USERS).items()],
             popular_styles=popularity(report.totals(Kind.STYLE), styles if before else []),
             forecast=forecast({past.week: past.total.credits_deducted for past in in_use}),
-            reconciliation=self.bookkeeping.reconciliation(week, opening),
+            reconciliation=self.reconciler.reconciliation(week, opening),
             findings=_findings(report, in_use[:-1], regulars),
         )
 

@@ -31,7 +31,7 @@ class Retry:
     def __call__(self, attempt: Callable[[int], T]) -> T:
         """What ``attempt`` returns; it is told how many tries went before.
 
-        When patience ran out, raises OutcomeUnknown if any try ended in it, as that commit may still be on its way,
+        When the time is spent, raises OutcomeUnknown if any try ended in it, as that commit may still be on its way,
         and else the last CommitRefused or DatabaseUnavailable. Raises at once whatever else ``attempt`` raises.
         """
         deadline = self.clock.monotonic() + self.timeout_seconds

@@ -45,7 +45,7 @@ class Settlements:
     def settle(self, stored: StoredRequest, outcome: Succeeded | Failed) -> GenerationRequest:
         """The request as it was settled, by this call or by whoever was first.
 
-        Raises CommitRefused, OutcomeUnknown and DatabaseUnavailable when patience ran out.
+        Raises CommitRefused, OutcomeUnknown and DatabaseUnavailable when the retry budget is spent.
         """
 
         def attempt(tries: int) -> GenerationRequest:
