@@ -4,7 +4,6 @@ Nothing is made on import. Discovery imports ``main`` and has ten seconds; the p
 forks, and a gRPC channel does not survive a fork.
 """
 
-import os
 import random
 import uuid
 from collections.abc import Callable, Sequence
@@ -14,18 +13,20 @@ from typing import Self
 
 from google.cloud import firestore
 
+from imagegen import settings
 from imagegen.adapters.cloud_tasks import CloudTasks
 from imagegen.adapters.firestore import FirestoreDatabase
 from imagegen.adapters.generators.deadline import WithDeadline
 from imagegen.adapters.generators.mock import MockGenerator
 from imagegen.adapters.generators.retries import WithRetries
-from imagegen.adapters.http_webhook_sender import HttpWebhookSender
+from imagegen.adapters.http_webhook_sender import HttpWebhookSender, Reach
 from imagegen.domain.limits import Limits
 from imagegen.ports.clock import Clock, SystemClock
 from imagegen.ports.database import Database
 from imagegen.ports.task_queue import TaskQueue
 from imagegen.ports.webhook_sender import WebhookSender
-from imagegen.reports.alerts import Alerts, Channel, Webhook
+from imagegen.reports import alerts
+from imagegen.reports.alerts import Alerts, AlertWebhook, Channel
 from imagegen.reports.counting import Counting
 from imagegen.reports.reconciliation import Reconciler
 from imagegen.reports.weekly import Reports
@@ -46,7 +47,6 @@ from imagegen.services.webhooks.deliveries import Deliveries
 from imagegen.services.webhooks.delivery_worker import DeliveryWorker
 from imagegen.services.webhooks.outbox import Outbox
 from imagegen.services.webhooks.secrets import WebhookSecrets
-from imagegen.settings import limits, local_webhooks_allowed
 
 RESERVING_TIMEOUT_SECONDS = 20.0
 SETTLING_TIMEOUT_SECONDS = 60.0  # longer: until a request is settled, its credits are taken
@@ -127,13 +127,21 @@ def on_firestore(client: firestore.Client) -> Backend:
     return Backend.on(
         FirestoreDatabase(client),
         CloudTasks(),
-        HttpWebhookSender(local_webhooks_allowed()),
+        HttpWebhookSender(Reach.LOCAL if settings.local_webhooks_allowed() else Reach.PUBLIC),
         clock,
         random.SystemRandom(),
         lambda: uuid.uuid4().hex,
-        limits(),
-        Webhook.named(os.environ, clock),
+        settings.limits(),
+        alert_channels(clock),
     )
+
+
+def alert_channels(clock: Clock) -> list[Channel]:
+    """Return the operator's webhook, if one is set. Only the operator chooses its URL, so it may be a private one."""
+    if not (url := settings.REPORT_WEBHOOK_URL.value):
+        return []
+    sender = HttpWebhookSender(Reach.PRIVATE, total_seconds=alerts.TIMEOUT_SECONDS)
+    return [AlertWebhook(url, settings.REPORT_WEBHOOK_SECRET.value, sender, clock)]
 
 
 @cache

@@ -4,6 +4,7 @@ Firebase asks at a deploy for parameters without a value, so each has one in tha
 """
 
 import os
+from dataclasses import dataclass
 
 from firebase_functions.params import BoolParam, IntParam
 
@@ -35,12 +36,36 @@ RATE_LIMIT_PER_MINUTE = IntParam(
 MAX_RUNNING_REQUESTS = IntParam(
     "MAX_RUNNING_REQUESTS", default=10, description="How many unfinished requests a user may have."
 )
-
-
 ALLOW_LOCAL_WEBHOOKS = BoolParam(
     "ALLOW_LOCAL_WEBHOOKS",
     default=False,
     description="Let webhooks go to http URLs and to this machine. On only in the local demo project.",
+)
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A setting that may be left out and that Firebase does not know.
+
+    Firebase would ask at each deploy for an optional parameter, and for a secret one it would need Secret Manager.
+    """
+
+    name: str
+    description: str
+
+    @property
+    def value(self) -> str:
+        """The text that is set, without space around it; empty if none is."""
+        return os.environ.get(self.name, "").strip()
+
+
+REPORT_WEBHOOK_URL = Variable(
+    "REPORT_WEBHOOK_URL",
+    description="Where the weekly report posts its alerts: any https URL, or an http URL of a private address.",
+)
+REPORT_WEBHOOK_SECRET = Variable(
+    "REPORT_WEBHOOK_SECRET",
+    description="What the alerts are signed with: `whsec_` and at least 24 random bytes in base64.",
 )
 
 

@@ -107,6 +107,12 @@ def test_calls_need_a_signed_in_user_everywhere_but_in_the_demo_project(manifest
     assert Project.load(ROOT).id == "demo-imagegen"
 
 
+def test_settings_are_read_in_one_place() -> None:
+    modules = [*(FUNCTIONS / "imagegen").rglob("*.py"), FUNCTIONS / "main.py"]
+    readers = [path.name for path in modules if re.search(r"\b(environ|getenv)\b", path.read_text("utf-8"))]
+    assert readers == ["settings.py"]
+
+
 def test_every_dependency_of_the_functions_is_pinned() -> None:
     lines = (FUNCTIONS / "requirements.txt").read_text("utf-8").splitlines()
     pins = [line for line in lines if line and not line.lstrip().startswith("#")]

@@ -6,6 +6,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,12 @@ from typing import Any
 import pytest
 import trustme
 
-from imagegen.adapters.http_webhook_sender import HttpWebhookSender
+from imagegen.adapters.http_webhook_sender import HttpWebhookSender, Reach
 from imagegen.ports.webhook_sender import Forbidden, Unreachable
 from tests.support.receivers import Receiver, receiving
 
 NAME = "hooks.example.com"
-LOCAL = HttpWebhookSender(local_allowed=True)
+LOCAL = HttpWebhookSender(Reach.LOCAL)
 HEADERS = {"content-type": "application/json", "webhook-id": "1"}
 
 
@@ -37,7 +38,7 @@ def authority() -> trustme.CA:
 def trusting(authority: trustme.CA, tmp_path: Path) -> HttpWebhookSender:
     """A sender that trusts the test's own authority, and no other."""
     authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
-    return HttpWebhookSender(local_allowed=True, authorities=str(tmp_path / "authority.pem"))
+    return HttpWebhookSender(Reach.LOCAL, authorities=str(tmp_path / "authority.pem"))
 
 
 class Names:
@@ -153,6 +154,38 @@ def test_the_demo_project_reaches_this_machine_and_no_other_private_address(name
     assert receiver.received == []
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", NAME])
+def test_an_operators_webhook_reaches_private_addresses_by_http(names: Names, receiver: Receiver, host: str) -> None:
+    names.give(host, ["127.0.0.1"])
+    assert HttpWebhookSender(Reach.PRIVATE).send(receiver.url(host=host), "{}", HEADERS) == 204
+
+
+def test_an_operators_webhook_reaches_private_addresses_by_https(
+    names: Names, trusting: HttpWebhookSender, authority: trustme.CA
+) -> None:
+    names.give(NAME, ["127.0.0.1"])
+    operators = replace(trusting, reach=Reach.PRIVATE)
+    with receiving(Receiver(), tls=served(authority, NAME)) as receiver:
+        assert operators.send(receiver.url(host=NAME, scheme="https"), "{}", HEADERS) == 204
+
+
+@pytest.mark.parametrize("answer", [["8.8.8.8"], ["127.0.0.1", "8.8.8.8"]], ids=str)
+def test_an_operators_webhook_does_not_reach_public_addresses_by_http(
+    names: Names, receiver: Receiver, answer: list[str]
+) -> None:
+    names.give(NAME, answer)
+    with pytest.raises(Forbidden, match="http to a public address"):
+        HttpWebhookSender(Reach.PRIVATE).send(receiver.url(host=NAME), "{}", HEADERS)
+    assert receiver.received == []
+
+
+@pytest.mark.parametrize("reach", Reach)
+@pytest.mark.parametrize("url", ["no URL", "http://[broken/", "https://", "ftp://127.0.0.1/", "file:///etc/passwd"])
+def test_what_is_not_a_web_address_is_refused(reach: Reach, url: str) -> None:
+    with pytest.raises(Forbidden, match="is not a"):
+        HttpWebhookSender(reach).send(url, "{}", HEADERS)
+
+
 def test_a_name_is_resolved_once_and_its_address_connected_to(names: Names) -> None:
     """A resolver that changes its answer (DNS rebinding) leads nowhere else."""
     with receiving(Receiver()) as honest, receiving(Receiver(port=honest.port), host="127.0.0.2") as rebound:
@@ -229,7 +262,7 @@ def test_a_certificate_may_be_an_addresss(trusting: HttpWebhookSender, authority
 
 @pytest.fixture
 def hurried() -> HttpWebhookSender:
-    return HttpWebhookSender(local_allowed=True, total_seconds=0.5)
+    return HttpWebhookSender(Reach.LOCAL, total_seconds=0.5)
 
 
 def test_a_receiver_that_does_not_answer_is_left(hurried: HttpWebhookSender) -> None:

@@ -84,9 +84,11 @@ def parameters() -> Iterator[str]:
     values = dict(re.findall(r"^([A-Z_]+)=(.*)$", (ROOT / "functions" / ".env").read_text("utf-8"), re.MULTILINE))
     yield "| parameter | set to | |"
     yield "|---|---|---|"
-    for param in vars(settings).values():
-        if isinstance(param, Param):
-            yield f"| `{param.name}` | {values[param.name]} | {param.description} |"
+    for setting in vars(settings).values():
+        if isinstance(setting, Param):
+            yield f"| `{setting.name}` | {values[setting.name]} | {setting.description} |"
+        elif isinstance(setting, settings.Variable):
+            yield f"| `{setting.name}` | | {setting.description} |"
 
 
 def options() -> Iterator[str]:

@@ -1,10 +1,11 @@
-"""Webhooks over HTTP: to public addresses alone, each connected to as it was checked, and for ten seconds at most."""
+"""Webhooks over HTTP: only where they may go, each address connected to as it was checked, for ten seconds at most."""
 
 import asyncio
 import socket
 import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from functools import cached_property
 from ipaddress import ip_address
 
@@ -22,26 +23,43 @@ CONNECTING = 0.3
 USER_AGENT = "imagegen-webhooks"
 
 
+class Reach(Enum):
+    """Which addresses a sender may reach, and how."""
+
+    PUBLIC = "public addresses by https: for URLs that users choose"
+    LOCAL = "public addresses and this machine, by http too: for URLs that users of the local demo project choose"
+    PRIVATE = "any address by https, and private ones by http: for URLs that the operator sets"
+
+    def refusal(self, scheme: str, address: Address) -> str | None:
+        """Return why ``address`` may not be reached; None if it may."""
+        if self is Reach.PRIVATE:
+            return "it is http to a public address" if scheme == "http" and is_public(address) else None
+        if is_public(address) or (self is Reach.LOCAL and address.is_loopback):
+            return None
+        return "its address is not public"
+
+
 @dataclass(frozen=True)
 class HttpWebhookSender:
-    """The ``Sender`` of the deployed functions.
+    """The ``WebhookSender`` of the deployed functions.
 
-    A name is resolved once, and all that it resolves to has to be public: who checks one answer and connects to the
-    next can be led anywhere (DNS rebinding). Certificate, SNI and Host are the name's. Redirects are not followed,
-    proxies of the environment not used, bodies of answers not read. ``local_allowed`` is for tests: http and loopback.
+    A name is resolved once, and all its addresses have to be allowed: who checks one answer and connects to the next
+    can be led anywhere (DNS rebinding). Certificate, SNI and Host are the name's. Redirects are not followed, proxies
+    of the environment not used, bodies of answers not read.
     """
 
-    local_allowed: bool = False
+    reach: Reach = Reach.PUBLIC
     authorities: str = field(default_factory=certifi.where)
     total_seconds: float = TOTAL_SECONDS
 
     def send(self, url: str, body: str, headers: Mapping[str, str]) -> int:
-        target = Url(url)  # read by the same code that checked it when it came in
-        if target.scheme != "https" and not self.local_allowed:
-            raise Forbidden("it is no https URL")
+        target = _parsed(url)
+        if target.scheme not in (("https",) if self.reach is Reach.PUBLIC else ("https", "http")):
+            raise Forbidden("it is not an https URL")
         addresses = resolve(target.host or "", target.port or 0)
-        if not all(self._is_allowed(address) for address in addresses):
-            raise Forbidden("its address is not public")
+        for address in addresses:
+            if refusal := self.reach.refusal(target.scheme, address):
+                raise Forbidden(refusal)
         try:
             return asyncio.run(self._post(target, addresses, body, headers))
         except httpx.ConnectTimeout:
@@ -50,9 +68,6 @@ class HttpWebhookSender:
             raise Unreachable(f"it took longer than {self.total_seconds:g} s") from None
         except (httpx.TransportError, httpx.InvalidURL) as error:
             raise Unreachable(f"no answer: {error or type(error).__name__}"[:200]) from None
-
-    def _is_allowed(self, address: Address) -> bool:
-        return is_public(address) or (self.local_allowed and address.is_loopback)
 
     async def _post(self, target: Url, addresses: Sequence[Address], body: str, headers: Mapping[str, str]) -> int:
         """The status of the first address that can be connected to, while there is time to try another."""
@@ -75,6 +90,14 @@ class HttpWebhookSender:
     @cached_property
     def _trust(self) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=self.authorities)
+
+
+def _parsed(url: str) -> Url:
+    """Read a URL by the same code that checks those of users when they come in. Raise Forbidden if it is not one."""
+    try:
+        return Url(url)
+    except ValueError:
+        raise Forbidden("it is not a URL") from None
 
 
 async def _post_to(

@@ -23,6 +23,11 @@ ATTEMPTS_KEPT = 50
 """All of a day's, and of some resends."""
 
 
+def is_accepted(status_code: int) -> bool:
+    """Return whether a receiver that answers so has accepted a webhook."""
+    return HTTPStatus.OK <= status_code < HTTPStatus.MULTIPLE_CHOICES
+
+
 class DeliveryStatus(StrEnum):
     PENDING = "pending"
     DELIVERED = "delivered"
@@ -40,7 +45,7 @@ class Attempt:
 
     @property
     def succeeded(self) -> bool:
-        return self.status_code is not None and HTTPStatus.OK <= self.status_code < HTTPStatus.MULTIPLE_CHOICES
+        return self.status_code is not None and is_accepted(self.status_code)
 
 
 @dataclass(frozen=True)

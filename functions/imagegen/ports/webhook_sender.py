@@ -13,11 +13,11 @@ class Unreachable(Undelivered):
 
 
 class Forbidden(Undelivered):
-    """Its address is none that webhooks are sent to. Nothing was sent."""
+    """Webhooks may not go to this URL, or it is not one. Nothing was sent."""
 
 
 class WebhookSender(Protocol):
-    """``HttpSender`` is the real one."""
+    """``HttpWebhookSender`` is the real one."""
 
     def send(self, url: str, body: str, headers: Mapping[str, str]) -> int:
         """The HTTP status that a POST was answered with, a redirect's included. Raises Unreachable and Forbidden."""

@@ -1,28 +1,31 @@
-"""Tells somebody about a report's new alerts: in the log, and at a webhook where one is set."""
+"""Sends a report's new alerts: to the log, and to the operator's webhook if one is set."""
 
 import hashlib
-import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, Self
+from http import HTTPStatus
+from typing import Protocol
 
-import requests
-from standardwebhooks import Webhook as Signature
-from standardwebhooks.webhooks import EmptyWebhookSecretError
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
+from imagegen.domain.webhooks import is_accepted
 from imagegen.domain.weeks import Week
 from imagegen.ports.clock import Clock
+from imagegen.ports.webhook_sender import Undelivered, Unreachable, WebhookSender
 from imagegen.reports.model import Alert
+from imagegen.services.webhooks.signing import Event, InvalidSecret, send_signed
 
 ALERT = "WEEKLY_REPORT_ANOMALY"
 """What log-based alerting matches on: ``jsonPayload.event="WEEKLY_REPORT_ANOMALY"``."""
 
 ATTEMPTS = 4
 LONGEST_PAUSE_SECONDS = 6
-TIMEOUT_SECONDS = (2, 4)  # to connect, and to answer; all attempts with their pauses take 36 seconds at most
-AGAIN = (requests.codes.request_timeout, requests.codes.too_many_requests)
+TIMEOUT_SECONDS = 6.0
+"""For each attempt. All of them take 34 seconds at most, with the pauses and without looking up the name."""
+
+RETRIED = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
+"""Besides the statuses of 500 and more."""
 
 log = logging.getLogger(__name__)
 
@@ -32,12 +35,12 @@ class Channel(Protocol):
         """Pass on at least one alert. Never raises for what is beyond our control; that is logged."""
 
 
-class Undelivered(Exception):
-    """The receiver could not be reached or did not take it; ``final`` ones would not take it later either."""
+class Refused(Undelivered):
+    """The receiver did not accept the alerts, and would not accept them later."""
 
 
-class NotNow(Undelivered):
-    """It may do so later."""
+class RefusedForNow(Undelivered):
+    """The receiver did not accept the alerts, and may accept them later."""
 
 
 @dataclass(frozen=True)
@@ -58,69 +61,45 @@ class Alerts:
 
 
 @dataclass(frozen=True)
-class Webhook:
-    """A URL that gets alerts by POST, signed as in https://www.standardwebhooks.com with a ``whsec_...`` secret.
+class AlertWebhook:
+    """A URL that gets alerts as a signed webhook.
 
-    The message id is the same for the same alerts, so a receiver can drop what it has already. Neither URL nor secret
+    The event's id is the same for the same alerts, so a receiver can drop what it has already. Neither URL nor secret
     is logged: such a URL often holds a secret of its own.
     """
 
     url: str
     secret: str
-    http: requests.Session
+    sender: WebhookSender
     clock: Clock
-
-    @classmethod
-    def named(cls, environment: Mapping[str, str], clock: Clock) -> list[Self]:
-        """The one of REPORT_WEBHOOK_URL and REPORT_WEBHOOK_SECRET, if set."""
-        url = environment.get("REPORT_WEBHOOK_URL", "").strip()
-        secret = environment.get("REPORT_WEBHOOK_SECRET", "").strip()
-        return [cls(url, secret, requests.Session(), clock)] if url else []
 
     def send(self, week: Week, alerts: Sequence[Alert]) -> None:
         ids = "\n".join(sorted(alert.id for alert in alerts))
-        message_id = f"weekly-report-{week}-{hashlib.sha256(ids.encode()).hexdigest()[:16]}"
-        now = self.clock.now()
-        message = {"type": "weekly_report.anomalies", "timestamp": now.isoformat(), "data": payload(week, alerts)}
-        body = json.dumps(message)
+        event = Event(
+            id=f"weekly-report-{week}-{hashlib.sha256(ids.encode()).hexdigest()[:16]}",
+            type="weekly_report.anomalies",
+            created_at=self.clock.now(),
+            data=payload(week, alerts),
+        )
         attempts = Retrying(
-            retry=retry_if_exception_type(NotNow),
+            retry=retry_if_exception_type((Unreachable, RefusedForNow)),
             stop=stop_after_attempt(ATTEMPTS),
             wait=wait_exponential_jitter(initial=1, max=LONGEST_PAUSE_SECONDS),
             sleep=self.clock.sleep,
             reraise=True,
         )
         try:
-            attempts(self._post, message_id, body)
-        except Undelivered as problem:
+            attempts(self._attempt, event)
+        except (Undelivered, InvalidSecret) as problem:
             log.error("The alerts of week %s did not reach REPORT_WEBHOOK_URL: %s", week, problem)
 
-    def _post(self, message_id: str, body: str) -> None:
-        now = self.clock.now()
-        try:
-            signature = Signature(self.secret).sign(message_id, now, body)
-        except (EmptyWebhookSecretError, ValueError):
-            raise Undelivered("REPORT_WEBHOOK_SECRET is no base64 text with or without whsec_ before it") from None
-        headers = {
-            "content-type": "application/json",
-            "webhook-id": message_id,
-            "webhook-timestamp": str(int(now.timestamp())),
-            "webhook-signature": signature,
-        }
-        try:
-            # Streamed: what it answers is not read, however long it is. A redirect would pass on what is signed.
-            with self.http.post(
-                self.url, body, headers=headers, timeout=TIMEOUT_SECONDS, allow_redirects=False, stream=True
-            ) as answer:
-                status = answer.status_code
-        except (requests.ConnectionError, requests.Timeout) as error:
-            raise NotNow(type(error).__name__) from None
-        except requests.RequestException as error:
-            raise Undelivered(type(error).__name__) from None
-        if status >= requests.codes.server_error or status in AGAIN:
-            raise NotNow(f"it answered {status}")
-        if not 200 <= status < 300:
-            raise Undelivered(f"it answered {status}")
+    def _attempt(self, event: Event) -> None:
+        """Send once. Raises Undelivered and InvalidSecret."""
+        status = send_signed(self.sender, self.url, self.secret, event, self.clock.now())
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in RETRIED:
+            raise RefusedForNow(f"it answered {status}")
+        if not is_accepted(status):
+            raise Refused(f"it answered {status}")
 
 
 def payload(week: Week, alerts: Sequence[Alert]) -> dict[str, object]:

@@ -1,10 +1,9 @@
-"""Makes one attempt to deliver a webhook, signed as in https://www.standardwebhooks.com
+"""Makes one attempt to deliver a webhook.
 
 Its queue may deliver a task twice, in parallel, early, late, or never. A commit on the delivery decides which of them
 sends; a receiver may still get an event twice, under the same id, as its answer may get lost.
 """
 
-import json
 import logging
 import random
 from collections.abc import Callable, Mapping
@@ -13,7 +12,6 @@ from datetime import timedelta
 from typing import Any
 
 from pydantic_core import Url
-from standardwebhooks import Webhook
 
 from imagegen.documents.generations import request_of, request_path
 from imagegen.documents.webhooks import delivery_of, delivery_path, update_delivery
@@ -26,6 +24,7 @@ from imagegen.ports.webhook_sender import Undelivered, WebhookSender
 from imagegen.services.retry import Retry
 from imagegen.services.webhooks.outbox import Outbox
 from imagegen.services.webhooks.secrets import WebhookSecrets
+from imagegen.services.webhooks.signing import Event, send_signed
 
 Describe = Callable[[GenerationRequest], Mapping[str, Any]]
 """How a request is told to the outside, as JSON."""
@@ -86,21 +85,10 @@ class DeliveryWorker:
             secret = self.secrets.current(delivery.user_id)
         except UserNotFound:
             return Attempt(at, timedelta(), error="the user is gone"), True
-        message = {
-            "type": delivery.type,
-            "timestamp": delivery.created_at.isoformat().replace("+00:00", "Z"),
-            "data": describe(request_of(document)),
-        }
-        body = json.dumps(message, ensure_ascii=False, separators=(",", ":"))
-        headers = {
-            "content-type": "application/json",
-            "webhook-id": delivery.id,
-            "webhook-timestamp": str(int(at.timestamp())),
-            "webhook-signature": Webhook(secret).sign(delivery.id, at, body),
-        }
+        event = Event(delivery.id, delivery.type, delivery.created_at, describe(request_of(document)))
         status_code = error = None
         try:
-            status_code = self.sender.send(delivery.url, body, headers)
+            status_code = send_signed(self.sender, delivery.url, secret, event, at)
         except Undelivered as undelivered:
             error = str(undelivered)
         made = Attempt(at, timedelta(seconds=self.clock.monotonic() - began), status_code, error)

@@ -1,0 +1,50 @@
+"""Sends one event, signed as in https://www.standardwebhooks.com."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from standardwebhooks import Webhook
+from standardwebhooks.webhooks import EmptyWebhookSecretError
+
+from imagegen.ports.webhook_sender import WebhookSender
+
+
+class InvalidSecret(Exception):
+    """The secret is not base64 text, with or without ``whsec_`` before it. Nothing was sent."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """A message to a receiver, which can drop an ``id`` that it has had."""
+
+    id: str
+    type: str
+    created_at: datetime
+    data: Mapping[str, Any]
+
+
+def send_signed(sender: WebhookSender, url: str, secret: str, event: Event, at: datetime) -> int:
+    """Send ``event`` once, signed as of ``at``. Return the HTTP status of the answer.
+
+    Raises InvalidSecret, Forbidden and Unreachable.
+    """
+    try:
+        signature = Webhook(secret)
+    except (EmptyWebhookSecretError, ValueError):
+        raise InvalidSecret("its secret is not base64 text, with or without whsec_ before it") from None
+    message = {
+        "type": event.type,
+        "timestamp": event.created_at.isoformat().replace("+00:00", "Z"),
+        "data": event.data,
+    }
+    body = json.dumps(message, ensure_ascii=False, separators=(",", ":"))
+    headers = {
+        "content-type": "application/json",
+        "webhook-id": event.id,
+        "webhook-timestamp": str(int(at.timestamp())),
+        "webhook-signature": signature.sign(event.id, at, body),
+    }
+    return sender.send(url, body, headers)
