@@ -15,9 +15,7 @@ from simulation.scheduler import Actor
 from tools.fakes import NO_LIMITS
 
 MODELS = [
-    Model.model_validate(
-        {"id": name, "name": name, "imageUrl": "unused", "timeoutSeconds": seconds, "maxQueueSeconds": queue_seconds}
-    )
+    Model.model_validate({"id": name, "name": name, "timeoutSeconds": seconds, "maxQueueSeconds": queue_seconds})
     for name, seconds, queue_seconds in (("quick", 5, 3600), ("slow", 60, 600))
 ]
 SIZES = [

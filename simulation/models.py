@@ -1,6 +1,8 @@
 """A model that does everything that models do, on the virtual clock."""
 
 import random
+from collections.abc import Mapping
+from typing import Any
 
 from imagegen.ports.image_generator import GeneratorFailed, GeneratorTimedOut, Job
 from simulation.faults import Faults
@@ -19,16 +21,19 @@ class SimulatedModel:
         """The request of every image that was to be made."""
         self._weights = [rng.choice((0.0, 1.0, 5.0)) for _ in range(5)]
 
+    def check(self, options: Mapping[str, Any]) -> None:
+        """Accept all options."""
+
     def generate(self, job: Job) -> str:
-        self.asked.append(job.request.id)
-        deadline = job.model.timeout_seconds
+        self.asked.append(job.request_id)
+        deadline = job.timeout_seconds
         [ending] = self._rng.choices(
             ("image", "failure", "crash", "nothing", "timeout", "overstay"), [5.0, *self._weights]
         )
         self._faults.scheduler.note(f"model: {ending}")
         if ending == "timeout":
             self._faults.step(deadline)
-            raise GeneratorTimedOut(f"{job.model.name} did not answer within {deadline:g} s.")
+            raise GeneratorTimedOut(f"{job.model} did not answer within {deadline:g} s.")
         self._faults.step(
             self._rng.uniform(*OVERSTAY_SECONDS) if ending == "overstay" else self._rng.uniform(0, deadline)
         )
@@ -36,4 +41,4 @@ class SimulatedModel:
             raise GeneratorFailed("The provider could not make it.")
         if ending == "crash":
             raise RuntimeError("a bug of the provider's client")
-        return "" if ending == "nothing" else f"https://images.example.com/{job.request.id}.png"
+        return "" if ending == "nothing" else f"https://images.example.com/{job.request_id}.png"

@@ -73,11 +73,11 @@ class World:
         self._limits = calls.limits(rng)
         self._queue = SimulatedQueue(self._scheduler, clock, self._faults, rng, self._work)
         self._receiver = SimulatedReceiver(self._faults, rng)
-        backend = Backend.on(database, self._queue, self._receiver, clock, rng, self._new_id, self._limits)
         self._model = SimulatedModel(self._faults, rng)
-        execution = replace(backend.generations.execution, generators={"mock": self._model})
-        self._generations = replace(backend.generations, execution=execution)
-        self._worker = replace(backend.worker, execution=execution, catalogs=calls.FixedCatalogs())
+        models = {"mock": self._model}
+        backend = Backend.on(database, self._queue, self._receiver, models, clock, rng, self._new_id, self._limits)
+        self._generations = backend.generations
+        self._worker = replace(backend.worker, catalogs=calls.FixedCatalogs())
         self._cancellations = backend.cancellations
         self._delivery_worker = backend.delivery_worker
         self._deliveries = backend.deliveries

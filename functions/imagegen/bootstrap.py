@@ -6,7 +6,7 @@ forks, and a gRPC channel does not survive a fork.
 
 import random
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Self
@@ -23,6 +23,7 @@ from imagegen.adapters.http_webhook_sender import HttpWebhookSender, Reach
 from imagegen.domain.limits import Limits
 from imagegen.ports.clock import Clock, SystemClock
 from imagegen.ports.database import Database
+from imagegen.ports.image_generator import ImageGenerator
 from imagegen.ports.task_queue import TaskQueue
 from imagegen.ports.webhook_sender import WebhookSender
 from imagegen.reports import alerts
@@ -77,19 +78,19 @@ class Backend:
         database: Database,
         tasks: TaskQueue,
         sender: WebhookSender,
+        generators: Mapping[str, ImageGenerator],
         clock: Clock,
         rng: random.Random,
         new_id: Callable[[], str],
         limits: Limits,
         channels: Sequence[Channel] = (),
     ) -> Self:
-        """The services on a database, queues and a way out, with a source of time, chance and ids, and users' limits.
+        """Wire the services to a database, queues, webhooks' receivers, providers, time, chance, ids and limits.
 
-        Secrets come from ``rng``: in production, it has to be the operating system's. ``channels`` get the report's
-        alerts.
+        ``generators`` are the providers by the name that models' documents give. Secrets come from ``rng``: in
+        production, it has to be the operating system's. ``channels`` get the report's alerts.
         """
-        catalogs = Catalogs(database, clock)
-        generators = {"mock": WithDeadline(WithRetries(MockGenerator(clock, rng), clock))}
+        catalogs = Catalogs(database, generators, clock)
         outbox = Outbox(database, tasks, clock)
         settlements = Settlements(database, outbox, clock, Retry(clock, rng, SETTLING_TIMEOUT_SECONDS))
         execution = Execution(generators, settlements)
@@ -121,15 +122,31 @@ class Backend:
         )
 
 
+def providers(clock: Clock, rng: random.Random) -> dict[str, ImageGenerator]:
+    """Return every provider under the name that models' documents give; `docs/recipes.md` says how to add one."""
+    return guarded(
+        clock,
+        {
+            "mock": MockGenerator(clock, rng),
+        },
+    )
+
+
+def guarded(clock: Clock, generators: Mapping[str, ImageGenerator]) -> dict[str, ImageGenerator]:
+    """Return the generators with what no adapter has to think of: more attempts, and a deadline for all of them."""
+    return {name: WithDeadline(WithRetries(generator, clock)) for name, generator in generators.items()}
+
+
 def on_firestore(client: firestore.Client) -> Backend:
     """The services on a client's project, with real time, chance and ids, and the settings of the environment."""
-    clock = SystemClock()
+    clock, rng = SystemClock(), random.SystemRandom()
     return Backend.on(
         FirestoreDatabase(client),
         CloudTasks(),
         HttpWebhookSender(Reach.LOCAL if settings.local_webhooks_allowed() else Reach.PUBLIC),
+        providers(clock, rng),
         clock,
-        random.SystemRandom(),
+        rng,
         lambda: uuid.uuid4().hex,
         settings.limits(),
         alert_channels(clock),

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from imagegen.adapters.firestore import FirestoreDatabase
-from imagegen.bootstrap import Backend
+from imagegen.adapters.generators.mock import MockGenerator
+from imagegen.bootstrap import Backend, guarded
 from imagegen.domain.ledger import Credits
 from imagegen.domain.limits import Limits
 from imagegen.ports.clock import Clock, SystemClock
@@ -18,7 +19,7 @@ from imagegen.ports.task_queue import TaskQueue
 from imagegen.ports.webhook_sender import WebhookSender
 from imagegen.reports.alerts import Channel
 from tests.support.api import Api
-from tests.support.backend import AddUser, set_models
+from tests.support.backend import AddUser, Provider, set_models
 from tests.support.faults import FaultyDatabase
 from tests.support.invariants import violations
 from tests.support.orders import ORDER, order
@@ -61,6 +62,13 @@ def clock() -> Clock:
 
 
 @pytest.fixture
+def provider(clock: Clock) -> Provider:
+    """Every model's provider: the mock, until a test replaces how it generates."""
+    mock = MockGenerator(clock, random.Random(1))
+    return Provider(mock.check, mock.generate)
+
+
+@pytest.fixture
 def limits() -> Limits:
     return NO_LIMITS
 
@@ -75,12 +83,15 @@ def backend(
     faulty: FaultyDatabase,
     queue: TaskQueue,
     receiver: WebhookSender,
+    provider: Provider,
     clock: Clock,
     limits: Limits,
     listeners: Sequence[Channel],
 ) -> Backend:
-    ids = itertools.count(1)
-    return Backend.on(faulty, queue, receiver, clock, random.Random(1), lambda: f"id-{next(ids)}", limits, listeners)
+    ids, generators = itertools.count(1), guarded(clock, {"mock": provider})
+    return Backend.on(
+        faulty, queue, receiver, generators, clock, random.Random(1), lambda: f"id-{next(ids)}", limits, listeners
+    )
 
 
 @pytest.fixture

@@ -58,12 +58,16 @@ def test_a_document_that_is_no_option_is_not_offered_and_the_others_are(
     add_user(paid=10)
     client.document("sizes/huge").set({"name": "huge", "creditCost": -4, "width": 1, "height": 1})
     client.document("models/model-x").set({"name": "Model X"})
+    client.document("models/model-y").set({"name": "Model Y", "provider": "nobody"})
     error = api.error("createGenerationRequest", order(size="huge"))
     [violation] = error["details"]["violations"]
     assert violation["allowed"] == names(Kind.SIZE)
     log = "".join(capfd.readouterr())
     assert "sizes/huge is not offered until it is corrected: creditCost" in log
     assert "models/model-x is not offered until it is corrected: imageUrl" in log
+    assert "models/model-y is not offered until it is corrected: provider: there is no provider 'nobody'" in log
+    offered = {model["name"] for model in api.result("getCatalog", {})["models"]}
+    assert offered.isdisjoint({"Model X", "Model Y"})
     api.result("createGenerationRequest", ORDER)
 
 

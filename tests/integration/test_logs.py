@@ -2,17 +2,14 @@
 
 import json
 import logging
-from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 
-from imagegen.adapters.generators.deadline import WithDeadline
 from imagegen.api.logs import REDACTED
-from imagegen.bootstrap import Backend
-from imagegen.ports.image_generator import ImageGenerator, Job
+from imagegen.ports.image_generator import Job
 from tests.support.api import Api
-from tests.support.backend import AddUser
+from tests.support.backend import AddUser, Provider
 from tests.support.orders import order
 from tests.support.wire import ObservedClient
 
@@ -22,25 +19,13 @@ PHOTO = "https://photos.example.com/okapi.jpg?as=grace"
 WORDS = ("zebra", "chslein", "Quagga", "okapi")
 
 
-@dataclass
-class Crashes:
-    """A provider's class with a bug, whose exception and whose own log say what it was asked for."""
-
-    def generate(self, job: Job) -> str:
-        logging.getLogger("provider").warning("Asked for %r and %s", job.request.prompt, job.request.input)
-        try:
-            return str(int(job.request.prompt))
-        except ValueError as error:
-            raise RuntimeError(f"no idea how to draw {job.request.prompt!r} from {job.request.input}") from error
-
-
-@pytest.fixture
-def crashing(backend: Backend, api: Api, monkeypatch: pytest.MonkeyPatch) -> Api:
-    generators: dict[str, ImageGenerator] = {"mock": WithDeadline(Crashes())}
-    execution = replace(backend.generations.execution, generators=generators)
-    crashes = replace(backend, generations=replace(backend.generations, execution=execution))
-    monkeypatch.setattr("imagegen.bootstrap.backend", lambda: crashes)
-    return api
+def fail_loudly(job: Job) -> str:
+    """Fail as a provider's class with a bug, whose exception and whose own log tell what it was asked for."""
+    logging.getLogger("provider").warning("Asked for %r and %s", job.prompt, job.input)
+    try:
+        return str(int(job.prompt))
+    except ValueError as error:
+        raise RuntimeError(f"no idea how to draw {job.prompt!r} from {job.input}") from error
 
 
 def logged(capfd: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
@@ -54,12 +39,17 @@ def logged(capfd: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     "input", [{"type": "address", "address": ADDRESS}, {"type": "photo", "photoUrl": PHOTO}, None], ids=str
 )
 def test_a_generator_that_crashes_does_not_tell_what_it_was_asked_for(
-    crashing: Api, add_user: AddUser, capfd: pytest.CaptureFixture[str], input: dict[str, str] | None
+    api: Api,
+    provider: Provider,
+    add_user: AddUser,
+    capfd: pytest.CaptureFixture[str],
+    input: dict[str, str] | None,
 ) -> None:
+    provider.generate = fail_loudly
     add_user(paid=1)
     asked = order(prompt=PROMPT, size="512x512", **({"input": input} if input else {}))
 
-    error = crashing.error("createGenerationRequest", asked)
+    error = api.error("createGenerationRequest", asked)
 
     assert error["details"]["reason"] == "GENERATION_FAILED"
     warning, crash = logged(capfd)

@@ -2,20 +2,16 @@
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from imagegen.adapters.generators.deadline import WithDeadline
-from imagegen.adapters.generators.retries import WithRetries
 from imagegen.bootstrap import Backend
-from imagegen.ports.image_generator import GeneratorUnavailable, Job
+from imagegen.ports.image_generator import Job
 from tests.support.api import Api
-from tests.support.backend import AddUser, set_models
+from tests.support.backend import AddUser, Provider, set_models
 from tests.support.orders import ORDER, order
 from tests.support.wire import ObservedClient
-from tools.fakes import ManualClock
 
 
 def request_document(client: ObservedClient, request_id: str) -> dict[str, Any]:
@@ -83,27 +79,39 @@ def test_a_model_that_is_too_slow_refunds_as_a_timeout(api: Api, client: Observe
     assert (error["details"]["refundedCredits"], error["details"]["currentCredits"]) == (3, 10)
 
 
-def test_a_transient_error_is_tried_again_as_often_as_the_model_says(
-    api: Api, backend: Backend, client: ObservedClient, add_user: AddUser, monkeypatch: pytest.MonkeyPatch
+def test_a_provider_gets_everything_that_was_chosen(
+    api: Api, client: ObservedClient, provider: Provider, add_user: AddUser
 ) -> None:
     add_user(paid=10)
-    set_models(client, maxAttempts=3)
-    calls: list[str] = []
+    client.document("models/model-a").set(
+        {"name": "Model A", "provider": "mock", "providerModel": "artist-2", "imageUrl": "https://x", "quality": "high"}
+    )
+    jobs: list[Job] = []
 
-    class Flaky:
-        def generate(self, job: Job) -> str:
-            calls.append(job.request.id)
-            if len(calls) % 4:
-                raise GeneratorUnavailable("try again")
-            return "https://images.example.com/at-last.png"
+    def generate(job: Job) -> str:
+        jobs.append(job)
+        return "https://images.example.com/tall.png"
 
-    flaky = WithDeadline(WithRetries(Flaky(), ManualClock(datetime(2026, 11, 18, tzinfo=UTC))))
-    monkeypatch.setitem(backend.generations.execution.generators, "mock", flaky)
-    assert api.error("createGenerationRequest", ORDER)["details"]["refundedCredits"] == 3
-    assert len(calls) == 3
-    assert api.result("createGenerationRequest", ORDER)["imageUrl"] == "https://images.example.com/at-last.png"
-    assert len(calls) == 4
-    assert len(set(calls)) == 2
+    provider.generate = generate
+    photo = {"type": "photo", "photoUrl": "https://photos.example.com/1.jpg"}
+    made = api.result("createGenerationRequest", order(size="1024x1792", input=photo))
+    api.result("createGenerationRequest", order(model="Model B"))
+    assert jobs[0] == Job(
+        request_id=made["generationRequestId"],
+        model="Model A",
+        provider_model="artist-2",
+        provider_options={"imageUrl": "https://x", "quality": "high"},
+        prompt="a lighthouse",
+        input=photo,
+        style="oil painting",
+        color="neon",
+        size="1024x1792",
+        width=1024,
+        height=1792,
+        timeout_seconds=30,
+        max_attempts=1,
+    )
+    assert jobs[1].provider_model == "Model B"
 
 
 def test_a_refund_goes_back_to_the_buckets_it_came_from(api: Api, client: ObservedClient, add_user: AddUser) -> None:

@@ -14,7 +14,7 @@ from imagegen.domain.generation import Status
 from imagegen.errors import PermissionDenied
 from imagegen.ports.image_generator import GeneratorFailed, Job
 from tests.support.api import Api
-from tests.support.backend import AddUser, set_models
+from tests.support.backend import AddUser, Provider, set_models
 from tests.support.faults import FaultyDatabase, Lost, refuse
 from tests.support.orders import ORDER, order
 from tests.support.times import NOON
@@ -123,17 +123,16 @@ def test_a_task_that_comes_again_finds_nothing_to_do(
 
 
 def test_parallel_deliveries_run_a_request_once(
-    api: Api, backend: Backend, queue: TaskList, add_user: AddUser, monkeypatch: pytest.MonkeyPatch
+    api: Api, backend: Backend, queue: TaskList, provider: Provider, add_user: AddUser
 ) -> None:
     add_user(paid=10)
     runs = itertools.count()
 
-    class Counting:
-        def generate(self, job: Job) -> str:
-            next(runs)
-            return "https://images.example.com/once.png"
+    def count(_job: Job) -> str:
+        next(runs)
+        return "https://images.example.com/once.png"
 
-    monkeypatch.setitem(backend.worker.execution.generators, "mock", Counting())
+    provider.generate = count
     api.result(CREATE, QUEUED)
     [(_, task)] = queue.put_so_far
     together = threading.Barrier(8)
@@ -190,25 +189,52 @@ def test_a_task_comes_in_over_http(api: Api, queue: TaskList, add_user: AddUser)
     assert state(api, request_id)["status"] == "completed"
 
 
-def test_a_model_that_was_deleted_meanwhile_is_a_refund(
-    api: Api, backend: Backend, queue: TaskList, clock: ManualClock, client: ObservedClient, add_user: AddUser
+@pytest.mark.parametrize(
+    ("option", "name"), [("models/model-a", "Model A"), ("sizes/1024x1024", "1024x1024")], ids=["model", "size"]
+)
+def test_an_option_that_was_deleted_meanwhile_is_a_refund(
+    api: Api,
+    backend: Backend,
+    queue: TaskList,
+    clock: ManualClock,
+    client: ObservedClient,
+    add_user: AddUser,
+    option: str,
+    name: str,
 ) -> None:
     add_user(paid=10)
     request_id = api.result(CREATE, QUEUED)["generationRequestId"]
-    client.document("models/model-a").delete()
+    client.document(option).delete()
     clock.at += timedelta(seconds=10)
     assert deliver(backend, queue) == [Status.FAILED]
-    assert state(api, request_id)["refunded"]
+    failed = state(api, request_id)
+    assert failed["refunded"]
+    assert failed["error"] == {"reason": "GENERATION_FAILED", "message": f"{name} is not there any more."}
 
 
-def test_a_disabled_model_still_makes_what_was_ordered(
-    api: Api, backend: Backend, queue: TaskList, clock: ManualClock, client: ObservedClient, add_user: AddUser
+def test_disabled_options_still_make_what_was_ordered(
+    api: Api,
+    backend: Backend,
+    queue: TaskList,
+    clock: ManualClock,
+    client: ObservedClient,
+    provider: Provider,
+    add_user: AddUser,
 ) -> None:
     add_user(paid=10)
-    api.result(CREATE, QUEUED)
-    client.document("models/model-a").update({"enabled": False})
+    sizes: list[tuple[int, int]] = []
+
+    def note(job: Job) -> str:
+        sizes.append((job.width, job.height))
+        return "https://images.example.com/tall.png"
+
+    provider.generate = note
+    api.result(CREATE, order(mode="async", size="1024x1792"))
+    for option in ("models/model-a", "sizes/1024x1792"):
+        client.document(option).update({"enabled": False})
     clock.at += timedelta(seconds=10)
     assert deliver(backend, queue) == [Status.COMPLETED]
+    assert sizes == [(1024, 1792)]
 
 
 def test_the_same_key_is_one_request_in_whatever_state(
@@ -257,18 +283,17 @@ def test_what_has_waited_too_long_is_refunded(
 
 
 def test_a_worker_that_died_is_swept_and_refunded(
-    api: Api, backend: Backend, queue: TaskList, clock: ManualClock, add_user: AddUser, monkeypatch: pytest.MonkeyPatch
+    api: Api, backend: Backend, queue: TaskList, clock: ManualClock, provider: Provider, add_user: AddUser
 ) -> None:
     add_user(paid=10)
 
     class Died(BaseException):
         pass
 
-    class Dying:
-        def generate(self, job: Job) -> str:
-            raise Died
+    def die(_job: Job) -> str:
+        raise Died
 
-    monkeypatch.setitem(backend.worker.execution.generators, "mock", Dying())
+    provider.generate = die
     request_id = api.result(CREATE, QUEUED)["generationRequestId"]
     with pytest.raises(Died):
         deliver(backend, queue)
@@ -301,21 +326,18 @@ def test_a_pending_request_is_canceled_and_refunded_at_once(
 
 
 @pytest.fixture
-def running(
-    api: Api, backend: Backend, queue: TaskList, add_user: AddUser, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Any]:
+def running(api: Api, backend: Backend, queue: TaskList, provider: Provider, add_user: AddUser) -> Iterator[Any]:
     """A queued request whose model is at work, and how to let it go on to its end."""
     reached, go_on = threading.Event(), threading.Event()
 
-    class Waiting:
-        def generate(self, job: Job) -> str:
-            reached.set()
-            assert go_on.wait(20)
-            if job.request.prompt == "fail":
-                raise GeneratorFailed("no")
-            return "https://images.example.com/late.png"
+    def wait(job: Job) -> str:
+        reached.set()
+        assert go_on.wait(20)
+        if job.prompt == "fail":
+            raise GeneratorFailed("no")
+        return "https://images.example.com/late.png"
 
-    monkeypatch.setitem(backend.worker.execution.generators, "mock", Waiting())
+    provider.generate = wait
     add_user(paid=10)
     with ThreadPoolExecutor() as pool:
 
@@ -385,16 +407,15 @@ def test_a_cancellation_survives_a_lost_or_refused_commit(
 
 
 def test_a_sync_call_learns_that_its_request_was_canceled(
-    api: Api, backend: Backend, add_user: AddUser, monkeypatch: pytest.MonkeyPatch
+    api: Api, backend: Backend, provider: Provider, add_user: AddUser
 ) -> None:
     add_user(paid=10)
 
-    class Canceling:
-        def generate(self, job: Job) -> str:
-            backend.cancellations.cancel(job.request.id, lambda _: True)
-            return "https://images.example.com/late.png"
+    def cancel(job: Job) -> str:
+        backend.cancellations.cancel(job.request_id, lambda _: True)
+        return "https://images.example.com/late.png"
 
-    monkeypatch.setitem(backend.generations.execution.generators, "mock", Canceling())
+    provider.generate = cancel
     error = api.error(CREATE, ORDER)
     assert (error["status"], error["details"]["reason"]) == ("CANCELLED", "CANCELED")
     assert (error["details"]["refundedCredits"], balance(api)) == (3, 10)

@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from imagegen.adapters.firestore import FirestoreDatabase
-from imagegen.adapters.generators.deadline import WithDeadline
 from imagegen.api.auth import Caller
 from imagegen.api.context import Context
 from imagegen.api.requests import CreateGenerationRequest
@@ -15,9 +14,10 @@ from imagegen.api.validation import parse
 from imagegen.bootstrap import Backend
 from imagegen.domain.generation import keyed_request_id
 from imagegen.ports.database import OutcomeUnknown
+from imagegen.ports.image_generator import GeneratorUnavailable, Job
 from imagegen.services.catalog import MAX_AGE_SECONDS
 from tests.support.api import Api
-from tests.support.backend import AddUser, set_models
+from tests.support.backend import AddUser, Provider, set_models
 from tests.support.faults import FaultyDatabase, Lost, refuse
 from tests.support.invariants import violations
 from tests.support.orders import ORDER, order
@@ -112,19 +112,16 @@ def test_another_users_key_is_another_request(api: Api, add_user: AddUser) -> No
     assert len(ids) == 2
 
 
-def test_a_retry_while_the_first_is_running_is_told_so(
-    api: Api, backend: Backend, client: ObservedClient, add_user: AddUser, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_retry_while_the_first_is_running_is_told_so(api: Api, provider: Provider, add_user: AddUser) -> None:
     add_user(paid=10)
     reached, go_on = threading.Event(), threading.Event()
 
-    class Waiting:
-        def generate(self, _job: object) -> str:
-            reached.set()
-            assert go_on.wait(20)
-            return "https://images.example.com/slow.png"
+    def wait(_job: Job) -> str:
+        reached.set()
+        assert go_on.wait(20)
+        return "https://images.example.com/slow.png"
 
-    monkeypatch.setitem(backend.generations.execution.generators, "mock", Waiting())
+    provider.generate = wait
     with ThreadPoolExecutor() as pool:
         first = pool.submit(api.result, "createGenerationRequest", KEYED)
         assert reached.wait(20)
@@ -181,6 +178,48 @@ def test_a_lost_answer_does_not_refund_twice(
     assert entry_types(api) == ["refund", "deduction"]
 
 
+# Providers that fail
+
+
+def test_a_transient_error_is_tried_again_as_often_as_the_model_says(
+    api: Api, client: ObservedClient, provider: Provider, add_user: AddUser
+) -> None:
+    add_user(paid=10)
+    set_models(client, maxAttempts=3)
+    calls: list[str] = []
+
+    def generate(job: Job) -> str:
+        calls.append(job.request_id)
+        if len(calls) % 4:
+            raise GeneratorUnavailable("try again")
+        return "https://images.example.com/at-last.png"
+
+    provider.generate = generate
+    assert api.error("createGenerationRequest", ORDER)["details"]["refundedCredits"] == 3
+    assert len(calls) == 3
+    assert api.result("createGenerationRequest", ORDER)["imageUrl"] == "https://images.example.com/at-last.png"
+    assert len(calls) == 4
+    assert len(set(calls)) == 2
+
+
+def test_a_provider_that_crashes_is_a_failed_generation(api: Api, provider: Provider, add_user: AddUser) -> None:
+    def crash(_job: Job) -> str:
+        raise RuntimeError("secret of the provider")
+
+    provider.generate = crash
+    add_user(paid=10)
+    error = api.error("createGenerationRequest", ORDER)
+    assert error["details"]["reason"] == "GENERATION_FAILED"
+    assert "secret" not in str(error)
+    assert balance(api) == 10
+
+
+def test_a_provider_that_answers_without_an_image_is_not_paid(api: Api, provider: Provider, add_user: AddUser) -> None:
+    provider.generate = lambda _job: ""
+    add_user(paid=10)
+    assert api.error("createGenerationRequest", ORDER)["details"]["refundedCredits"] == 3
+
+
 # Rivals
 
 
@@ -199,13 +238,14 @@ def test_a_rival_that_was_first_only_costs_another_try(
 
 
 def test_a_decision_is_made_afresh_on_what_the_rival_left(
-    api: Api, client: ObservedClient, faulty: FaultyDatabase, database: FirestoreDatabase, add_user: AddUser
+    api: Api, faulty: FaultyDatabase, database: FirestoreDatabase, provider: Provider, add_user: AddUser
 ) -> None:
     add_user(paid=4)
     rival = Backend.on(
         database,
         TaskList(),
         AcceptingSender(),
+        {"mock": provider},
         ManualClock(NOON),
         random.Random(2),
         (f"rival-{n}" for n in range(9)).__next__,
@@ -290,30 +330,3 @@ def test_an_outcome_that_cannot_be_recorded_is_never_called_refunded(
     faulty.faults.clear()
     assert api.error("createGenerationRequest", KEYED)["details"]["reason"] == "REQUEST_IN_PROGRESS"
     refund(faulty.database, request_id)
-
-
-def test_a_provider_that_crashes_is_a_failed_generation(
-    api: Api, backend: Backend, add_user: AddUser, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Crashing:
-        def generate(self, _job: object) -> str:
-            raise RuntimeError("secret of the provider")
-
-    monkeypatch.setitem(backend.generations.execution.generators, "mock", WithDeadline(Crashing()))
-    add_user(paid=10)
-    error = api.error("createGenerationRequest", ORDER)
-    assert error["details"]["reason"] == "GENERATION_FAILED"
-    assert "secret" not in str(error)
-    assert balance(api) == 10
-
-
-def test_a_provider_that_answers_without_an_image_is_not_paid(
-    api: Api, backend: Backend, add_user: AddUser, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Silent:
-        def generate(self, _job: object) -> str:
-            return ""
-
-    monkeypatch.setitem(backend.generations.execution.generators, "mock", Silent())
-    add_user(paid=10)
-    assert api.error("createGenerationRequest", ORDER)["details"]["refundedCredits"] == 3

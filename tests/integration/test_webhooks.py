@@ -16,7 +16,7 @@ from imagegen.domain.webhooks import RETRY_WINDOW, SENDING_LEASE, DeliveryStatus
 from imagegen.ports.image_generator import Job
 from imagegen.ports.webhook_sender import Forbidden, Unreachable
 from tests.support.api import Api
-from tests.support.backend import AddUser, set_models
+from tests.support.backend import AddUser, Provider, set_models
 from tests.support.faults import FaultyDatabase, Lost, refuse
 from tests.support.orders import order
 from tests.support.times import NOON
@@ -441,13 +441,12 @@ def test_a_url_is_never_logged_whole(
 
 
 def test_a_crash_is_logged_without_the_url(
-    api: Api, backend: Backend, add_user: AddUser, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    api: Api, provider: Provider, add_user: AddUser, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    class Crashing:
-        def generate(self, job: Job) -> str:
-            raise RuntimeError(job.request.webhook_url)
+    def crash(_job: Job) -> str:
+        raise RuntimeError(URL)
 
-    monkeypatch.setitem(backend.generations.execution.generators, "mock", Crashing())
+    provider.generate = crash
     add_user(paid=10)
     api.error(CREATE, order(webhookUrl=URL))
     logged = capfd.readouterr()

@@ -14,6 +14,7 @@ PAGES = [
         "README.md",
         "CONTRIBUTING.md",
         "CHANGELOG.md",
+        "docs/recipes.md",
         "docs/runbook.md",
         "docs/conformance.md",
         "docs/anomalies.md",

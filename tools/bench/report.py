@@ -17,7 +17,7 @@ from google.cloud.firestore import FieldFilter
 from rich.console import Console
 
 from imagegen.adapters.firestore import FirestoreDatabase
-from imagegen.bootstrap import Backend
+from imagegen.bootstrap import Backend, providers
 from imagegen.documents.generations import REQUESTS
 from imagegen.domain.weeks import Week
 from imagegen.ports.database import Query, Sum, Where
@@ -71,9 +71,10 @@ def measured(client: ObservedClient, work: Callable[[], T]) -> tuple[T, int, flo
 
 
 def write_report(client: ObservedClient) -> Report:
-    clock = ManualClock(WEEK.end)
+    clock, rng = ManualClock(WEEK.end), random.Random(1)
     patient = FirestoreDatabase(client, totals_timeout_seconds=600)  # as the emulator looks at everything
-    backend = Backend.on(patient, TaskList(), AcceptingSender(), clock, random.Random(1), lambda: "", NO_LIMITS)
+    generators = providers(clock, rng)
+    backend = Backend.on(patient, TaskList(), AcceptingSender(), generators, clock, rng, lambda: "", NO_LIMITS)
     return backend.reports.run(WEEK)
 
 

@@ -17,7 +17,7 @@ from google.cloud import firestore
 from rich.progress import track
 
 from imagegen.adapters.firestore import FirestoreDatabase
-from imagegen.bootstrap import Backend
+from imagegen.bootstrap import Backend, providers
 from imagegen.domain.ledger import Credits
 from imagegen.errors import GenerationFailed
 from imagegen.ports.database import Put
@@ -76,9 +76,8 @@ def write_documents(client: firestore.Client) -> None:
 
     rng = random.Random(history.source("history")["randomSeed"])
     clock = ManualClock(registered)
-    backend = Backend.on(
-        database, TaskList(), AcceptingSender(), clock, rng, lambda: f"{rng.getrandbits(128):032x}", NO_LIMITS
-    )
+    generators, new_id = providers(clock, rng), lambda: f"{rng.getrandbits(128):032x}"
+    backend = Backend.on(database, TaskList(), AcceptingSender(), generators, clock, rng, new_id, NO_LIMITS)
     for request in track(history.plan(), "Eight weeks of requests"):
         clock.at = max(clock.at, request.at)  # one after the other, as their ledgers are
         with suppress(GenerationFailed):

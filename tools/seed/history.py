@@ -8,6 +8,7 @@ from datetime import UTC, datetime, time, timedelta
 from math import exp
 from typing import Any
 
+from imagegen.adapters.generators.mock import MockOptions
 from imagegen.api.requests import fingerprint
 from imagegen.domain.catalog import Catalog, Color, Kind, Model, Size, Style
 from imagegen.domain.generation import Order
@@ -25,8 +26,12 @@ class Planned:
     order: Order
 
     @property
+    def mock(self) -> MockOptions:
+        return MockOptions.model_validate(self.order.model.provider_options)
+
+    @property
     def fails(self) -> bool:
-        return self.order.model.failure_rate == 1
+        return self.mock.failure_rate == 1
 
 
 def source(name: str) -> Any:
@@ -113,7 +118,7 @@ def _order(rng: random.Random, settings: Mapping[str, Any], options: Catalog, us
     named = {"model": model.name, "style": style.name, "color": color.name, "size": size.name}
     return Order(
         user_id=user_id,
-        model=model.model_copy(update={"failure_rate": float(fails), "latency_seconds": seconds}),
+        model=model.model_copy(update={"failureRate": float(fails), "latencySeconds": seconds}),
         style=style,
         color=color,
         size=size,

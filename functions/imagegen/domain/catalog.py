@@ -1,9 +1,9 @@
 """The options a request chooses from, as operators keep them in Firestore."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -52,20 +52,25 @@ class Size(Option):
 class Model(Option):
     """A model and how to run it.
 
-    ``failure_rate`` (0 to 1), ``latency_seconds`` and ``image_url`` drive the mock provider; ``timeout_seconds`` is the
-    deadline of a generation with all its attempts, of which a transient error of the provider costs one. ``queue`` is
-    the task queue function that its queued requests go through, at that queue's pace, and ``max_queue_seconds`` how
-    long one may wait there before it is given up.
+    ``provider`` names the generator that makes its images, ``provider_model`` what the provider calls the model (its
+    ``name`` if left out). ``timeout_seconds`` is the deadline of a generation with all its attempts, of which a
+    transient error of the provider costs one. ``queue`` is the task queue function that its queued requests go
+    through, at that queue's pace, and ``max_queue_seconds`` how long one may wait there before it is given up.
     """
 
+    model_config = ConfigDict(extra="allow")
+
     provider: str = "mock"
-    image_url: Annotated[str, Field(min_length=1)]
-    failure_rate: Annotated[float, Field(ge=0, le=1)] = 0.05
-    latency_seconds: Annotated[float, Field(ge=0)] = 0.0
+    provider_model: Annotated[str | None, Field(min_length=1)] = None
     timeout_seconds: Annotated[float, Field(gt=0, le=60)] = 30.0
     max_attempts: Annotated[int, Field(ge=1, le=10)] = 1
     queue: Annotated[str, Field(pattern="^[A-Za-z][A-Za-z0-9]{0,62}$")] = "generateImage"
     max_queue_seconds: Annotated[float, Field(gt=0, le=86_400)] = 3_600.0
+
+    @property
+    def provider_options(self) -> Mapping[str, Any]:
+        """The document's other fields, under their names there: what only the provider knows."""
+        return self.model_extra or {}
 
 
 @dataclass(frozen=True)
@@ -100,6 +105,10 @@ class Catalog:
     def model(self, name: str) -> Model | None:
         """The model of that name, a disabled one too: what was ordered before is still made."""
         return next((model for model in self.models if model.name == name), None)
+
+    def size(self, name: str) -> Size | None:
+        """The size of that name, a disabled one too."""
+        return next((size for size in self.sizes if size.name == name), None)
 
     def choose(self, kind: Kind, name_or_id: str) -> Option | None:
         """The enabled option of that exact name, or else of that document id; None where there is none."""

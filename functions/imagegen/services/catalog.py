@@ -3,14 +3,15 @@
 import logging
 import threading
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import ValidationError
 
 from imagegen.domain.catalog import Catalog, Color, Kind, Model, Option, Size, Style
 from imagegen.errors import ServiceUnavailable
 from imagegen.ports.clock import Clock
-from imagegen.ports.database import Database, DatabaseUnavailable, Query
+from imagegen.ports.database import Database, DatabaseUnavailable, Query, Snapshot
+from imagegen.ports.image_generator import ImageGenerator
 
 MAX_AGE_SECONDS = 5.0
 
@@ -22,11 +23,13 @@ O = TypeVar("O", bound=Option)  # noqa: E741
 class Catalogs:
     """Loads the catalog and keeps it for ``MAX_AGE_SECONDS``, so that an operator's change takes effect within seconds.
 
-    A load that fails, or that leaves nothing to choose from, is reported and never kept.
+    A load that fails, or that leaves nothing to choose from, is reported and never kept. ``generators`` are the
+    providers by name; they check the models' documents.
     """
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, generators: Mapping[str, ImageGenerator], clock: Clock) -> None:
         self._database = database
+        self._generators = generators
         self._clock = clock
         self._lock = threading.Lock()
         self._loaded: tuple[Catalog, float] | None = None
@@ -58,17 +61,28 @@ class Catalogs:
 
     def _options(self, kind: Kind, shape: type[O]) -> list[O]:
         documents = self._database.find(Query(kind.collection))
-        options = [
-            option for document in documents if (option := _parsed(document.path, document.id, document.data, shape))
-        ]
+        options = [option for document in documents if (option := self._parsed(document, shape))]
         return sorted(options, key=lambda option: (option.position, option.id))
 
+    def _parsed(self, document: Snapshot, shape: type[O]) -> O | None:
+        """Return an option, or None if the document is not one: a slip in one must not take the others down."""
+        try:
+            option = shape.model_validate({**document.data, "id": document.id})
+            if isinstance(option, Model):
+                self._check(option)
+        except ValueError as error:
+            log.error("%s is not offered until it is corrected: %s", document.path, _problems(error))
+            return None
+        return option
 
-def _parsed(path: str, id: str, data: Mapping[str, Any], shape: type[O]) -> O | None:
-    """An option, or None for a document that is not one: a slip in one must not take the others down."""
-    try:
-        return shape.model_validate({**data, "id": id})
-    except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False))
-        log.error("%s is not offered until it is corrected: %s", path, problems)
-        return None
+    def _check(self, model: Model) -> None:
+        """Raise ValueError if the model has a provider that is not wired, or lacks what its provider needs."""
+        if model.provider not in self._generators:
+            raise ValueError(f"provider: there is no provider {model.provider!r}")
+        self._generators[model.provider].check(model.provider_options)
+
+
+def _problems(error: ValueError) -> str:
+    if isinstance(error, ValidationError):
+        return "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False))
+    return str(error)

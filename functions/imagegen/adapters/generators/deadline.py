@@ -15,6 +15,7 @@ class WithDeadline:
 
     def __init__(self, generator: ImageGenerator) -> None:
         self._generator = generator
+        self.check = generator.check
 
     def generate(self, job: Job) -> str:
         result: Future[str] = Future()
@@ -27,9 +28,8 @@ class WithDeadline:
 
         # In the caller's context, so that whatever the generator logs is logged as in the caller's own thread.
         in_context = copy_context()
-        threading.Thread(target=in_context.run, args=(run,), name=f"generate-{job.request.id}", daemon=True).start()
-        seconds = job.model.timeout_seconds
-        wait([result], timeout=seconds)
+        threading.Thread(target=in_context.run, args=(run,), name=f"generate-{job.request_id}", daemon=True).start()
+        wait([result], timeout=job.timeout_seconds)
         if not result.done():
-            raise GeneratorTimedOut(f"{job.model.name} did not answer within {seconds:g} s.")
+            raise GeneratorTimedOut(f"{job.model} did not answer within {job.timeout_seconds:g} s.")
         return result.result()

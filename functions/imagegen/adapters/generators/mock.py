@@ -1,22 +1,40 @@
 """A model that draws nothing: it answers with its catalog document's fixed image, or fails at its rate."""
 
 import random
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
 
 from imagegen.ports.clock import Clock
 from imagegen.ports.image_generator import GeneratorUnavailable, Job
 
 
+class MockOptions(BaseModel):
+    """What only the mock needs of a model's document. ``failure_rate`` is the part of all jobs that fail, 0 to 1."""
+
+    model_config = ConfigDict(frozen=True, alias_generator=to_camel, extra="ignore")
+
+    image_url: Annotated[str, Field(min_length=1)]
+    failure_rate: Annotated[float, Field(ge=0, le=1)] = 0.05
+    latency_seconds: Annotated[float, Field(ge=0)] = 0.0
+
+
 class MockGenerator:
-    """Fails for a ``failure_rate`` part of its jobs, after ``latency_seconds`` either way."""
+    """Answers, or fails, after the model's latency."""
 
     def __init__(self, clock: Clock, rng: random.Random) -> None:
         self._clock = clock
         self._rng = rng
 
+    def check(self, options: Mapping[str, Any]) -> None:
+        MockOptions.model_validate(options)
+
     def generate(self, job: Job) -> str:
-        model = job.model
-        if model.latency_seconds:
-            self._clock.sleep(model.latency_seconds)
-        if self._rng.random() < model.failure_rate:
-            raise GeneratorUnavailable(f"{model.name} could not generate this image.")
-        return model.image_url
+        options = MockOptions.model_validate(job.provider_options)
+        if options.latency_seconds:
+            self._clock.sleep(options.latency_seconds)
+        if self._rng.random() < options.failure_rate:
+            raise GeneratorUnavailable(f"{job.model} could not generate this image.")
+        return options.image_url

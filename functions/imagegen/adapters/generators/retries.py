@@ -11,14 +11,14 @@ class WithRetries:
 
     def __init__(self, generator: ImageGenerator, clock: Clock) -> None:
         self._generator = generator
+        self.check = generator.check
         self._clock = clock
 
     def generate(self, job: Job) -> str:
-        model = job.model
         attempts = Retrying(
             retry=retry_if_exception_type(GeneratorUnavailable),
             # Past the deadline nobody waits any more: an attempt would cost the provider's price for nothing.
-            stop=stop_after_attempt(model.max_attempts) | stop_after_delay(model.timeout_seconds),
+            stop=stop_after_attempt(job.max_attempts) | stop_after_delay(job.timeout_seconds),
             wait=wait_random_exponential(multiplier=0.5, max=10),
             sleep=self._clock.sleep,
             reraise=True,

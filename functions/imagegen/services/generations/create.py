@@ -74,7 +74,7 @@ class Generations:
                 enqueue(self.tasks, stored.request, order.model)
             return stored.request
         if stored.request.status is Status.PROCESSING:
-            return _answer(self.execution.run(stored, order.model))
+            return _answer(self.execution.run(stored, order.model, order.size))
         return _answer(stored.request)
 
     def repeat(self, user_id: str, idempotency_key: str, fingerprint: str) -> GenerationRequest | None:

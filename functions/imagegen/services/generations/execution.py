@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from imagegen.documents.generations import StoredRequest
-from imagegen.domain.catalog import Model
+from imagegen.domain.catalog import Model, Size
 from imagegen.domain.generation import FailureReason, GenerationRequest
 from imagegen.errors import SettlementPending
 from imagegen.ports.database import CommitRefused, DatabaseUnavailable, OutcomeUnknown
@@ -20,12 +20,12 @@ class Execution:
     generators: Mapping[str, ImageGenerator]
     settlements: Settlements
 
-    def run(self, stored: StoredRequest, model: Model) -> GenerationRequest:
+    def run(self, stored: StoredRequest, model: Model, size: Size) -> GenerationRequest:
         """The request as it was settled, by this run or by whoever was first.
 
         Raises SettlementPending where the outcome could not be recorded.
         """
-        outcome = self._generate(stored.request, model)
+        outcome = self._generate(stored.request, model, size)
         try:
             return self.settlements.settle(stored, outcome)
         except (CommitRefused, OutcomeUnknown, DatabaseUnavailable) as error:
@@ -35,10 +35,10 @@ class Execution:
                 deductedCredits=stored.request.cost,
             ) from error
 
-    def _generate(self, request: GenerationRequest, model: Model) -> Succeeded | Failed:
+    def _generate(self, request: GenerationRequest, model: Model, size: Size) -> Succeeded | Failed:
         """Whatever a provider does, there is an outcome, so that the request gets settled."""
         try:
-            url = self.generators[model.provider].generate(Job(request, model))
+            url = self.generators[model.provider].generate(_job(request, model, size))
             if not url:
                 raise ValueError("a provider answered without an image")  # noqa: TRY301 - one way for all its slips
             return Succeeded(url)
@@ -49,3 +49,21 @@ class Execution:
         except Exception:
             log.exception("The generator of %s crashed on request %s", model.name, request.id)
             return Failed(FailureReason.GENERATION_FAILED, f"{model.name} could not generate this image.")
+
+
+def _job(request: GenerationRequest, model: Model, size: Size) -> Job:
+    return Job(
+        request_id=request.id,
+        model=model.name,
+        provider_model=model.provider_model or model.name,
+        provider_options=model.provider_options,
+        prompt=request.prompt,
+        input=request.input,
+        style=request.style,
+        color=request.color,
+        size=size.name,
+        width=size.width,
+        height=size.height,
+        timeout_seconds=model.timeout_seconds,
+        max_attempts=model.max_attempts,
+    )

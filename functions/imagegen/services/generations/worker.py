@@ -51,14 +51,16 @@ class Worker:
         [document] = self.database.read(request_path(request_id))
         if not document.exists or (stored := StoredRequest.of(document)).request.reservation_id != ticket:
             raise PermissionDenied("Only the queue may run a request.")
-        model = self.catalogs.current().model(stored.request.model)
+        catalog, request = self.catalogs.current(), stored.request
+        model, size = catalog.model(request.model), catalog.size(request.size)
         claimed = self._claim(stored, lease(model) if model else LEASE_GRACE)
         if claimed is None:
             return None
-        if model is None:
-            gone = Failed(FailureReason.GENERATION_FAILED, f"{stored.request.model} is not there any more.")
+        if model is None or size is None:
+            name = request.model if model is None else request.size
+            gone = Failed(FailureReason.GENERATION_FAILED, f"{name} is not there any more.")
             return self.execution.settlements.settle(claimed, gone).status
-        return self.execution.run(claimed, model).status
+        return self.execution.run(claimed, model, size).status
 
     def _claim(self, stored: StoredRequest, lease: timedelta) -> StoredRequest | None:
         """Claim the request for this delivery. Return None if another delivery was first, or the request has ended."""

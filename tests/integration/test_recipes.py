@@ -1,0 +1,108 @@
+"""The recipes of the docs, followed to the letter in a copy of the functions."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+from tests.support.backend import AddUser
+from tests.support.orders import order
+from tests.support.wire import ObservedClient
+from tools.emulators.project import ROOT
+
+CALL = """
+import json, sys
+from tests.support.api import Api
+print(json.dumps(Api().call("createGenerationRequest", json.loads(sys.argv[1])).get_json()))
+"""
+BUSY = 503
+
+
+def blocks(recipe: str) -> list[str]:
+    """Return the recipe's code blocks."""
+    [section] = re.findall(
+        rf"^## {recipe}\n(.*?)(?=^## |\Z)", (ROOT / "docs/recipes.md").read_text("utf-8"), re.M | re.S
+    )
+    return re.findall(r"^```\w+\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+
+
+@contextmanager
+def image_server(asked: list[tuple[str, dict[str, Any]]]) -> Iterator[str]:
+    """Serve as the recipe's provider, which is busy at first. Yield its URL."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            asked.append((self.headers["Idempotency-Key"], body))
+            self.send_response(BUSY if len(asked) == 1 else 200)
+            self.end_headers()
+            self.wfile.write(json.dumps({"url": "https://images.example.com/painted.png"}).encode())
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Nobody reads it."""
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/images"
+        server.shutdown()
+
+
+def call(functions: Path, client: ObservedClient, data: object, **settings: str) -> Any:
+    """Return the answer of createGenerationRequest in ``functions``, with everything wired as it is deployed."""
+    done = subprocess.run(
+        [sys.executable, "-c", CALL, json.dumps(data)],
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "PYTHONPATH": f"{functions}:{ROOT}",
+            "GOOGLE_CLOUD_PROJECT": client.project,
+            "REQUIRE_AUTH": "false",
+            **settings,
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_a_provider_is_added_as_the_recipe_says(client: ObservedClient, add_user: AddUser, tmp_path: Path) -> None:
+    adapter, parameter, imported, wired, setting, model = blocks("Add a provider")
+    functions = tmp_path / "functions"
+    shutil.copytree(ROOT / "functions", functions, ignore=shutil.ignore_patterns("venv", "__pycache__"))
+    (functions / "imagegen/adapters/generators/painter.py").write_text(adapter, "utf-8")
+    with (functions / "imagegen/settings.py").open("a", encoding="utf-8") as settings:
+        settings.write(parameter)
+    bootstrap = functions / "imagegen/bootstrap.py"
+    before, mock, after = bootstrap.read_text("utf-8").partition(wired.splitlines(keepends=True)[0])
+    assert mock, "the recipe shows a line that is not there"
+    bootstrap.write_text(imported + before + wired + after, "utf-8")
+    client.document("models/painter").set(json.loads(model))
+    add_user(paid=10)
+    asked: list[tuple[str, dict[str, Any]]] = []
+    painting = order(model="Painter", size="1024x1792")
+
+    unset = call(functions, client, painting)
+    with image_server(asked) as url:
+        result = call(functions, client, painting, **{setting.partition("=")[0]: url})["result"]
+
+    assert unset["error"]["details"]["violations"][0]["allowed"] == ["Model A", "Model B"]
+    assert result["imageUrl"] == "https://images.example.com/painted.png"
+    image = {
+        "model": "painter-2-large",
+        "prompt": "a lighthouse. Style: oil painting. Colors: neon.",
+        "width": 1024,
+        "height": 1792,
+        "quality": "high",
+    }
+    assert asked == [(result["generationRequestId"], image)] * 2
