@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 from google.cloud import firestore
 
+from tests.support.invariants import violations
 from tests.support.live import Live, operator_of
 from tests.support.models import BROKEN, LATE, SLOW
 from tools.emulators.suite import Suite, workspace
@@ -33,8 +34,10 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
 
 @pytest.fixture(scope="session")
 def live(suite: Suite) -> Iterator[Live]:
+    """The suite's functions, accounts and database. After all tests, no credit may be lost or invented."""
     with operator_of(suite) as operator:
         yield Live(suite, operator)
+        assert violations(operator) == []
 
 
 @pytest.fixture(scope="session")

@@ -35,6 +35,7 @@ from tools.seed import history
 SEED = 25
 KILLS = scaled(4, 25)
 KILLS_WHILE_PROCESSING_MIN = scaled(1, 5)
+UNDISTURBED_ROUNDS = scaled(1, 3)
 ROUNDS_MAX = 30
 CALLS_AT_ONCE = 4
 CUT_OFF_AFTER_SECONDS = 10
@@ -177,7 +178,7 @@ def killed_calls(live: Live, rng: random.Random, user_ids: Sequence[str]) -> lis
     warm_up(live, "createGenerationRequest", lambda: live.create("user-nobody"))
     calls: list[Call] = []
     undisturbed_seconds = []
-    for _ in range(3):
+    for _ in range(UNDISTURBED_ROUNDS):
         began = time.monotonic()
         calls += make(live, new_calls(rng, user_ids, len(calls)), [])
         undisturbed_seconds.append(time.monotonic() - began)
@@ -219,7 +220,7 @@ def killed_workers(live: Live, rng: random.Random, user_ids: Sequence[str]) -> l
         )
         return time.monotonic() - began
 
-    undisturbed_seconds = [queue([]) for _ in range(3)]
+    undisturbed_seconds = [queue([]) for _ in range(UNDISTURBED_ROUNDS)]
     killed = 0
     for _ in range(ROUNDS_MAX):
         interrupted = len(requests_where(live, status="processing"))
