@@ -4,17 +4,15 @@ PYTHON ?= python3.11
 export PYTHON
 
 TOOLS := need-python .venv/.installed
-EVERYTHING := need-python need-node .venv/.installed functions/venv/.installed node_modules/.installed
-PIP_INSTALL := -m pip install --disable-pip-version-check --progress-bar off --requirement
-# pip's lines, a dot each: enough to see that it moves.
-DOTS := awk '{ printf "."; fflush() } END { print "" }'
-# npm's downloads likewise, and the rest of what it says.
-NPM_DOTS := awk '/^npm http/ { printf "."; fflush(); next } /^npm (warn|notice)/ { next } { print }'
+EVERYTHING := need-python need-node installed
 SHELL := bash
 
 .DEFAULT_GOAL := help
+# One command after the other; what they need is installed side by side.
+ifeq ($(MAKELEVEL),0)
 .NOTPARALLEL:
-.PHONY: help start test doctor report audit repair crashes fuzz simulate mutants bench-report bench-queue bench-anomalies seed lint format docs lock clean need-python need-node
+endif
+.PHONY: help start test doctor report audit repair crashes fuzz simulate mutants bench-report bench-queue bench-anomalies seed lint format docs lock clean installed need-python need-node
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 25
@@ -84,22 +82,39 @@ clean: ## remove everything that make installed or that was written while runnin
 
 # Installation. A stamp is written last, so an install that broke off is done again, from scratch.
 
-.venv/.installed: requirements-dev.txt
-	@echo 'Installing the development tools into .venv (about a minute)'
-	@$(PYTHON) -m venv --clear .venv
-	@set -o pipefail; .venv/bin/python $(PIP_INSTALL) requirements-dev.txt | $(DOTS)
-	@touch $@
+QUIETLY := $(PYTHON) -m tools.quietly
+# uv, or pip where uv cannot. uv does not read pip's configuration, so it is told pip's index.
+PIP_INDEX = .venv/bin/python -m pip config list | sed -n "s/.*\.index-url='\(.*\)'/\1/p" | tail -n 1
+install = UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$$($(PIP_INDEX))}" \
+	$(QUIETLY) .venv/bin/uv pip install --python $(1) --requirement $(2) \
+	|| { echo 'Trying pip'; $(QUIETLY) .venv/bin/python -m pip --python $(1) install --requirement $(2); }
 
-functions/venv/.installed: functions/requirements.txt
-	@echo 'Installing what the functions import into functions/venv (about half a minute)'
-	@$(PYTHON) -m venv --clear functions/venv
-	@set -o pipefail; functions/venv/bin/python $(PIP_INSTALL) functions/requirements.txt | $(DOTS)
+installed: need-python need-node
+	@$(MAKE) --silent --jobs=2 .venv/.installed functions/venv/.installed node_modules/.installed
+
+.venv/.installed: requirements-dev.txt
+	@echo 'Installing the development tools into .venv'
+	@rm -rf .venv
+	@$(QUIETLY) $(PYTHON) -m venv .venv
+	@$(QUIETLY) .venv/bin/python -m pip install $$(grep '^uv==' requirements-dev.txt)
+	@$(call install,.venv,requirements-dev.txt)
 	@touch $@
+	@printf '\n.venv is installed\n'
+
+functions/venv/.installed: functions/requirements.txt | .venv/.installed
+	@echo 'Installing what the functions import into functions/venv'
+	@rm -rf functions/venv
+	@$(QUIETLY) $(PYTHON) -m venv --without-pip functions/venv
+	@$(call install,functions/venv,functions/requirements.txt)
+	@touch $@
+	@printf '\nfunctions/venv is installed\n'
 
 node_modules/.installed: package-lock.json package.json
-	@echo 'Installing the Firebase CLI into node_modules (1 to 3 minutes)'
-	@set -o pipefail; npm ci --no-fund --no-audit --loglevel=http 2>&1 | $(NPM_DOTS)
+	@echo 'Installing the Firebase CLI into node_modules'
+	@rm -rf node_modules
+	@$(QUIETLY) npm ci
 	@touch $@
+	@printf '\nnode_modules is installed\n'
 
 need-python:
 	@$(PYTHON) -c 'import sys, ensurepip; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || { \

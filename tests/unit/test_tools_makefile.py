@@ -1,8 +1,9 @@
-"""The Makefile's installation, with stand-ins for Python and npm that note what they are asked to do."""
+"""The Makefile's installation, with fakes for Python, uv and npm that note what they are asked to do."""
 
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,19 +11,31 @@ import pytest
 from tools.emulators.project import ROOT
 
 STAMPS = [".venv/.installed", "functions/venv/.installed", "node_modules/.installed"]
-PYTHON = """#!/bin/sh
+# The last argument of `python -m venv` is the directory. Whatever installs uv brings the fake one.
+PYTHON = f"""#!/bin/sh
 case "$*" in
-  "-m venv --clear "*) rm -rf "$4" && mkdir -p "$4/bin" && cp "$0" "$4/bin/python" ;;
-  "-m pip install "*) echo "$0 $*" >> calls && test ! -e pip-fails ;;
+  "-m tools.quietly "*) exec {sys.executable} "$@" ;;
+  "-m venv "*) for directory; do :; done; mkdir -p "$directory/bin" && cp "$0" "$directory/bin/python" ;;
+  "-m pip config list") cat pip-config ;;
+  "-m pip install uv=="*) echo "pip install uv" >> calls && cp bin/uv .venv/bin/uv && test ! -e pip-fails ;;
+  "-m pip "*) echo "$*" >> calls && test ! -e pip-fails ;;
   "-m tools."*) echo "$*" >> calls ;;
 esac
+"""
+UV = """#!/bin/sh
+echo "uv $* from ${UV_DEFAULT_INDEX:-PyPI}" >> calls
+test ! -e uv-fails
 """
 NPM = """#!/bin/sh
 test "$1" = ci || exit 0
 echo "npm ci" >> calls
+echo "the chatter of npm"
 mkdir -p node_modules
 test ! -e npm-fails
 """
+UV_TOOLS = "uv pip install --python .venv --requirement requirements-dev.txt from PyPI"
+UV_FUNCTIONS = "uv pip install --python functions/venv --requirement functions/requirements.txt from PyPI"
+START = "-m tools.emulators.start"
 
 
 class Clone:
@@ -34,13 +47,18 @@ class Clone:
         for name in ("Makefile", "requirements-dev.txt", "functions/requirements.txt", "package.json"):
             shutil.copy(ROOT / name, directory / name)
         shutil.copy(ROOT / "package-lock.json", directory)
+        (directory / "tools").mkdir()
+        for name in ("__init__.py", "quietly.py"):
+            shutil.copy(ROOT / "tools" / name, directory / "tools")
+        (directory / "pip-config").touch()
         self.bin = directory / "bin"
         self.bin.mkdir()
-        for name in ("make", "bash", "sh", "awk", "echo", "touch", "rm", "mkdir", "cp"):
+        for name in ("make", "bash", "sh", "cat", "cp", "grep", "mkdir", "rm", "sed", "sleep", "tail", "touch"):
             (self.bin / name).symlink_to(str(shutil.which(name)))
         self.command("python3.11", PYTHON)
         self.command("node", "#!/bin/sh\n")
         self.command("npm", NPM)
+        self.command("uv", UV)
 
     def command(self, name: str, script: str) -> None:
         (self.bin / name).write_text(script)
@@ -68,12 +86,14 @@ def clone(tmp_path: Path) -> Clone:
     return Clone(tmp_path)
 
 
-def test_the_second_run_installs_nothing(clone: Clone) -> None:
+def test_the_first_run_installs_everything_and_the_second_nothing(clone: Clone) -> None:
+    first = clone.make("start")
+    assert first.returncode == 0
+    assert sorted(clone.calls[:-1]) == sorted(["pip install uv", UV_TOOLS, UV_FUNCTIONS, "npm ci"])
+    assert clone.calls[-1] == START
+    assert "chatter" not in first.stdout + first.stderr
     assert clone.make("start").returncode == 0
-    assert len(clone.calls) == 4
-    assert clone.calls[-2:] == ["npm ci", "-m tools.emulators.start"]
-    assert clone.make("start").returncode == 0
-    assert clone.calls == ["-m tools.emulators.start"]
+    assert clone.calls == [START]
 
 
 def test_a_changed_lock_file_reinstalls_its_environment_alone(clone: Clone) -> None:
@@ -83,17 +103,70 @@ def test_a_changed_lock_file_reinstalls_its_environment_alone(clone: Clone) -> N
     newer = stamp.stat().st_mtime + 10
     os.utime(requirements, (newer, newer))
     clone.make("start")
-    assert [call.split()[0] for call in clone.calls] == ["functions/venv/bin/python", "-m"]
+    assert clone.calls == [UV_FUNCTIONS, START]
 
 
-@pytest.mark.parametrize(("failure", "calls_again"), [("pip-fails", 4), ("npm-fails", 2)])
-def test_an_install_that_breaks_off_is_done_again(clone: Clone, failure: str, calls_again: int) -> None:
+def test_python_and_node_packages_are_installed_side_by_side(clone: Clone) -> None:
+    """Each waits for the other to have begun."""
+    wait = "for i in 1 2 3 4 5 6 7 8 9 10; do grep -q '{0}' calls && exit; sleep 1; done; exit 1\n"
+    clone.command("uv", UV + wait.format("npm ci"))
+    clone.command("npm", NPM + wait.format("uv pip"))
+    assert clone.make("start").returncode == 0
+    assert not any("-m pip --python" in call for call in clone.calls)
+
+
+@pytest.mark.parametrize(("failure", "call"), [("pip-fails", "pip install uv"), ("npm-fails", "npm ci")])
+def test_an_install_that_breaks_off_is_shown_and_done_again_from_scratch(clone: Clone, failure: str, call: str) -> None:
     (clone.directory / failure).touch()
-    assert clone.make("start").returncode != 0
-    assert "-m tools.emulators.start" not in clone.calls
+    run = clone.make("start")
+    assert run.returncode != 0
+    assert "failed with exit code 1" in run.stderr
+    assert ("the chatter of npm" in run.stderr) == (failure == "npm-fails")
+    assert START not in clone.calls
+    leftover = clone.directory / (".venv" if failure == "pip-fails" else "node_modules") / "leftover"
+    leftover.touch()
     (clone.directory / failure).unlink()
     assert clone.make("start").returncode == 0
-    assert len(clone.calls) == calls_again
+    assert call in clone.calls
+    assert not leftover.exists()
+
+
+def test_where_uv_fails_pip_installs(clone: Clone) -> None:
+    (clone.directory / "uv-fails").touch()
+    run = clone.make("lint")
+    assert clone.calls[:3] == [
+        "pip install uv",
+        UV_TOOLS,
+        "-m pip --python .venv install --requirement requirements-dev.txt",
+    ]
+    assert "uv pip install" in run.stderr
+    assert (clone.directory / ".venv" / ".installed").exists()
+
+
+def test_uv_uses_the_index_of_pip_unless_it_has_its_own(clone: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+    (clone.directory / "pip-config").write_text(
+        "global.extra-index-url='https://extra.example/simple'\n"
+        "global.index-url='https://mirror.example/simple'\n"
+        "global.timeout='60'\n"
+    )
+    clone.make("lint")
+    assert clone.calls[1].endswith(" from https://mirror.example/simple")
+    (clone.directory / ".venv" / ".installed").unlink()
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "https://own.example/simple")
+    clone.make("lint")
+    assert clone.calls[1].endswith(" from https://own.example/simple")
+
+
+def test_what_a_link_leads_to_is_left_alone(clone: Clone, tmp_path_factory: pytest.TempPathFactory) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    for name in (".venv", "functions/venv", "node_modules"):
+        (elsewhere / name).mkdir(parents=True)
+        (elsewhere / name / "precious").touch()
+        (clone.directory / name).symlink_to(elsewhere / name)
+    assert clone.make("start").returncode == 0
+    for name in (".venv", "functions/venv", "node_modules"):
+        assert [path.name for path in (elsewhere / name).iterdir()] == ["precious"]
+        assert not (clone.directory / name).is_symlink()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,57 @@
+"""What is shown of a command that `make` runs to install something."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from tools import quietly
+from tools.emulators.project import ROOT
+
+
+def python(script: str) -> list[str]:
+    return [sys.executable, "-c", script]
+
+
+def test_a_success_shows_dots_and_no_output(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(quietly, "_DOT_SECONDS", 0.1)
+    assert quietly.run(python("import time; print('chatter'); time.sleep(0.5)")) == 0
+    out, err = capsys.readouterr()
+    assert set(out) == {"."}
+    assert err == ""
+
+
+def test_a_failure_shows_the_command_its_output_and_its_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+    command = python("import sys; print('one'); print('two', file=sys.stderr); sys.exit(7)")
+    assert quietly.run(command) == 7
+    message = capsys.readouterr().err
+    assert " ".join(command) in message
+    assert "failed with exit code 7" in message
+    assert "one" in message
+    assert "two" in message
+
+
+def test_a_command_killed_by_a_signal_fails_as_in_a_shell() -> None:
+    assert quietly.run(["sh", "-c", "kill -9 $$"]) == 128 + signal.SIGKILL
+
+
+def test_ctrl_c_ends_the_command_and_the_shell_around_it() -> None:
+    shell = subprocess.Popen(
+        ["bash", "-c", f"{sys.executable} -m tools.quietly sleep 60 || echo went on"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert shell.stdout is not None
+    assert shell.stdout.read(1) == "."
+    os.killpg(shell.pid, signal.SIGINT)
+    output, error = shell.communicate(timeout=30)
+    assert shell.returncode == -signal.SIGINT
+    assert "went on" not in output
+    assert error == ""

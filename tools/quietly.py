@@ -1,0 +1,49 @@
+"""Run a command quietly: show a dot each second while it runs, and its output if it fails.
+
+`make` installs with it, so it needs nothing installed.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+
+_DOT_SECONDS = 1
+
+
+def run(command: Sequence[str]) -> int:
+    """Run the command and return its exit code, or 128 plus the signal that ended it, as a shell does."""
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
+        try:
+            code = _wait(process)
+        except KeyboardInterrupt:
+            process.wait()  # Ctrl-C interrupts the command as well.
+            raise
+        if code:
+            output.seek(0)
+            text = output.read().decode(errors="replace")
+            print(f"\n{' '.join(command)}\nfailed with exit code {code}:\n{text}", file=sys.stderr, flush=True)
+    return code
+
+
+def _wait(process: subprocess.Popen[bytes]) -> int:
+    while True:
+        try:
+            code = process.wait(_DOT_SECONDS)
+        except subprocess.TimeoutExpired:
+            print(".", end="", flush=True)
+        else:
+            return code if code >= 0 else 128 - code
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(run(sys.argv[1:]))
+    except KeyboardInterrupt:
+        # A shell goes on with its next command unless this one died of the signal.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGINT)
