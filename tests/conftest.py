@@ -40,6 +40,18 @@ def client(firestore_host: str) -> Iterator[ObservedClient]:
     client.close()  # type: ignore[no-untyped-call]
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[object]) -> Iterator[None]:
+    """Report once that a session's fixture cannot be set up, and skip the other tests that need it."""
+    try:
+        return (yield)
+    except Exception:
+        if fixturedef.scope == "session" and fixturedef.cached_result:
+            skipped = pytest.skip.Exception(f"{fixturedef.argname} failed, as the first test that needs it reports")
+            fixturedef.cached_result = (None, fixturedef.cached_result[1], (skipped, None))
+        raise
+
+
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
     return _ByFile(config, log)
 

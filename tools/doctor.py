@@ -9,11 +9,13 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
 from tools.emulators import binaries, java
+from tools.emulators.hub import running_emulators
+from tools.emulators.ports import Port
 from tools.emulators.project import ROOT, Problem, Project
 
 NODE_MAJOR_MIN = 20
@@ -65,16 +67,24 @@ def examine() -> Iterator[Finding]:
             yield Finding(directory, Status.OK, f"{content}: installed")
         else:
             yield Finding(directory, Status.LATER, f"{content}: `make start` installs this")
-    for name, port in Project.load(ROOT).ports().items():
-        if port.is_free():
-            yield Finding(f"port {port.number}", Status.OK, f"free for the {name} emulator")
-        else:
-            yield Finding(
-                f"port {port.number}",
-                Status.IN_USE,
-                f"wanted by the {name} emulator. If that is your own `make start`, all is well; else stop what "
-                f"uses it (`lsof -i :{port.number}` tells), or change the port in firebase.json.",
-            )
+    project = Project.load(ROOT)
+    running = running_emulators(project)
+    for port in project.ports().values():
+        yield _port(port, running)
+
+
+def _port(port: Port, running: Mapping[str, int]) -> Finding:
+    need = f"port {port.number}"
+    if port.is_free():
+        return Finding(need, Status.OK, f"free for the {port.emulator} emulator")
+    if running.get(port.emulator) == port.number:
+        return Finding(need, Status.OK, f"used by the running {port.emulator} emulator of this project")
+    return Finding(
+        need,
+        Status.IN_USE,
+        f"wanted by the {port.emulator} emulator. Stop what uses it (`lsof -i :{port.number}` tells), "
+        "or change the port in firebase.json.",
+    )
 
 
 def _python() -> Finding:

@@ -178,12 +178,27 @@ def test_a_second_interrupt_ends_a_cli_that_hangs(project: Path) -> None:
         assert survivors(processes, timeout_seconds=1) == []
 
 
-def test_a_cli_that_dies_takes_its_emulators_with_it(project: Path) -> None:
-    with Suite(project, *FIRESTORE) as suite:
+def test_a_cli_that_dies_takes_its_emulators_and_functions_with_it(project: Path) -> None:
+    with Suite(project, "--only", "functions,firestore") as suite:
+        requests.post(f"{suite.functions_url}/getCatalog", json={"data": {}}, timeout=60)
         processes = descendants(suite.process.pid)
+        assert "java" in names(processes)
+        assert "functions-frame" in names(processes)
         cli_of(suite.process.pid).kill()
         assert suite.process.wait(10) != 0
         assert survivors(processes, timeout_seconds=1) == []
+
+
+def test_functions_that_cannot_be_loaded_end_the_wait_with_their_error(tmp_path: Path) -> None:
+    functions = tmp_path / "functions"
+    functions.mkdir()
+    (functions / "venv").symlink_to(ROOT / "functions" / "venv")
+    (functions / "requirements.txt").touch()
+    (functions / "main.py").write_text("raise RuntimeError('a setting is missing')\n")
+    suite = Suite(workspace(tmp_path / "project", functions=functions), "--only", "functions")
+    with pytest.raises(RuntimeError, match=r"(?s)did not start.*a setting is missing"), suite:
+        pass
+    assert suite.process.poll() is not None
 
 
 def test_a_port_in_use_is_one_message_with_the_remedy(project: Path) -> None:

@@ -1,16 +1,25 @@
 """`make doctor`, which has to work before anything else does."""
 
 import ast
+import json
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tools import doctor
 from tools.doctor import Finding, Status
-from tools.emulators.project import ROOT
+from tools.emulators.hub import running_emulators
+from tools.emulators.ports import Port
+from tools.emulators.project import ROOT, Project
+from tools.emulators.suite import workspace
 
-IMPORTED = ("doctor", "emulators.binaries", "emulators.java", "emulators.ports", "emulators.project")
+IMPORTED = ("doctor", "emulators.binaries", "emulators.hub", "emulators.java", "emulators.ports", "emulators.project")
 
 
 @pytest.mark.parametrize("name", IMPORTED)
@@ -39,6 +48,75 @@ def test_only_what_a_person_must_see_to_makes_it_fail(
     monkeypatch.setattr(doctor, "examine", lambda: iter([Finding("A thing", status, "where it is")]))
     assert doctor.main() == code
     assert "A thing             where it is" in capsys.readouterr().out
+
+
+@contextmanager
+def serving(answers: dict[str, object], *ports: Port) -> Iterator[None]:
+    """Answer GET requests to these paths with JSON, and others with 404, on each of the ports."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if self.path in answers else 404)
+            self.end_headers()
+            self.wfile.write(json.dumps(answers.get(self.path)).encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ExitStack() as stack:
+        for port in ports:
+            server = stack.enter_context(ThreadingHTTPServer((port.host, port.number), Handler))
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            stack.callback(server.shutdown)
+        yield
+
+
+OWN = {"backends": [{"directory": "PROJECT/functions"}]}
+
+
+@pytest.mark.parametrize(
+    ("answers", "running"),
+    [
+        (
+            {"/backends": OWN, "/emulators": {"functions": {"port": 5001}, "auth": {"port": 9099}}},
+            {"functions", "auth"},
+        ),
+        (
+            {
+                "/backends": {"backends": [{"directory": "/elsewhere/functions"}]},
+                "/emulators": {"auth": {"port": 9099}},
+            },
+            set(),
+        ),
+        ({"/backends": OWN}, set()),
+        ({"/backends": {"backends": 5}}, set()),
+        ({"/backends": []}, set()),
+        ({}, set()),
+    ],
+)
+def test_the_running_emulators_are_those_of_this_directory(
+    answers: dict[str, Any], running: set[str], tmp_path: Path
+) -> None:
+    project = Project.load(workspace(tmp_path / "project", seed=None))
+    answers = json.loads(json.dumps(answers).replace("PROJECT", str(project.directory)))
+    with serving(answers, project.ports()["functions"], project.ports()["hub"]):
+        found = running_emulators(project)
+    assert found.keys() == running
+    assert running_emulators(project) == {}
+
+
+def test_a_port_that_something_else_uses_must_be_seen_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside the project's own functions emulator, something else has the port of the auth emulator."""
+    project = Project.load(workspace(tmp_path / "project", seed=None))
+    monkeypatch.setattr(doctor, "ROOT", project.directory)
+    own = {"backends": [{"directory": str(project.directory / "functions")}]}
+    functions, hub, auth = (project.ports()[name] for name in ("functions", "hub", "auth"))
+    answers = {"/backends": own, "/emulators": {port.emulator: {"port": port.number} for port in (functions, hub)}}
+    with serving(answers, functions, hub, auth):
+        findings = {finding.need: finding.status for finding in doctor.examine()}
+    assert findings[f"port {functions.number}"] is Status.OK
+    assert findings[f"port {hub.number}"] is Status.OK
+    assert findings[f"port {auth.number}"] is Status.IN_USE
 
 
 def test_everything_that_is_needed_is_on_the_list() -> None:

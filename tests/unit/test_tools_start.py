@@ -131,3 +131,49 @@ def test_the_seed_of_a_workspace_is_no_link_since_the_cli_would_not_import_one(t
     copy = workspace(tmp_path / "project", seed=seed) / start.SEED
     assert not copy.is_symlink()
     assert (copy / "firebase-export-metadata.json").is_file()
+
+
+NOISE = """\
+⚠  firestore: Env variable override detected. Using firestore emulator at /somewhere/firestore.jar
+⚠  Unable to fetch the CLI MOTD and remote config. This is not a fatal error, but may indicate an issue with your \
+network connection.
+⚠  emulators: The Emulator UI is not starting because none of the running emulators have a UI component.
+ * Tip: There are .env files present. Install python-dotenv to use them.
+\033[31m\033[1mWARNING: This is a development server. Do not use it in a production deployment. Use a production WSGI \
+server instead.\033[0m
+\033[33mPress CTRL+C to quit\033[0m
+⚠  emulators: You are not currently authenticated so some features may not work correctly. Please run firebase login \
+to authenticate the CLI.
+"""
+SHOWN = """\
+i  emulators: Starting emulators: auth, functions, firestore
+⚠  functions: Your function timed out after ~60s.
+✔  functions[us-central1-createGenerationRequest]: http function initialized (http://127.0.0.1:5001/…).
+Error: Port 8080 is taken
+>  Traceback (most recent call last):
+
+"""
+
+
+def shown(project: Project, output: str) -> str:
+    edit = start._Screen(start.prepare(project, [])).edit
+    return "".join(edit(line) for line in output.splitlines(keepends=True))
+
+
+def test_warnings_that_ask_nothing_of_the_reader_are_not_shown_and_everything_else_is(project: Project) -> None:
+    assert shown(project, NOISE) == ""
+    assert shown(project, SHOWN) == SHOWN
+
+
+def test_a_project_with_an_account_is_told_that_nobody_is_logged_in(project: Project) -> None:
+    hidden = shown(Project(project.directory, "a-real-project", project.config), NOISE)
+    assert hidden == NOISE.splitlines(keepends=True)[-1]
+
+
+def test_the_summary_follows_the_overview_of_the_cli(project: Project) -> None:
+    output = f"{start.READY}! It is now safe to connect your app.\nIssues? Report them at …\n"
+    assert shown(project, output).startswith(output + "\n  Emulator UI  http://")
+    failed = f"⬢  functions: {start.NOT_LOADED} from source\n"
+    assert shown(project, failed + output) == (
+        failed + output + "\nThe functions could not be loaded. The reason is further up.\n\n"
+    )

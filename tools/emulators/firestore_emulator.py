@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import tempfile
-import time
 from pathlib import Path
 from types import TracebackType
 
@@ -14,9 +13,7 @@ import requests
 
 from tools.emulators import binaries, java
 from tools.emulators.ports import free_ports
-from tools.emulators.processes import ProcessTree
-
-_START_TIMEOUT_SECONDS = 60
+from tools.emulators.progress import wait_until
 
 # For tests, which are over before the optimizing compiler pays: a quarter less CPU time.
 _JVM_OPTIONS = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
@@ -57,7 +54,6 @@ class FirestoreEmulator:
             env={**os.environ, **runtime.environment()},
             start_new_session=True,
         )
-        self._tree = ProcessTree(self._process.pid)
         try:
             self._wait_until_ready()
         except BaseException:
@@ -75,22 +71,22 @@ class FirestoreEmulator:
 
     def stop(self) -> None:
         """Ends the emulator; its data is gone."""
-        self._tree.kill()
+        self._process.kill()
         self._process.wait()
         self._log.close()
 
     def _wait_until_ready(self) -> None:
-        deadline = time.monotonic() + _START_TIMEOUT_SECONDS
-        while self._process.poll() is None and time.monotonic() < deadline:
-            try:
-                requests.get(f"http://{self.host}/", timeout=5)
-            except requests.ConnectionError:
-                time.sleep(0.05)
-            else:
-                return
-        self._log.seek(0)
-        tail = self._log.read().decode(errors="replace")[-2000:]
-        raise RuntimeError(f"The Firestore emulator did not start. The end of its log:\n{tail}")
+        if not wait_until(self._is_ready, self._process, lambda: os.fstat(self._log.fileno()).st_size):
+            self._log.seek(0)
+            tail = self._log.read().decode(errors="replace")[-2000:]
+            raise RuntimeError(f"The Firestore emulator did not start. The end of its log:\n{tail}")
+
+    def _is_ready(self) -> bool:
+        try:
+            requests.get(f"http://{self.host}/", timeout=5)
+        except requests.RequestException:
+            return False
+        return True
 
 
 def _firestore_export(directory: Path) -> Path:

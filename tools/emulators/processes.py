@@ -1,28 +1,49 @@
-"""Ends processes with everything that they started."""
+"""End this process's descendants, all of them."""
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import os
+import subprocess
+import sys
 import time
 from collections import defaultdict
 
 import psutil
 
+_PR_SET_CHILD_SUBREAPER = 36
+_REST_PER_LOOK = 100
 
-class ProcessTree:
-    """A process and every descendant that was ever seen of it.
 
-    The Firebase CLI starts some processes in sessions of their own, so signalling its process
-    group is not enough; and a descendant whose parent has died cannot be found any more, so
-    look() has to be called while the tree is alive. psutil compares start times, so that a
-    process which got the id of a dead one is left alone.
+class Descendants:
+    """The processes that this process started, `command` above all, and those that they started.
+
+    The Firebase CLI starts some processes in sessions of their own, so signalling its process group is not enough.
+    When a descendant's parent dies, this process becomes its parent on Linux. Elsewhere init does, and the descendant
+    is found only if it was seen before. psutil compares start times, so a process that got the id of a dead one is
+    left alone.
     """
 
-    def __init__(self, pid: int) -> None:
-        self._seen = {psutil.Process(pid)}
+    def __init__(self, command: subprocess.Popen[bytes]) -> None:
+        self._command = command
+        self._this = psutil.Process()
+        self._seen = {self._this}
+        self._adopts_orphans = _adopt_orphans()
+        self._next_look = 0.0
+
+    def watch(self) -> None:
+        """Keep track of the descendants. Call it often: it takes at most 1 % of the time."""
+        if self._adopts_orphans:
+            self._reap_orphans()
+        elif time.monotonic() >= self._next_look:
+            start = time.monotonic()
+            self.look()
+            end = time.monotonic()
+            self._next_look = end + _REST_PER_LOOK * (end - start)
 
     def look(self) -> list[psutil.Process]:
-        """The living part of the tree; what is new in it is remembered."""
+        """Return the living descendants, and remember them."""
         children = defaultdict(list)
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -33,16 +54,33 @@ class ProcessTree:
             new = [child for child in children[unvisited.pop().pid] if child not in self._seen]
             self._seen.update(new)
             unvisited += new
-        return [process for process in self._seen if _is_alive(process)]
+        return [process for process in self._seen if process != self._this and _is_alive(process)]
 
     def kill(self, timeout_seconds: float = 5) -> None:
-        """Kills what is left of the tree, and returns when it is gone."""
+        """Kill all descendants, and return when they are gone."""
         deadline = time.monotonic() + timeout_seconds
         while (left := self.look()) and time.monotonic() < deadline:
             for process in left:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.kill()
             time.sleep(0.02)
+
+    def _reap_orphans(self) -> None:
+        """Release the entries of adopted processes that ended, but not the command's: its exit code is waited for."""
+        if sys.platform == "linux":
+            with contextlib.suppress(ChildProcessError):
+                while ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+                    if ended.si_pid == self._command.pid:
+                        break
+                    os.waitpid(ended.si_pid, 0)
+
+
+def _adopt_orphans() -> bool:
+    """Make this process the parent of its descendants' orphans. Return False where the system does not offer that."""
+    if sys.platform != "linux":
+        return False
+    failed: int = ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    return not failed
 
 
 def _is_alive(process: psutil.Process) -> bool:

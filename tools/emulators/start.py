@@ -32,6 +32,16 @@ _LEFT_OUT = {
     "call scheduled functions ignored; they can be triggered over HTTP all the same.",
     "ui": "the Emulator UI (not in the Firebase CLI's cache, and its download cannot be reached).",
 }
+# Warnings of the CLI, and of the Flask server by which it lists the functions, that ask nothing of the reader.
+_NOISE = (
+    "Env variable override detected",  # of the emulators that we found
+    "Unable to fetch the CLI MOTD",
+    "The Emulator UI is not starting",  # told by us
+    "Tip: There are .env files present",
+    "This is a development server",
+    "Press CTRL+C to quit",
+)
+_DEMO_NOISE = ("You are not currently authenticated",)
 _TITLES = {
     "ui": "Emulator UI",
     "functions": "Functions",
@@ -176,19 +186,22 @@ def _holder(port: Port) -> str:
     return ""
 
 
-class _Overview:
-    """Adds the summary to the overview that the CLI prints when all emulators are ready."""
+class _Screen:
+    """Decides what is shown of the CLI's output, and adds the summary when all emulators are ready."""
 
     def __init__(self, launch: Launch) -> None:
         self._summary = launch.summary()
+        self._noise = _NOISE + (_DEMO_NOISE if launch.project.id.startswith("demo-") else ())
         self._ready = False
 
-    def after(self, line: str) -> str:
-        """What is to be printed after a line of the CLI."""
+    def edit(self, line: str) -> str:
+        """Return what to show for a line of the CLI."""
+        if any(noise in line for noise in self._noise):
+            return ""
         if NOT_LOADED in line:
             self._summary = "\nThe functions could not be loaded. The reason is further up.\n\n"
         self._ready = self._ready or READY in line
-        return self._summary if self._ready and _OVERVIEW_END in line else ""
+        return line + self._summary if self._ready and _OVERVIEW_END in line else line
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -200,7 +213,7 @@ def main(arguments: Sequence[str]) -> int:
         return 1
     except KeyboardInterrupt:
         return 0
-    return run(launch.command, launch.environment, _Overview(launch).after)
+    return run(launch.command, launch.environment, _Screen(launch).edit)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -18,9 +17,9 @@ import requests
 
 from tools.emulators import start
 from tools.emulators.ports import free_ports
+from tools.emulators.progress import wait_until
 from tools.emulators.project import ROOT, Project
 
-_START_TIMEOUT_SECONDS = 120
 _STOP_TIMEOUT_SECONDS = 40
 
 
@@ -160,15 +159,17 @@ class Suite:
         self.process.wait(_STOP_TIMEOUT_SECONDS)
 
     def _wait_until_ready(self) -> None:
-        deadline = time.monotonic() + _START_TIMEOUT_SECONDS
-        while self.process.poll() is None and time.monotonic() < deadline:
-            output = self.output()
-            if start.NOT_LOADED in output:
-                break
-            if start.READY in output:
-                return
-            time.sleep(0.1)
-        raise RuntimeError(f"The emulators did not start:\n{self.output()[-4000:]}")
+        if not wait_until(self._is_ready, self.process, lambda: self._log.stat().st_size):
+            raise self._failure()
+
+    def _is_ready(self) -> bool:
+        output = self.output()
+        if start.NOT_LOADED in output:
+            raise self._failure()
+        return start.READY in output
+
+    def _failure(self) -> RuntimeError:
+        return RuntimeError(f"The emulators did not start:\n{self.output()[-4000:]}")
 
     def _host(self, emulator: str) -> str:
         return str(self.project.ports()[emulator])

@@ -1,4 +1,4 @@
-"""Runs a command so that it ends in order when we are asked to stop, and leaves nothing behind."""
+"""Run a command so that it ends in order when we are asked to stop, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -13,19 +13,18 @@ from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
 from typing import IO
 
-from tools.emulators.processes import ProcessTree
+from tools.emulators.processes import Descendants
 
 _POLL_SECONDS = 0.2
 _ORDERLY_STOP_SECONDS = 20
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
-def run(command: Sequence[str], environment: Mapping[str, str], after: Callable[[str], str]) -> int:
-    """Runs a command to its end, or until a signal, our parent's death or a closed stdout.
+def run(command: Sequence[str], environment: Mapping[str, str], edit: Callable[[str], str]) -> int:
+    """Run a command until it ends, or until a signal, our parent's death or a closed stdout.
 
-    Its output is passed on line by line, each followed by what `after` returns for it. When
-    asked to stop, it gets one SIGINT and time to end in order, until a second signal; whatever
-    is left of it and its descendants is killed. Returns 0 after a requested
+    Pass its output on line by line, as `edit` returns each. When asked to stop, send the command one SIGINT and give it
+    time to end in order, until a second signal. Kill what is left of it and its descendants. Return 0 after a requested
     stop, else the command's exit code.
     """
     stop = _StopRequests()
@@ -40,22 +39,21 @@ def run(command: Sequence[str], environment: Mapping[str, str], after: Callable[
         start_new_session=True,
     )
     assert process.stdout is not None
-    tree = ProcessTree(process.pid)
-    forwarder = threading.Thread(target=_forward, args=(process.stdout, after, stop), daemon=True)
+    descendants = Descendants(process)
+    forwarder = threading.Thread(target=_forward, args=(process.stdout, edit, stop), daemon=True)
     forwarder.start()
     try:
         while process.poll() is None and not stop.requested():
-            tree.look()
+            descendants.watch()
             time.sleep(_POLL_SECONDS)
-        tree.look()
+        descendants.look()
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
             deadline = time.monotonic() + _ORDERLY_STOP_SECONDS
             while process.poll() is None and stop.signals < 2 and time.monotonic() < deadline:
-                tree.look()
                 time.sleep(_POLL_SECONDS / 4)
     finally:
-        tree.kill()
+        descendants.kill()
         forwarder.join(timeout=2)
     return 0 if stop.requested() else process.wait()
 
@@ -84,10 +82,10 @@ class _StopRequests:
         return self.output_failed or any(event & (select.POLLERR | select.POLLHUP) for event in events)
 
 
-def _forward(output: IO[bytes], after: Callable[[str], str], stop: _StopRequests) -> None:
+def _forward(output: IO[bytes], edit: Callable[[str], str], stop: _StopRequests) -> None:
     for line in output:
         try:
-            sys.stdout.buffer.write(line + after(line.decode(errors="replace")).encode())
+            sys.stdout.buffer.write(edit(line.decode(errors="surrogateescape")).encode(errors="surrogateescape"))
             sys.stdout.buffer.flush()
         except OSError:
             # The command must not block on a full pipe while it shuts down, nor we fail to flush

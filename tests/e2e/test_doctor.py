@@ -1,0 +1,24 @@
+"""`make doctor` beside the running suite of its own project."""
+
+import pytest
+
+from tools import doctor
+from tools.emulators.hub import running_emulators
+from tools.emulators.project import ROOT, Project
+from tools.emulators.suite import Suite
+
+
+def test_the_ports_of_the_projects_own_suite_are_in_order(
+    suite: Suite, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(doctor, "ROOT", suite.project.directory)
+    assert doctor.main() == 0
+    output = capsys.readouterr().out
+    for name in ("functions", "firestore", "auth", "hub"):
+        assert f"used by the running {name} emulator of this project" in output
+
+
+def test_the_suite_of_another_directory_is_not_this_projects_own(suite: Suite) -> None:
+    other = Project(ROOT, suite.project.id, suite.project.config)
+    assert running_emulators(suite.project) != {}
+    assert running_emulators(other) == {}

@@ -1,0 +1,34 @@
+"""Ask the running emulators which project they belong to."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+from typing import Any
+
+from tools.emulators.ports import Port
+from tools.emulators.project import Project
+
+_TIMEOUT_SECONDS = 5
+
+
+def running_emulators(project: Project) -> dict[str, int]:
+    """Return the ports of the emulators that run for this very directory, by name. Other clones do not count."""
+    ports = project.ports()
+    try:
+        directories = [backend["directory"] for backend in _get(ports["functions"], "/backends")["backends"]]
+        if os.path.realpath(project.directory / "functions") not in map(os.path.realpath, directories):
+            return {}
+        return {name: details["port"] for name, details in _get(ports["hub"], "/emulators").items()}
+    except (OSError, http.client.HTTPException, ValueError, LookupError, TypeError, AttributeError):
+        return {}  # Nothing answers there, or something else does.
+
+
+def _get(port: Port, path: str) -> Any:
+    connection = http.client.HTTPConnection(port.host, port.number, timeout=_TIMEOUT_SECONDS)
+    try:
+        connection.request("GET", path)
+        return json.loads(connection.getresponse().read())
+    finally:
+        connection.close()
