@@ -6,13 +6,15 @@ export PYTHON
 TOOLS := need-python .venv/.installed
 EVERYTHING := need-python need-node installed
 SHELL := bash
+# Each call of a function starts a process: without cached bytecode, it would compile a thousand modules.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 # One command after the other; what they need is installed side by side.
 ifeq ($(MAKELEVEL),0)
 .NOTPARALLEL:
 endif
-.PHONY: help start test doctor report audit repair crashes fuzz simulate mutants bench-report bench-queue bench-anomalies seed lint format docs lock clean installed need-python need-node
+.PHONY: help start test doctor report audit repair crashes fuzz simulate mutants bench-report bench-queue bench-anomalies seed lint format docs examples lock clean installed need-python need-node
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 25
@@ -20,8 +22,9 @@ help: ## show this list
 start: $(EVERYTHING) ## run the Firebase emulators with the functions and the seed
 	@.venv/bin/python -m tools.emulators.start
 
-test: $(EVERYTHING) ## run all tests, those under the real Firebase CLI included
-	@.venv/bin/python -m pytest --numprocesses 2
+test: $(EVERYTHING) ## run all tests, or some, on any date [TESTS=tests/e2e] [DATE=2028-02-29T23:59] [SEED=17]
+	@.venv/bin/python $(if $(DATE),-m tools.on_date $(DATE) .venv/bin/python) -m pytest --numprocesses 2 \
+		$(if $(SEED),--order-seed $(SEED)) $(TESTS)
 
 doctor: ## list what is needed, what was found and what to do
 	@python3 -m tools.doctor
@@ -70,6 +73,9 @@ format: $(TOOLS) ## format the code and fix what can be fixed
 
 docs: $(TOOLS) ## write the generated documents and parts of the README anew
 	@PYTHONPATH=functions .venv/bin/python -m tools.docs
+
+examples: $(EVERYTHING) ## run the README's examples and write their answers into it anew
+	@PYTHONPATH=functions .venv/bin/python -m tools.docs.examples
 
 lock: $(TOOLS) ## pin the requirements anew, after a change of a requirements.in
 	@.venv/bin/uv pip compile --quiet --universal --python-version 3.11 functions/requirements.in -o functions/requirements.txt

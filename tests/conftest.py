@@ -4,6 +4,7 @@
 """
 
 import os
+import random
 import uuid
 from collections.abc import Iterator
 
@@ -52,7 +53,31 @@ def pytest_fixture_setup(fixturedef: pytest.FixtureDef[object]) -> Iterator[None
         raise
 
 
+# The files run in another order each time, so that no test comes to need what another has left.
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--order-seed", type=int, help="run the test files in the order of this seed again")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.option.order_seed is None:
+        config.option.order_seed = random.randrange(1_000_000)
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"order of the files: SEED={config.option.order_seed}"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Shuffle the files. Those that share a suite come first: they take longer than anything beside them."""
+    files = list(dict.fromkeys(item.path for item in items))
+    random.Random(config.option.order_seed).shuffle(files)
+    items.sort(key=lambda item: (not _shares_suite(item.nodeid), files.index(item.path)))
+
+
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    config.option.loadscopereorder = False
     return _ByFile(config, log)
 
 
@@ -63,5 +88,8 @@ class _ByFile(LoadScopeScheduling):
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        file, _, _ = nodeid.partition("::")
-        return "tests/e2e" if file.startswith("tests/e2e/") and not file.endswith("/test_start.py") else file
+        return "tests/e2e" if _shares_suite(nodeid) else nodeid.partition("::")[0]
+
+
+def _shares_suite(nodeid: str) -> bool:
+    return nodeid.startswith(("tests/e2e/", "tests/fuzz/")) and not nodeid.startswith("tests/e2e/test_start.py")

@@ -35,7 +35,7 @@ def test_a_finding_is_printed_with_its_documents_until_it_is_repaired(suite: Sui
     assert "BALANCE: The balance is" in printed.stdout
     assert user.path in printed.stdout
     repaired = run(suite.project.directory, "repair", "rebuild", user.id)
-    assert (repaired.returncode, repaired.stderr) == (0, "")
+    assert repaired.returncode == 0, repaired.stderr
     printed = audit(suite.project.directory)
     assert (printed.returncode, printed.stdout) == (0, "Every invariant holds.\n")
 

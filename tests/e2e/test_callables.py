@@ -20,9 +20,9 @@ OPTIONS = [
 
 
 def test_an_image_is_generated_paid_for_and_recorded(live: Live) -> None:
-    before = live.credits("user-100")
+    user = live.add_user(paid=10)
     params = order(
-        "user-100", model="Model B", style="oil painting", color="vintage", size="1024x1792", prompt="a fox\nin snow"
+        user, model="Model B", style="oil painting", color="vintage", size="1024x1792", prompt="a fox\nin snow"
     )
 
     result = live.result("createGenerationRequest", params)
@@ -30,7 +30,7 @@ def test_an_image_is_generated_paid_for_and_recorded(live: Live) -> None:
     assert result.keys() == {"generationRequestId", "deductedCredits", "imageUrl"}
     assert result["deductedCredits"] == 4
     assert result["imageUrl"] == "https://images.example.com/model-b.png"
-    assert live.credits("user-100") == before - 4
+    assert live.credits(user) == 6
     request = live.request(result["generationRequestId"])
     assert params.items() <= request.items()
     assert (request["status"], request["cost"], request["error"]) == ("completed", 4, None)

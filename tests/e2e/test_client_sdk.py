@@ -42,6 +42,7 @@ def test_an_app_works(live: Live, tests: str) -> None:
         "other": {"email": "user-0@example.com"},
         "newcomer": newcomer(live),
         "watcher": newcomer(live),
+        "week": str(history.weeks()[-2]),
     }
 
     run = subprocess.run(

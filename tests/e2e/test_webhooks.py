@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook
 
-from tests.support.examples import here
 from tests.support.live import Live, until
 from tests.support.queue import queued, state
 from tests.support.receivers import Receiver, receiving
+from tools.docs.examples import here
 from tools.docs.write import README
 from tools.emulators.ports import free_ports
 
@@ -102,12 +102,13 @@ def running(code: str, log: Path) -> Iterator[None]:
 
 def test_the_readmes_receiver_gets_what_the_readmes_example_makes(live: Live, tmp_path: Path) -> None:
     [port] = free_ports(1)
+    user = live.add_user(paid=1)
     log = tmp_path / "receiver.log"
-    code = RECEIVER.replace("whsec_...", secret_of(live, "user-100")).replace("9000", str(port))
+    code = RECEIVER.replace("whsec_...", secret_of(live, user)).replace("9000", str(port))
     assert len([line for line in code.splitlines() if line]) == 10
 
     with running(code, log):
-        command = here(EXAMPLE, live.suite).replace(":9000/", f":{port}/")
+        command = here(EXAMPLE, live.suite).replace(":9000/", f":{port}/").replace("user-100", user)
         answer = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True, timeout=60)
         request_id = re.findall(r'"generationRequestId":\s*"(\w+)"', answer.stdout)[0]
         until(lambda: f"generation.completed {request_id}" in log.read_text(), seconds=WAIT_SECONDS)

@@ -196,5 +196,5 @@ def _values(live: Live) -> dict[str, list[Any]]:
         "pageToken": [page["nextPageToken"] for page in pages],
         "deliveryId": [],
         "webhookUrl": [RECEIVER],
-        "week": ["2026-W45", "2026-W46"],
+        "week": [str(week) for week in history.weeks()[-2:]],
     }

@@ -4,7 +4,7 @@ import itertools
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -19,6 +19,7 @@ from tests.support.api import Api
 from tests.support.backend import AddUser, Provider, set_models
 from tests.support.faults import FaultyDatabase, Lost, refuse
 from tests.support.orders import order
+from tests.support.receivers import verified
 from tests.support.times import NOON
 from tests.support.wire import ObservedClient
 from tools.fakes import ManualClock, TaskList
@@ -251,14 +252,13 @@ def test_a_refused_sweep_is_left_for_the_next(
 def test_the_library_verifies_the_signature(
     api: Api, queue: Queue, receiver: Receiver, clock: ManualClock, made: str
 ) -> None:
-    clock.at = datetime.now(UTC)  # it refuses what is older than five minutes
     assert deliver(api, queue) == 200
     [(_, body, headers)] = receiver.received
     secret = api.result(SECRET, {"userId": "user"})["webhookSecret"]
-    event = Webhook(secret).verify(body, headers)
+    event = verified(secret, body, headers, clock.at)
     assert event["data"]["status"] == "completed"
     with pytest.raises(Exception, match="No matching signature"):
-        Webhook(secret).verify(body.replace("completed", "canceled"), headers)
+        verified(secret, body.replace("completed", "canceled"), headers, clock.at)
 
 
 def test_failures_are_retried_with_growing_pauses_until_the_day_is_over(
@@ -475,12 +475,11 @@ def test_a_rotated_secret_signs_alone(
     before = api.result(SECRET, {"userId": "user"})["webhookSecret"]
     after = api.result(SECRET, {"userId": "user", "rotate": True})["webhookSecret"]
     assert before != after == api.result(SECRET, {"userId": "user"})["webhookSecret"]
-    clock.at = datetime.now(UTC)
     deliver(api, queue)
     [(_, body, headers)] = receiver.received
-    assert Webhook(after).verify(body, headers)
+    assert verified(after, body, headers, clock.at)
     with pytest.raises(Exception, match="No matching signature"):
-        Webhook(before).verify(body, headers)
+        verified(before, body, headers, clock.at)
 
 
 @pytest.mark.parametrize("fault", [Lost.BEFORE, Lost.AFTER, refuse], ids=["lost before", "lost after", "refused"])

@@ -5,7 +5,13 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from standardwebhooks import Webhook, webhooks
 
 
 @dataclass
@@ -65,3 +71,11 @@ def receiving(receiver: Receiver, host: str = "127.0.0.1", tls: ssl.SSLContext |
         finally:
             server.shutdown()
             thread.join()
+
+
+def verified(secret: str, body: str | bytes, headers: dict[str, str], now: datetime) -> Any:
+    """Return a webhook's event, verified by the library of a receiver whose clock shows ``now``."""
+    with pytest.MonkeyPatch.context() as library:
+        clock = SimpleNamespace(now=now.astimezone, fromtimestamp=datetime.fromtimestamp)
+        library.setattr(webhooks, "datetime", clock)
+        return Webhook(secret).verify(body, headers)

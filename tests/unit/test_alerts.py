@@ -5,20 +5,18 @@ import json
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import pytest
-import standardwebhooks
 from standardwebhooks.webhooks import WebhookVerificationError
 
 from imagegen.adapters.http_webhook_sender import HttpWebhookSender, Reach
 from imagegen.bootstrap import alert_channels
 from imagegen.domain.weeks import Week
-from imagegen.ports.clock import SystemClock
 from imagegen.ports.webhook_sender import Forbidden, Undelivered, Unreachable
 from imagegen.reports.alerts import ATTEMPTS, TIMEOUT_SECONDS, Alerts, AlertWebhook
 from imagegen.reports.model import Alert
-from tests.support.receivers import Receiver, receiving
+from tests.support.receivers import Receiver, receiving, verified
+from tests.support.times import NOON
 from tools.emulators.ports import free_ports
 from tools.fakes import ManualClock
 
@@ -39,7 +37,7 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture
 def clock() -> ManualClock:
-    return ManualClock(datetime.now(UTC))
+    return ManualClock(NOON)
 
 
 @pytest.fixture
@@ -53,17 +51,17 @@ def propagated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logging.getLogger("imagegen"), "propagate", True)
 
 
-def test_a_receiver_can_verify_what_it_gets(receiver: Receiver, webhook: AlertWebhook) -> None:
+def test_a_receiver_can_verify_what_it_gets(receiver: Receiver, webhook: AlertWebhook, clock: ManualClock) -> None:
     webhook.send(WEEK, ALERTS)
     [received] = receiver.received
-    message = standardwebhooks.Webhook(SECRET).verify(received.body, received.headers)
+    message = verified(SECRET, received.body, received.headers, clock.at)
     assert message["type"] == "weekly_report.anomalies"
     assert message["data"] == {
         "week": "2026-W46",
         "alerts": [{"id": alert.id, "message": alert.message, "credits": alert.credits} for alert in ALERTS],
     }
     with pytest.raises(WebhookVerificationError):
-        standardwebhooks.Webhook(SECRET).verify(received.body.replace(b"9", b"8"), received.headers)
+        verified(SECRET, received.body.replace(b"9", b"8"), received.headers, clock.at)
 
 
 def test_the_same_alerts_have_the_same_message_id(receiver: Receiver, webhook: AlertWebhook) -> None:
@@ -157,16 +155,18 @@ def test_nothing_of_it_stops_a_report_or_gets_into_the_log(
     assert SECRET not in caplog.text
 
 
-def test_the_operator_sets_a_webhook_by_its_url(monkeypatch: pytest.MonkeyPatch, receiver: Receiver) -> None:
+def test_the_operator_sets_a_webhook_by_its_url(
+    monkeypatch: pytest.MonkeyPatch, receiver: Receiver, clock: ManualClock
+) -> None:
     monkeypatch.setenv("REPORT_WEBHOOK_SECRET", f" {SECRET} ")
     monkeypatch.delenv("REPORT_WEBHOOK_URL", raising=False)
-    assert alert_channels(SystemClock()) == []
+    assert alert_channels(clock) == []
     monkeypatch.setenv("REPORT_WEBHOOK_URL", f" {receiver.url(PATH)} ")
     monkeypatch.setenv("ALLOW_LOCAL_WEBHOOKS", "false")  # which is about users' webhooks
-    Alerts(alert_channels(SystemClock())).announce(WEEK, ALERTS)
+    Alerts(alert_channels(clock)).announce(WEEK, ALERTS)
     [received] = receiver.received
     assert received.path == PATH
-    standardwebhooks.Webhook(SECRET).verify(received.body, received.headers)
+    verified(SECRET, received.body, received.headers, clock.at)
 
 
 def test_a_report_without_alerts_is_silent(caplog: pytest.LogCaptureFixture) -> None:

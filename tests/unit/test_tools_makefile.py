@@ -19,7 +19,7 @@ case "$*" in
   "-m pip config list") cat pip-config ;;
   "-m pip install uv=="*) echo "pip install uv" >> calls && cp bin/uv .venv/bin/uv && test ! -e pip-fails ;;
   "-m pip "*) echo "$*" >> calls && test ! -e pip-fails ;;
-  "-m tools."*) echo "$*" >> calls ;;
+  "-m tools."* | "-m pytest"*) echo "$*" >> calls ;;
 esac
 """
 UV = """#!/bin/sh
@@ -94,6 +94,14 @@ def test_the_first_run_installs_everything_and_the_second_nothing(clone: Clone) 
     assert "chatter" not in first.stdout + first.stderr
     assert clone.make("start").returncode == 0
     assert clone.calls == [START]
+
+
+def test_tests_run_on_another_date_and_in_the_order_of_a_seed_where_they_are_asked_to(clone: Clone) -> None:
+    clone.make("test")
+    assert clone.calls[-1] == "-m pytest --numprocesses 2"
+    clone.make("test", "DATE=2028-02-29T23:59", "SEED=17", "TESTS=tests/e2e tests/unit")
+    on_date = "-m tools.on_date 2028-02-29T23:59 .venv/bin/python"
+    assert clone.calls == [f"{on_date} -m pytest --numprocesses 2 --order-seed 17 tests/e2e tests/unit"]
 
 
 def test_a_changed_lock_file_reinstalls_its_environment_alone(clone: Clone) -> None:

@@ -19,7 +19,6 @@ from rich.console import Console
 from imagegen.adapters.firestore import FirestoreDatabase
 from imagegen.bootstrap import Backend, providers
 from imagegen.documents.generations import REQUESTS
-from imagegen.domain.weeks import Week
 from imagegen.ports.database import Query, Sum, Where
 from imagegen.reports.model import Report
 from tests.support.wire import ObservedClient
@@ -27,9 +26,10 @@ from tools.bench import data
 from tools.bench.tables import publish
 from tools.emulators.firestore_emulator import FirestoreEmulator
 from tools.fakes import NO_LIMITS, AcceptingSender, ManualClock, TaskList
+from tools.seed import history
 
 PROJECT = "demo-bench"
-WEEK = Week.parse("2026-W46")
+WEEK = history.weeks()[-1]
 REQUESTS_MADE = 100_000
 USERS = 2_000
 

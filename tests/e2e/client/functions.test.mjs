@@ -129,7 +129,7 @@ test('a webhook tells so, signed with what getWebhookSecret tells, and resendWeb
 });
 
 test('getWeeklyReport, listWeeklyReports and runWeeklyReport are for admins', async () => {
-  const week = '2026-W45';
+  const { week } = suite;
   assertRefused(await user.error('getWeeklyReport', { week }), 'permission-denied', { reason: 'PERMISSION_DENIED' });
   const { report } = await admin.call('runWeeklyReport', { week });
   assert.equal(report.week, week);

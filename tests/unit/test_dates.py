@@ -1,0 +1,42 @@
+"""Nothing depends on the day on which it runs: what reads the machine's clock names no date."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tools.emulators.project import ROOT
+
+DATE = re.compile(r"\b2\d{3}-(?:W\d\d|\d\d-\d\d)|\b(?:date|datetime|fromisocalendar)\(\s*2\d{3}\b")
+CLOCK = re.compile(r"\.now\((?:UTC|tz)|\.today\(|\btime\.time\(|\bDate\.now\(|\bnew Date\(\)|\bSystemClock\(\)")
+ON_THE_MACHINES_CLOCK = ("tests/e2e", "tests/fuzz", "tools")
+"""Here everything runs on the machine's clock. A date in it comes from the seed, or from that clock."""
+
+
+def files() -> Iterator[Path]:
+    for directory in ("simulation", "tests", "tools"):
+        for suffix in ("py", "mjs"):
+            yield from (ROOT / directory).rglob(f"*.{suffix}")
+
+
+def dates_beside_a_clock(file: str, text: str) -> list[str]:
+    """Return the dates that a file names although it runs on the machine's clock."""
+    runs_on_it = file.startswith(ON_THE_MACHINES_CLOCK) or CLOCK.search(text)
+    return DATE.findall(text) if runs_on_it else []
+
+
+def test_what_reads_the_machines_clock_names_no_date() -> None:
+    named = {
+        file: dates
+        for path in files()
+        if (dates := dates_beside_a_clock(file := str(path.relative_to(ROOT)), path.read_text("utf-8")))
+    }
+    assert named == {}
+
+
+@pytest.mark.parametrize("date", [f"'{2026}-W46'", f'"{2031}-02-28T12:00:00Z"', f"datetime({2026}, 11, 9, tzinfo=UTC)"])
+def test_a_date_is_noticed(date: str) -> None:
+    assert dates_beside_a_clock("tests/e2e/client/some.test.mjs", f"const week = {date};")
+    assert dates_beside_a_clock("tests/unit/test_some.py", f"assert Week.of(datetime.now(UTC)) == {date}")
+    assert not dates_beside_a_clock("tests/unit/test_some.py", f"clock = ManualClock({date})")
