@@ -17,8 +17,8 @@ from tests.support.live import Live, order, refusal, until
 from tests.support.receivers import Receiver, receiving
 from tests.support.scale import scaled
 from tests.support.tokens import altered, claims_of, encoded, unsigned
+from tests.support.weeks import QUIET_WEEK
 from tools.docs import openapi
-from tools.seed import history
 
 T = TypeVar("T")
 
@@ -36,10 +36,7 @@ NAMING_OWNERS = [name for name in OF_OWNERS if FUNCTIONS[name].names_owner]
 CLOSED = scaled(["createGenerationRequest", "getUserCredits", "grantCredits"], list(CALLS))
 """The functions that are called in the closed project: each costs a cold start there."""
 
-QUIET = str(history.weeks()[0] - 1)
-"""A week without requests, which is reported quickly."""
-
-CALLS["runWeeklyReport"] = {"week": QUIET}
+CALLS["runWeeklyReport"] = {"week": str(QUIET_WEEK)}
 
 MALFORMED = {
     "garbage": "Bearer garbage",

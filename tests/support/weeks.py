@@ -7,6 +7,10 @@ from tests.support.api import Api
 from tests.support.orders import order
 from tests.support.wire import ObservedClient
 from tools.fakes import ManualClock
+from tools.seed import history
+
+QUIET_WEEK = history.weeks()[0] - 2
+"""A week without requests, which is reported quickly. The week after it has no report."""
 
 MONDAY = datetime(2026, 11, 9, tzinfo=UTC)  # of 2026-W46
 
