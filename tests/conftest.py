@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
+from xdist.workermanage import WorkerController
 
 from tests.support.indexes import Indexes, Need
 from tests.support.wire import ObservedClient
@@ -61,8 +62,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if config.option.order_seed is None:
+    if workerinput := getattr(config, "workerinput", None):
+        config.option.order_seed = workerinput["order_seed"]
+    elif config.option.order_seed is None:
         config.option.order_seed = random.randrange(1_000_000)
+
+
+def pytest_configure_node(node: WorkerController) -> None:
+    """Pass the seed on to a process of xdist: all have to collect the same order."""
+    node.workerinput["order_seed"] = node.config.option.order_seed
 
 
 def pytest_report_header(config: pytest.Config) -> str:
