@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import tempfile
 from collections.abc import Sequence
 
 _DOT_SECONDS = 1
+_INTERRUPTED_SECONDS = 3
 
 
 def run(command: Sequence[str]) -> int:
@@ -21,7 +23,11 @@ def run(command: Sequence[str]) -> int:
         try:
             code = _wait(process)
         except KeyboardInterrupt:
-            process.wait()  # Ctrl-C interrupts the command as well.
+            # Ctrl-C interrupts the command as well, but npm would go on for half a minute.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_INTERRUPTED_SECONDS)
+            process.kill()
+            process.wait()
             raise
         if code:
             output.seek(0)

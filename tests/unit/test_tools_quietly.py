@@ -39,9 +39,13 @@ def test_a_command_killed_by_a_signal_fails_as_in_a_shell() -> None:
     assert quietly.run(["sh", "-c", "kill -9 $$"]) == 128 + signal.SIGKILL
 
 
-def test_ctrl_c_ends_the_command_and_the_shell_around_it() -> None:
+DEAF = f"{sys.executable} -c 'import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); time.sleep(600)'"
+
+
+@pytest.mark.parametrize("command", ["sleep 600", DEAF])
+def test_ctrl_c_ends_the_command_and_the_shell_around_it(command: str) -> None:
     shell = subprocess.Popen(
-        ["bash", "-c", f"{sys.executable} -m tools.quietly sleep 60 || echo went on"],
+        ["bash", "-c", f"{sys.executable} -m tools.quietly {command} || echo went on"],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
