@@ -6,10 +6,10 @@ from tools.bench import queue
 
 
 def test_the_benchmark_measures_both_modes(live: Live) -> None:
-    measured = [queue.run(live, mode, requests=4, users=2) for mode in Mode]
+    measured = [queue.run(live, mode, requests=8, users=2) for mode in Mode]
     assert [{request.mode for request in one.requests} for one in measured] == [{Mode.SYNC}, {Mode.ASYNC}]
-    assert [len(one.answered_after) for one in measured] == [4, 4]
+    assert [len(one.answered_after) for one in measured] == [8, 8]
     shown = {row[0]: row[1:] for row in queue.rows(measured)}
-    assert shown["ends"] == ("4 completed", "4 completed")
+    assert shown["ends"] == ("8 completed", "8 completed")
     assert shown["Model A: wait for a worker, median"][0] == "0.0 s"
     assert 0 < measured[1].waited("Model A") < measured[1].seconds
