@@ -309,7 +309,7 @@ def has_its_port(shell: psutil.Process) -> bool:
 def processes(live: Live, function: str) -> list[psutil.Process]:
     """The shells in which the CLI runs the processes of a function, each with the server in it as its child."""
     launcher = psutil.Process(live.suite.process.pid)  # which adopts what the CLI leaves behind
-    [cli] = [child for child in launcher.children() if "emulators:start" in child.cmdline()]
+    [cli] = [child for child in launcher.children() if child.name() == "node"]
     found = []
     for process in cli.children():
         with suppress(psutil.NoSuchProcess):

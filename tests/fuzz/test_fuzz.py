@@ -28,10 +28,10 @@ from tools.emulators.suite import Suite, workspace
 from tools.fakes import NO_LIMITS_SETTINGS
 from tools.seed import history
 
-SHARE = scaled(5, 1)
+SHARE = scaled(15, 1)
 """One call in so many is made."""
 
-CASES_MIN = scaled(200, 5_000)
+CASES_MIN = scaled(60, 5_000)
 PROBLEMS_MAX = 20
 """So many, and the rest need not be looked at."""
 
