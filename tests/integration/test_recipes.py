@@ -13,7 +13,9 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
+from imagegen.domain.catalog import Kind
 from tests.support.backend import AddUser
+from tests.support.catalog import names
 from tests.support.orders import order
 from tests.support.wire import ObservedClient
 from tools.emulators.project import ROOT
@@ -96,7 +98,7 @@ def test_a_provider_is_added_as_the_recipe_says(client: ObservedClient, add_user
     with image_server(asked) as url:
         result = call(functions, client, painting, **{setting.partition("=")[0]: url})["result"]
 
-    assert unset["error"]["details"]["violations"][0]["allowed"] == ["Model A", "Model B"]
+    assert unset["error"]["details"]["violations"][0]["allowed"] == names(Kind.MODEL)
     assert result["imageUrl"] == "https://images.example.com/painted.png"
     image = {
         "model": "painter-2-large",
