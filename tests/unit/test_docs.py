@@ -7,6 +7,7 @@ import pytest
 
 from tools.docs.write import README, up_to_date
 from tools.emulators.project import ROOT
+from tools.seed import history
 
 PAGES = [
     ROOT / name
@@ -27,6 +28,11 @@ TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"),
 def test_the_generated_parts_of_the_readme_are_up_to_date() -> None:
     text = README.read_text("utf-8")
     assert up_to_date(text) == text, "run: make docs"
+
+
+def test_the_readme_names_no_week_that_is_not_in_the_seed() -> None:
+    named = re.findall(r"\d{4}-W\d\d", README.read_text("utf-8"))
+    assert set(named) <= {str(week) for week in history.weeks()}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
