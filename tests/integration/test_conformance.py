@@ -121,9 +121,9 @@ def test_inv_06_no_updates_are_lost_on_a_hot_account(
     """Measured against what was applied: a call that gave way left neither a request nor a deduction behind."""
     calls = scaled(80, 500)
     add_user(paid=600)
-    outcomes = at_once(api, calls, 32, SMALL)
+    outcomes = at_once(api, calls, 16, SMALL)
     delivered = outcomes["delivered"]
-    print(f"\n{delivered} of {calls} requests of one user got through, 32 at a time")
+    print(f"\n{delivered} of {calls} requests of one user got through, 16 at a time")
     assert set(outcomes) <= {"delivered", "CONTENTION"}
     assert balance(api) == 600 - delivered
     assert len(entries()) == 1 + delivered
