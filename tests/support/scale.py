@@ -1,4 +1,4 @@
-"""How much of the long checks runs: a part of each in `make test`, all of it in `.ci/run`, which sets FULL=1."""
+"""How much of the long checks runs: a part of each in `make test`, all of it where FULL=1 is set."""
 
 import os
 from typing import TypeVar
