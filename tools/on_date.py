@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.util import find_spec
+from math import ceil
 from pathlib import Path
 
 from tools.emulators import binaries, java
@@ -22,7 +23,7 @@ EXACT_TO_SECONDS = 60
 
 def environment(moment: datetime, library: Path) -> dict[str, str]:
     """Return the variables that make it ``moment`` now, for a process and all that it starts."""
-    ahead_seconds = round((moment - datetime.now(UTC)).total_seconds())
+    ahead_seconds = ceil((moment - datetime.now(UTC)).total_seconds())  # never before the moment
     return {
         **os.environ,
         "LD_PRELOAD": " ".join([str(library), *os.environ.get("LD_PRELOAD", "").split()]),
