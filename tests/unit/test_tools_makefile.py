@@ -66,7 +66,9 @@ class Clone:
 
     def make(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         (self.directory / "calls").write_text("")
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+        # Without the variables of the make that runs these tests.
+        own = ("MAKE", "TESTS", "DATE", "SEED")
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(own)}
         return subprocess.run(
             ["make", *arguments],
             cwd=self.directory,
