@@ -35,7 +35,7 @@ report: $(TOOLS) ## print the weekly report of the running suite, and write it w
 audit: $(TOOLS) ## prove that no credit was lost or invented, in the running suite [PROJECT=a-deployed-one]
 	@PYTHONPATH=functions .venv/bin/python -m tools.audit $(PROJECT)
 
-repair: $(TOOLS) ## put books right, as docs/runbook.md says [ARGS="rebuild user-100"]
+repair: $(TOOLS) ## repair a finding of the audit, as in docs/runbook.md [ARGS="rebuild user-100"]
 	@PYTHONPATH=functions .venv/bin/python -m tools.repair $(ARGS)
 
 crashes: $(EVERYTHING) ## kill real processes in the middle of 25 generations, and audit
@@ -71,10 +71,10 @@ format: $(TOOLS) ## format the code and fix what can be fixed
 	@.venv/bin/ruff check --fix
 	@.venv/bin/ruff format
 
-docs: $(TOOLS) ## write the generated documents and parts of the README anew
+docs: $(TOOLS) ## write the generated parts of the docs
 	@PYTHONPATH=functions .venv/bin/python -m tools.docs
 
-examples: $(EVERYTHING) ## run the README's examples and write their answers into it anew
+examples: $(EVERYTHING) ## run the examples of the docs, and write their answers and the report's chart
 	@PYTHONPATH=functions .venv/bin/python -m tools.docs.examples
 
 lock: $(TOOLS) ## pin the requirements anew, after a change of a requirements.in

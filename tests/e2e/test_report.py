@@ -1,5 +1,6 @@
 """`make report`: the running suite's weekly report, for a person."""
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,12 +11,14 @@ from imagegen.documents.generations import REQUESTS
 from imagegen.domain.weeks import Week
 from tests.support.live import Live
 from tests.support.weeks import QUIET_WEEK
-from tools.docs.examples import report, report_block
-from tools.docs.write import README
+from tools.docs.examples import CHART, chart, report, report_block
+from tools.docs.write import OPERATING
 from tools.emulators.suite import Suite, workspace
 from tools.seed import history
 
 LAST_WEEK = history.weeks()[-1]
+LABEL = re.compile(r'aria-label="([^"]*)"')
+"""What an SVG says of each bar; where exactly it is drawn depends on the machine's fonts."""
 
 
 @pytest.fixture(scope="module")
@@ -58,8 +61,14 @@ def test_the_report_is_printed_and_written_as_a_page(suite: Suite, last: str) ->
     assert total[:4] == ["Total", str(len(made)), str(failed), f"{1 - failed / len(made):.1%}"]
 
 
-def test_the_readme_shows_it(last: str) -> None:
-    assert "\n".join(report_block(last)) in README.read_text("utf-8"), "run: make examples"
+def test_the_docs_show_it(last: str) -> None:
+    assert "\n".join(report_block(last)) in OPERATING.read_text("utf-8"), "run: make examples"
+
+
+def test_the_readme_shows_its_chart(suite: Suite, last: str) -> None:
+    page = suite.project.directory / ".local" / f"report-{LAST_WEEK}.html"
+    drawn, shown = chart(page.read_text("utf-8")), CHART.read_text("utf-8")
+    assert LABEL.findall(drawn) == LABEL.findall(shown) != [], "run: make examples"
 
 
 def test_with_a_week_it_is_that_one(suite: Suite) -> None:

@@ -1,4 +1,4 @@
-"""Webhooks under the real CLI: README's receiver verifies them, the tasks emulator tries them again."""
+"""Webhooks under the real CLI: the docs' receiver verifies them, the tasks emulator tries them again."""
 
 import re
 import subprocess
@@ -15,11 +15,11 @@ from tests.support.live import Live, until
 from tests.support.queue import queued, state
 from tests.support.receivers import Receiver, receiving
 from tools.docs.examples import here
-from tools.docs.write import README
+from tools.docs.write import WEBHOOKS
 from tools.emulators.ports import free_ports
 
-RECEIVER = next(code for code in re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL))
-[EXAMPLE] = re.findall(r"```sh\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
+[RECEIVER] = re.findall(r"```python\n(.*?)```", WEBHOOKS.read_text("utf-8"), re.DOTALL)
+EXAMPLE = "".join(re.findall(r"```sh\n(.*?)```", WEBHOOKS.read_text("utf-8"), re.DOTALL))
 WAIT_SECONDS = 90
 """The second attempt follows after ten seconds or so; starting processes takes the rest on a busy machine."""
 
@@ -100,7 +100,7 @@ def running(code: str, log: Path) -> Iterator[None]:
             process.wait(20)
 
 
-def test_the_readmes_receiver_gets_what_the_readmes_example_makes(live: Live, tmp_path: Path) -> None:
+def test_the_docs_receiver_gets_the_webhook_of_the_docs_example(live: Live, tmp_path: Path) -> None:
     [port] = free_ports(1)
     user = live.add_user(paid=1)
     log = tmp_path / "receiver.log"

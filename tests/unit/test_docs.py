@@ -5,33 +5,49 @@ from pathlib import Path
 
 import pytest
 
-from tools.docs.write import README, up_to_date
+from tools.docs.examples import EXAMPLE, shown_answers
+from tools.docs.write import ARCHITECTURE, README, generated, up_to_date
 from tools.emulators.project import ROOT
 from tools.seed import history
 
-PAGES = [
-    ROOT / name
-    for name in (
-        "README.md",
-        "CONTRIBUTING.md",
-        "CHANGELOG.md",
-        "docs/recipes.md",
-        "docs/runbook.md",
-        "docs/conformance.md",
-        "docs/anomalies.md",
-        "docs/benchmarks.md",
-    )
-]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+README_LINES_MAX = 150
+PACKAGES = ("functions/imagegen", "simulation", "tests", "tools")
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
 
 
-def test_the_generated_parts_of_the_readme_are_up_to_date() -> None:
-    text = README.read_text("utf-8")
-    assert up_to_date(text) == text, "run: make docs"
+@pytest.mark.parametrize("page", generated(), ids=lambda page: page.name)
+def test_the_generated_parts_are_up_to_date(page: Path) -> None:
+    assert up_to_date(page) == page.read_text("utf-8"), "run: make docs"
 
 
-def test_the_readme_names_no_week_that_is_not_in_the_seed() -> None:
-    named = re.findall(r"\d{4}-W\d\d", README.read_text("utf-8"))
+def test_the_readme_is_one_page() -> None:
+    assert len(README.read_text("utf-8").splitlines()) <= README_LINES_MAX
+
+
+def test_the_readmes_example_is_the_quickstarts_first() -> None:
+    [(command, _)] = EXAMPLE.findall(README.read_text("utf-8"))
+    assert command == next(iter(shown_answers()))
+    assert len(shown_answers()) == 12
+
+
+def test_the_readme_links_to_every_page() -> None:
+    linked = set(re.findall(r"\]\(([a-zA-Z/]+\.md)", README.read_text("utf-8")))
+    assert linked == {str(page.relative_to(ROOT)) for page in PAGES} - {"README.md"}
+
+
+def test_the_map_has_a_line_for_every_package() -> None:
+    mapped = re.findall(r"^\| `([a-z0-9/]+)/` \|", ARCHITECTURE.read_text("utf-8"), re.MULTILINE)
+    packages = {
+        str(path.parent.relative_to(ROOT)) for package in PACKAGES for path in (ROOT / package).rglob("__init__.py")
+    }
+    assert len(mapped) == len(set(mapped))
+    assert set(mapped) == packages
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_page_names_a_week_that_is_not_in_the_seed(page: Path) -> None:
+    named = re.findall(r"\d{4}-W\d\d", page.read_text("utf-8"))
     assert set(named) <= {str(week) for week in history.weeks()}
 
 
@@ -43,12 +59,17 @@ def test_every_make_command_exists(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_link_into_the_repository_leads_somewhere(page: Path) -> None:
-    text = page.read_text("utf-8")
-    headings = {
-        re.sub(r"[^a-z0-9 -]", "", title.lower()).replace(" ", "-") for title in re.findall(r"^#+ (.*)", text, re.M)
-    }
-    for link in re.findall(r"\]\(([^)]+)\)", text):
-        if link.startswith("#"):
-            assert link[1:] in headings
-        elif not link.startswith("https://"):
-            assert (page.parent / link).exists(), link
+    for link in re.findall(r"\]\(([^)]+)\)", page.read_text("utf-8")):
+        if link.startswith("https://"):
+            continue
+        name, _, anchor = link.partition("#")
+        target = page.parent / name if name else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+    titles = re.findall(r"^#+ (.*)", text, re.MULTILINE)
+    return {re.sub(r"[^a-z0-9 -]", "", title.lower()).replace(" ", "-") for title in titles}

@@ -1,11 +1,11 @@
-"""`make examples`: runs the README's examples on a suite of their own, and writes what they answered into it."""
+"""`make examples`: runs the examples of the docs on their own emulator suite, and writes the answers into the docs."""
 
 import json
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice, zip_longest
 from pathlib import Path
@@ -13,13 +13,16 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from tools.docs.generated_parts import between
-from tools.docs.write import README
+from tools.docs.write import OPERATING, QUICKSTART, README
 from tools.emulators.client import operator_client
 from tools.emulators.project import ROOT, Project
 from tools.emulators.suite import Suite, workspace
 from tools.seed import history
 
 EXAMPLE = re.compile(r"```bash\n(?P<command>.*?)```\s*```json\n(?P<answer>.*?)```", re.DOTALL)
+PAGES = (README, QUICKSTART)
+"""The pages with examples, in the order in which they run. A command on both pages runs once."""
+CHART = ROOT / "docs" / "report.svg"
 REPORT_LINES = 9
 """So much of `make report` is shown: the numbers, and the first anomaly."""
 
@@ -36,21 +39,30 @@ def here(command: str, suite: Suite) -> str:
     return command
 
 
+def shown_answers() -> dict[str, str]:
+    """Return the commands of the docs, in their order, with the answers shown. Raises ValueError for two answers."""
+    answers: dict[str, str] = {}
+    for page in PAGES:
+        for example in EXAMPLE.finditer(page.read_text("utf-8")):
+            if answers.setdefault(example["command"], example["answer"]) != example["answer"]:
+                raise ValueError(f"{page} shows another answer than an earlier page: {example['command']}")
+    return answers
+
+
 @dataclass
 class Examples:
-    """The examples of a page, run in their order.
+    """Commands of the docs, run in their order.
 
     Ids, times and durations differ in every run, so an answer is given with those that the page shows: the same id
     for the same thing throughout. An id that a command names does not vary.
     """
 
-    page: str
+    commands: Iterable[str]
     _ids: dict[str, str] = field(default_factory=dict)
     """The ids of this run, and what the page shows for each."""
 
     def __post_init__(self) -> None:
-        commands = "".join(example["command"] for example in EXAMPLE.finditer(self.page))
-        self._ids.update({id: id for id in _ID.findall(commands)})
+        self._ids.update({id: id for id in _ID.findall("".join(self.commands))})
 
     def answer(self, command: str, shown: str, suite: Suite) -> str:
         """Return the answer to the command, as the page has to show it where it shows ``shown``."""
@@ -97,17 +109,34 @@ def report_block(printed: str) -> Iterator[str]:
     yield "```"
 
 
-def up_to_date(page: str, suite: Suite) -> str:
-    """Return the page with the answers of a suite in which nothing was done before."""
-    examples = Examples(page)
+def chart(html: str) -> str:
+    """Return the chart of the days from a report's page, as an SVG file of its own."""
+    svg = html.partition('<div class="scroll days">')[2].partition("</div>")[0]
+    return svg.replace("<svg ", '<svg style="background: white" ', 1) + "\n"
+
+
+def write_answers(suite: Suite) -> None:
+    """Write the answers of a suite in which nothing was done before into the docs."""
+    earlier = shown_answers()
+    examples = Examples(earlier)
+    answers = {command: examples.answer(command, answer, suite) for command, answer in earlier.items()}
 
     def with_answer(match: re.Match[str]) -> str:
-        command, shown = match["command"], match["answer"]
-        return match[0].removesuffix(f"{shown}```") + f"{examples.answer(command, shown, suite)}```"
+        return match[0].removesuffix(f"{match['answer']}```") + f"{answers[match['command']]}```"
 
-    printed = report(suite.project.directory, str(history.weeks()[-1]))
+    for page in PAGES:
+        page.write_text(EXAMPLE.sub(with_answer, page.read_text("utf-8")), "utf-8")
+
+
+def write_report(suite: Suite) -> None:
+    """Write the beginning of the report on the seed's last week, and its chart."""
+    week = history.weeks()[-1]
+    printed = report(suite.project.directory, str(week))
     printed.check_returncode()
-    return between(EXAMPLE.sub(with_answer, page), "report", "make examples", report_block(printed.stdout))
+    text = between(OPERATING.read_text("utf-8"), "report", "make examples", report_block(printed.stdout))
+    OPERATING.write_text(text, "utf-8")
+    page = suite.project.directory / ".local" / f"report-{week}.html"
+    CHART.write_text(chart(page.read_text("utf-8")), "utf-8")
 
 
 def never_failing(suite: Suite) -> None:
@@ -123,7 +152,8 @@ def _output(command: list[str]) -> str:
 def main() -> None:
     with TemporaryDirectory() as directory, Suite(workspace(Path(directory) / "project")) as suite:
         never_failing(suite)
-        README.write_text(up_to_date(README.read_text("utf-8"), suite), "utf-8")
+        write_answers(suite)
+        write_report(suite)
 
 
 if __name__ == "__main__":

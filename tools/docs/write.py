@@ -1,7 +1,8 @@
-"""`make docs`: writes the parts of the README that follow from the code and the seed, and docs/openapi.json."""
+"""`make docs`: writes the generated tables of the docs, docs/openapi.json and docs/postman_collection.json."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin
 
@@ -21,22 +22,34 @@ from tools.emulators.project import ROOT
 from tools.seed import history
 
 README = ROOT / "README.md"
+QUICKSTART = ROOT / "docs" / "quickstart.md"
+API = ROOT / "docs" / "api.md"
+WEBHOOKS = ROOT / "docs" / "webhooks.md"
+ARCHITECTURE = ROOT / "docs" / "architecture.md"
+DEPLOYING = ROOT / "docs" / "deploying.md"
+OPERATING = ROOT / "docs" / "operating.md"
 
 
 def write() -> None:
-    README.write_text(up_to_date(README.read_text("utf-8")), "utf-8")
+    for page in generated():
+        page.write_text(up_to_date(page), "utf-8")
     openapi.TARGET.write_text(openapi.text(), "utf-8")
     postman.TARGET.write_text(postman.text(), "utf-8")
 
 
-def up_to_date(text: str) -> str:
-    """The text, with what stands between each part's two marks written anew.
+def generated() -> Mapping[Path, Mapping[str, Callable[[], Iterator[str]]]]:
+    """Return the pages with generated parts, and the function that writes each part."""
+    return {
+        API: {"functions": callables, "options": options, "outcomes": outcomes},
+        DEPLOYING: {"parameters": parameters},
+    }
 
-    Raises ValueError where a mark is missing.
-    """
-    parts = {"functions": callables(), "options": options(), "outcomes": outcomes(), "parameters": parameters()}
-    for name, lines in parts.items():
-        text = between(text, name, "make docs", lines)
+
+def up_to_date(page: Path) -> str:
+    """Return the text of a page with its parts generated again. Raises ValueError where a mark is missing."""
+    text = page.read_text("utf-8")
+    for name, lines in generated()[page].items():
+        text = between(text, name, "make docs", lines())
     return text
 
 

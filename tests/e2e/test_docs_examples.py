@@ -1,4 +1,4 @@
-"""README's examples, run as a reader would paste them, answer as README shows.
+"""The examples of README and docs/quickstart.md, run as a reader would paste them, answer as shown.
 
 The examples are the only tests that use ``user-100``'s credits and the user ``newcomer``.
 """
@@ -10,24 +10,22 @@ import pytest
 
 from imagegen.services.catalog import MAX_AGE_SECONDS
 from tests.support.live import Live
-from tools.docs.examples import EXAMPLE, Examples
-from tools.docs.write import README
+from tools.docs.examples import Examples, shown_answers
 
-PAGE = README.read_text("utf-8")
-EXAMPLES = EXAMPLE.findall(PAGE)
+EXAMPLES = shown_answers()
 
 
 @pytest.fixture(scope="module")
 def examples(live: Live) -> Iterator[Examples]:
-    """README's examples. They make Model B fail, which ends with them."""
-    assert live.transactions("user-100") == [], "another test has used user-100, whose history README shows"
-    yield Examples(PAGE)
+    """Yield the examples. They make Model B fail; undo that afterwards."""
+    assert live.transactions("user-100") == [], "another test has used user-100, whose history the docs show"
+    yield Examples(EXAMPLES)
     live.operator.document("models/model-b").update({"failureRate": 0})
     time.sleep(MAX_AGE_SECONDS)
 
 
 def test_there_is_an_example_for_every_function() -> None:
-    commands = "".join(command for command, _ in EXAMPLES)
+    commands = "".join(EXAMPLES)
     for function in (
         "createGenerationRequest",
         "getUserCredits",
@@ -39,7 +37,7 @@ def test_there_is_an_example_for_every_function() -> None:
         assert f"us-central1/{function} " in commands
 
 
-@pytest.mark.parametrize(("command", "answer"), EXAMPLES, ids=range(len(EXAMPLES)))
+@pytest.mark.parametrize(("command", "answer"), EXAMPLES.items(), ids=range(len(EXAMPLES)))
 def test_an_example_answers_as_shown(live: Live, examples: Examples, command: str, answer: str) -> None:
-    """In the README's order: later examples show what earlier ones did."""
+    """In the order of the docs: later examples depend on earlier ones."""
     assert examples.answer(command, answer, live.suite) == answer, "run: make examples"
