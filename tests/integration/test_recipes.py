@@ -13,7 +13,11 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from imagegen.adapters.firestore import FirestoreDatabase
 from imagegen.domain.catalog import Kind
+from tests.support.api import Api
 from tests.support.backend import AddUser
 from tests.support.catalog import names
 from tests.support.orders import order
@@ -23,7 +27,7 @@ from tools.emulators.project import ROOT
 CALL = """
 import json, sys
 from tests.support.api import Api
-print(json.dumps(Api().call("createGenerationRequest", json.loads(sys.argv[1])).get_json()))
+print(json.dumps(Api().call(sys.argv[1], json.loads(sys.argv[2])).get_json()))
 """
 BUSY = 503
 
@@ -57,10 +61,10 @@ def image_server(asked: list[tuple[str, dict[str, Any]]]) -> Iterator[str]:
         server.shutdown()
 
 
-def call(functions: Path, client: ObservedClient, data: object, **settings: str) -> Any:
-    """Return the answer of createGenerationRequest in ``functions``, with everything wired as it is deployed."""
+def call(functions: Path, client: ObservedClient, name: str, data: object, **settings: str) -> Any:
+    """Return the answer of the function ``name`` in ``functions``, with everything wired as it is deployed."""
     done = subprocess.run(
-        [sys.executable, "-c", CALL, json.dumps(data)],
+        [sys.executable, "-c", CALL, name, json.dumps(data)],
         cwd=ROOT,
         env={
             **os.environ,
@@ -78,13 +82,41 @@ def call(functions: Path, client: ObservedClient, data: object, **settings: str)
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def test_a_provider_is_added_as_the_recipe_says(client: ObservedClient, add_user: AddUser, tmp_path: Path) -> None:
+@pytest.fixture
+def functions(tmp_path: Path) -> Path:
+    """Return a copy of the functions."""
+    ignored = shutil.ignore_patterns("venv", "__pycache__")
+    return Path(shutil.copytree(ROOT / "functions", tmp_path / "functions", ignore=ignored))
+
+
+def append(file: Path, code: str) -> None:
+    with file.open("a", encoding="utf-8") as opened:
+        opened.write(f"\n\n{code}")
+
+
+def test_an_option_is_added_as_the_recipe_says(client: ObservedClient, firestore_host: str, api: Api) -> None:
+    [command] = blocks("Add an option")
+    here = command.replace("127.0.0.1:8080", firestore_host).replace("demo-imagegen", client.project)
+    subprocess.run(["bash", "-c", here], check=True, capture_output=True, timeout=60)
+    styles = api.result("getCatalog", {})["styles"]
+    assert styles[-1] == {"id": "pop-art", "name": "pop art"}
+
+
+def test_a_function_is_added_as_the_recipe_says(
+    client: ObservedClient, database: FirestoreDatabase, functions: Path
+) -> None:
+    request, response, operation, deployed = blocks("Add a function")
+    append(functions / "imagegen/api/requests.py", request)
+    append(functions / "imagegen/api/responses.py", response)
+    append(functions / "imagegen/api/functions.py", operation)
+    append(functions / "main.py", deployed)
+    assert call(functions, client, "getPrice", {"size": "1024x1024"}) == {"result": {"credits": 3}}
+
+
+def test_a_provider_is_added_as_the_recipe_says(client: ObservedClient, add_user: AddUser, functions: Path) -> None:
     adapter, parameter, imported, wired, setting, model = blocks("Add a provider")
-    functions = tmp_path / "functions"
-    shutil.copytree(ROOT / "functions", functions, ignore=shutil.ignore_patterns("venv", "__pycache__"))
     (functions / "imagegen/adapters/generators/painter.py").write_text(adapter, "utf-8")
-    with (functions / "imagegen/settings.py").open("a", encoding="utf-8") as settings:
-        settings.write(parameter)
+    append(functions / "imagegen/settings.py", parameter)
     bootstrap = functions / "imagegen/bootstrap.py"
     before, mock, after = bootstrap.read_text("utf-8").partition(wired.splitlines(keepends=True)[0])
     assert mock, "the recipe shows a line that is not there"
@@ -94,11 +126,12 @@ def test_a_provider_is_added_as_the_recipe_says(client: ObservedClient, add_user
     asked: list[tuple[str, dict[str, Any]]] = []
     painting = order(model="Painter", size="1024x1792")
 
-    unset = call(functions, client, painting)
+    unset = call(functions, client, "createGenerationRequest", painting)
     with image_server(asked) as url:
-        result = call(functions, client, painting, **{setting.partition("=")[0]: url})["result"]
+        answer = call(functions, client, "createGenerationRequest", painting, **{setting.partition("=")[0]: url})
 
     assert unset["error"]["details"]["violations"][0]["allowed"] == names(Kind.MODEL)
+    result = answer["result"]
     assert result["imageUrl"] == "https://images.example.com/painted.png"
     image = {
         "model": "painter-2-large",
