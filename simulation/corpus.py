@@ -71,7 +71,7 @@ MUTANTS = [
         ".request is None",
         test="tests/integration/test_queue.py::test_only_the_queue_may_run_a_request",
     ),
-    Mutant("a worker runs what is not pending", worker, "current.request.status is not Status.PENDING", "False"),
+    Mutant("a worker runs a claimed or ended request", worker, "current.request.status is not Status.PENDING", "False"),
     Mutant(
         "a worker takes any claim for its own",
         worker,
@@ -97,7 +97,7 @@ MUTANTS = [
         "lease_expires_at=at + lease)",
         "lease_expires_at=at)",
     ),
-    Mutant("what never reached the queue is forgotten", sweeper, "for status in OPEN", "for status in OPEN[1:]"),
+    Mutant("a request whose task was lost is forgotten", sweeper, "for status in OPEN", "for status in OPEN[1:]"),
     Mutant(
         "a request waits indefinitely",
         sweeper,
@@ -174,7 +174,7 @@ MUTANTS = [
         "settlement_fields(settled), self.database.read(request_path(settled.id))[0].version)",
     ),
     Mutant(
-        "a settlement retries on what it saw first",
+        "a settlement retries on its first read",
         settlement,
         "StoredRequest.of(*self.database.read(request_path(stored.request.id))) if tries else stored",
         "stored",
@@ -243,7 +243,7 @@ MUTANTS = [
     Mutant("one that cannot be settled ends the sweep", sweeper, "return False", "raise"),
     # Webhooks
     Mutant(
-        "an event is written after what it tells of",
+        "an event is written after its request has ended",
         settlement,
         "self.database.commit(ending, *refund, *webhooks)",
         "self.database.commit(ending, *refund); webhooks and self.database.commit(*webhooks)",
@@ -299,7 +299,7 @@ MUTANTS = [
     Mutant("an attempt is recorded over those before", webhooks, "(*self.attempts, attempt)", "(attempt,)"),
     Mutant("an attempt is not counted", webhooks, "self.attempt_count + 1", "self.attempt_count"),
     Mutant(
-        "what was accepted is sent again",
+        "an accepted webhook is sent again",
         webhooks,
         "status = DeliveryStatus.DELIVERED",
         "status = DeliveryStatus.PENDING",
@@ -315,7 +315,7 @@ MUTANTS = [
         "replace(self, claimed_by=None)",
     ),
     Mutant(
-        "what is being sent is resent",
+        "a webhook being sent is resent",
         webhooks,
         "self.is_pending and self.claimed_by is not None and at < self.next_attempt_at",
         "False",

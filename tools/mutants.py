@@ -37,11 +37,14 @@ SEEDS_COMPARED = 300
 HEAD = f"""\
 # Mutants
 
-Each of these one-line faults in the money path and on the way of webhooks has to be caught, or the build fails. The
-simulation runs with the fault in place. The table lists the checks that fail then in its first {SEEDS_COMPARED} worlds,
-or else in the first world in which any does, and the seed of that world: `make simulate SEED=...` shows it without the
-fault. Where a simulation cannot see a fault, the test that does is named. Checks with the names of the audit's are the
-audit's (`services/credits/audit.py`), the others those of `simulation/`. Written by `make mutants`.
+A mutant is a one-line bug, planted in the code that moves credits or sends webhooks. A check must catch each mutant, or
+the build fails. Use this page to see which check that is. `make mutants` writes it.
+
+- The simulation runs with the bug in place. *Caught by* lists the checks that fail in the first {SEEDS_COMPARED}
+  seeds, or in the first seed in which any check fails. Some bugs cannot show in the simulation. For these, you see the
+  test that fails.
+- *First seed* is the first seed in which a check fails. Run `make simulate SEED=...` to see that seed without the bug.
+- Checks named like those of the audit are in `services/credits/audit.py`. The others are in `simulation/`.
 
 | mutant | where | caught by | first seed |
 |---|---|---|---|
