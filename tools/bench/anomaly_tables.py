@@ -72,8 +72,8 @@ def figures(rows: Sequence[Row], nominal: Sequence[Nominal]) -> Iterator[str]:
     )
     yield ""
     yield from _markdown(((row.mean, row.event.name, row.days) for row in rows if row.event.days > 1), lowest=True)
-    yield "\n### Whether our p-values are what they say\n"
-    yield "The share of quiet days on which the test for spikes goes below a p-value; it should be about as many."
+    yield "\n### Accuracy of the p-values\n"
+    yield "The share of quiet days on which the spike test goes below a p-value. You would expect about the same share."
     yield ""
     means = sorted({entry.mean for entry in nominal})
     yield "| p-value | " + " | ".join(f"mean {mean}" for mean in means) + " |"
