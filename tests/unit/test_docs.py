@@ -1,4 +1,4 @@
-"""What the documentation says is true of this commit."""
+"""Checks the documentation against the code, the seed and the files of this commit."""
 
 import re
 from pathlib import Path
