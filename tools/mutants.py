@@ -118,6 +118,8 @@ def _simulated(mutant: Mutant, seeds: int) -> Result:
 
 
 def _tested(mutant: Mutant, test: str) -> Result:
+    # Options such as --cov would erase the coverage data of the tests that run this command.
+    os.environ.pop("PYTEST_ADDOPTS", None)
     with open(os.devnull, "w", encoding="utf-8") as nowhere, redirect_stdout(nowhere):
         failed = pytest.main(["-x", "-q", "-p", "no:cacheprovider", *test.split()]) == pytest.ExitCode.TESTS_FAILED
     return Result(mutant, (f"`{test}`",) if failed else ())
