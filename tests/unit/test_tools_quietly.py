@@ -41,11 +41,16 @@ def test_a_command_killed_by_a_signal_fails_as_in_a_shell() -> None:
 
 DEAF = f"{sys.executable} -c 'import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); time.sleep(600)'"
 
+HEEDING_CTRL_C = python(
+    "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execvp(sys.argv[1], sys.argv[1:])"
+)
+"""Starts a command that Ctrl-C ends even if these tests run as a background job, which ignores Ctrl-C."""
+
 
 @pytest.mark.parametrize("command", ["sleep 600", DEAF])
 def test_ctrl_c_ends_the_command_and_the_shell_around_it(command: str) -> None:
     shell = subprocess.Popen(
-        ["bash", "-c", f"{sys.executable} -m tools.quietly {command} || echo went on"],
+        [*HEEDING_CTRL_C, "bash", "-c", f"{sys.executable} -m tools.quietly {command} || echo went on"],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
