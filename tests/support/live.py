@@ -25,6 +25,7 @@ from tools.seed import export, history
 
 ANSWER_TIMEOUT_SECONDS = 540
 """As long as the slowest function may take: a busy machine is no failure."""
+CONNECTION_ERRORS = ("ECONNRESET", "ECONNREFUSED", "EPIPE")
 FINISHED = 'Finished "us-central1-'
 """What the CLI prints at the end of each call."""
 
@@ -35,6 +36,15 @@ def until(condition: Callable[[], bool], *, seconds: float) -> None:
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds} s"
         time.sleep(0.05)
+
+
+def cut_off(response: requests.Response) -> bool:
+    """Return whether the CLI answered instead of the function, because its connection to the process broke.
+
+    A process closes a connection that was idle for two seconds, and the CLI may use it at that moment. A call that
+    makes the process crash is cut off each time, so send a call again once at most.
+    """
+    return response.status_code == 500 and response.json().get("code") in CONNECTION_ERRORS
 
 
 @contextmanager
@@ -54,6 +64,8 @@ class Live:
     suite: Suite
     operator: firestore.Client
     _sent: list[str] = field(default_factory=list)
+    _cut_off: list[str] = field(default_factory=list)
+    """The functions of the calls that the CLI lost. It does not print these as finished."""
     _logged: list[int] = field(default_factory=lambda: [0, 0])
     """How many calls had been sent, and how many were printed as finished, when the log was last asked for."""
 
@@ -66,6 +78,9 @@ class Live:
         """
         url = f"{self.suite.functions_url}/{function}"
         response = requests.request(method, url, timeout=ANSWER_TIMEOUT_SECONDS, **arguments)
+        if cut_off(response):
+            self._cut_off.append(function)
+            response = requests.request(method, url, timeout=ANSWER_TIMEOUT_SECONDS, **arguments)
         self._sent.append(function)
         for secret in ("Traceback", str(ROOT), str(self.suite.project.directory), "site-packages"):
             assert secret not in response.text
@@ -111,7 +126,7 @@ class Live:
         def complete() -> bool:
             output = self.suite.output()
             finished = output.count(FINISHED)
-            return output.count("Beginning execution of ") == finished >= expected
+            return output.count("Beginning execution of ") - len(self._cut_off) == finished >= expected
 
         until(complete, seconds=30)
         self._logged[:] = len(self._sent), self.suite.output().count(FINISHED)
