@@ -200,8 +200,8 @@ def killed_calls(live: Live, rng: random.Random, user_ids: Sequence[str]) -> lis
 def killed_workers(live: Live, rng: random.Random, user_ids: Sequence[str]) -> list[Call]:
     """Queued requests in rounds of some at once, whose workers are killed, until enough were.
 
-    A round ends when each of its requests has been taken, in the last one by workers that live: the queue tries again
-    what came back without an answer.
+    A round ends when each of its requests has been claimed; a round without kills, when each has ended. The queue
+    delivers a task again that came back without an answer.
     """
     calls: list[Call] = []
 
@@ -230,7 +230,8 @@ def killed_workers(live: Live, rng: random.Random, user_ids: Sequence[str]) -> l
         moments = [rng.uniform(0, min(undisturbed_seconds)) for _ in range(min(left, CALLS_AT_ONCE))]
         queue(moments)
         killed += len(moments)
-    queue([])
+        # Requests that survived end during this round. Those that are processing after it were interrupted.
+        queue([])
     return calls
 
 
