@@ -92,8 +92,6 @@ def test_the_printed_curl_works_and_an_interrupt_leaves_no_process(project: Path
         [curl] = [line for line in output.splitlines() if line.startswith("curl ")]
         # A mock model may fail by chance, which is an answer too. On a busy machine, the first calls may be too slow.
         until(lambda: "generationRequestId" in subprocess.check_output(["bash", "-c", curl], text=True), seconds=120)
-        report = requests.post(f"{suite.functions_url}/scheduleWeeklyReport-0", timeout=540)
-        assert report.json() == {"reportStatus": "success"}
 
         processes = descendants(suite.process.pid)
         assert "java" in names(processes)

@@ -14,9 +14,10 @@ from schemathesis import Case as AnyCase
 from schemathesis import GenerationMode
 
 from imagegen.api.operation import KEY_HEADER
+from tests.support.scale import scaled
 
 SEED = 25
-GENERATED = 100
+GENERATED = scaled(10, 100)
 """Valid ones and invalid ones each, for each function; fewer where there are fewer different ones."""
 
 Case = AnyCase[Any]
