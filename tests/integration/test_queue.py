@@ -209,7 +209,7 @@ def test_an_option_that_was_deleted_meanwhile_is_a_refund(
     assert deliver(backend, queue) == [Status.FAILED]
     failed = state(api, request_id)
     assert failed["refunded"]
-    assert failed["error"] == {"reason": "GENERATION_FAILED", "message": f"{name} is not there any more."}
+    assert failed["error"] == {"reason": "GENERATION_FAILED", "message": f"{name} is no longer in the catalog."}
 
 
 def test_disabled_options_still_make_what_was_ordered(

@@ -417,7 +417,7 @@ def test_a_user_who_is_gone_gets_no_webhook(
     assert deliver(api, queue) == 200
     assert receiver.received == []
     [delivery] = documents(client).values()
-    assert (delivery["status"], delivery["attempts"][0]["error"]) == ("failed", "the user is gone")
+    assert (delivery["status"], delivery["attempts"][0]["error"]) == ("failed", "the user does not exist")
     client.document("users/user").set(before)
 
 

@@ -1,1 +1,1 @@
-"""What the backend does: the money path, credits and their history, the catalog, the weekly report."""
+"""The backend's operations: generations, credits, webhooks, the catalog, the sweeper, retries and pagination."""

@@ -1,4 +1,4 @@
-"""The catalog as Firestore has it now, or had it a few seconds ago."""
+"""Loads the catalog from Firestore and caches it for a few seconds."""
 
 import logging
 import threading
@@ -21,10 +21,10 @@ O = TypeVar("O", bound=Option)  # noqa: E741
 
 
 class Catalogs:
-    """Loads the catalog and keeps it for ``MAX_AGE_SECONDS``, so that an operator's change takes effect within seconds.
+    """Loads the catalog and caches it for ``MAX_AGE_SECONDS``, so an operator's change takes effect within seconds.
 
-    A load that fails, or that leaves nothing to choose from, is reported and never kept. ``generators`` are the
-    providers by name; they check the models' documents.
+    A failed load, or a catalog without options of some kind, is never cached. ``generators`` maps provider names to
+    providers, which validate the models' documents.
     """
 
     def __init__(self, database: Database, generators: Mapping[str, ImageGenerator], clock: Clock) -> None:
@@ -35,7 +35,7 @@ class Catalogs:
         self._loaded: tuple[Catalog, float] | None = None
 
     def current(self) -> Catalog:
-        """The catalog, at most ``MAX_AGE_SECONDS`` old. Raises ServiceUnavailable."""
+        """Return the catalog, at most ``MAX_AGE_SECONDS`` old. Raises ServiceUnavailable."""
         with self._lock:
             if self._loaded is not None and self._clock.monotonic() - self._loaded[1] < MAX_AGE_SECONDS:
                 return self._loaded[0]
@@ -44,7 +44,7 @@ class Catalogs:
             return catalog
 
     def load(self) -> Catalog:
-        """The catalog as it is in the database. Raises ServiceUnavailable."""
+        """Load the catalog from the database. Raises ServiceUnavailable."""
         try:
             catalog = Catalog(
                 models=self._options(Kind.MODEL, Model),
@@ -65,7 +65,7 @@ class Catalogs:
         return sorted(options, key=lambda option: (option.position, option.id))
 
     def _parsed(self, document: Snapshot, shape: type[O]) -> O | None:
-        """Return an option, or None if the document is not one: a slip in one must not take the others down."""
+        """Return the option, or None for an invalid document, which must not disable the other options."""
         try:
             option = shape.model_validate({**document.data, "id": document.id})
             if isinstance(option, Model):
@@ -76,7 +76,7 @@ class Catalogs:
         return option
 
     def _check(self, model: Model) -> None:
-        """Raise ValueError if the model has a provider that is not wired, or lacks what its provider needs."""
+        """Raise ValueError if the model's provider does not exist, or if a field that the provider needs is missing."""
         if model.provider not in self._generators:
             raise ValueError(f"provider: there is no provider {model.provider!r}")
         self._generators[model.provider].check(model.provider_options)

@@ -1,4 +1,4 @@
-"""Lists, page by page."""
+"""Pagination of queries."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -11,13 +11,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Page(Generic[T]):
-    """Some of a list, in its order, and whether more of it follow."""
+    """One page of a list, in the list's order. ``has_more`` is true if another page follows."""
 
     items: Sequence[T]
     has_more: bool
 
 
 def page(database: Database, query: Query, size: int, of: Callable[[Snapshot], T]) -> Page[T]:
-    """The first ``size`` that ``query`` finds, each made by ``of``. Raises DatabaseUnavailable."""
-    found = database.find(replace(query, limit=size + 1))  # one more than shown tells whether there are any
+    """Return the first ``size`` documents of ``query``, each converted by ``of``. Raises DatabaseUnavailable."""
+    found = database.find(replace(query, limit=size + 1))  # one document more shows whether another page follows
     return Page([of(document) for document in found[:size]], has_more=len(found) > size)

@@ -1,4 +1,4 @@
-"""The one place that knows how an optimistic commit is retried."""
+"""Retries optimistic commits."""
 
 import random
 from collections.abc import Callable
@@ -17,10 +17,10 @@ LONGEST_PAUSE_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Retry:
-    """Repeats an attempt (read, decide, commit) until it gets through or ``timeout_seconds`` have passed.
+    """Repeats an attempt (read, decide, commit) until it succeeds or ``timeout_seconds`` have passed.
 
-    The pauses have full jitter: each is drawn between nothing and a bound that doubles from try to try, so that
-    rivals for one document spread out instead of meeting again
+    The delays have full jitter: each is drawn between zero and a bound that doubles with every try. Processes that
+    compete for one document therefore do not retry at the same moment
     (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
     """
 
@@ -29,10 +29,10 @@ class Retry:
     timeout_seconds: float
 
     def __call__(self, attempt: Callable[[int], T]) -> T:
-        """What ``attempt`` returns; it is told how many tries went before.
+        """Call ``attempt`` with the number of earlier tries, and return its result.
 
-        When the time is spent, raises OutcomeUnknown if any try ended in it, as that commit may still be on its way,
-        and else the last CommitRefused or DatabaseUnavailable. Raises at once whatever else ``attempt`` raises.
+        After the timeout, raises OutcomeUnknown if any try raised it, because that commit may still be applied.
+        Otherwise raises the last CommitRefused or DatabaseUnavailable. Other exceptions are raised at once.
         """
         deadline = self.clock.monotonic() + self.timeout_seconds
         uncertain: OutcomeUnknown | None = None
@@ -43,7 +43,7 @@ class Retry:
                 if isinstance(error, OutcomeUnknown):
                     uncertain = error
                 pause = self.rng.uniform(0, min(FIRST_PAUSE_SECONDS * 2 ** min(tries, 10), LONGEST_PAUSE_SECONDS))
-                # A second look is always taken: a process that was held up may have been overtaken meanwhile.
+                # Always try twice: while this process was slow, another one may have settled the matter.
                 if tries and self.clock.monotonic() + pause > deadline:
                     raise uncertain or error from None
             self.clock.sleep(pause)

@@ -36,7 +36,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Sweeper:
-    """Any number may run at once, die halfway, or meet a process that finishes late: who commits first wins."""
+    """Recovers stuck requests and webhooks.
+
+    Sweeps may overlap, stop halfway, or compete with a process that finishes late: the first commit wins.
+    """
 
     database: Database
     clock: Clock
@@ -46,9 +49,9 @@ class Sweeper:
     catalogs: Catalogs
 
     def sweep(self) -> int:
-        """Recover requests with an expired lease, and overdue webhooks. Return how many were recovered.
+        """Recover requests with an expired lease, and overdue webhooks. Return the number of recovered items.
 
-        What cannot be recovered now is left for the next run. Raises DatabaseUnavailable.
+        Items that cannot be recovered now are left for the next sweep. Raises DatabaseUnavailable.
         """
         expired = Query(
             REQUESTS,
@@ -62,13 +65,13 @@ class Sweeper:
         return self._each(expired, self._recovered) + self._each(overdue, self.outbox.enqueue_again)
 
     def _each(self, query: Query, recover: Callable[[Snapshot], bool]) -> int:
-        """Recover the documents found, page by page. Return how many could be recovered."""
+        """Recover the documents that ``query`` finds, page by page. Return the number of recovered documents."""
         swept = 0
         while page := self.database.find(query):
             recovered = sum(map(recover, page))
             swept += recovered
             if not recovered:
-                break  # the same page would come again
+                break  # the next query would return the same page
         return swept
 
     def _recovered(self, document: Snapshot) -> bool:
@@ -87,7 +90,7 @@ class Sweeper:
         request, now = stored.request, self.clock.now()
         model = self.catalogs.current().model(request.model)
         if model is None or _has_waited_too_long(request, now):
-            waited = Failed(FailureReason.EXPIRED, "The request has waited too long.")
+            waited = Failed(FailureReason.EXPIRED, "The request waited in its queue for too long.")
             self.settlements.settle(stored, waited)
             return
         again = request.enqueued_again(now)

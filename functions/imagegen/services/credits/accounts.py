@@ -1,4 +1,4 @@
-"""A user's account: registering it, adding credits to it, and what is in it."""
+"""Registers accounts, grants credits and reads wallets."""
 
 import hashlib
 from collections.abc import Mapping
@@ -23,11 +23,11 @@ from imagegen.ports.database import Database, Snapshot, Write
 from imagegen.services.retry import Retry
 
 WELCOME_GRANT = "welcome-grant"
-"""The id of the ledger entry that an account is opened with, so that there cannot be two."""
+"""The id of the grant that opens an account. The fixed id makes a second welcome grant impossible."""
 
 
 def opened(user_id: str, profile: Mapping[str, str], welcome: Credits, at: datetime) -> tuple[Wallet, list[Write]]:
-    """A new user's wallet, and the writes that open it: their document, and the grant that their ledger starts with."""
+    """Return a new user's wallet and the writes that create it: the user's document and the welcome grant, if any."""
     wallet = Wallet(user_id)
     if not welcome.total:
         return wallet, [create_user(wallet, profile, at)]
@@ -38,7 +38,7 @@ def opened(user_id: str, profile: Mapping[str, str], welcome: Credits, at: datet
 
 
 def registered(user: Snapshot) -> Snapshot:
-    """A user's document, if there is one. Raises UserNotFound."""
+    """Return the user's document if it exists. Raises UserNotFound."""
     if not user.exists:
         raise UserNotFound(f"There is no user {user.id!r}. Call registerUser first.", userId=user.id)
     return user
@@ -46,9 +46,9 @@ def registered(user: Snapshot) -> Snapshot:
 
 @dataclass(frozen=True)
 class Accounts:
-    """Every change of these is one commit, and is made once however often it is asked for.
+    """User accounts. Each change is one commit, and a repeated call changes nothing.
 
-    Raises what outlasts the retries: CommitRefused, OutcomeUnknown and DatabaseUnavailable.
+    If the retries fail, the methods raise CommitRefused, OutcomeUnknown or DatabaseUnavailable.
     """
 
     database: Database
@@ -56,7 +56,7 @@ class Accounts:
     retry: Retry
 
     def register(self, user_id: str, profile: Mapping[str, str], welcome: Credits) -> Wallet:
-        """The user's wallet, opened with that ``profile`` and ``welcome`` credits if there was none."""
+        """Return the user's wallet. If there is no account, create it with ``profile`` and ``welcome`` credits."""
 
         def attempt(_tries: int) -> Wallet:
             [user] = self.database.read(user_path(user_id))
@@ -69,9 +69,10 @@ class Accounts:
         return self.retry(attempt)
 
     def grant(self, user_id: str, bucket: Bucket, credits: int, *, reason: str, key: str, granted_by: str) -> Grant:
-        """Add ``credits`` to a bucket, once under this ``key``, for whomever it is used.
+        """Add ``credits`` to a bucket, and return the grant. A repeated call returns the grant of the first call.
 
-        Raises UserNotFound, and IdempotencyMismatch where the key stands for another grant.
+        A ``key`` is used once, for one grant to one user. Raises UserNotFound, and IdempotencyMismatch if the key was
+        used for another grant.
         """
         grant_id = hashlib.sha256(key.encode()).hexdigest()[:32]
 
@@ -103,12 +104,12 @@ class Accounts:
         return self.retry(attempt)
 
     def wallet(self, user_id: str) -> Wallet:
-        """What is in the account. Raises UserNotFound."""
+        """Return the user's wallet. Raises UserNotFound and DatabaseUnavailable."""
         return wallet_of(registered(*self.database.read(user_path(user_id))))
 
 
 def _same(grant: Grant, user_id: str, bucket: Bucket, credits: int, reason: str) -> Grant:
-    """The grant that a repeated call led to before."""
+    """Return ``grant`` if it has the same values as the repeated call. Raises IdempotencyMismatch."""
     if (grant.user_id, grant.bucket, grant.credits, grant.reason) != (user_id, bucket, credits, reason):
-        raise IdempotencyMismatch("This idempotencyKey was used for another grant. Use a new key for a new one.")
+        raise IdempotencyMismatch("This idempotencyKey was used for another grant. Use a new key for a new grant.")
     return grant

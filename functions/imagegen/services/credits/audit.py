@@ -1,7 +1,7 @@
-"""The audit: every invariant of the money, checked over a whole database.
+"""Checks every invariant of the credits over the whole database.
 
-It reads, and changes nothing. It holds one user's ledger at a time, and pages of requests; on a database in use, what
-moves between two reads may show up as a finding that a second run does not confirm.
+The audit changes nothing. It holds one user's ledger and one page of requests in memory. If the database is in use, a
+document that changes between two reads can cause a finding that a second run does not confirm.
 """
 
 from collections import defaultdict
@@ -26,23 +26,21 @@ T = TypeVar("T")
 
 
 class Invariant(StrEnum):
-    """What has to hold, in the words of a finding."""
+    """An invariant. The value is its description in the output of the audit."""
 
-    READABLE = "a document has the form that we write"
-    BALANCE = "a balance is never below zero, and is the sum of its ledger, as the lifetime totals are of each type"
-    SEQUENCE = "a ledger is numbered without gaps, and each entry carries the balance after it"
-    CHAIN = "each entry is sealed to the one before, and the last to the wallet"
-    OWNERSHIP = "each deduction and refund belongs to one request of its user, and is of its cost and buckets"
-    SETTLEMENT = (
-        "each request is deducted once, and refunded once if it brought no image and else never, or corrected so"
-    )
-    USAGE = "a user's weekly counters count their requests"
-    END = "every request ends soon after its lease"
+    READABLE = "every document can be read"
+    BALANCE = "a balance is never below zero and equals the sum of its ledger, and so does each lifetime total"
+    SEQUENCE = "ledger entries are numbered without gaps and carry the balance after them"
+    CHAIN = "each entry's hash covers the hash before it, and the wallet has the last hash"
+    OWNERSHIP = "each deduction or refund belongs to one request of its user, and has its cost and buckets"
+    SETTLEMENT = "a request is charged once, and refunded once if it failed or was canceled; corrections count too"
+    USAGE = "a user's weekly counters match their requests"
+    END = "every request ends soon after its lease expires"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """An invariant that does not hold, and the documents that show it."""
+    """A violation of an invariant, with the paths of the documents that show it."""
 
     invariant: Invariant
     message: str
@@ -55,7 +53,7 @@ class Audit:
     clock: Clock
 
     def findings(self) -> Iterator[Finding]:
-        """Everything that is wrong, as it is found. Raises DatabaseUnavailable."""
+        """Yield every violation as it is found. Raises DatabaseUnavailable."""
         for user in self.database.scan(USERS):
             yield from self._user(user)
         for page in _pages(self.database.scan(REQUESTS), READ_AT_ONCE):
@@ -75,7 +73,7 @@ class Audit:
         yield from _usage(user.path, account, requests.values())
 
     def _requests_of(self, entries: Iterable[LedgerEntry]) -> dict[str, GenerationRequest]:
-        """The requests that ledger entries name, as far as they exist."""
+        """Return the existing requests that the ledger entries name, by id."""
         ids = {entry.generation_request_id for entry in entries if entry.generation_request_id}
         found: dict[str, GenerationRequest] = {}
         for page in _pages(ids, READ_AT_ONCE):
@@ -84,7 +82,7 @@ class Audit:
         return found
 
     def _requests(self, documents: Sequence[Snapshot]) -> Iterator[Finding]:
-        """Requests that no ledger entry leads to, or that never ended."""
+        """Yield the requests that cannot be read, have no deduction, or did not end with their lease."""
         requests = []
         for document in documents:
             try:
@@ -96,13 +94,13 @@ class Audit:
             if not deduction.exists:
                 yield Finding(
                     Invariant.SETTLEMENT,
-                    f"The request cost {request.cost} credits, and nothing was deducted.",
+                    f"The request cost {request.cost} credits, but nothing was deducted.",
                     (request_path(request.id), deduction.path),
                 )
             if request.is_open and request.lease_expires_at < self.clock.now():
                 yield Finding(
                     Invariant.END,
-                    f"The request should have ended by {request.lease_expires_at:%Y-%m-%d %H:%M:%S}; sweep it.",
+                    f"The request is open, but its lease expired at {request.lease_expires_at:%Y-%m-%d %H:%M:%S}.",
                     (request_path(request.id),),
                 )
 
@@ -118,28 +116,40 @@ def _wallet(path: str, account: Account, entries: Sequence[LedgerEntry]) -> Iter
         paid=sum(entry.type.sign * entry.amount.paid for entry in entries),
     )
     if booked != wallet.credits:
-        yield Finding(Invariant.BALANCE, f"The balance is {wallet.credits}, the ledger says {booked}.", (path,))
+        yield Finding(
+            Invariant.BALANCE, f"The balance is {wallet.credits}, but the ledger adds up to {booked}.", (path,)
+        )
     for type in EntryType:
         total = sum(entry.amount.total for entry in entries if entry.type is type)
         if wallet.lifetime.get(type, 0) != total:
             stated = wallet.lifetime.get(type, 0)
-            yield Finding(Invariant.BALANCE, f"In all, {stated} credits by {type}; the ledger says {total}.", (path,))
+            yield Finding(
+                Invariant.BALANCE,
+                f"The lifetime total of {type} is {stated}, but the ledger adds up to {total}.",
+                (path,),
+            )
     head, balance = GENESIS, 0
     for number, entry in enumerate(entries, start=1):
         balance += entry.type.sign * entry.amount.total
         if entry.seq != number:
-            yield Finding(Invariant.SEQUENCE, f"Entry {number} is missing: {entry.seq} follows.", (_path(entry),))
-            break  # all that follow are shifted too
+            yield Finding(
+                Invariant.SEQUENCE, f"The next entry should have number {number}, not {entry.seq}.", (_path(entry),)
+            )
+            break  # the numbers of the following entries are shifted too
         if entry.balance_after != balance or balance < 0:
             yield Finding(
-                Invariant.SEQUENCE, f"The balance after it is {balance}, not {entry.balance_after}.", (_path(entry),)
+                Invariant.SEQUENCE,
+                f"The balance after this entry is {balance}, but the entry says {entry.balance_after}.",
+                (_path(entry),),
             )
         if entry.sealed(head).hash != entry.hash:
-            yield Finding(Invariant.CHAIN, "Its hash does not fit itself and its predecessor.", (_path(entry),))
+            yield Finding(
+                Invariant.CHAIN, "The hash does not match this entry and the hash before it.", (_path(entry),)
+            )
         head = entry.hash
     if wallet.seq != len(entries):
         yield Finding(
-            Invariant.SEQUENCE, f"The wallet counts {wallet.seq} entries, there are {len(entries)}.", (path, last)
+            Invariant.SEQUENCE, f"The wallet counts {wallet.seq} entries, but there are {len(entries)}.", (path, last)
         )
     elif wallet.head != head:
         yield Finding(Invariant.CHAIN, "The wallet's head is not the last entry's hash.", (path, last))
@@ -152,7 +162,9 @@ def _ownership(entries: Sequence[LedgerEntry], requests: dict[str, GenerationReq
             continue
         request = requests.get(entry.generation_request_id or "")
         if request is None or request.user_id != entry.user_id:
-            yield Finding(Invariant.OWNERSHIP, f"The {entry.type} belongs to no request of its user.", (_path(entry),))
+            yield Finding(
+                Invariant.OWNERSHIP, f"The {entry.type} does not belong to a request of its user.", (_path(entry),)
+            )
             continue
         booked[request.id][entry.type].append(entry)
         if entry.type is not EntryType.CORRECTION and (
@@ -160,7 +172,7 @@ def _ownership(entries: Sequence[LedgerEntry], requests: dict[str, GenerationReq
         ):
             yield Finding(
                 Invariant.OWNERSHIP,
-                f"The {entry.type} is of {entry.amount}; the request cost {request.cost}, from {request.paid_from}.",
+                f"The {entry.type} is {entry.amount}, but the request cost {request.cost}, from {request.paid_from}.",
                 (_path(entry), request_path(request.id)),
             )
     for request_id, by_type in booked.items():
@@ -176,7 +188,7 @@ def _ownership(entries: Sequence[LedgerEntry], requests: dict[str, GenerationReq
         if not right:
             yield Finding(
                 Invariant.SETTLEMENT,
-                f"The request is {request.status}, with {len(deductions)} deductions and {len(refunds)} refunds.",
+                f"The request is {request.status} and has {len(deductions)} deductions and {len(refunds)} refunds.",
                 (request_path(request_id), *(_path(entry) for entry in (*deductions, *refunds))),
             )
 
@@ -195,7 +207,9 @@ def _usage(path: str, account: Account, requests: Iterable[GenerationRequest]) -
         )
         counted = account.usage.get(week, Usage())
         if counted != expected:
-            yield Finding(Invariant.USAGE, f"Of week {week} the counters are {counted}, not {expected}.", (path,))
+            yield Finding(
+                Invariant.USAGE, f"The counters of week {week} are {counted}, but should be {expected}.", (path,)
+            )
 
 
 def _path(entry: LedgerEntry) -> str:

@@ -1,6 +1,6 @@
-"""How an operator puts books right: by a new entry, or by making the wallet what its ledger says.
+"""Repairs balances for an operator: adds a correction to the ledger, or recalculates the wallet from its ledger.
 
-Entries are never changed or deleted. One that was tampered with has to come back from a backup.
+Entries are never changed or deleted. If an entry was tampered with, restore it from a backup.
 """
 
 import hashlib
@@ -23,10 +23,11 @@ class Corrections:
     def correct(
         self, user_id: str, amount: Credits, *, reason: str, key: str, request_id: str | None = None
     ) -> LedgerEntry:
-        """Book ``amount``, which may be negative, once under this ``key``; with ``request_id``, for that request.
+        """Add a correction of ``amount`` to the ledger, and return its entry. ``amount`` may be negative.
 
-        Raises UserNotFound, ValueError where a bucket would go below zero or the key was used for another correction,
-        and what outlasts the retries.
+        A ``key`` is used once: a repeated call returns the first entry. ``request_id`` names the corrected request.
+        Raises UserNotFound, and ValueError if a bucket would go below zero or the key was used for another correction.
+        If the retries fail, raises CommitRefused, OutcomeUnknown or DatabaseUnavailable.
         """
         entry_id = f"correction-{hashlib.sha256(key.encode()).hexdigest()[:32]}"
 
@@ -36,7 +37,7 @@ class Corrections:
                 return _same(entry_of(user_id, booked), amount, request_id)
             wallet = wallet_of(registered(user))
             if min(wallet.credits.trial + amount.trial, wallet.credits.paid + amount.paid) < 0:
-                raise ValueError(f"The balance of {user_id} is {wallet.credits}: {amount} would take it below zero.")
+                raise ValueError(f"The balance of {user_id} is {wallet.credits}. {amount} would take it below zero.")
             wallet, entry = wallet.post(
                 EntryType.CORRECTION,
                 amount,
@@ -50,9 +51,10 @@ class Corrections:
         return self.retry(attempt)
 
     def rebuild(self, user_id: str) -> Wallet:
-        """Make the wallet what its ledger says: balance, number of entries and head.
+        """Recalculate the wallet (balance, number of entries, head) from its ledger. Return the new wallet.
 
-        Raises UserNotFound, ValueError where the ledger itself is broken, and what outlasts the retries.
+        Raises UserNotFound, and ValueError if the ledger itself is broken. If the retries fail, raises CommitRefused,
+        OutcomeUnknown or DatabaseUnavailable.
         """
 
         def attempt(_tries: int) -> Wallet:
@@ -68,14 +70,14 @@ class Corrections:
 
 
 def _same(entry: LedgerEntry, amount: Credits, request_id: str | None) -> LedgerEntry:
-    """The entry that a repeated correction led to before."""
+    """Return ``entry`` if it has the same values as the repeated call. Raises ValueError."""
     if (entry.amount, entry.generation_request_id) != (amount, request_id):
         raise ValueError(f"This key was used for another correction: {entry.amount}.")
     return entry
 
 
 def _following(wallet: Wallet, entry: LedgerEntry) -> Wallet:
-    """The wallet after an entry that is what the next one has to be."""
+    """Return the wallet after ``entry``. Raises ValueError if ``entry`` does not follow from the wallet."""
     after, expected = wallet.post(
         entry.type,
         entry.amount,
@@ -84,5 +86,7 @@ def _following(wallet: Wallet, entry: LedgerEntry) -> Wallet:
         timestamp=entry.timestamp,
     )
     if expected != entry:
-        raise ValueError(f"Entry {entry.id} is not what was sealed. Restore the ledger of {wallet.user_id} first.")
+        raise ValueError(
+            f"Entry {entry.id} or one before it was changed. Restore the ledger of {wallet.user_id} first."
+        )
     return after

@@ -1,4 +1,4 @@
-"""A user's balance and the history behind it."""
+"""Reads a user's balance and credit history."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +14,7 @@ LISTED = (EntryType.DEDUCTION, EntryType.REFUND)
 
 @dataclass(frozen=True)
 class History:
-    """The balance, and a page of the entries behind it, newest first."""
+    """A user's wallet, and one page of its deductions and refunds, newest first."""
 
     wallet: Wallet
     entries: Page[LedgerEntry]
@@ -25,7 +25,7 @@ class Histories:
     database: Database
 
     def page(self, user_id: str, size: int, before_seq: int | None = None) -> History:
-        """At most ``size`` deductions and refunds, newest first, from before the entry number ``before_seq``.
+        """Return up to ``size`` deductions and refunds, newest first, with numbers below ``before_seq``.
 
         Raises UserNotFound and DatabaseUnavailable.
         """
@@ -34,7 +34,7 @@ class Histories:
             ledger_path(user_id),
             where=(Where("type", "in", tuple(type.value for type in LISTED)),),
             order_by="seq",
-            # An entry written since the balance was read is left for the next call: balance and history agree.
+            # Leave out entries written after the balance was read, so that balance and history agree.
             start_after=(wallet.seq + 1 if before_seq is None else before_seq,),
         )
         return History(wallet, page(self.database, history, size, partial(entry_of, user_id)))

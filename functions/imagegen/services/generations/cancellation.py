@@ -1,4 +1,4 @@
-"""Canceling a request that has not ended: its credits go back at once, and whatever its model still does is dropped."""
+"""Cancels and refunds a request that has not ended. Any later result of its model is discarded."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,9 +17,11 @@ class Cancellations:
     settlements: Settlements
 
     def cancel(self, request_id: str, may_cancel: Callable[[GenerationRequest], bool]) -> GenerationRequest:
-        """The canceled request. Whoever settles it first wins: it is canceled or has ended otherwise, never both.
+        """Cancel the request, refund it and return it.
 
-        Raises RequestNotFound, RequestEnded, and what outlasts the retries.
+        Raises RequestNotFound, also if ``may_cancel`` returns False. Raises RequestEnded if the request has ended, or
+        if another process settles it first with another outcome. If the retries fail, raises CommitRefused,
+        OutcomeUnknown or DatabaseUnavailable.
         """
         [document] = self.database.read(request_path(request_id))
         if not document.exists or not may_cancel((stored := StoredRequest.of(document)).request):
@@ -34,7 +36,7 @@ class Cancellations:
 
 def _ended(request: GenerationRequest) -> RequestEnded:
     return RequestEnded(
-        f"The request has ended already: it is {request.status}.",
+        f"The request has already ended. Its status is {request.status}.",
         generationRequestId=request.id,
         status=request.status.value,
     )

@@ -1,10 +1,10 @@
-"""The money path: reserve, generate, settle.
+"""Creates generation requests: reserve, generate, settle.
 
-1. **reserve**: read account and request together, check, and commit account, request and deduction as one.
-2. **generate**: holding no lock (``execution``), in this call or in a worker's (``worker``).
-3. **settle**: complete the request, or fail it and refund, in one commit (``settlement``).
+1. **reserve**: read account and request, check them, and write account, request and deduction in one commit.
+2. **generate**: run the model without a lock (``execution``), in this call or in a worker (``worker``).
+3. **settle**: complete the request, or fail and refund it, in one commit (``settlement``).
 
-What the caller is told is always what the request's document says, on the first call and on every replay.
+The answer always matches the request's document, on the first call and on every repeated call.
 """
 
 from collections.abc import Callable
@@ -49,7 +49,7 @@ from imagegen.services.retry import Retry
 
 @dataclass(frozen=True)
 class Generations:
-    """Creates generation requests and sees each of them to its end."""
+    """Creates generation requests. In sync mode, runs and settles them too."""
 
     database: Database
     execution: Execution
@@ -63,10 +63,13 @@ class Generations:
         """Reserve credits and create the request, or return the one that this idempotency key already created.
 
         In sync mode, the request is completed on return. In async mode, a worker completes it later.
-        Raises UserNotFound, RateLimited, TooManyRunning, InsufficientCredits, IdempotencyMismatch, RequestInProgress
-        and Contention (nothing was taken by this call), ServiceUnavailable (nothing, or once under the same key),
-        GenerationFailed, GenerationTimeout, GenerationAbandoned and GenerationCanceled (taken and given back), and
-        SettlementPending (taken, end unknown).
+
+        Raises:
+        - UserNotFound, RateLimited, TooManyRunning, InsufficientCredits, IdempotencyMismatch, RequestInProgress and
+          Contention: this call took no credits.
+        - ServiceUnavailable: the call took no credits, or took them once under this key.
+        - GenerationFailed, GenerationTimeout, GenerationAbandoned and GenerationCanceled: the credits were refunded.
+        - SettlementPending: the credits were taken, and the outcome is not recorded yet.
         """
         stored = self._reserve(order)
         if order.mode is Mode.ASYNC:
@@ -78,9 +81,9 @@ class Generations:
         return _answer(stored.request)
 
     def repeat(self, user_id: str, idempotency_key: str, fingerprint: str) -> GenerationRequest | None:
-        """The answer that this key and payload led to before; None where there was no such call.
+        """Return the request that this key and payload created before, or None if there was no such call.
 
-        For a payload that has become invalid since, as options may be withdrawn: what was answered stays answered.
+        This answers a repeated call whose payload is no longer valid, for example because an option was disabled.
         Raises what ``create`` raises for an existing request.
         """
         try:
@@ -95,7 +98,7 @@ class Generations:
         return stored.request if stored.request.mode is Mode.ASYNC else _answer(stored.request)
 
     def _reserve(self, order: Order) -> StoredRequest:
-        """This call's own new request, or the settled one that its idempotency key led to."""
+        """Create the request, or return the request that this idempotency key already created."""
         reservation_id = self.new_id()
         key = order.idempotency_key
         request_id = self.new_id() if key is None else keyed_request_id(order.user_id, key)
@@ -118,25 +121,25 @@ class Generations:
         try:
             return self.reserving(attempt)
         except CommitRefused as error:
-            raise Contention("Too many simultaneous requests of this user. Nothing was charged; try again.") from error
+            raise Contention("Too many simultaneous requests of this user. Nothing was charged. Try again.") from error
         except DatabaseUnavailable as error:
-            raise ServiceUnavailable("The database cannot be reached. Nothing was charged; try again.") from error
+            raise ServiceUnavailable("The database cannot be reached. Nothing was charged. Try again.") from error
         except OutcomeUnknown as error:
             raise ServiceUnavailable(
-                "The database did not confirm the request, which may have been charged. "
+                "The database did not confirm the request. You may have been charged. "
                 + (
-                    "Look at the history before you try again, and send an idempotencyKey next time."
+                    "Check your credit history before you try again, and send an idempotencyKey next time."
                     if key is None
-                    else "Try again with the same idempotencyKey: it is never charged twice."
+                    else "Try again with the same idempotencyKey. A key is charged at most once."
                 ),
                 generationRequestId=request_id,
             ) from error
 
     def _with_room(self, account: Account) -> Account:
-        """The account, with room for one more unfinished request. Raises TooManyRunning.
+        """Return the account if the user may start one more request. Raises TooManyRunning.
 
-        Completing a request leaves the user's document alone, so that which of them still run is looked up when they
-        seem to be too many, and not before: at most one read for each request, and one round trip for many.
+        Completing a request does not change the user's document, so ``activity.running`` may name requests that have
+        ended. They are looked up only when there seem to be too many: one read for each, in one round trip.
         """
         activity = account.activity
         if len(activity.running) < self.limits.concurrent:
@@ -146,32 +149,32 @@ class Generations:
         activity = activity.ended(*ended)
         if len(activity.running) >= self.limits.concurrent:
             raise TooManyRunning(
-                "Too many unfinished requests of this user. Nothing was charged; wait for one to end.",
+                "Too many unfinished requests of this user. Nothing was charged. Wait until one of them ends.",
                 runningRequests=len(activity.running),
             )
         return replace(account, activity=activity)
 
 
 def _paced(activity: Activity, limits: Limits, now: datetime) -> Activity:
-    """The activity after one more request. Raises RateLimited."""
+    """Return the activity after one more request. Raises RateLimited."""
     try:
         return activity.paced(limits, now)
     except TooFast as too_fast:
         seconds = ceil(too_fast.retry_after.total_seconds())
         raise RateLimited(
-            f"Too many requests in a short time. Nothing was charged; try again in {seconds} s.",
+            f"Too many requests in a short time. Nothing was charged. Try again in {seconds} s.",
             retryAfterSeconds=seconds,
         ) from None
 
 
 def _recognised(stored: StoredRequest, order: Order, reservation_id: str) -> StoredRequest:
-    """An existing request that ``order`` may be answered with.
+    """Return the existing request if it answers ``order``.
 
-    Raises IdempotencyMismatch and RequestInProgress.
+    Raises IdempotencyMismatch if its payload differs, and RequestInProgress.
     """
     request = stored.request
     if request.reservation_id == reservation_id:
-        return stored  # our own commit got through, and only its answer was lost
+        return stored  # our own commit was applied, but its answer was lost
     if request.fingerprint != order.fingerprint:
         raise IdempotencyMismatch(
             "This idempotencyKey was used for a request with other options. Use a new key for a new request.",
@@ -181,7 +184,7 @@ def _recognised(stored: StoredRequest, order: Order, reservation_id: str) -> Sto
 
 
 def _repeated(stored: StoredRequest) -> StoredRequest:
-    """An existing request, if it has ended or nobody waits for its end. Raises RequestInProgress."""
+    """Return the existing request if it has ended or is in async mode. Raises RequestInProgress."""
     if stored.request.mode is Mode.SYNC and stored.request.is_open:
         raise RequestInProgress(
             "The first request with this idempotencyKey is still running. Try again with the same key in a moment.",
@@ -191,12 +194,12 @@ def _repeated(stored: StoredRequest) -> StoredRequest:
 
 
 def _payment(order: Order, balance: Credits) -> Credits:
-    """Which of the user's credits pay for ``order``. Raises InsufficientCredits."""
+    """Return the credits, by bucket, that pay for ``order``. Raises InsufficientCredits."""
     try:
         return balance.part(order.cost)
     except NotEnoughCredits:
         raise InsufficientCredits(
-            f"Too few credits: this size costs {order.cost}, the balance is {balance.total}. "
+            f"Not enough credits: this size costs {order.cost}, and the balance is {balance.total}. "
             "Add credits, or choose a size that costs less.",
             requiredCredits=order.cost,
             currentCredits=balance.total,
@@ -204,7 +207,7 @@ def _payment(order: Order, balance: Credits) -> Credits:
 
 
 def _answer(request: GenerationRequest) -> GenerationRequest:
-    """A settled request, if it succeeded. Raises GenerationFailed, GenerationTimeout and GenerationAbandoned."""
+    """Return a settled request if it succeeded. Otherwise raise the error of its failure reason."""
     failure = request.failure
     if failure is None:
         return request
@@ -215,7 +218,7 @@ def _answer(request: GenerationRequest) -> GenerationRequest:
         FailureReason.CANCELED: GenerationCanceled,
     }[failure.reason]
     raise error(
-        f"{failure.message} Its cost was refunded; try again.",
+        f"{failure.message} Its cost was refunded. Try again.",
         generationRequestId=request.id,
         refundedCredits=failure.refunded_credits,
         currentCredits=failure.current_credits,

@@ -1,4 +1,4 @@
-"""Running a request: generate, holding nothing, then settle; whoever runs it, a call or a worker."""
+"""Runs a request, in a call or in a worker: generates the image without a lock, then settles the request."""
 
 import logging
 from collections.abc import Mapping
@@ -21,26 +21,26 @@ class Execution:
     settlements: Settlements
 
     def run(self, stored: StoredRequest, model: Model, size: Size) -> GenerationRequest:
-        """The request as it was settled, by this run or by whoever was first.
+        """Run the request and return it as settled, by this run or by another process that was first.
 
-        Raises SettlementPending where the outcome could not be recorded.
+        Raises SettlementPending if the outcome could not be recorded.
         """
         outcome = self._generate(stored.request, model, size)
         try:
             return self.settlements.settle(stored, outcome)
         except (CommitRefused, OutcomeUnknown, DatabaseUnavailable) as error:
             raise SettlementPending(
-                "The outcome could not be recorded yet. Within minutes the request has ended: completed, or refunded.",
+                "The outcome could not be recorded yet. Within ten minutes, the request is completed or refunded.",
                 generationRequestId=stored.request.id,
                 deductedCredits=stored.request.cost,
             ) from error
 
     def _generate(self, request: GenerationRequest, model: Model, size: Size) -> Succeeded | Failed:
-        """Whatever a provider does, there is an outcome, so that the request gets settled."""
+        """Return the outcome. A crash of the provider is an outcome too, so that the request is always settled."""
         try:
             url = self.generators[model.provider].generate(_job(request, model, size))
             if not url:
-                raise ValueError("a provider answered without an image")  # noqa: TRY301 - one way for all its slips
+                raise ValueError("the provider returned no image URL")  # noqa: TRY301 - handled like any crash of a provider
             return Succeeded(url)
         except GeneratorFailed as failure:
             return Failed(FailureReason.GENERATION_FAILED, str(failure))

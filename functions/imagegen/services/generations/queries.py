@@ -1,4 +1,4 @@
-"""Looking at generation requests: one, or a user's, newest first."""
+"""Reads one generation request, or lists and counts a user's requests."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from imagegen.services.pagination import Page, page
 
 @dataclass(frozen=True)
 class Filter:
-    """Whose requests, with which values of their fields, made from when on and until when (exclusive)."""
+    """Filters requests by owner, field values and creation time. ``created_before`` is exclusive."""
 
     user_id: str
     fields: Mapping[str, str] = field(default_factory=dict)
@@ -33,29 +33,29 @@ class Filter:
 
 @dataclass(frozen=True)
 class Requests:
-    """Raises DatabaseUnavailable."""
+    """Generation requests, read-only. All methods raise DatabaseUnavailable."""
 
     database: Database
 
     def get(self, request_id: str) -> GenerationRequest:
-        """Raises RequestNotFound."""
+        """Return the request. Raises RequestNotFound."""
         [document] = self.database.read(request_path(request_id))
         if not document.exists:
             raise not_found(request_id)
         return request_of(document)
 
     def list(self, filter: Filter, size: int, after: tuple[datetime, str] | None = None) -> Page[GenerationRequest]:
-        """At most ``size`` requests that match, newest first, from after the one that was made then and has that id."""
+        """Return up to ``size`` matching requests, newest first, starting after the cursor (created_at, id)."""
         newest = Query(REQUESTS, filter.where, order_by="createdAt", start_after=after)
         return page(self.database, newest, size, request_of)
 
     def count(self, filter: Filter) -> int:
-        """How many match, counted by the server."""
-        in_order = Query(REQUESTS, filter.where, order_by="createdAt")  # so that the list's own indexes serve
+        """Return the number of matching requests, counted by the server."""
+        in_order = Query(REQUESTS, filter.where, order_by="createdAt")  # so that it uses the indexes of ``list``
         [totals] = self.database.totals(Sum(in_order, None))
         return totals.count
 
 
 def not_found(request_id: str) -> RequestNotFound:
-    """Also for what is someone else's: who may not see a request does not learn whether there is one."""
-    return RequestNotFound(f"There is no generation request {request_id!r} of yours.", generationRequestId=request_id)
+    """Return the error for a missing request. It also hides other users' requests: no caller learns which ids exist."""
+    return RequestNotFound(f"You have no generation request {request_id!r}.", generationRequestId=request_id)

@@ -1,7 +1,7 @@
-"""Settling: how a request ends, whoever ends it.
+"""Settles requests.
 
-One commit completes the request, or fails it and gives its credits back. It is refused if anyone settled it first.
-Where the request names a webhook, the same commit writes what is to be sent there.
+One commit completes the request, or fails it and refunds its credits. The commit is refused if another process settled
+the request first. If the request names a webhook, the same commit writes its delivery.
 """
 
 import logging
@@ -22,14 +22,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Succeeded:
-    """The outcome of a generation that worked."""
+    """The outcome of a generation that returned an image."""
 
     url: str
 
 
 @dataclass(frozen=True)
 class Failed:
-    """The outcome of one that did not, or that nobody wants or waits for any more."""
+    """The outcome of a generation that failed, timed out, expired, was abandoned or was canceled."""
 
     reason: FailureReason
     message: str
@@ -43,13 +43,13 @@ class Settlements:
     retry: Retry
 
     def settle(self, stored: StoredRequest, outcome: Succeeded | Failed) -> GenerationRequest:
-        """The request as it was settled, by this call or by whoever was first.
+        """Settle the request with ``outcome``. Return the request as settled, by this call or by an earlier one.
 
-        Raises CommitRefused, OutcomeUnknown and DatabaseUnavailable when the retry budget is spent.
+        If the retries fail, raises CommitRefused, OutcomeUnknown or DatabaseUnavailable.
         """
 
         def attempt(tries: int) -> GenerationRequest:
-            # The first try relies on what was seen; after a refusal only the document can tell.
+            # The first try uses the given version. After a failed try, read the document again.
             current = StoredRequest.of(*self.database.read(request_path(stored.request.id))) if tries else stored
             if not current.request.is_open:
                 return current.request
@@ -61,19 +61,19 @@ class Settlements:
 
         settled = self.retry(attempt)
         if event := delivery_about(settled):
-            self.outbox.enqueue(event)  # whoever was first: a task too many does nothing
+            self.outbox.enqueue(event)  # even if another process was first: a duplicate task does nothing
         return settled
 
     def _settled(
         self, request: GenerationRequest, outcome: Succeeded | Failed
     ) -> tuple[GenerationRequest, list[Write]]:
-        """The request as ``outcome`` ends it, and the writes that give back its credits where it failed."""
+        """Return the request as settled by ``outcome``, and the writes that refund it if it failed."""
         now = self.clock.now()
         if isinstance(outcome, Succeeded):
             return request.completed(outcome.url, now), []
         [user] = self.database.read(user_path(request.user_id))
         if not user.exists:
-            log.error("%s is gone, so that nobody gets the refund of request %s", user.path, request.id)
+            log.error("%s does not exist, so request %s cannot be refunded", user.path, request.id)
             return request.failed(Failure(outcome.reason, outcome.message, 0, 0), now), []
         account, refund = account_of(user).refund(request, outcome.reason, now)
         failure = Failure(outcome.reason, outcome.message, request.cost, account.wallet.credits.total)

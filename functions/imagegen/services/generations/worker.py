@@ -1,7 +1,7 @@
-"""The queue's two ends: handing requests to it, and running what it delivers.
+"""Enqueues requests, and runs the requests of delivered tasks.
 
-A task may be delivered twice, in parallel, late, or never. A commit on the request decides which delivery runs it; the
-sweeper enqueues again what no delivery has claimed.
+A task may be delivered twice, in parallel, late, or never. A commit on the request decides which delivery runs it. The
+sweeper enqueues a request again if no delivery has claimed it.
 """
 
 import logging
@@ -42,11 +42,14 @@ class Worker:
     new_id: Callable[[], str]
 
     def run(self, request_id: str, ticket: str) -> Status | None:
-        """Run the request named by a task. Return its final status, or None if another delivery claimed it.
+        """Run the request named by a task. Return its status, or None if another delivery claimed it or it has ended.
 
-        ``ticket`` is the request's reservation id, which only the request and its tasks know. Raises PermissionDenied
-        for any other ticket. Raises ServiceUnavailable and what outlasts the retries: the queue then tries again.
-        Raises SettlementPending: the sweeper then settles the request.
+        ``ticket`` is the request's reservation id, which only the request's document and its tasks hold.
+
+        Raises:
+        - PermissionDenied: the ticket is wrong.
+        - ServiceUnavailable, CommitRefused, OutcomeUnknown and DatabaseUnavailable: the queue tries again.
+        - SettlementPending: the sweeper settles the request.
         """
         [document] = self.database.read(request_path(request_id))
         if not document.exists or (stored := StoredRequest.of(document)).request.reservation_id != ticket:
@@ -58,7 +61,7 @@ class Worker:
             return None
         if model is None or size is None:
             name = request.model if model is None else request.size
-            gone = Failed(FailureReason.GENERATION_FAILED, f"{name} is not there any more.")
+            gone = Failed(FailureReason.GENERATION_FAILED, f"{name} is no longer in the catalog.")
             return self.execution.settlements.settle(claimed, gone).status
         return self.execution.run(claimed, model, size).status
 
@@ -69,7 +72,7 @@ class Worker:
         def attempt(tries: int) -> StoredRequest | None:
             current = StoredRequest.of(*self.database.read(request_path(stored.request.id))) if tries else stored
             if current.request.claimed_by == worker:
-                return current  # our own commit got through, and only its answer was lost
+                return current  # our own commit was applied, but its answer was lost
             if current.request.status is not Status.PENDING:
                 return None
             claimed = current.request.claimed(worker, lease, self.clock.now())

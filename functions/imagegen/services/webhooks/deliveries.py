@@ -1,4 +1,4 @@
-"""Looking at webhook deliveries, newest first, and starting them anew."""
+"""Lists and resends webhook deliveries."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,9 +24,9 @@ class Deliveries:
     def list(
         self, user_id: str, request_id: str | None, size: int, after: tuple[datetime, str] | None = None
     ) -> Page[Delivery]:
-        """At most ``size`` of a user, or of one request, from after the one of that time and id.
+        """Return up to ``size`` deliveries of a user, or of one request, newest first.
 
-        Raises DatabaseUnavailable.
+        The page starts after the cursor (created_at, id). Raises DatabaseUnavailable.
         """
         where = [Where("userId", "==", user_id)]
         if request_id is not None:
@@ -35,22 +35,22 @@ class Deliveries:
         return page(self.database, newest, size, delivery_of)
 
     def resend(self, delivery_id: str, may_resend: Callable[[Delivery], bool]) -> Delivery:
-        """The delivery, pending again whatever had become of it, due now, with all its attempts so far.
+        """Make the delivery pending and due now, whatever its status, and return it with its attempts so far.
 
-        Where the database's answer got lost, it may have been sent by now, and is as that left it.
+        While an attempt is in progress, the delivery is returned unchanged. If the answer to the commit was lost, the
+        returned delivery may already include the new attempt.
 
-        Raises DeliveryNotFound and what outlasts the retries.
+        Raises DeliveryNotFound, also if ``may_resend`` returns False. If the retries fail, raises CommitRefused,
+        OutcomeUnknown or DatabaseUnavailable.
         """
         now = self.clock.now()
 
         def attempt(tries: int) -> Delivery:
             [document] = self.database.read(delivery_path(delivery_id))
             if not document.exists or not may_resend(delivery := delivery_of(document)):
-                raise DeliveryNotFound(
-                    f"There is no webhook delivery {delivery_id!r} of yours.", deliveryId=delivery_id
-                )
+                raise DeliveryNotFound(f"You have no webhook delivery {delivery_id!r}.", deliveryId=delivery_id)
             if tries and delivery.was_resent(since=now):
-                return delivery  # our own commit got through, with only its answer lost, or somebody else's
+                return delivery  # our own commit was applied but its answer was lost, or another call was first
             resent = delivery.resent(now)
             if resent != delivery:
                 self.database.commit(update_delivery(document, resent))

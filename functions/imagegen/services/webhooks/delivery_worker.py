@@ -1,7 +1,7 @@
 """Makes one attempt to deliver a webhook.
 
-Its queue may deliver a task twice, in parallel, early, late, or never. A commit on the delivery decides which of them
-sends; a receiver may still get an event twice, under the same id, as its answer may get lost.
+The queue may deliver a task twice, in parallel, early, late, or never. A commit on the delivery decides which task
+sends the webhook. A receiver may still get an event twice, under the same id, if its answer was lost.
 """
 
 import logging
@@ -27,7 +27,7 @@ from imagegen.services.webhooks.secrets import WebhookSecrets
 from imagegen.services.webhooks.signing import Event, send_signed
 
 Describe = Callable[[GenerationRequest], Mapping[str, Any]]
-"""How a request is told to the outside, as JSON."""
+"""Converts a request to the JSON that receivers get."""
 
 log = logging.getLogger(__name__)
 
@@ -44,10 +44,10 @@ class DeliveryWorker:
     new_id: Callable[[], str]
 
     def deliver(self, delivery_id: str, attempt: int, describe: Describe) -> DeliveryStatus | None:
-        """What has become of the delivery by this ``attempt`` of it; None if the attempt has been made already.
+        """Make attempt number ``attempt``. Return the delivery's status, or None if there is no such attempt to make.
 
-        Raises ServiceUnavailable before it is due, or while another task attempts it, and what outlasts the retries:
-        then the queue tries again.
+        Raises ServiceUnavailable before the attempt is due, or while another task makes it. If the retries fail,
+        raises CommitRefused, OutcomeUnknown or DatabaseUnavailable. In all these cases, the queue tries again.
         """
         worker = self.new_id()
         claimed = self._claim(delivery_id, attempt, worker)
@@ -55,22 +55,22 @@ class DeliveryWorker:
             return None
         made, is_last = self._attempt(claimed, describe)
         pause = claimed.pause_max(self.clock.now()).total_seconds()
-        # Half of it at random, so that the receivers of a host that was down do not all come back at once.
+        # Half of the delay is random, so that webhooks to a host that was down do not all retry at once.
         attempted = claimed.attempted(made, timedelta(seconds=self.rng.uniform(pause / 2, pause)), is_last=is_last)
         return self._record(attempted, worker).status
 
     def _claim(self, delivery_id: str, attempt: int, worker: str) -> Delivery | None:
-        """The delivery, now this task's own to attempt; None if there is no such attempt to be made."""
+        """Claim the delivery for this task. Return None if the attempt was already made or the delivery has ended."""
 
         def claim(_tries: int) -> Delivery | None:
             document, delivery = self._read(delivery_id)
             if delivery is None or not delivery.is_pending or delivery.attempt_count != attempt:
                 return None
             if delivery.claimed_by == worker:
-                return delivery  # our own commit got through, and only its answer was lost
+                return delivery  # our own commit was applied, but its answer was lost
             now = self.clock.now()
             if now < delivery.next_attempt_at:
-                raise ServiceUnavailable(f"Webhook {delivery_id} is not due yet, or being attempted.")
+                raise ServiceUnavailable(f"Webhook {delivery_id} is not due yet, or another task is attempting it.")
             claimed = delivery.claimed(worker, now)
             self.database.commit(update_delivery(document, claimed))
             return claimed
@@ -84,7 +84,7 @@ class DeliveryWorker:
         try:
             secret = self.secrets.current(delivery.user_id)
         except UserNotFound:
-            return Attempt(at, timedelta(), error="the user is gone"), True
+            return Attempt(at, timedelta(), error="the user does not exist"), True
         event = Event(delivery.id, delivery.type, delivery.created_at, describe(request_of(document)))
         status_code = error = None
         try:
@@ -93,18 +93,18 @@ class DeliveryWorker:
             error = str(undelivered)
         made = Attempt(at, timedelta(seconds=self.clock.monotonic() - began), status_code, error)
         if not made.succeeded:
-            host = Url(delivery.url).host  # the rest may hold secrets
+            host = Url(delivery.url).host  # the rest of the URL may contain secrets
             log.info("Webhook %s was not accepted by %s: %s", delivery.id, host, error or status_code)
         return made, False
 
     def _record(self, attempted: Delivery, worker: str) -> Delivery:
-        """The delivery as it is now, with this attempt recorded and the next one queued where there is one."""
+        """Record the attempt, enqueue the next one if there is one, and return the delivery as it is now."""
 
         def record(_tries: int) -> Delivery:
             document, delivery = self._read(attempted.id)
             assert delivery is not None, "deliveries are never deleted"
             if delivery.claimed_by != worker:
-                return delivery  # recorded, with only the answer lost; or claimed by another, as we were too slow
+                return delivery  # recorded, but the answer was lost; or claimed by another task after our lease
             self.database.commit(update_delivery(document, attempted))
             return attempted
 

@@ -1,6 +1,7 @@
-"""The outbox: events that were committed with what they tell of, and still have to be sent.
+"""The outbox of webhook deliveries.
 
-The commit that ends a request writes its delivery too, so that no event is lost, and none is told of what never was.
+The commit that ends a request also writes its delivery, so no event is lost, and no event is sent for an outcome that
+was not recorded.
 """
 
 import logging
@@ -24,9 +25,9 @@ class Outbox:
     clock: Clock
 
     def enqueue(self, delivery: Delivery) -> None:
-        """Have the next attempt made when it is due. If that fails, a sweep does it.
+        """Enqueue a task for the next attempt, at its due time. If the queue is unavailable, a sweep does it later.
 
-        The task holds the attempt's number: one that comes again, or after a resend, finds nothing to do.
+        The task holds the number of the attempt, so a duplicate or outdated task does nothing.
         """
         task = {"deliveryId": delivery.id, "attempt": str(delivery.attempt_count)}
         try:
@@ -35,7 +36,7 @@ class Outbox:
             log.warning("Webhook %s could not be queued and is left for a sweep: %s", delivery.id, error)
 
     def overdue(self, limit: int) -> Query:
-        """The deliveries whose task must have been lost."""
+        """Return a query for deliveries whose task must have been lost."""
         return Query(
             DELIVERIES,
             where=(
@@ -46,7 +47,7 @@ class Outbox:
         )
 
     def enqueue_again(self, document: Snapshot) -> bool:
-        """Queue an overdue delivery; whether that, or something else, has come of it."""
+        """Enqueue an overdue delivery. Return False if the commit failed, which leaves it for the next sweep."""
         again = delivery_of(document).enqueued_again(self.clock.now())
         try:
             self.database.commit(update_delivery(document, again))

@@ -1,4 +1,4 @@
-"""The secrets that webhooks are signed with: one for each user, made when it is first needed."""
+"""Webhook secrets: one for each user, created when it is first needed."""
 
 import base64
 import random
@@ -15,18 +15,21 @@ SECRET_BYTES = 32
 
 @dataclass(frozen=True)
 class WebhookSecrets:
-    """``rng`` makes the secrets; in production it is the operating system's."""
+    """Returns and rotates the users' secrets. In production, ``rng`` is the operating system's generator."""
 
     database: Database
     rng: random.Random
     retry: Retry
 
     def current(self, user_id: str) -> str:
-        """As Standard Webhooks writes it: ``whsec_`` and base64. Raises UserNotFound and what outlasts the retries."""
+        """Return the user's secret as ``whsec_`` and base64, the format of Standard Webhooks.
+
+        Raises UserNotFound. If the retries fail, raises CommitRefused, OutcomeUnknown or DatabaseUnavailable.
+        """
         return self._secret(user_id, rotate=False)
 
     def rotate(self, user_id: str) -> str:
-        """A new one, which alone signs from now on. Raises UserNotFound and what outlasts the retries."""
+        """Replace the user's secret and return the new one. Raises like ``current``."""
         return self._secret(user_id, rotate=True)
 
     def _secret(self, user_id: str, *, rotate: bool) -> str:

@@ -1,4 +1,4 @@
-"""Sends one event, signed as in https://www.standardwebhooks.com."""
+"""Signs and sends events as specified by Standard Webhooks (https://www.standardwebhooks.com)."""
 
 import json
 from collections.abc import Mapping
@@ -13,12 +13,12 @@ from imagegen.ports.webhook_sender import WebhookSender
 
 
 class InvalidSecret(Exception):
-    """The secret is not base64 text, with or without ``whsec_`` before it. Nothing was sent."""
+    """The secret is not base64 text with an optional ``whsec_`` prefix. Nothing was sent."""
 
 
 @dataclass(frozen=True)
 class Event:
-    """A message to a receiver, which can drop an ``id`` that it has had."""
+    """A message to a receiver. The receiver can use ``id`` to drop duplicates."""
 
     id: str
     type: str
@@ -34,7 +34,7 @@ def send_signed(sender: WebhookSender, url: str, secret: str, event: Event, at: 
     try:
         signature = Webhook(secret)
     except (EmptyWebhookSecretError, ValueError):
-        raise InvalidSecret("its secret is not base64 text, with or without whsec_ before it") from None
+        raise InvalidSecret("the secret is not base64 text with an optional whsec_ prefix") from None
     message = {
         "type": event.type,
         "timestamp": event.created_at.isoformat().replace("+00:00", "Z"),
