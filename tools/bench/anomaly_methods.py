@@ -30,10 +30,10 @@ def ours(data: Year, series: Series, week: int) -> Floats:
     ]
     kinds = (AnomalyKind.FAILURES,) if series is Series.FAILURES else (AnomalyKind.SPIKE, AnomalyKind.DRIFT)
     scores = np.zeros(8)
-    trials = test(SUBJECT, counts[-1], counts[:-1]).trials
-    for trial, p_value in zip(trials, corrected(trials), strict=True):
-        if trial.kind in kinds and trial.rise:
-            known_at = 7 if trial.days is None else trial.days[-1]
+    results = test(SUBJECT, counts[-1], counts[:-1]).results
+    for result, p_value in zip(results, corrected(results), strict=True):
+        if result.kind in kinds and result.rise:
+            known_at = 7 if result.days is None else result.days[-1]
             scores[known_at] = max(scores[known_at], -log10(max(p_value, 1e-300)))
     return scores
 

@@ -16,18 +16,18 @@ What these rules cannot see is a second, smaller event on the same day in anothe
 from collections.abc import Sequence
 
 from imagegen.reports.anomalies.findings import Scope, Subject
-from imagegen.reports.anomalies.significance import SHARE_EXPLAINED, Suspect
+from imagegen.reports.anomalies.significance import SHARE_EXPLAINED, Deviation
 
 PROPORTION = 1.5
 
 
-def unexplained(suspects: Sequence[Suspect], told: Sequence[Suspect] = ()) -> list[Suspect]:
+def unexplained(deviations: Sequence[Deviation], told: Sequence[Deviation] = ()) -> list[Deviation]:
     """What is no mere consequence of the rest or of what is ``told`` before, all of which deviates in one direction."""
-    ordered = sorted(suspects, key=lambda suspect: suspect.worst.p_value)
-    users = [suspect for suspect in ordered if suspect.subject.scope is Scope.USER]
-    totals = [suspect for suspect in ordered if suspect.subject.scope is Scope.TOTAL]
-    options = [suspect for suspect in ordered if suspect.subject.scope not in (Scope.USER, Scope.TOTAL)]
-    result: dict[Subject, Suspect] = {}
+    ordered = sorted(deviations, key=lambda deviation: deviation.worst.p_value)
+    users = [deviation for deviation in ordered if deviation.subject.scope is Scope.USER]
+    totals = [deviation for deviation in ordered if deviation.subject.scope is Scope.TOTAL]
+    options = [deviation for deviation in ordered if deviation.subject.scope not in (Scope.USER, Scope.TOTAL)]
+    found: dict[Subject, Deviation] = {}
     for candidates, wider in (
         (users, [*totals, *options]),
         (options, totals),
@@ -37,17 +37,17 @@ def unexplained(suspects: Sequence[Suspect], told: Sequence[Suspect] = ()) -> li
     ):
         for candidate in candidates:
             left = [
-                trial
-                for trial in candidate.trials
-                if not any(_in_proportion(candidate, other, trial.days) for other in wider)
-                and not any(_explains(other, candidate, trial.days) for other in (*told, *result.values()))
+                result
+                for result in candidate.results
+                if not any(_in_proportion(candidate, other, result.days) for other in wider)
+                and not any(_explains(other, candidate, result.days) for other in (*told, *found.values()))
             ]
-            if left and candidate.subject not in result:
-                result[candidate.subject] = Suspect(left)
-    return list(result.values())
+            if left and candidate.subject not in found:
+                found[candidate.subject] = Deviation(left)
+    return list(found.values())
 
 
-def _explains(one: Suspect, other: Suspect, days: Sequence[int] | None) -> bool:
+def _explains(one: Deviation, other: Deviation, days: Sequence[int] | None) -> bool:
     if one.subject.scope is other.subject.scope:
         return False
     if one.subject.scope is Scope.TOTAL or other.subject.scope is Scope.USER:
@@ -55,6 +55,6 @@ def _explains(one: Suspect, other: Suspect, days: Sequence[int] | None) -> bool:
     return one.excess(days) >= SHARE_EXPLAINED * other.excess(days)
 
 
-def _in_proportion(part: Suspect, whole: Suspect, days: Sequence[int] | None) -> bool:
+def _in_proportion(part: Deviation, whole: Deviation, days: Sequence[int] | None) -> bool:
     """Whether ``part`` rose about as much as ``whole`` did at that time, compared with what is usual for each."""
     return part.excess(days) * whole.usual(days) <= PROPORTION * whole.excess(days) * part.usual(days)

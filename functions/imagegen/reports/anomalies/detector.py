@@ -14,16 +14,16 @@ from imagegen.reports.anomalies.findings import (
     Severity,
     Subject,
 )
-from imagegen.reports.anomalies.hypothesis_tests import Tested, Trial, test
-from imagegen.reports.anomalies.significance import Suspect, suspects
+from imagegen.reports.anomalies.hypothesis_tests import Result, SubjectTests, test
+from imagegen.reports.anomalies.significance import Deviation, deviations
 
 WEEKS_COMPARED = 12
 WEEKS_NEEDED = 3
-CREDITS_WORTH_TELLING = 20
+MIN_CREDITS_REPORTED = 20
 """What is about fewer credits is left out, however unlikely it is."""
 MEDIUM_SHARE, HIGH_SHARE = 0.05, 0.25
 """An anomaly is of that severity from this share of a usual day's credits on;"""
-HIGH_CHANCE = 1e-6
+HIGH_P_VALUE = 1e-6
 """of the highest only if it is also no more likely than this."""
 
 
@@ -37,7 +37,7 @@ def find(
     ``history`` has the weeks before, oldest first, each as long; weeks before the first one in use are left out. Users
     must not have been chosen for having many requests in this very week, or chance looks like a spike.
     """
-    tested, waiting = dict[Subject, Tested](), list[Subject]()
+    tested, waiting = dict[Subject, SubjectTests](), list[Subject]()
     for subject, counts in observed.items():
         weeks_before = history.get(subject, ())[-WEEKS_COMPARED:]
         if len(weeks_before) < WEEKS_NEEDED:
@@ -45,8 +45,8 @@ def find(
         else:
             tested[subject] = test(subject, counts, weeks_before)
     day_credits = _usual_day(history.get(ALL_REQUESTS, ())[-WEEKS_COMPARED:])
-    found = _found([trial for of_subject in tested.values() for trial in of_subject.trials])
-    anomalies = [_anomaly(suspect, week.days, day_credits) for suspect in found]
+    found = _found([result for of_subject in tested.values() for result in of_subject.results])
+    anomalies = [_anomaly(deviation, week.days, day_credits) for deviation in found]
     return Findings(
         sorted(anomalies, key=lambda anomaly: (-_SEVERITIES.index(anomaly.severity), -anomaly.credits)),
         _bands(week, tested[ALL_REQUESTS]) if ALL_REQUESTS in tested else (),
@@ -58,35 +58,37 @@ def find(
 _SEVERITIES = list(Severity)
 
 
-def _found(trials: Sequence[Trial]) -> list[Suspect]:
-    """What is told of all significant trials.
+def _found(results: Sequence[Result]) -> list[Deviation]:
+    """What is told of all significant results.
 
     One event that shows in twenty series would make it easier for chance to pass as the twenty-first discovery. So the
     correction is done again without those that are explained by others.
     """
-    found = suspects(trials)
-    told = {(suspect.subject, suspect.worst.kind) for suspect in _told(found)}
-    explained = {(suspect.subject, suspect.worst.kind) for suspect in found} - told
-    return _told(suspects([trial for trial in trials if (trial.subject, trial.kind) not in explained]))
+    found = deviations(results)
+    told = {(deviation.subject, deviation.worst.kind) for deviation in _told(found)}
+    explained = {(deviation.subject, deviation.worst.kind) for deviation in found} - told
+    return _told(deviations([result for result in results if (result.subject, result.kind) not in explained]))
 
 
-def _told(found: Sequence[Suspect]) -> list[Suspect]:
+def _told(found: Sequence[Deviation]) -> list[Deviation]:
     """Of all that is large enough, what is not explained by the rest. A drift is told where no day of it stands out."""
-    large = [suspect for suspect in found if suspect.credits >= CREDITS_WORTH_TELLING]
+    large = [deviation for deviation in found if deviation.credits >= MIN_CREDITS_REPORTED]
     told = []
     for rise, days_kind in ((True, AnomalyKind.SPIKE), (False, AnomalyKind.DROP)):
-        days = unexplained([suspect for suspect in large if suspect.worst.kind is days_kind])
-        subjects = {suspect.subject for suspect in days}
+        days = unexplained([deviation for deviation in large if deviation.worst.kind is days_kind])
+        subjects = {deviation.subject for deviation in days}
         drifts = [
-            suspect for suspect in large if suspect.worst.kind is AnomalyKind.DRIFT and suspect.worst.rise is rise
+            deviation
+            for deviation in large
+            if deviation.worst.kind is AnomalyKind.DRIFT and deviation.worst.rise is rise
         ]
-        told += days + unexplained([suspect for suspect in drifts if suspect.subject not in subjects], days)
-    return told + unexplained([suspect for suspect in large if suspect.worst.kind is AnomalyKind.FAILURES])
+        told += days + unexplained([deviation for deviation in drifts if deviation.subject not in subjects], days)
+    return told + unexplained([deviation for deviation in large if deviation.worst.kind is AnomalyKind.FAILURES])
 
 
-def _anomaly(suspect: Suspect, names: Sequence[str], day_credits: float) -> Anomaly:
-    worst = suspect.worst
-    days = [names[day] for day in suspect.days]
+def _anomaly(deviation: Deviation, names: Sequence[str], day_credits: float) -> Anomaly:
+    worst = deviation.worst
+    days = [names[day] for day in deviation.days]
     return Anomaly(
         worst.subject,
         worst.kind,
@@ -95,16 +97,16 @@ def _anomaly(suspect: Suspect, names: Sequence[str], day_credits: float) -> Anom
         worst.expected,
         *worst.range(),
         worst.p_value,
-        _severity(suspect, day_credits),
-        round(suspect.credits),
+        _severity(deviation, day_credits),
+        round(deviation.credits),
         sorted(days[1:]),
     )
 
 
-def _severity(suspect: Suspect, day_credits: float) -> Severity:
-    if suspect.credits >= HIGH_SHARE * day_credits and suspect.worst.p_value <= HIGH_CHANCE:
+def _severity(deviation: Deviation, day_credits: float) -> Severity:
+    if deviation.credits >= HIGH_SHARE * day_credits and deviation.worst.p_value <= HIGH_P_VALUE:
         return Severity.HIGH
-    return Severity.MEDIUM if suspect.credits >= MEDIUM_SHARE * day_credits else Severity.LOW
+    return Severity.MEDIUM if deviation.credits >= MEDIUM_SHARE * day_credits else Severity.LOW
 
 
 def _usual_day(weeks: Sequence[Sequence[Counts]]) -> float:
@@ -113,7 +115,7 @@ def _usual_day(weeks: Sequence[Sequence[Counts]]) -> float:
     return sum(days) / len(days) if days else 0.0
 
 
-def _bands(week: Week, total: Tested) -> list[Band]:
+def _bands(week: Week, total: SubjectTests) -> list[Band]:
     return [
         Band(day, expected.mean, *expected.range()) for day, expected in zip(week.days, total.expected, strict=True)
     ]

@@ -9,12 +9,12 @@ from imagegen.reports.anomalies.expectation import Expected, fit
 from imagegen.reports.anomalies.failure_rate import Day, earlier_rate
 from imagegen.reports.anomalies.findings import AnomalyKind, Counts, Scope, Subject
 
-RUN = 3
+RUN_DAYS = 3
 """Failures are also tested in so many days in a row: an outage does not end at midnight."""
 
 
 @dataclass(frozen=True)
-class Trial:
+class Result:
     """A test, whether it found something or not.
 
     ``days`` are those it is about, 0 for Monday, None for the whole week. ``observed``, ``expected`` and ``range`` are
@@ -46,14 +46,14 @@ def total(values: Sequence[float], days: Sequence[int] | None) -> float:
 
 
 @dataclass(frozen=True)
-class Tested:
+class SubjectTests:
     """A subject's tests, and the requests that were expected of its days."""
 
-    trials: Sequence[Trial]
+    results: Sequence[Result]
     expected: Sequence[Expected]
 
 
-def test(subject: Subject, week: Sequence[Counts], weeks_before: Sequence[Sequence[Counts]]) -> Tested:
+def test(subject: Subject, week: Sequence[Counts], weeks_before: Sequence[Sequence[Counts]]) -> SubjectTests:
     """Tests each day for a spike and a drop, the week for a drift, and days, runs of days and the week for failures.
 
     Users come and go: of them a spike and failures alone are told.
@@ -63,10 +63,10 @@ def test(subject: Subject, week: Sequence[Counts], weeks_before: Sequence[Sequen
     fitted = fit(requests_before)
     expected = [fitted.at(day) for day in range(len(week))]
     tests = _Tests(subject, week, _price(week, weeks_before))
-    trials = [*tests.levels(expected), *tests.failures(weeks_before)]
+    results = [*tests.levels(expected), *tests.failures(weeks_before)]
     if subject.scope is not Scope.USER:
-        trials += tests.drifts(requests, requests_before)
-    return Tested(trials, expected)
+        results += tests.drifts(requests, requests_before)
+    return SubjectTests(results, expected)
 
 
 @dataclass(frozen=True)
@@ -75,46 +75,46 @@ class _Tests:
     week: Sequence[Counts]
     price: float
 
-    def levels(self, expected: Sequence[Expected]) -> Iterator[Trial]:
+    def levels(self, expected: Sequence[Expected]) -> Iterator[Result]:
         usual = [day.mean for day in expected]
         for number, (day, counts) in enumerate(zip(expected, self.week, strict=True)):
             fall, rise = day.tails(counts.requests)
             when = None if self.subject.scope is Scope.USER else [number]
             numbers = (when, counts.requests, day.mean, day.range)
-            yield self._trial(AnomalyKind.SPIKE, True, *numbers, rise, self._excess(usual, +1), usual)
+            yield self._result(AnomalyKind.SPIKE, True, *numbers, rise, self._excess(usual, +1), usual)
             if self.subject.scope is not Scope.USER:
-                yield self._trial(AnomalyKind.DROP, False, *numbers, fall, self._excess(usual, -1), usual)
+                yield self._result(AnomalyKind.DROP, False, *numbers, fall, self._excess(usual, -1), usual)
 
-    def drifts(self, requests: Sequence[int], before: Sequence[Sequence[int]]) -> Iterator[Trial]:
+    def drifts(self, requests: Sequence[int], before: Sequence[Sequence[int]]) -> Iterator[Result]:
         found = drift(requests, before)
         if found is None:
             return
         numbers = (None, sum(requests), found.expected.mean, found.expected.range)
-        yield self._trial(AnomalyKind.DRIFT, True, *numbers, found.rise, self._excess(found.usual, +1), found.usual)
-        yield self._trial(AnomalyKind.DRIFT, False, *numbers, found.fall, self._excess(found.usual, -1), found.usual)
+        yield self._result(AnomalyKind.DRIFT, True, *numbers, found.rise, self._excess(found.usual, +1), found.usual)
+        yield self._result(AnomalyKind.DRIFT, False, *numbers, found.fall, self._excess(found.usual, -1), found.usual)
 
-    def failures(self, weeks_before: Sequence[Sequence[Counts]]) -> Iterator[Trial]:
+    def failures(self, weeks_before: Sequence[Sequence[Counts]]) -> Iterator[Result]:
         rate = earlier_rate([Day(counts.requests, counts.failed) for week in weeks_before for counts in week])
         days = [Day(counts.requests, counts.failed) for counts in self.week]
         usual = [day.requests * rate.rate for day in days]
         excess = [day.failed - expected for day, expected in zip(days, usual, strict=True)]
-        runs = [range(first, first + length) for length in (1, RUN) for first in range(len(days) - length + 1)]
+        runs = [range(first, first + length) for length in (1, RUN_DAYS) for first in range(len(days) - length + 1)]
         for run in [*runs, None] if len(days) > 1 else [None]:
             tested = days if run is None else [days[day] for day in run]
             requests = sum(day.requests for day in tested)
             if requests:
                 observed = sum(day.failed for day in tested) / requests
                 numbers = (run, observed, rate.rate, partial(rate.range, tested))
-                yield self._trial(AnomalyKind.FAILURES, True, *numbers, rate.tail(tested), excess, usual)
+                yield self._result(AnomalyKind.FAILURES, True, *numbers, rate.tail(tested), excess, usual)
 
     def _excess(self, usual: Sequence[float], sign: int) -> Sequence[float]:
         return [sign * (counts.requests - expected) for counts, expected in zip(self.week, usual, strict=True)]
 
-    def _trial(
+    def _result(
         self, kind: AnomalyKind, rise: bool, days: Sequence[int] | None, observed: float, expected: float,
         range: Callable[[], tuple[float, float]], p_value: float, excess: Sequence[float], usual: Sequence[float],
-    ) -> Trial:  # fmt: skip
-        return Trial(self.subject, kind, rise, days, observed, expected, range, p_value, excess, usual, self.price)
+    ) -> Result:  # fmt: skip
+        return Result(self.subject, kind, rise, days, observed, expected, range, p_value, excess, usual, self.price)
 
 
 def _price(week: Sequence[Counts], weeks_before: Sequence[Sequence[Counts]]) -> float:

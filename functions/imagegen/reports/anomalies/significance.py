@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from imagegen.reports.anomalies.findings import AnomalyKind, Subject
-from imagegen.reports.anomalies.hypothesis_tests import Trial, total
+from imagegen.reports.anomalies.hypothesis_tests import Result, total
 
 FALSE_DISCOVERIES = 0.02
 """The share of what is found that may be chance. Where nothing has changed, one week in fifty finds anything."""
@@ -14,18 +14,18 @@ FALSE_DISCOVERIES = 0.02
 SHARE_EXPLAINED = 2 / 3
 """What is at least this share of something larger explains it."""
 
-_Question = tuple[Subject, AnomalyKind, bool]
+_Hypothesis = tuple[Subject, AnomalyKind, bool]
 
 
 @dataclass(frozen=True)
-class Suspect:
-    """The significant trials of one subject, kind and direction, the least likely first."""
+class Deviation:
+    """The significant results of one subject, kind and direction, the least likely first."""
 
-    trials: Sequence[Trial]
+    results: Sequence[Result]
 
     @property
-    def worst(self) -> Trial:
-        return self.trials[0]
+    def worst(self) -> Result:
+        return self.results[0]
 
     @property
     def subject(self) -> Subject:
@@ -33,13 +33,13 @@ class Suspect:
 
     @property
     def credits(self) -> float:
-        return sum(trial.credits for trial in self.trials)
+        return sum(result.credits for result in self.results)
 
     @property
     def days(self) -> list[int]:
         """Those that stand out, the worst first; none where it is about the whole week."""
         return [
-            day for trial in self.trials for day in sorted(trial.days or (), key=lambda day: -self.worst.excess[day])
+            day for result in self.results for day in sorted(result.days or (), key=lambda day: -self.worst.excess[day])
         ]
 
     def excess(self, days: Sequence[int] | None) -> float:
@@ -50,33 +50,33 @@ class Suspect:
         return total(self.worst.usual, days)
 
 
-def suspects(trials: Sequence[Trial]) -> list[Suspect]:
+def deviations(results: Sequence[Result]) -> list[Deviation]:
     """A run of days stands for failures only where its single days do not explain it, and so does the week."""
-    found = defaultdict[_Question, list[Trial]](list)
-    for trial in sorted(significant(trials), key=lambda trial: (len(trial.days or range(7)), trial.p_value)):
-        shorter = [other for other in found[_question(trial)] if _share_days(trial, other)]
-        if sum(other.credits for other in shorter) < SHARE_EXPLAINED * trial.credits:
-            others = [other for other in found[_question(trial)] if other not in shorter]
-            found[_question(trial)] = [*others, trial]
-    return [Suspect(sorted(group, key=lambda trial: trial.p_value)) for group in found.values()]
+    found = defaultdict[_Hypothesis, list[Result]](list)
+    for result in sorted(significant(results), key=lambda result: (len(result.days or range(7)), result.p_value)):
+        shorter = [other for other in found[_hypothesis(result)] if _share_days(result, other)]
+        if sum(other.credits for other in shorter) < SHARE_EXPLAINED * result.credits:
+            others = [other for other in found[_hypothesis(result)] if other not in shorter]
+            found[_hypothesis(result)] = [*others, result]
+    return [Deviation(sorted(group, key=lambda result: result.p_value)) for group in found.values()]
 
 
-def _share_days(one: Trial, other: Trial) -> bool:
+def _share_days(one: Result, other: Result) -> bool:
     return one.days is None or other.days is None or not set(one.days).isdisjoint(other.days)
 
 
-def significant(trials: Sequence[Trial]) -> list[Trial]:
+def significant(results: Sequence[Result]) -> list[Result]:
     """Those of which at most a share of ``FALSE_DISCOVERIES`` is chance.
 
     The step-up procedure of Y. Benjamini and Y. Hochberg, Controlling the false discovery rate, J. R. Statist. Soc. B
     57, 1995, over the questions that are asked: a subject's spikes are one, its drift another. Series that count the
     same requests rise together, which it allows for.
     """
-    p_values = corrected(trials)
-    lowest = dict[_Question, float]()
-    for trial, p_value in zip(trials, p_values, strict=True):
-        question = _question(trial)
-        lowest[question] = min(p_value, lowest.get(question, 1.0))
+    p_values = corrected(results)
+    lowest = dict[_Hypothesis, float]()
+    for result, p_value in zip(results, p_values, strict=True):
+        hypothesis = _hypothesis(result)
+        lowest[hypothesis] = min(p_value, lowest.get(hypothesis, 1.0))
     thresholds = [rank / len(lowest) * FALSE_DISCOVERIES for rank in range(1, len(lowest) + 1)]
     passed = [
         threshold
@@ -84,16 +84,16 @@ def significant(trials: Sequence[Trial]) -> list[Trial]:
         if p_value <= threshold
     ]
     bar = max(passed, default=0.0)
-    return [trial for trial, p_value in zip(trials, p_values, strict=True) if passed and p_value <= bar]
+    return [result for result, p_value in zip(results, p_values, strict=True) if passed and p_value <= bar]
 
 
-def corrected(trials: Sequence[Trial]) -> list[float]:
-    """Each p-value times the number of tests that answer the same question, so that a drift counts as much as a week
+def corrected(results: Sequence[Result]) -> list[float]:
+    """Each p-value times the number of tests that answer the same hypothesis, so that a drift counts as much as a week
     of spikes.
     """
-    tests = Counter(_question(trial) for trial in trials)
-    return [min(1.0, trial.p_value * tests[_question(trial)]) for trial in trials]
+    tests = Counter(_hypothesis(result) for result in results)
+    return [min(1.0, result.p_value * tests[_hypothesis(result)]) for result in results]
 
 
-def _question(trial: Trial) -> _Question:
-    return trial.subject, trial.kind, trial.rise
+def _hypothesis(result: Result) -> _Hypothesis:
+    return result.subject, result.kind, result.rise
