@@ -173,18 +173,18 @@ SENTENCES = [
         Anomaly(
             STYLE, AnomalyKind.SPIKE, "2026-11-11", 1300, 800.0, 700, 905, 1 / 4834, Severity.HIGH, 1002, ["2026-11-13"]
         ),
-        "anime (style): 1,300 requests instead of 700 to 905 on Wednesday 11 November (likewise on Friday); "
-        "by chance once in 4,800 times; about 1,002 credits more than expected.",
+        "anime (style): 1,300 requests instead of 700 to 905 on Wednesday 11 November (also on Friday). "
+        "By chance, this happens once in 4,800 times. About 1,002 credits more than expected.",
     ),
     (
         Anomaly(ALL_REQUESTS, AnomalyKind.DRIFT, None, 70, 100.2, 80, 120, 1e-12, Severity.LOW, 60),
-        "all requests: a slow fall over the last weeks to 70 requests instead of 80 to 120 this week; "
-        "by chance less than once in a billion times; about 60 credits fewer than expected.",
+        "all requests: a slow fall over the last weeks to 70 requests instead of 80 to 120 this week. "
+        "By chance, this happens less than once in a billion times. About 60 credits fewer than expected.",
     ),
     (
         Anomaly(MODEL, AnomalyKind.FAILURES, "2026-11-12", 0.631, 0.05, 0.0, 0.084, 2e-6, Severity.LOW, 50),
-        "Model B (model): 63% of the requests failed instead of 0% to 8.4% on Thursday 12 November; "
-        "by chance once in 500,000 times; about 50 credits more to refund than usual.",
+        "Model B (model): 63% of the requests failed instead of 0% to 8.4% on Thursday 12 November. "
+        "By chance, this happens once in 500,000 times. About 50 credits more than usual were refunded.",
     ),
 ]
 

@@ -1,4 +1,4 @@
-"""What stands out from its own recent weeks: see ``find``."""
+"""Anomaly detection: compares a week with the weeks before it. Start with ``find``."""
 
 from imagegen.reports.anomalies.detector import WEEKS_COMPARED, WEEKS_NEEDED, find
 from imagegen.reports.anomalies.findings import (

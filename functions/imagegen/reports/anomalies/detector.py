@@ -1,4 +1,4 @@
-"""Runs all tests of a week, and tells what is worth an operator's time."""
+"""Runs all tests of a week and returns the anomalies to report."""
 
 from collections.abc import Mapping, Sequence
 
@@ -20,11 +20,11 @@ from imagegen.reports.anomalies.significance import Deviation, deviations
 WEEKS_COMPARED = 12
 WEEKS_NEEDED = 3
 MIN_CREDITS_REPORTED = 20
-"""What is about fewer credits is left out, however unlikely it is."""
+"""Anomalies of fewer credits are not reported, however unlikely they are."""
 MEDIUM_SHARE, HIGH_SHARE = 0.05, 0.25
-"""An anomaly is of that severity from this share of a usual day's credits on;"""
+"""The least credits of an anomaly of that severity, as a share of an average day's credits."""
 HIGH_P_VALUE = 1e-6
-"""of the highest only if it is also no more likely than this."""
+"""The largest p-value of an anomaly of high severity."""
 
 
 def find(
@@ -32,10 +32,11 @@ def find(
     observed: Mapping[Subject, Sequence[Counts]],
     history: Mapping[Subject, Sequence[Sequence[Counts]]],
 ) -> Findings:
-    """What stands out in ``observed``: seven Counts of a subject, Monday first, or a single one of a user.
+    """Return the week's anomalies, the expected range of each day, and the subjects with too little history.
 
-    ``history`` has the weeks before, oldest first, each as long; weeks before the first one in use are left out. Users
-    must not have been chosen for having many requests in this very week, or chance looks like a spike.
+    ``observed`` has seven Counts for each subject, Monday first, or one Counts for a user. ``history`` has the same
+    for the weeks before, oldest first, without the weeks before the first use. Do not choose the users by their
+    requests in this week, because a user who is among the biggest by chance would look like a spike.
     """
     tested, waiting = dict[Subject, SubjectTests](), list[Subject]()
     for subject, counts in observed.items():
@@ -45,7 +46,7 @@ def find(
         else:
             tested[subject] = test(subject, counts, weeks_before)
     day_credits = _usual_day(history.get(ALL_REQUESTS, ())[-WEEKS_COMPARED:])
-    found = _found([result for of_subject in tested.values() for result in of_subject.results])
+    found = _select([result for of_subject in tested.values() for result in of_subject.results])
     anomalies = [_anomaly(deviation, week.days, day_credits) for deviation in found]
     return Findings(
         sorted(anomalies, key=lambda anomaly: (-_SEVERITIES.index(anomaly.severity), -anomaly.credits)),
@@ -58,22 +59,23 @@ def find(
 _SEVERITIES = list(Severity)
 
 
-def _found(results: Sequence[Result]) -> list[Deviation]:
-    """What is told of all significant results.
+def _select(results: Sequence[Result]) -> list[Deviation]:
+    """Return the deviations to report.
 
-    One event that shows in twenty series would make it easier for chance to pass as the twenty-first discovery. So the
-    correction is done again without those that are explained by others.
+    One event that appears in twenty series makes it easier for a chance result to pass the correction as well. So the
+    correction is done again without the explained results.
     """
     found = deviations(results)
-    told = {(deviation.subject, deviation.worst.kind) for deviation in _told(found)}
-    explained = {(deviation.subject, deviation.worst.kind) for deviation in found} - told
-    return _told(deviations([result for result in results if (result.subject, result.kind) not in explained]))
+    reported = {(deviation.subject, deviation.worst.kind) for deviation in _large_unexplained(found)}
+    explained = {(deviation.subject, deviation.worst.kind) for deviation in found} - reported
+    rest = [result for result in results if (result.subject, result.kind) not in explained]
+    return _large_unexplained(deviations(rest))
 
 
-def _told(found: Sequence[Deviation]) -> list[Deviation]:
-    """Of all that is large enough, what is not explained by the rest. A drift is told where no day of it stands out."""
+def _large_unexplained(found: Sequence[Deviation]) -> list[Deviation]:
+    """Return the large deviations that no other one explains. A drift is left out if a day of it is returned."""
     large = [deviation for deviation in found if deviation.credits >= MIN_CREDITS_REPORTED]
-    told = []
+    reported = []
     for rise, days_kind in ((True, AnomalyKind.SPIKE), (False, AnomalyKind.DROP)):
         days = unexplained([deviation for deviation in large if deviation.worst.kind is days_kind])
         subjects = {deviation.subject for deviation in days}
@@ -82,8 +84,8 @@ def _told(found: Sequence[Deviation]) -> list[Deviation]:
             for deviation in large
             if deviation.worst.kind is AnomalyKind.DRIFT and deviation.worst.rise is rise
         ]
-        told += days + unexplained([deviation for deviation in drifts if deviation.subject not in subjects], days)
-    return told + unexplained([deviation for deviation in large if deviation.worst.kind is AnomalyKind.FAILURES])
+        reported += days + unexplained([deviation for deviation in drifts if deviation.subject not in subjects], days)
+    return reported + unexplained([deviation for deviation in large if deviation.worst.kind is AnomalyKind.FAILURES])
 
 
 def _anomaly(deviation: Deviation, names: Sequence[str], day_credits: float) -> Anomaly:
@@ -110,7 +112,7 @@ def _severity(deviation: Deviation, day_credits: float) -> Severity:
 
 
 def _usual_day(weeks: Sequence[Sequence[Counts]]) -> float:
-    """The credits of an average day."""
+    """Return the credits of an average day."""
     days = [counts.credits for week in weeks for counts in week]
     return sum(days) / len(days) if days else 0.0
 

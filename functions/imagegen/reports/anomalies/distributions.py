@@ -1,8 +1,8 @@
-"""Tails of the distributions that the tests need, to about ten digits, with the standard library alone.
+"""Tail probabilities of the distributions that the tests use, to about ten digits, with the standard library only.
 
-The incomplete beta and gamma functions by their continued fractions and series: NIST Digital Library of Mathematical
-Functions, 8.17.22 and 8.11.4, 8.9.2, evaluated by Lentz's method; the number of terms grows with the root of the
-arguments.
+The incomplete beta and gamma functions are computed from continued fractions and series (NIST Digital Library of
+Mathematical Functions, 8.17.22, 8.11.4 and 8.9.2) by Lentz's method. The number of terms grows with the square root of
+the arguments.
 """
 
 from collections.abc import Callable
@@ -12,18 +12,18 @@ _TERMS_MAX = 1_000_000
 _PRECISION = 1e-15
 _TINY = 1e-300
 _POISSON_FROM = 1e9
-"""From this size on a negative binomial is a Poisson, and its lgamma would lose the digits."""
+"""From this size, a negative binomial is computed as a Poisson, because lgamma would lose too many digits."""
 _SMOOTH_FROM = 1e6
-"""From this variance on, with a tenth as many requests, a beta-binomial has many terms and is as smooth as a beta."""
+"""From this variance, and a tenth as many requests, a beta-binomial has too many terms. A beta approximates it."""
 
 
 def normal_tail(z: float) -> float:
-    """P(Z >= z) for a standard normal Z."""
+    """Return P(Z >= z) for a standard normal Z."""
     return erfc(z / sqrt(2)) / 2
 
 
 def beta_cdf(x: float, a: float, b: float) -> float:
-    """P(X <= x) for X from Beta(a, b), which is the regularised incomplete beta function I_x(a, b)."""
+    """Return P(X <= x) for X from Beta(a, b): the regularized incomplete beta function I_x(a, b)."""
     if x <= 0:
         return 0.0
     if x >= 1:
@@ -51,7 +51,7 @@ def _beta_fraction(x: float, a: float, b: float) -> float:
 
 
 def gamma_tails(x: float, a: float) -> tuple[float, float]:
-    """(P(X <= x), P(X >= x)) for X from Gamma(a) with scale 1, ``x`` > 0."""
+    """Return (P(X <= x), P(X >= x)) for X from Gamma(a) with scale 1, ``x`` > 0."""
     front = exp(a * log(x) - x - lgamma(a))
     if x < a + 1:
         term = total = 1 / a
@@ -78,9 +78,10 @@ def gamma_tails(x: float, a: float) -> tuple[float, float]:
 
 
 def count_tails(count: int, mean: float, variance: float) -> tuple[float, float]:
-    """(P(Y <= count), P(Y >= count)) for a negative binomial Y, or a Poisson one where the variance is not larger.
+    """Return (P(Y <= count), P(Y >= count)) for a negative binomial Y, or a Poisson Y if the variance is <= the mean.
 
-    Its size is mean^2 / (variance - mean). The tails are incomplete beta and gamma functions: DLMF 8.17.24, 8.4.10.
+    The size of Y is mean^2 / (variance - mean). The tails are incomplete beta and gamma functions (DLMF 8.17.24,
+    8.4.10).
     """
     size = mean * mean / (variance - mean) if variance > mean else inf
     if size > _POISSON_FROM:
@@ -92,9 +93,9 @@ def count_tails(count: int, mean: float, variance: float) -> tuple[float, float]
 
 
 def failures_tail(failed: int, requests: int, a: float, b: float) -> float:
-    """P(X >= failed) for a beta-binomial X of ``requests`` trials whose chance of failure is from Beta(a, b).
+    """Return P(X >= failed) for a beta-binomial X of ``requests`` trials with a failure rate from Beta(a, b).
 
-    The sum of its terms; where those are too many, the beta distribution with its mean and variance.
+    Sums the terms. If there are too many, uses the beta distribution with the same mean and variance.
     """
     if failed <= 0:
         return 1.0
@@ -112,7 +113,7 @@ def failures_tail(failed: int, requests: int, a: float, b: float) -> float:
 
 
 def _terms(failed: int, requests: int, a: float, b: float, step: int) -> float:
-    """The sum of the beta-binomial's chances from ``failed`` on, up or down."""
+    """Return the sum of the beta-binomial's probabilities from ``failed`` on, upwards or downwards."""
     rest = requests - failed
     term = exp(
         lgamma(requests + 1) - lgamma(failed + 1) - lgamma(rest + 1)
@@ -131,7 +132,7 @@ def _terms(failed: int, requests: int, a: float, b: float, step: int) -> float:
 
 
 def smallest(passes: Callable[[int], bool]) -> int:
-    """The smallest count from 0 on for which ``passes``, which stays true from there on."""
+    """Return the smallest count >= 0 for which ``passes`` is true. It must be true for all larger counts too."""
     high = 1
     while not passes(high):
         high *= 2

@@ -1,9 +1,9 @@
-"""Whether a level has moved slowly, over weeks in which no single day stands out.
+"""Tests for a drift: a slow change of level over weeks in which no single day stands out.
 
-The expectation is fitted to the older weeks alone and carried on, growth included, through the last ``RECENT_WEEKS``
-and the week itself. The days' residuals go into an exponentially weighted moving average (S. W. Roberts, Control chart
-tests based on geometric moving averages, Technometrics 1, 1959). Residuals are normal scores, which makes small counts
-comparable with large ones, and none counts for more than ``LARGEST`` standard deviations: one spike is not a drift.
+The expectation is fitted to the older weeks only, and extrapolated with its growth to the last ``RECENT_WEEKS`` and the
+tested week. The days' residuals go into an exponentially weighted moving average (S. W. Roberts, Control chart tests
+based on geometric moving averages, Technometrics 1, 1959). Residuals are normal scores, so small counts are comparable
+with large ones. A residual counts for at most ``LARGEST_SCORE`` standard deviations, so that one spike is not a drift.
 """
 
 from collections.abc import Sequence
@@ -17,15 +17,16 @@ from imagegen.reports.anomalies.expectation import Expected, fit
 RECENT_WEEKS = 2
 OLDER_WEEKS_NEEDED = 3
 SMOOTHING = 0.1
-"""The weight of a day in the average, and how much less each earlier day weighs."""
-LARGEST = 2.5
+"""The weight of the newest day in the average. Each earlier day weighs less by this share."""
+LARGEST_SCORE = 2.5
 
 
 @dataclass(frozen=True)
 class Drift:
-    """``rise``: the chance of an average at least that high where nothing has changed; ``fall``: at least that low.
+    """The result of the test.
 
-    ``usual`` are the days of the week as the older weeks would have them, ``expected`` all of them together.
+    ``rise`` and ``fall`` are the probabilities of an average at least this high and at least this low if nothing has
+    changed. ``usual`` has the count of each day that the older weeks predict, ``expected`` that of the whole week.
     """
 
     rise: float
@@ -35,7 +36,7 @@ class Drift:
 
 
 def drift(week: Sequence[int], weeks_before: Sequence[Sequence[int]]) -> Drift | None:
-    """None where there are not enough older weeks."""
+    """Test ``week`` for a drift. Return None if there are not enough older weeks."""
     older, recent = weeks_before[:-RECENT_WEEKS], [*weeks_before[-RECENT_WEEKS:], week]
     if len(older) < OLDER_WEEKS_NEEDED:
         return None
@@ -44,7 +45,7 @@ def drift(week: Sequence[int], weeks_before: Sequence[Sequence[int]]) -> Drift |
     for later, counts in enumerate(recent):
         for day, count in enumerate(counts):
             expected = fitted.at(day, later)
-            # An error of the fit moves all days together, so it is kept out of their noise and followed on its own.
+            # An error of the fit affects all days alike, so it is tracked separately from the days' own noise.
             daily = expected.mean + fitted.dispersion * expected.mean**2
             shift = expected.mean / sqrt(daily)
             away = fitted.end + later + day / len(counts) - fitted.center
@@ -55,13 +56,13 @@ def drift(week: Sequence[int], weeks_before: Sequence[Sequence[int]]) -> Drift |
     variance = noise + level**2 * fitted.level_variance + growth**2 * fitted.growth_variance
     z = average / sqrt(variance)
     usual = [fitted.at(day, RECENT_WEEKS).mean for day in range(len(week))]
-    return Drift(normal_tail(z), normal_tail(-z), usual, fitted.together(RECENT_WEEKS))
+    return Drift(normal_tail(z), normal_tail(-z), usual, fitted.whole_week(RECENT_WEEKS))
 
 
 def _score(expected: Expected, count: int) -> float:
-    """The standard normal that is as unlikely as ``count``, half of the chance of exactly that taken to either side."""
+    """Return the normal score of ``count``, with half of its own probability in either tail, clipped."""
     at_most, at_least = expected.tails(count)
     chance = (at_most + 1 - at_least) / 2
     if not 0 < chance < 1:
-        return -LARGEST if count < expected.mean else LARGEST
-    return max(-LARGEST, min(LARGEST, NormalDist().inv_cdf(chance)))
+        return -LARGEST_SCORE if count < expected.mean else LARGEST_SCORE
+    return max(-LARGEST_SCORE, min(LARGEST_SCORE, NormalDist().inv_cdf(chance)))

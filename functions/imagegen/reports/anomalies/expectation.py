@@ -1,13 +1,17 @@
-"""How many requests to expect, and how far they stray: a negative-binomial regression in the manner of Farrington.
+"""Predicts the mean and variance of a day's requests, with a negative-binomial regression as in Farrington et al.
 
-Counts of earlier weeks are taken as ``level x weekday x growth^week``. From the literature on outbreaks of diseases
-(C. P. Farrington et al., A statistical algorithm for the early detection of outbreaks of infectious disease, J. R.
-Statist. Soc. A 159, 1996; A. Noufaily et al., An improved algorithm for outbreak detection in multiple surveillance
-systems, Statistics in Medicine 32, 2013) are the log-linear trend, the over-dispersion, that past outbreaks weigh less
-the larger their residual is, and a threshold from the negative binomial's tail that has the error of the fit in it.
+Counts of earlier weeks are modeled as ``level x weekday x growth^week``. Four parts come from the literature on disease
+outbreaks (C. P. Farrington et al., A statistical algorithm for the early detection of outbreaks of infectious disease,
+J. R. Statist. Soc. A 159, 1996; A. Noufaily et al., An improved algorithm for outbreak detection in multiple
+surveillance systems, Statistics in Medicine 32, 2013):
 
-Where they include a trend or none, we draw growth and weekdays towards none by as much as the data leave open (a Cauchy
-prior on growth, a gamma prior on the weekdays): three quiet weeks make no trend, twelve weeks of growth do.
+- the log-linear trend
+- the over-dispersion
+- past outbreaks weigh less, the larger their residual is
+- the threshold is a tail of the negative binomial, with the error of the fit in its variance
+
+These papers either include a trend or leave it out. We shrink growth and weekdays instead, with a Cauchy prior on
+growth and a gamma prior on the weekdays. So three quiet weeks do not make a trend, and twelve weeks of growth do.
 """
 
 from collections.abc import Sequence
@@ -18,39 +22,39 @@ from statistics import fmean, median
 from imagegen.reports.anomalies.distributions import count_tails, smallest
 
 GROWTH_A_WEEK = 0.02
-"""The scale of the weekly growth rate before any data: half of all series grow or shrink by less."""
+"""The prior scale of the weekly growth rate: half of all series are assumed to grow or shrink by less."""
 DISPERSION, USER_DISPERSION = 0.1, 0.3
-"""The over-dispersion before any data: of days, and of a user's weeks, which vary by half their mean."""
+"""The prior over-dispersion of days, and of a user's weeks, whose standard deviation is about half their mean."""
 OUTLYING = 2.58
-"""From this many standard deviations on a past count weighs less: Noufaily's choice."""
+"""Past counts beyond this many standard deviations weigh less. The value is Noufaily's."""
 RANGE_TAIL = 0.005
-"""The chance of a count above the expected range, and of one below it."""
+"""The probability of a count above the expected range, and of one below it."""
 ROUNDS = 8
 
 
 @dataclass(frozen=True)
 class Expected:
-    """A count to come is negative binomial with this mean and variance."""
+    """A predicted count: negative binomial with this mean and variance."""
 
     mean: float
     variance: float
 
     def tails(self, count: int) -> tuple[float, float]:
-        """The chances of at most that count, and of at least that."""
+        """Return the probabilities of at most ``count`` and of at least ``count``."""
         return count_tails(count, self.mean, self.variance)
 
     def range(self) -> tuple[int, int]:
-        """The smallest and the largest count that are no surprise."""
+        """Return the smallest and the largest count of the expected range."""
         low = smallest(lambda count: self.tails(count)[0] > RANGE_TAIL)
         return low, smallest(lambda count: self.tails(count)[0] >= 1 - RANGE_TAIL)
 
 
 @dataclass(frozen=True)
 class Fit:
-    """``level x weekdays[day] x exp(growth x (time - center))``, in weeks since the first day, and how sure that is.
+    """The fitted mean ``level x weekdays[day] x exp(growth x (time - center))``, with its error.
 
-    A count varies by ``mean + dispersion x mean^2``. The variances are those of logarithms; ``end`` is the time of the
-    first day that was not fitted.
+    Times are in weeks since the first day, and ``end`` is the time of the first day after the fitted ones. The
+    variance of a count is ``mean + dispersion x mean^2``. The ``..._variance`` fields are variances of logarithms.
     """
 
     end: int
@@ -67,14 +71,14 @@ class Fit:
         return self.level * self.weekdays[day] * exp(self.growth * (time - self.center))
 
     def at(self, day: int, weeks_later: int = 0) -> Expected:
-        """A day of the first week after those fitted, or of a later one."""
+        """Predict a day of the first week after the fitted ones, or of a later week."""
         time = self.end + weeks_later + day / len(self.weekdays)
         mean = self.mean(time, day)
         error = self._error(time) + self.weekday_variances[day]
         return Expected(mean, mean + (self.dispersion + error) * mean * mean)
 
-    def together(self, weeks_later: int = 0) -> Expected:
-        """All days of such a week, whose noise is their own and whose error of the fit is one."""
+    def whole_week(self, weeks_later: int = 0) -> Expected:
+        """Predict the sum of such a week. The days have independent noise, but share the error of the fit."""
         days = range(len(self.weekdays))
         times = [self.end + weeks_later + day / len(days) for day in days]
         means = [self.mean(time, day) for day, time in zip(days, times, strict=True)]
@@ -93,7 +97,7 @@ class _Count:
 
 
 def fit(weeks: Sequence[Sequence[int]]) -> Fit:
-    """Fits to counts, oldest week first, each with the same number of them: seven days, or one for the whole week."""
+    """Fit to the counts of ``weeks``, oldest first. Each week has seven counts, or one for the whole week."""
     days = len(weeks[0])
     counts = [
         _Count(count, week + day / days, day) for week, of_week in enumerate(weeks) for day, count in enumerate(of_week)
@@ -112,7 +116,7 @@ def fit(weeks: Sequence[Sequence[int]]) -> Fit:
 
 
 def _refined(old: Fit, counts: Sequence[_Count], weights: Sequence[float]) -> Fit:
-    """One step of the regression, each count weighing in by its own weight and its over-dispersion."""
+    """Do one step of the regression. Counts weigh less by their weight and by their over-dispersion."""
     shapes = [old.mean(count.time, count.day) / old.level for count in counts]
     weights = [weight / (1 + old.dispersion * old.level * shape) for weight, shape in zip(weights, shapes, strict=True)]
     observed = sum(weight * count.count for weight, count in zip(weights, counts, strict=True)) + 0.5
@@ -120,7 +124,9 @@ def _refined(old: Fit, counts: Sequence[_Count], weights: Sequence[float]) -> Fi
     center = sum(w * shape * count.time for w, shape, count in zip(weights, shapes, counts, strict=True)) / base
     level = observed / base
 
-    prior = (GROWTH_A_WEEK**2 + old.growth**2) / 2  # the normal one that stands for a Cauchy one at this growth
+    prior = (
+        GROWTH_A_WEEK**2 + old.growth**2
+    ) / 2  # the normal prior that is equivalent to the Cauchy prior at this growth
     slope, information = -old.growth / prior, 1 / prior
     for weight, shape, count in zip(weights, shapes, counts, strict=True):
         away = count.time - center
@@ -134,7 +140,7 @@ def _refined(old: Fit, counts: Sequence[_Count], weights: Sequence[float]) -> Fi
 
 
 def _with_weekdays(old: Fit, counts: Sequence[_Count], weights: Sequence[float]) -> Fit:
-    """The weekdays' factors, drawn towards 1 by how little the weekdays differ beyond chance (empirical Bayes)."""
+    """Fit the weekdays' factors. The less the weekdays differ beyond chance, the closer to 1 (empirical Bayes)."""
     days = len(old.weekdays)
     if days == 1:
         return replace(old, weekday_variances=[0.0])
@@ -150,7 +156,7 @@ def _with_weekdays(old: Fit, counts: Sequence[_Count], weights: Sequence[float])
 
 
 def _dispersed(old: Fit, counts: Sequence[_Count], weights: Sequence[float]) -> Fit:
-    """The over-dispersion at which the squared residuals add up to their degrees of freedom, by Newton's method."""
+    """Fit the over-dispersion, so that squared residuals add up to their degrees of freedom, by Newton's method."""
     means = [old.mean(count.time, count.day) for count in counts]
     parameters = 2 + (len(old.weekdays) - 1) * (len(old.weekdays) > 1)
     freedom = max(sum(weights) - parameters, 1.0)
@@ -162,15 +168,15 @@ def _dispersed(old: Fit, counts: Sequence[_Count], weights: Sequence[float]) -> 
             excess += term
             slope += term * mean / (1 + dispersion * mean)
         dispersion = max(0.0, dispersion + excess / slope) if slope else 0.0
-    # The mean of an inverse gamma distribution of shape 2, and as much more as the counts tell of the logarithm of the
-    # over-dispersion: Fisher's information, at the prior one.
+    # The prior is the mean of an inverse gamma distribution of shape 2. The weight of the data is their Fisher
+    # information about the logarithm of the over-dispersion, at the prior value.
     prior = DISPERSION if len(old.weekdays) > 1 else USER_DISPERSION
     known = freedom / 2 * fmean((prior * mean / (1 + prior * mean)) ** 2 for mean in means)
     return replace(old, dispersion=(known * dispersion + prior) / (known + 1))
 
 
 def _first_weights(weeks: Sequence[Sequence[int]]) -> list[float]:
-    """From medians, so that not even a week of outbreaks hides itself in a large variance."""
+    """Return the first weights, from medians, so that even a week of outbreaks does not hide in a large variance."""
     usual = [max(0.5, median(counts)) for counts in zip(*weeks, strict=True)]
     residuals = [_residual(count, usual[day], 1.0) for week in weeks for day, count in enumerate(week)]
     scale = max(1.0, 1.4826 * median(abs(residual) for residual in residuals))
@@ -178,10 +184,14 @@ def _first_weights(weeks: Sequence[Sequence[int]]) -> list[float]:
 
 
 def weight(residual: float) -> float:
-    """Of a past count. It falls with the residual's fourth power, as by its second three large days still hide one."""
+    """Return the weight of a past count.
+
+    It falls with the fourth power of the residual. With the second power, three past outbreaks would still hide a new
+    one.
+    """
     return 1.0 if abs(residual) <= OUTLYING else (OUTLYING / residual) ** 4
 
 
 def _residual(count: float, mean: float, dispersion: float) -> float:
-    """Anscombe's residual of a Poisson count, about standard normal where its variance is ``dispersion x mean``."""
+    """Return Anscombe's residual of a Poisson count: about standard normal if the variance is ``dispersion x mean``."""
     return float(1.5 * (count ** (2 / 3) - mean ** (2 / 3)) / (mean ** (1 / 6) * sqrt(dispersion)))

@@ -1,10 +1,12 @@
-"""Whether more requests failed than the earlier rate of failures explains: an exact binomial test, made predictive.
+"""Tests for more failures than the earlier failure rate explains, with a predictive binomial test.
 
-The plain binomial test takes the earlier rate for known. After three quiet weeks without a failure it would call the
-first one impossible, and at a million requests a day any two days would differ. So the rate is Beta-distributed: around
-the pooled earlier rate with Jeffreys' half failure (which keeps it from 0), as wide as the pool is small, and as the
-rate has varied from day to day beyond chance. The failures to come are then beta-binomial, and with a large even pool
-binomial. Days with past bursts weigh less, as in ``expectation``.
+The plain binomial test assumes that the earlier rate is known exactly. After three weeks without a failure, it would
+call the first failure impossible. At a million requests a day, it would find a difference between any two days.
+
+So the rate has a beta distribution around the pooled earlier rate, with Jeffreys' half failure, which keeps it above 0.
+The distribution is wider if the pool is small, or if the rate has varied from day to day beyond chance. The predicted
+failures are then beta-binomial. For a large pool without such variation, they are binomial. Days with past bursts weigh
+less, as in ``expectation``.
 """
 
 from collections.abc import Sequence
@@ -15,8 +17,8 @@ from imagegen.reports.anomalies.distributions import failures_tail, smallest
 from imagegen.reports.anomalies.expectation import RANGE_TAIL, weight
 
 ROUNDS = 6
-PAIRS = 10_000
-"""So many pairs of requests of the same day it takes to believe half of a variation between days."""
+PRIOR_PAIRS = 10_000
+"""With this many pairs of requests of the same day, half of the observed variation between days is believed."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +29,10 @@ class Day:
 
 @dataclass(frozen=True)
 class Rate:
-    """A failure rate with its error: a variance of ``rate x (1 - rate) x`` ``pool_error`` from the size of the pool.
+    """A failure rate with its error.
 
-    ``variation`` is the same for how it varies from day to day.
+    ``pool_error`` is the variance due to the size of the pool, ``variation`` the variance from day to day. Both are
+    divided by ``rate x (1 - rate)``.
     """
 
     rate: float
@@ -37,12 +40,12 @@ class Rate:
     pool_error: float
 
     def tail(self, days: Sequence[Day]) -> float:
-        """The chance of at least as many failures in these days together."""
+        """Return the probability of at least as many failures as on these days together."""
         a, b = self._beta([day.requests for day in days])
         return failures_tail(sum(day.failed for day in days), sum(day.requests for day in days), a, b)
 
     def range(self, days: Sequence[Day]) -> tuple[float, float]:
-        """The smallest and the largest share of failures among these days' requests that is no surprise."""
+        """Return the expected range of the failure rate of these days together."""
         requests = [day.requests for day in days]
         total = sum(requests)
         a, b = self._beta(requests)
@@ -52,14 +55,14 @@ class Rate:
 
     def _beta(self, requests: Sequence[int]) -> tuple[float, float]:
         total = sum(requests)
-        pairs = sum(count * (count - 1) for count in requests)  # of requests that share a day
+        pairs = sum(count * (count - 1) for count in requests)  # pairs of requests of the same day
         correlation = self.pool_error + self.variation * pairs / max(total * (total - 1), 1)
         precision = 1 / min(correlation, 0.5) - 1
         return self.rate * precision, (1 - self.rate) * precision
 
 
 def earlier_rate(days: Sequence[Day]) -> Rate:
-    """The rate of failures of ``days``."""
+    """Estimate the failure rate of ``days``."""
     variation = 0.0
     weights = [1.0] * len(days)
     for _ in range(ROUNDS):
@@ -72,18 +75,18 @@ def earlier_rate(days: Sequence[Day]) -> Rate:
             weight * (day.failed - rate * day.requests) ** 2 for weight, day in zip(weights, days, strict=True)
         )
         variation = min(0.5, max(0.0, (squares / chance - requests) / pairs)) if pairs else 0.0
-        variation *= pairs / (pairs + PAIRS)
+        variation *= pairs / (pairs + PRIOR_PAIRS)
         weights = [_weight(day, rate, variation) for day in days]
-    worth = sum(
+    effective_requests = sum(
         weight * day.requests / (1 + (day.requests - 1) * variation)
         for weight, day in zip(weights, days, strict=True)
         if day.requests
     )
-    return Rate(rate, variation, 1 / (worth + 2))
+    return Rate(rate, variation, 1 / (effective_requests + 2))
 
 
 def _weight(day: Day, rate: float, variation: float) -> float:
-    """One, or less for more failures than usual."""
+    """Return the weight of a day: 1, or less if it has more failures than usual."""
     if not day.failed:
         return 1.0
     variance = day.requests * rate * (1 - rate) * (1 + (day.requests - 1) * variation)

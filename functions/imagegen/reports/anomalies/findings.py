@@ -1,4 +1,4 @@
-"""What is counted, and what is said about it when it stands out."""
+"""The values of anomaly detection: counts, subjects, anomalies and expected ranges."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ class Scope(StrEnum):
 
 
 class AnomalyKind(StrEnum):
-    """A SPIKE or a DROP in requests, a raised failure rate, or a level that has moved for weeks, up or down."""
+    """The kind of an anomaly. A DRIFT is a level that has risen or fallen for weeks."""
 
     SPIKE = "spike"
     DROP = "drop"
@@ -32,7 +32,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True)
 class Counts:
-    """Of one day or, for a user, of one week. ``credits`` are those deducted, refunded ones included."""
+    """Counts of one day or, for a user, of one week. ``credits`` are the deducted credits, including refunded ones."""
 
     requests: int = 0
     failed: int = 0
@@ -41,7 +41,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class Subject:
-    """What is counted: an option's or a user's requests. The name of TOTAL is ``all requests``."""
+    """A series: the requests of an option, of a user, or all requests."""
 
     scope: Scope
     name: str
@@ -55,11 +55,12 @@ ALL_REQUESTS = Subject(Scope.TOTAL, "all requests")
 
 @dataclass(frozen=True)
 class Anomaly:
-    """``observed``, ``expected`` and its range ``low`` to ``high`` are requests, or failure rates from 0 to 1.
+    """An anomaly of one subject.
 
-    ``day`` is None where it is about the whole week; ``also`` are further days with the same. ``p_value`` is the
-    chance of a deviation at least that large where nothing has changed, before the correction for multiple tests.
-    ``credits`` is what it is about: the price of the requests that are too many or too few, or failed in excess.
+    ``observed``, ``expected`` and the expected range from ``low`` to ``high`` are requests, or failure rates from 0 to
+    1. ``day`` is None for an anomaly of the whole week, and ``also`` are further days with the same anomaly.
+    ``p_value`` is the probability of a deviation at least this large if nothing has changed, before the correction for
+    multiple tests. ``credits`` is the price of the excess or missing requests, or of the excess failures.
     """
 
     subject: Subject
@@ -76,8 +77,9 @@ class Anomaly:
 
     @property
     def message(self) -> str:
-        """All of it in one sentence."""
-        return f"{self.subject}: {self._what} {self._when}; by chance {_chance(self.p_value)}; {self._credits}."
+        """The anomaly in words."""
+        chance = f"By chance, this happens {_chance(self.p_value)}."
+        return f"{self.subject}: {self._what} {self._when}. {chance} About {self._credits}."
 
     @property
     def _what(self) -> str:
@@ -94,18 +96,18 @@ class Anomaly:
         if self.day is None:
             return "this week"
         also = " and ".join(f"{date.fromisoformat(day):%A}" for day in self.also)
-        return f"on {_day(self.day)}" + (f" (likewise on {also})" if also else "")
+        return f"on {_day(self.day)}" + (f" (also on {also})" if also else "")
 
     @property
     def _credits(self) -> str:
         if self.kind is AnomalyKind.FAILURES:
-            return f"about {self.credits:,} credits more to refund than usual"
-        return f"about {self.credits:,} credits {'more' if self.observed > self.expected else 'fewer'} than expected"
+            return f"{self.credits:,} credits more than usual were refunded"
+        return f"{self.credits:,} credits {'more' if self.observed > self.expected else 'fewer'} than expected"
 
 
 @dataclass(frozen=True)
 class Band:
-    """The expected range of all requests of a day, for a chart: ``high`` or ``low`` is passed once in 200 days each."""
+    """The expected range of all requests of a day. By chance, one day in 200 is above it, and one below."""
 
     day: str
     expected: float
@@ -115,9 +117,10 @@ class Band:
 
 @dataclass(frozen=True)
 class Findings:
-    """``anomalies``: the most severe first. ``bands``: seven, or none where there is not enough history.
+    """The result of a week's tests.
 
-    ``not_enough_history``: what has fewer than ``WEEKS_NEEDED`` earlier weeks and was not tested.
+    ``anomalies`` are sorted by severity, highest first. ``bands`` has seven, or none if there is not enough history.
+    ``not_enough_history`` lists the subjects with fewer than ``WEEKS_NEEDED`` earlier weeks, which were not tested.
     """
 
     anomalies: Sequence[Anomaly]
@@ -132,7 +135,7 @@ def _day(day: str) -> str:
 
 
 def _chance(p_value: float) -> str:
-    """With two digits, as nobody reads more of a chance."""
+    """Format the probability with two digits."""
     if p_value < 1e-9:
         return "less than once in a billion times"
     return f"once in {round(float(f'{1 / p_value:.1e}')):,} times"

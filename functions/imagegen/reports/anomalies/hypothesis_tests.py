@@ -1,4 +1,4 @@
-"""All tests of one subject's week."""
+"""Runs the statistical tests of one subject's week."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,16 +10,17 @@ from imagegen.reports.anomalies.failure_rate import Day, earlier_rate
 from imagegen.reports.anomalies.findings import AnomalyKind, Counts, Scope, Subject
 
 RUN_DAYS = 3
-"""Failures are also tested in so many days in a row: an outage does not end at midnight."""
+"""Failures are also tested over this many days in a row, because an outage does not end at midnight."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """A test, whether it found something or not.
+    """The result of one test, significant or not.
 
-    ``days`` are those it is about, 0 for Monday, None for the whole week. ``observed``, ``expected`` and ``range`` are
-    what an Anomaly says; the range is worked out when asked for, as few are. ``excess`` are, for each day of the week,
-    the requests (or failures) beyond ``usual`` in the direction that is tested: positive for a drop as well.
+    ``days`` are the tested days, 0 for Monday, or None for the whole week. ``observed``, ``expected`` and ``range`` are
+    as in Anomaly. ``range`` is a function because few ranges are needed. ``usual`` and ``excess`` have one number for
+    each day of the week: the usual requests (or failures), and the number beyond them in the tested direction, which
+    is positive for a drop too. ``price`` is the credits of one request.
     """
 
     subject: Subject
@@ -41,22 +42,22 @@ class Result:
 
 
 def total(values: Sequence[float], days: Sequence[int] | None) -> float:
-    """Of these days; of the whole week where that is meant, or where only the week is known."""
+    """Return the sum for these days. Return the sum of the week if ``days`` is None or only the week is known."""
     return sum(values) if days is None or len(values) == 1 else sum(values[day] for day in days)
 
 
 @dataclass(frozen=True)
 class SubjectTests:
-    """A subject's tests, and the requests that were expected of its days."""
+    """The results of a subject's tests, and the expected requests of each day."""
 
     results: Sequence[Result]
     expected: Sequence[Expected]
 
 
 def test(subject: Subject, week: Sequence[Counts], weeks_before: Sequence[Sequence[Counts]]) -> SubjectTests:
-    """Tests each day for a spike and a drop, the week for a drift, and days, runs of days and the week for failures.
+    """Test each day for a spike and a drop, the week for a drift, and days, runs of days and the week for failures.
 
-    Users come and go: of them a spike and failures alone are told.
+    A user is tested for a spike and for failures only, because users come and go.
     """
     requests = [counts.requests for counts in week]
     requests_before = [[counts.requests for counts in earlier] for earlier in weeks_before]
@@ -118,7 +119,7 @@ class _Tests:
 
 
 def _price(week: Sequence[Counts], weeks_before: Sequence[Sequence[Counts]]) -> float:
-    """Credits of a request: this week's, or the earlier ones' where there is none this week."""
+    """Return the average credits of a request in this week, or in the weeks before if this week has no request."""
     for weeks in ([week], weeks_before):
         requests = sum(counts.requests for of_week in weeks for counts in of_week)
         if requests:

@@ -1,4 +1,4 @@
-"""What is significant after the correction for the number of tests, each subject's days taken together."""
+"""Selects the significant results, corrected for the number of tests, and merges the days of each subject."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -8,18 +8,17 @@ from imagegen.reports.anomalies.findings import AnomalyKind, Subject
 from imagegen.reports.anomalies.hypothesis_tests import Result, total
 
 FALSE_DISCOVERIES = 0.02
-"""The share of what is found that may be chance. Where nothing has changed, one week in fifty finds anything."""
-
+"""The share of the significant results that may be chance. If nothing has changed, one week in fifty has any."""
 
 SHARE_EXPLAINED = 2 / 3
-"""What is at least this share of something larger explains it."""
+"""A deviation explains a larger one if it has at least this share of the larger one's excess."""
 
 _Hypothesis = tuple[Subject, AnomalyKind, bool]
 
 
 @dataclass(frozen=True)
 class Deviation:
-    """The significant results of one subject, kind and direction, the least likely first."""
+    """The significant results of one subject, kind and direction, by p-value, smallest first."""
 
     results: Sequence[Result]
 
@@ -37,21 +36,22 @@ class Deviation:
 
     @property
     def days(self) -> list[int]:
-        """Those that stand out, the worst first; none where it is about the whole week."""
+        """The deviating days, worst first. Empty for a deviation of the whole week."""
         return [
             day for result in self.results for day in sorted(result.days or (), key=lambda day: -self.worst.excess[day])
         ]
 
     def excess(self, days: Sequence[int] | None) -> float:
-        """Requests (or failures) beyond the usual on these days or in the week; a user's of the week alone."""
+        """Return the excess requests (or failures) on these days, or in the week for a user or if ``days`` is None."""
         return total(self.worst.excess, days)
 
     def usual(self, days: Sequence[int] | None) -> float:
+        """Return the usual requests (or failures) of the same days."""
         return total(self.worst.usual, days)
 
 
 def deviations(results: Sequence[Result]) -> list[Deviation]:
-    """A run of days stands for failures only where its single days do not explain it, and so does the week."""
+    """Merge the significant results. A run of days, or the week, is left out if its single days explain it."""
     found = defaultdict[_Hypothesis, list[Result]](list)
     for result in sorted(significant(results), key=lambda result: (len(result.days or range(7)), result.p_value)):
         shorter = [other for other in found[_hypothesis(result)] if _share_days(result, other)]
@@ -66,11 +66,11 @@ def _share_days(one: Result, other: Result) -> bool:
 
 
 def significant(results: Sequence[Result]) -> list[Result]:
-    """Those of which at most a share of ``FALSE_DISCOVERIES`` is chance.
+    """Return the significant results, of which at most a share of ``FALSE_DISCOVERIES`` is chance.
 
-    The step-up procedure of Y. Benjamini and Y. Hochberg, Controlling the false discovery rate, J. R. Statist. Soc. B
-    57, 1995, over the questions that are asked: a subject's spikes are one, its drift another. Series that count the
-    same requests rise together, which it allows for.
+    Uses the step-up procedure of Y. Benjamini and Y. Hochberg, Controlling the false discovery rate, J. R. Statist.
+    Soc. B 57, 1995. All spike tests of a subject count as one hypothesis, its drift tests as another. The procedure
+    allows for series that rise together because they count the same requests.
     """
     p_values = corrected(results)
     lowest = dict[_Hypothesis, float]()
@@ -83,13 +83,14 @@ def significant(results: Sequence[Result]) -> list[Result]:
         for p_value, threshold in zip(sorted(lowest.values()), thresholds, strict=True)
         if p_value <= threshold
     ]
-    bar = max(passed, default=0.0)
-    return [result for result, p_value in zip(results, p_values, strict=True) if passed and p_value <= bar]
+    threshold = max(passed, default=0.0)
+    return [result for result, p_value in zip(results, p_values, strict=True) if passed and p_value <= threshold]
 
 
 def corrected(results: Sequence[Result]) -> list[float]:
-    """Each p-value times the number of tests that answer the same hypothesis, so that a drift counts as much as a week
-    of spikes.
+    """Return each p-value times the number of tests of the same hypothesis (Bonferroni).
+
+    So one test for a drift counts as much as a week of tests for spikes.
     """
     tests = Counter(_hypothesis(result) for result in results)
     return [min(1.0, result.p_value * tests[_hypothesis(result)]) for result in results]
