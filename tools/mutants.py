@@ -1,6 +1,6 @@
-"""`make mutants`: tries every mutant of the corpus, and writes which checks catch it to docs/mutants.md.
+"""`make mutants`: runs every mutant, and writes the checks that catch it to docs/mutants.md.
 
-A mutant lives in a process of its own, where the import of one module finds the mutated text; no file is touched.
+Each mutant runs in its own process, which imports the mutated source of one module. No file is changed.
 """
 
 import importlib
@@ -24,15 +24,15 @@ from simulation.corpus import MUTANTS, Mutant
 from tools.emulators.project import ROOT
 
 TABLE = ROOT / "docs" / "mutants.md"
-OURS = ("imagegen", "main", "simulation", "tests", "tools")
+RELOADED_PACKAGES = ("imagegen", "main", "simulation", "tests", "tools")
 """The packages that a mutant's process imports again."""
 
 PARAMETERS = "firebase_functions.params"
-"""Imported again as well: it refuses a parameter that was declared before."""
+"""A module that is imported again too, because it refuses to declare a parameter twice."""
 
 SEEDS_MAX = 2000
 SEEDS_COMPARED = 300
-"""How many worlds the table's checks are from."""
+"""The number of seeds that the table's checks come from."""
 
 HEAD = f"""\
 # Mutants
@@ -53,7 +53,7 @@ the build fails. Use this page to see which check that is. `make mutants` writes
 
 @dataclass(frozen=True)
 class Result:
-    """The checks that catch a mutant, none if it survives, and the first seed at which they do."""
+    """The checks that catch a mutant (none if it survives), and the first seed in which a check fails."""
 
     mutant: Mutant
     checks: tuple[str, ...] = ()
@@ -70,7 +70,7 @@ class MutatedLoader(SourceFileLoader):
 
 
 class MutantFinder(MetaPathFinder):
-    """Finds the mutated text for the import of one module, and nothing for others."""
+    """Loads the mutated source when the mutant's module is imported. Other modules are not affected."""
 
     def __init__(self, mutant: Mutant) -> None:
         self._name = mutant.module.__name__
@@ -85,19 +85,19 @@ class MutantFinder(MetaPathFinder):
 
 
 def mutated(mutant: Mutant) -> str:
-    """The mutated file. Raises ValueError where the text to replace does not stand there exactly once."""
+    """Return the mutated source. Raises ValueError if the source does not contain the text to replace exactly once."""
     text = mutant.path.read_text("utf-8")
     if text.count(mutant.old) != 1:
-        raise ValueError(f"{mutant.name}: {mutant.old!r} stands {text.count(mutant.old)} times in {mutant.path}")
+        raise ValueError(f"{mutant.name}: {mutant.old!r} occurs {text.count(mutant.old)} times in {mutant.path}")
     return text.replace(mutant.old, mutant.new)
 
 
 def try_mutant(mutant: Mutant, seeds: int) -> Result:
-    """What catches ``mutant``, within ``seeds`` worlds and on from there to the first that breaks.
+    """Return the checks that catch ``mutant`` in the first ``seeds`` seeds, or else in the first seed that fails.
 
-    For a process of its own: all of the product is imported again, with the mutant in it.
+    Call it in a process of its own, because it imports the project's packages again with the mutant in place.
     """
-    for name in [name for name in sys.modules if name == PARAMETERS or name.partition(".")[0] in OURS]:
+    for name in [name for name in sys.modules if name == PARAMETERS or name.partition(".")[0] in RELOADED_PACKAGES]:
         del sys.modules[name]
     sys.meta_path.insert(0, MutantFinder(mutant))
     return _tested(mutant, mutant.test) if mutant.test else _simulated(mutant, seeds)
@@ -126,13 +126,13 @@ def _tested(mutant: Mutant, test: str) -> Result:
 
 
 def _try(job: tuple[int, int]) -> tuple[tuple[str, ...], int | None]:
-    index, seeds = job  # and no mutant: a module cannot be passed to another process
+    index, seeds = job  # not the mutant itself, because its module cannot be pickled
     result = try_mutant(MUTANTS[index], seeds)
     return result.checks, result.seed
 
 
 def results(indices: Sequence[int], seeds: int) -> Iterator[Result]:
-    """Try the mutants at ``indices``, each in a process of its own, as many at once as there are cores."""
+    """Try the mutants at ``indices``, each in its own process, one process per core. Yield results in order."""
     with multiprocessing.get_context("fork").Pool(maxtasksperchild=1) as pool:
         tried = pool.imap(_try, [(index, seeds) for index in indices], chunksize=1)
         for index, (checks, seed) in zip(indices, tried, strict=True):
@@ -140,12 +140,12 @@ def results(indices: Sequence[int], seeds: int) -> Iterator[Result]:
 
 
 def where(mutant: Mutant) -> str:
-    """Return the path of a mutant's file, below functions/imagegen."""
+    """Return the path of a mutant's file, relative to functions/imagegen."""
     return str(mutant.path.relative_to(ROOT / "functions" / "imagegen"))
 
 
 def table(tried: Iterable[Result]) -> str:
-    """What `docs/mutants.md` says of them."""
+    """Return the text of docs/mutants.md."""
     rows = (
         f"| {result.mutant.name} | `{where(result.mutant)}` | {', '.join(result.checks) or '**nothing**'} "
         f"| {'' if result.seed is None else result.seed} |\n"
@@ -155,9 +155,9 @@ def table(tried: Iterable[Result]) -> str:
 
 
 def main(arguments: Sequence[str], console: Console) -> int:
-    """Exit code 0 if every mutant is caught, 1 otherwise."""
+    """Try the mutants. Return exit code 0 if every mutant is caught, 1 otherwise."""
     parser = ArgumentParser(prog="python -m tools.mutants", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="stop at the first broken world, and write nothing")
+    parser.add_argument("--check", action="store_true", help="stop at the first seed that fails, and write nothing")
     parser.add_argument("--every", type=int, default=1, help="with --check, try only every n-th mutant")
     options = parser.parse_args(arguments)
     check = options.check
@@ -169,7 +169,7 @@ def main(arguments: Sequence[str], console: Console) -> int:
     )
     survivors = [result.mutant for result in tried if not result.checks]
     for mutant in survivors:
-        console.print(f"Nobody catches: {mutant.name} ({where(mutant)})", style="red", markup=False)
+        console.print(f"Not caught: {mutant.name} ({where(mutant)})", style="red", markup=False)
     if not check:
         TABLE.write_text(table(tried), "utf-8")
         console.print(f"Written: {TABLE.relative_to(ROOT)}")

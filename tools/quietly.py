@@ -1,6 +1,6 @@
 """Run a command quietly: show a dot each second while it runs, and its output if it fails.
 
-`make` installs with it, so it needs nothing installed.
+`make` runs the installation with this module, so it imports the standard library only.
 """
 
 from __future__ import annotations
@@ -50,6 +50,6 @@ if __name__ == "__main__":
     try:
         sys.exit(run(sys.argv[1:]))
     except KeyboardInterrupt:
-        # A shell goes on with its next command unless this one died of the signal.
+        # A shell continues with its next command unless this process died from the signal.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         signal.raise_signal(signal.SIGINT)

@@ -1,4 +1,4 @@
-"""`make repair`: what docs/runbook.md tells an operator to do after an audit.
+"""`make repair`: repairs a finding of the audit, as described in docs/runbook.md.
 
 repair rebuild USER
 repair correct USER --paid -3 --key INCIDENT-12 --reason "refunded twice" [--trial N] [--request ID]
@@ -21,7 +21,7 @@ from tools.emulators.project import Problem, Project
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Exit code 0: done; 2: refused, and nothing was changed."""
+    """Run a repair. Return exit code 0 if it was written, or 2 if it failed; the error is printed to stderr."""
     options = _parser().parse_args(arguments)
     try:
         if options.project:
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str]) -> int:
 def _repaired(backend: Backend, options: argparse.Namespace) -> str:
     if options.command == "rebuild":
         wallet = backend.corrections.rebuild(options.user)
-        return f"The wallet of {options.user} is what its {wallet.seq} entries say: {wallet.credits}."
+        return f"The wallet of {options.user} now matches its {wallet.seq} ledger entries: {wallet.credits}."
     entry = backend.corrections.correct(
         options.user,
         Credits(trial=options.trial, paid=options.paid),
@@ -54,22 +54,24 @@ def _repaired(backend: Backend, options: argparse.Namespace) -> str:
         key=options.key,
         request_id=options.request,
     )
-    return f"Booked {entry.id}: {entry.amount}; the balance of {options.user} is {entry.balance_after}."
+    return f"Wrote {entry.id}: {entry.amount}. The balance of {options.user} is now {entry.balance_after}."
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="repair", description="Put books right. See docs/runbook.md.")
-    parser.add_argument("--project", help="a deployed project, with your Google credentials; else the running suite")
+    parser = argparse.ArgumentParser(prog="repair", description="Repair a finding of the audit. See docs/runbook.md.")
+    parser.add_argument(
+        "--project", help="a deployed project, with your Google credentials; else the running emulators"
+    )
     commands = parser.add_subparsers(dest="command", required=True)
-    rebuild = commands.add_parser("rebuild", help="make a wallet what its ledger says")
+    rebuild = commands.add_parser("rebuild", help="compute a wallet from its ledger")
     rebuild.add_argument("user")
-    correct = commands.add_parser("correct", help="book a correction")
+    correct = commands.add_parser("correct", help="write a correction to a ledger")
     correct.add_argument("user")
-    correct.add_argument("--trial", type=int, default=0, help="credits to add; negative takes away")
-    correct.add_argument("--paid", type=int, default=0, help="credits to add; negative takes away")
-    correct.add_argument("--request", help="the generation request that it puts right")
-    correct.add_argument("--reason", required=True, help="for whoever reads the ledger")
-    correct.add_argument("--key", required=True, help="booked once under this key, however often it is run")
+    correct.add_argument("--trial", type=int, default=0, help="trial credits to add; a negative number removes credits")
+    correct.add_argument("--paid", type=int, default=0, help="paid credits to add; a negative number removes credits")
+    correct.add_argument("--request", help="the id of the generation request that is corrected")
+    correct.add_argument("--reason", required=True, help="the reason, stored in the ledger entry")
+    correct.add_argument("--key", required=True, help="an idempotency key: a key is written at most once")
     return parser
 
 

@@ -1,4 +1,4 @@
-"""`make simulate`: runs the simulation over many seeds, on all cores, or replays one seed with its trace."""
+"""`make simulate`: runs the simulation with many seeds, on all cores, or replays one seed with its trace."""
 
 import sys
 from argparse import ArgumentParser
@@ -20,7 +20,7 @@ FAILURES_SHOWN = 10
 
 @dataclass
 class Tally:
-    """What became of some seeds: how often each kind of event happened, and the failing seeds with what they broke."""
+    """The results of some seeds: the number of events of each kind, and the violations of each seed that failed."""
 
     seeds: int = 0
     counts: Counter[str] = field(default_factory=Counter)
@@ -33,7 +33,7 @@ class Tally:
 
 
 def tally(seeds: range) -> Tally:
-    """Runs ``seeds``, one after the other."""
+    """Run ``seeds`` one after the other, and return their results."""
     result = Tally()
     for seed in seeds:
         run = world.run(seed)
@@ -43,20 +43,20 @@ def tally(seeds: range) -> Tally:
 
 
 def main(arguments: Sequence[str], console: Console) -> int:
-    """Exit code 0 if everything held in every world, 1 otherwise."""
+    """Run or replay seeds. Return exit code 0 if every invariant held, 1 otherwise."""
     parser = ArgumentParser(prog="python -m tools.simulate", description=__doc__)
     parser.add_argument("seeds", type=int, nargs="?", default=2000, help="how many seeds to run (2000)")
-    parser.add_argument("--first", type=int, default=0, help="the first of them (0)")
-    parser.add_argument("--seed", type=int, help="replay this one, and show all that happens")
-    chosen = parser.parse_args(arguments)
-    if chosen.seed is not None:
-        return _replay(chosen.seed, console)
-    total = _simulate(range(chosen.first, chosen.first + chosen.seeds), console)
+    parser.add_argument("--first", type=int, default=0, help="the first seed (0)")
+    parser.add_argument("--seed", type=int, help="replay this seed, and print its events")
+    options = parser.parse_args(arguments)
+    if options.seed is not None:
+        return _replay(options.seed, console)
+    total = _simulate(range(options.first, options.first + options.seeds), console)
     console.print(_table(total))
     for seed, violations in islice(total.failures.items(), FAILURES_SHOWN):
         console.print(f"\nSeed {seed} (to replay it: make simulate SEED={seed})", style="red", highlight=False)
         _print_all(violations, console)
-    console.print(f"\n{total.seeds} worlds, {len(total.failures)} of them broken.", highlight=False)
+    console.print(f"\n{total.seeds} seeds, {len(total.failures)} failed.", highlight=False)
     return 1 if total.failures else 0
 
 
@@ -67,22 +67,22 @@ def _simulate(seeds: range, console: Console) -> Tally:
     with ProcessPoolExecutor() as pool:
         results = pool.map(tally, chunks)
         with Progress(*columns, console=console, transient=True) as progress:
-            task = progress.add_task("Worlds", total=len(seeds))
+            task = progress.add_task("Seeds", total=len(seeds))
             for result in results:
                 total.add(result)
-                progress.update(task, completed=total.seeds, description=f"Worlds, {len(total.failures)} broken")
+                progress.update(task, completed=total.seeds, description=f"Seeds, {len(total.failures)} failed")
     return total
 
 
 def _replay(seed: int, console: Console) -> int:
     run = world.run(seed)
     _print_all([str(event) for event in run.trace], console)
-    _print_all([str(violation) for violation in run.violations] or ["Everything holds."], console)
+    _print_all([str(violation) for violation in run.violations] or ["Every invariant holds."], console)
     return 1 if run.violations else 0
 
 
 def _table(total: Tally) -> Table:
-    table = Table("what happened", "how often")
+    table = Table("event", "count")
     table.columns[1].justify = "right"
     for kind, count in sorted(total.counts.items()):
         table.add_row(kind, f"{count}")

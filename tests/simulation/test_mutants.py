@@ -48,7 +48,7 @@ def test_a_mutant_is_a_small_change_of_code_that_compiles(mutant: Mutant) -> Non
 
 
 def test_a_mutant_that_no_longer_fits_the_code_is_an_error() -> None:
-    with pytest.raises(ValueError, match="stands 0 times"):
+    with pytest.raises(ValueError, match="occurs 0 times"):
         mutants.mutated(replace(MUTANTS[0], old="no such code"))
 
 
