@@ -14,7 +14,7 @@ from standardwebhooks import Webhook
 from tests.support.live import Live, until
 from tests.support.queue import queued, state
 from tests.support.receivers import Receiver, receiving
-from tools.docs.examples import here
+from tools.docs.examples import with_ports_of
 from tools.docs.write import WEBHOOKS
 from tools.emulators.ports import free_ports
 
@@ -108,7 +108,7 @@ def test_the_docs_receiver_gets_the_webhook_of_the_docs_example(live: Live, tmp_
     assert len([line for line in code.splitlines() if line]) == 10
 
     with running(code, log):
-        command = here(EXAMPLE, live.suite).replace(":9000/", f":{port}/").replace("user-100", user)
+        command = with_ports_of(live.suite, EXAMPLE).replace(":9000/", f":{port}/").replace("user-100", user)
         answer = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True, timeout=60)
         request_id = re.findall(r'"generationRequestId":\s*"(\w+)"', answer.stdout)[0]
         until(lambda: f"generation.completed {request_id}" in log.read_text(), seconds=WAIT_SECONDS)

@@ -1,1 +1,1 @@
-"""`make docs`: the generated documents and tables."""
+"""`make docs`: generates tables, examples, docs/openapi.json and the Postman collection."""

@@ -1,4 +1,4 @@
-"""`make examples`: runs the examples of the docs on their own emulator suite, and writes the answers into the docs."""
+"""`make examples`: runs the examples of the docs on new emulators, and writes their answers into the docs."""
 
 import json
 import os
@@ -24,7 +24,7 @@ PAGES = (README, QUICKSTART)
 """The pages with examples, in the order in which they run. A command on both pages runs once."""
 CHART = ROOT / "docs" / "report.svg"
 REPORT_LINES = 9
-"""So much of `make report` is shown: the numbers, and the first anomaly."""
+"""The number of lines of `make report` to show: the numbers and the first anomaly."""
 
 _ID = re.compile(r"[0-9a-f]{32}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
@@ -32,45 +32,48 @@ _DURATIONS = {"processingTimeMs"}
 _TIMEOUT_SECONDS = 120
 
 
-def here(command: str, suite: Suite) -> str:
-    """Return the command for the ports that this suite has instead of those of firebase.json."""
+def with_ports_of(suite: Suite, command: str) -> str:
+    """Return the command with the ports of ``suite`` instead of the ports of firebase.json."""
     for name, port in Project.load(ROOT).ports().items():
         command = command.replace(str(port), str(suite.project.ports()[name]))
     return command
 
 
 def shown_answers() -> dict[str, str]:
-    """Return the commands of the docs, in their order, with the answers shown. Raises ValueError for two answers."""
+    """Return the commands of the docs, in order, each with the answer shown.
+
+    Raises ValueError if two pages show different answers to a command.
+    """
     answers: dict[str, str] = {}
     for page in PAGES:
         for example in EXAMPLE.finditer(page.read_text("utf-8")):
             if answers.setdefault(example["command"], example["answer"]) != example["answer"]:
-                raise ValueError(f"{page} shows another answer than an earlier page: {example['command']}")
+                raise ValueError(f"{page} and an earlier page show different answers to: {example['command']}")
     return answers
 
 
 @dataclass
 class Examples:
-    """Commands of the docs, run in their order.
+    """The commands of the docs, run in order.
 
-    Ids, times and durations differ in every run, so an answer is given with those that the page shows: the same id
-    for the same thing throughout. An id that a command names does not vary.
+    Ids, times and durations differ in every run. Each answer is therefore returned with the values that the page
+    shows. One id is always replaced by the same id. An id that a command names is not replaced.
     """
 
     commands: Iterable[str]
     _ids: dict[str, str] = field(default_factory=dict)
-    """The ids of this run, and what the page shows for each."""
+    """The ids of this run, each with the id that the page shows for it."""
 
     def __post_init__(self) -> None:
         self._ids.update({id: id for id in _ID.findall("".join(self.commands))})
 
     def answer(self, command: str, shown: str, suite: Suite) -> str:
-        """Return the answer to the command, as the page has to show it where it shows ``shown``."""
-        given = json.loads(_output(["bash", "-c", here(command, suite)]))
+        """Run the command, and return its answer with the ids, times and durations of ``shown``."""
+        given = json.loads(_output(["bash", "-c", with_ports_of(suite, command)]))
         return json.dumps(self.as_shown(given, json.loads(shown)), indent=2, ensure_ascii=False) + "\n"
 
     def as_shown(self, given: Any, shown: Any) -> Any:
-        """Return a value of an answer with the order, ids, times and durations of what the page shows for it."""
+        """Return a value of an answer with the order, ids, times and durations of ``shown``."""
         match given, shown:
             case dict(), dict():
                 order = sorted(given, key=lambda key: list(shown).index(key) if key in shown else len(shown))
@@ -89,7 +92,7 @@ class Examples:
 
 
 def report(directory: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    """Run what `make report` runs, in the project at ``directory``, for a terminal of 80 columns."""
+    """Run `make report` in the project at ``directory``, for a terminal of 80 columns."""
     return subprocess.run(
         [sys.executable, "-m", "tools.report", *arguments],
         cwd=directory,
@@ -102,7 +105,7 @@ def report(directory: Path, *arguments: str) -> "subprocess.CompletedProcess[str
 
 
 def report_block(printed: str) -> Iterator[str]:
-    """Yield the lines of a page that show the beginning of a printed report."""
+    """Yield the lines of a page that show the first lines of a printed report."""
     yield "```text"
     yield from islice((line.rstrip() for line in printed.strip().splitlines()), REPORT_LINES)
     yield "…"
@@ -110,13 +113,13 @@ def report_block(printed: str) -> Iterator[str]:
 
 
 def chart(html: str) -> str:
-    """Return the chart of the days from a report's page, as an SVG file of its own."""
+    """Return the chart of the days from a report's page as a separate SVG file."""
     svg = html.partition('<div class="scroll days">')[2].partition("</div>")[0]
     return svg.replace("<svg ", '<svg style="background: white" ', 1) + "\n"
 
 
 def write_answers(suite: Suite) -> None:
-    """Write the answers of a suite in which nothing was done before into the docs."""
+    """Run the examples on ``suite``, which must be newly started, and write the answers into the docs."""
     earlier = shown_answers()
     examples = Examples(earlier)
     answers = {command: examples.answer(command, answer, suite) for command, answer in earlier.items()}
@@ -129,7 +132,7 @@ def write_answers(suite: Suite) -> None:
 
 
 def write_report(suite: Suite) -> None:
-    """Write the beginning of the report on the seed's last week, and its chart."""
+    """Write the first lines of the report on the last week of the sample data, and its chart."""
     week = history.weeks()[-1]
     printed = report(suite.project.directory, str(week))
     printed.check_returncode()
@@ -139,8 +142,8 @@ def write_report(suite: Suite) -> None:
     CHART.write_text(chart(page.read_text("utf-8")), "utf-8")
 
 
-def never_failing(suite: Suite) -> None:
-    """Let the seeded models never fail, as they do at random."""
+def stop_failures(suite: Suite) -> None:
+    """Set the failure rate of the sample models to zero, so that the answers do not depend on chance."""
     for model in operator_client(suite.project).collection("models").list_documents():
         model.update({"failureRate": 0})
 
@@ -151,7 +154,7 @@ def _output(command: list[str]) -> str:
 
 def main() -> None:
     with TemporaryDirectory() as directory, Suite(workspace(Path(directory) / "project")) as suite:
-        never_failing(suite)
+        stop_failures(suite)
         write_answers(suite)
         write_report(suite)
 

@@ -1,4 +1,4 @@
-"""The generated parts of a page, each between two marks."""
+"""Replaces the generated parts of a page, each of which is between two marks."""
 
 from collections.abc import Iterable
 
@@ -6,12 +6,12 @@ END = "<!-- end -->"
 
 
 def between(page: str, name: str, command: str, lines: Iterable[str]) -> str:
-    """The ``page``, with the part ``name``, which ``command`` writes, made of ``lines``.
+    """Return ``page`` with ``lines`` as its part ``name``, which ``command`` writes.
 
-    Raises ValueError where a mark is missing.
+    Raises ValueError if a mark is missing.
     """
     before, start, rest = page.partition(f"<!-- {name}: written by `{command}` -->\n")
     _, end, after = rest.partition(END)
     if not (start and end):
-        raise ValueError(f"the page has no part {name}")
+        raise ValueError(f"the page has no generated part {name!r}")
     return before + start + "\n".join(lines) + "\n" + end + after

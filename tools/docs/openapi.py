@@ -1,4 +1,4 @@
-"""docs/openapi.json: the callable functions as an OpenAPI 3.1 document, made of what the code declares."""
+"""Generates docs/openapi.json, an OpenAPI 3.1 document of the callable functions, from the code."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator
@@ -20,16 +20,16 @@ TARGET = ROOT / "docs" / "openapi.json"
 LOCAL_URL = "http://127.0.0.1:5001/demo-imagegen/us-central1"
 DEPLOYED_URL = "https://us-central1-{project}.cloudfunctions.net"
 INTRODUCTION = """\
-AI image generation that is paid in credits. Each operation is a Firebase callable function: the client SDKs'
-`httpsCallable` speaks this protocol, and so does any HTTP client. An optional field that is null is as good as left
-out; an integer may come in the protocol's long form, as the Apple and Android SDKs send it. Each error has a
-`details.reason`, which is stable; its `message` is for people."""
+AI image generation that is paid in credits. Each operation is a Firebase callable function. You can call it with
+`httpsCallable` of a Firebase client SDK or with any HTTP client. If an optional field is null, the field counts as
+left out. You can send an integer in the protocol's long form, as the Apple and Android SDKs do. Each error has a
+`details.reason`, which never changes. Its `message` is for people and may change."""
 
 Schema = dict[str, Any]
 
 
 def operations() -> dict[str, Operation[Any, Any]]:
-    """Return the deployed callable functions by name. Raises ValueError where ``main`` and ``functions`` differ."""
+    """Return the deployed callable functions by name. Raises ValueError if ``main`` and ``functions`` differ."""
     deployed = {
         name
         for name, function in vars(main).items()
@@ -37,12 +37,12 @@ def operations() -> dict[str, Operation[Any, Any]]:
     }
     declared = {name: value for name, value in vars(functions).items() if isinstance(value, Operation)}
     if different := {to_snake(name) for name in deployed} ^ declared.keys():
-        raise ValueError(f"not both a callable function in main.py and an operation in functions.py: {different}")
+        raise ValueError(f"only in main.py or only in functions.py, but needed in both: {different}")
     return {name: declared[to_snake(name)] for name in sorted(deployed)}
 
 
 def document() -> Schema:
-    """The whole document."""
+    """Return the OpenAPI document."""
     callables = operations()
     return {
         "openapi": "3.1.1",
@@ -63,7 +63,8 @@ def document() -> Schema:
                     "type": "http",
                     "scheme": "bearer",
                     "bearerFormat": "JWT",
-                    "description": "The ID token of a user signed in with Firebase Authentication; needed but locally.",
+                    "description": "The ID token of a user who signed in with Firebase Authentication. Optional in the "
+                    "local emulator.",
                 }
             },
             "parameters": {"idempotencyKey": _key_parameter()},
@@ -73,7 +74,7 @@ def document() -> Schema:
 
 
 def text() -> str:
-    """The document as it is written."""
+    """Return the text of docs/openapi.json."""
     return json.dumps(document(), indent=2, ensure_ascii=False) + "\n"
 
 
@@ -98,7 +99,7 @@ def _operation(name: str, operation: Operation[Any, Any]) -> Schema:
 
 
 def _refusals(operation: Operation[Any, Any]) -> Iterator[tuple[str, Schema]]:
-    """The errors by their HTTP status."""
+    """Yield each HTTP status of an error, with the response that lists its errors."""
     by_status = sorted(operation.errors, key=lambda error: error.code.http_status)
     for status, group in groupby(by_status, key=lambda error: error.code.http_status):
         errors = list(group)
@@ -119,14 +120,14 @@ def _key_parameter() -> Schema:
     return {
         "name": KEY_HEADER,
         "in": "header",
-        "description": "The idempotencyKey, where it is not in the data.",
+        "description": "The idempotencyKey, if it is not in the data.",
         "schema": {"type": "string", "pattern": HEADER_KEY_PATTERN, "maxLength": IDEMPOTENCY_KEY_LENGTH_MAX},
     }
 
 
 def example(operation: Operation[Any, Any]) -> Any:
-    """Return valid data for a call, as far as the seed has what it names."""
-    config: Any = operation.request.model_config  # not from the schema, where pydantic sorts it
+    """Return example data of a call. The data is valid as long as the sample data has the ids that it names."""
+    config: Any = operation.request.model_config  # not the JSON schema, in which pydantic sorts the fields
     [example] = config["json_schema_extra"]["examples"]
     return example
 
@@ -148,7 +149,7 @@ def _reference(shape: type) -> Schema:
 
 
 def _schemas(callables: Iterable[Operation[Any, Any]]) -> dict[str, Schema]:
-    """Everything that is referred to. Raises ValueError for two things of one name."""
+    """Return all schemas by name. Raises ValueError if two different schemas have the same name."""
     callables = list(callables)
     errors = {error: _error(error) for operation in callables for error in operation.errors}
     schemas: dict[str, Schema] = {}
@@ -158,16 +159,16 @@ def _schemas(callables: Iterable[Operation[Any, Any]]) -> dict[str, Schema]:
         _defined(list(errors.values()), "serialization", _never_null),
     ):
         if twice := {name for name in defined.keys() & schemas.keys() if defined[name] != schemas[name]}:
-            raise ValueError(f"two different schemas of one name: {twice}")
+            raise ValueError(f"different schemas have the same name: {twice}")
         schemas |= defined
     return schemas
 
 
 def _error(error: type[ApiError]) -> type[BaseModel]:
-    """What is under ``error`` in an answer."""
+    """Return the model of the field ``error`` of a response."""
     config = ConfigDict(extra="forbid")
     facts: dict[str, Any] = {name: (type, ...) for name, type in error.facts.items()}
-    literal: Any = Literal  # of values, which type checkers do not expect
+    literal: Any = Literal  # Any, because type checkers reject a Literal of a computed value
     details = create_model(f"{error.__name__}Details", __config__=config, reason=(literal[error.reason], ...), **facts)
     return create_model(
         error.__name__,
@@ -181,7 +182,7 @@ def _error(error: type[ApiError]) -> type[BaseModel]:
 def _defined(
     models: list[type[BaseModel]], mode: JsonSchemaMode, finish: Callable[[Schema], None]
 ) -> dict[str, Schema]:
-    """The schemas of models, and of all that these refer to, by their names."""
+    """Return the schemas of the models, and of all models that they refer to, by name."""
     _, top = models_json_schema(
         [(model, mode) for model in models], by_alias=True, ref_template="#/components/schemas/{model}"
     )
@@ -196,12 +197,12 @@ def _defined(
 
 
 def _nullable(schema: Schema) -> None:
-    """A request's optional field may be null, which is as if left out. A needed key may be in the header instead."""
+    """Let optional fields of a request be null, and a required idempotency key be in the header instead."""
     fields: dict[str, Schema] = schema.get("properties", {})
     required: list[str] = schema.get("required", [])
     if "idempotencyKey" in required:
         required.remove("idempotencyKey")
-        fields["idempotencyKey"]["description"] += f" Needed, here or in the {KEY_HEADER} header."
+        fields["idempotencyKey"]["description"] += f" Required, here or in the {KEY_HEADER} header."
     for name in fields.keys() - set(required):
         field = _without_null(fields[name])
         if field.get("default", ...) is None:
@@ -213,7 +214,7 @@ def _nullable(schema: Schema) -> None:
 
 
 def _never_null(schema: Schema) -> None:
-    """A response leaves out what is None."""
+    """Make each nullable field of a response optional, because responses leave out fields that are None."""
     fields: dict[str, Schema] = schema.get("properties", {})
     for name, field in fields.items():
         fields[name] = _without_null(field)

@@ -1,4 +1,4 @@
-"""docs/postman_collection.json: the OpenAPI document's calls as a Postman collection, v2.1."""
+"""Generates docs/postman_collection.json, a Postman collection (v2.1), from the OpenAPI document."""
 
 import json
 from typing import Any
@@ -15,7 +15,10 @@ SIGNED_IN = ("user-100", "user-admin")
 SEND_TOKEN = """\
 const token = pm.collectionVariables.get("token");
 if (token) pm.request.headers.upsert({key: "Authorization", value: `Bearer ${token}`});"""
-"""Rather than the collection's own authorization, which may send a header without a token: that is refused."""
+"""A script instead of the collection's own authorization, which may send a header without a token.
+
+The functions refuse a header without a token.
+"""
 
 REMEMBER_TOKEN = 'pm.collectionVariables.set("token", pm.response.json().idToken);'
 
@@ -23,7 +26,7 @@ Item = dict[str, Any]
 
 
 def collection(document: dict[str, Any]) -> Item:
-    """Each operation of an OpenAPI document with its example, and how to sign in to the local emulator before."""
+    """Return a collection of the operations of an OpenAPI document, and of calls that sign in to the emulator."""
     info = document["info"]
     return {
         "info": {"name": info["title"], "description": info["description"], "schema": FORMAT},
@@ -35,13 +38,13 @@ def collection(document: dict[str, Any]) -> Item:
         "item": [
             {
                 "name": "Functions",
-                "description": "With the variable token, if it is set.",
+                "description": "If the variable token is set, these calls send it.",
                 "event": [_script("prerequest", SEND_TOKEN)],
                 "item": [_call(path, methods["post"]) for path, methods in document["paths"].items()],
             },
             {
                 "name": "Sign in to the local emulator",
-                "description": "Each sets the variable token, which the calls are then made with.",
+                "description": "Each call sets the variable token, which the other calls then send.",
                 "item": [_sign_in(user_id) for user_id in SIGNED_IN],
             },
         ],
@@ -49,7 +52,7 @@ def collection(document: dict[str, Any]) -> Item:
 
 
 def text() -> str:
-    """The collection as it is written."""
+    """Return the text of docs/postman_collection.json."""
     return json.dumps(collection(openapi.document()), indent=2, ensure_ascii=False) + "\n"
 
 

@@ -46,7 +46,7 @@ def generated() -> Mapping[Path, Mapping[str, Callable[[], Iterator[str]]]]:
 
 
 def up_to_date(page: Path) -> str:
-    """Return the text of a page with its parts generated again. Raises ValueError where a mark is missing."""
+    """Return the text of a page with new generated parts. Raises ValueError if a mark is missing."""
     text = page.read_text("utf-8")
     for name, lines in generated()[page].items():
         text = between(text, name, "make docs", lines())
@@ -54,7 +54,7 @@ def up_to_date(page: Path) -> str:
 
 
 def callables() -> Iterator[str]:
-    """The table of the callable functions: what each takes and answers, who may call it, and what for."""
+    """Yield the table of the callable functions: request, result, access and purpose."""
     yield "| function | request `data` | result | who may call | |"
     yield "|---|---|---|---|---|"
     for name in vars(main):
@@ -66,7 +66,7 @@ def callables() -> Iterator[str]:
 
 
 def _shape(model: type[BaseModel]) -> str:
-    """The fields of a model as JSON has them, those that may be left out with a question mark."""
+    """Return the JSON fields of a model, with a question mark after each optional field."""
     fields = (
         f"{field.alias}{'' if field.is_required() and not _may_be_none(field.annotation) else '?'}"
         f"{_inner(field.annotation)}"
@@ -76,7 +76,7 @@ def _shape(model: type[BaseModel]) -> str:
 
 
 def _inner(annotation: Any) -> str:
-    """What a field holds, where that has fields of its own."""
+    """Return the fields of the models in a field's type, or an empty string if it has none."""
     if get_origin(annotation) is list:
         return f": [{_inner(get_args(annotation)[0]).removeprefix(': ')}]"
     models = [part for part in (annotation, *get_args(annotation)) if _is_model(part)]
@@ -93,7 +93,7 @@ def _may_be_none(annotation: Any) -> bool:
 
 
 def parameters() -> Iterator[str]:
-    """The table of what a deployment sets, with what the repository sets it to."""
+    """Yield the table of the parameters, with their values in functions/.env."""
     values = dict(re.findall(r"^([A-Z_]+)=(.*)$", (ROOT / "functions" / ".env").read_text("utf-8"), re.MULTILINE))
     yield "| parameter | set to | |"
     yield "|---|---|---|"
@@ -105,7 +105,7 @@ def parameters() -> Iterator[str]:
 
 
 def options() -> Iterator[str]:
-    """The table of options, as the seed has them."""
+    """Yield the table of the options in the sample data."""
     catalog = history.catalog()
     yield "| option | values |"
     yield "|---|---|"
@@ -115,7 +115,7 @@ def options() -> Iterator[str]:
 
 
 def outcomes() -> Iterator[str]:
-    """The table of everything that a call can end in."""
+    """Yield the table of the outcomes of a call: success, and every error."""
     yield "| situation | status | HTTP | reason | try again | billed |"
     yield "|---|---|---|---|---|---|"
     yield "| the image was made | | 200 | | | yes |"
