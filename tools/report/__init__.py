@@ -1,1 +1,1 @@
-"""`make report`: the weekly report for a person, in the terminal and as a page."""
+"""`make report`: runs the weekly report, prints it, and draws its page."""

@@ -1,4 +1,4 @@
-"""`make report`: triggers the weekly report in the running suite, prints it, and writes it as a page with charts."""
+"""`make report`: runs the weekly report in the running emulators, prints it, and writes a page with charts."""
 
 import sys
 from collections.abc import Sequence
@@ -23,7 +23,10 @@ TRIGGER_TIMEOUT_SECONDS = 120
 
 
 def main(arguments: Sequence[str], console: Console) -> int:
-    """Report the week of the first argument, or else the newest complete one that has requests."""
+    """Report the week named by the first argument, or else the newest finished week that has requests.
+
+    Return exit code 0, or 1 if there is no such week, the emulators are not running, or the report failed.
+    """
     try:
         project = Project.load(Path.cwd())
         client = operator_client(project)
@@ -43,7 +46,7 @@ def main(arguments: Sequence[str], console: Console) -> int:
 
 
 def past_week(name: str) -> Week:
-    """The week called ``name``. Raises ValueError where there is none, and Problem where it is not over."""
+    """Return the week called ``name``. Raises ValueError if it is not a week, and Problem if it is not over."""
     week = Week.parse(name)
     if week >= Week.of(datetime.now(UTC)):
         raise Problem(f"The week {week} is not over yet.")
@@ -51,7 +54,7 @@ def past_week(name: str) -> Week:
 
 
 def newest_week(client: firestore.Client) -> Week:
-    """The newest week before this one that has requests. Raises Problem where there is none."""
+    """Return the newest finished week that has requests. Raises Problem if there is none."""
     newest = (
         client.collection(REQUESTS)
         .where(filter=firestore.FieldFilter("week", "<", str(Week.of(datetime.now(UTC)))))
@@ -60,19 +63,19 @@ def newest_week(client: firestore.Client) -> Week:
         .get()
     )
     if not newest:
-        raise Problem("There are no requests before this week. Start the suite with the seed: make start")
+        raise Problem("There are no requests before this week. Start the emulators with the sample data: make start")
     return Week.parse(newest[0].get("week"))
 
 
 def trigger(project: Project, week: Week) -> None:
-    """Run the scheduled function as the scheduler does on the Monday after ``week``. Raises Problem."""
-    # The emulator knows a scheduled function by its name and the number of its reload.
+    """Run the scheduled function as the scheduler does on the Monday after ``week``. Raises Problem if it fails."""
+    # The emulator appends the number of its reload to the name of a scheduled function.
     url = f"http://{project.ports()['functions']}/{project.id}/{REGION}/scheduleWeeklyReport-0"
     scheduled_at = (week.end + timedelta(hours=6)).isoformat()
     answer = requests.post(
         url, headers={"X-CloudScheduler-ScheduleTime": scheduled_at}, timeout=TRIGGER_TIMEOUT_SECONDS
     )
-    if answer.status_code != requests.codes.ok:  # 204: its triggers are switched off
+    if answer.status_code != requests.codes.ok:  # a 204 means that triggers are switched off
         raise Problem(f"The report failed with {answer.status_code}: {answer.text}")
 
 

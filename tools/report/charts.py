@@ -1,6 +1,6 @@
-"""A report's charts as SVG, drawn by Vega without a browser or a network.
+"""Draws a report's charts as SVG with Vega, without a browser or a network.
 
-Every color is one of ``COLORS``, so that a page can exchange them for dark ones by CSS.
+Every color is one of ``COLORS``, so that the page's CSS can replace each color in dark mode.
 """
 
 import re
@@ -40,7 +40,10 @@ AT_START, AT_END = alt.XDatum(0, axis=None), alt.XDatum(1, axis=None)
 
 
 def days(report: Report) -> str:
-    """Requests of each day before the expected range; a day that is out of it or an anomaly has a color of its own."""
+    """Draw the requests of each day over the expected range.
+
+    A day outside the range, or with an anomaly of all requests, has another color.
+    """
     bands = {band.day: band for band in report.findings.bands}
     found: dict[str, list[Anomaly]] = {day: [] for day in report.week.days}
     for anomaly in report.findings.anomalies:
@@ -52,7 +55,7 @@ def days(report: Report) -> str:
         outside = band is not None and not band.low <= tally.requests <= band.high
         row: Row = {"day": weekday(day), "requests": tally.requests, "label": f"{tally.requests:,}"}
         of_total = any(anomaly.subject == ALL_REQUESTS for anomaly in found[day])
-        row |= {"color": BAD if of_total else WARN if outside else ACCENT, "anomaly": _marks(found[day])}
+        row |= {"color": BAD if of_total else WARN if outside else ACCENT, "anomaly": _anomaly_label(found[day])}
         rows.append(row | ({"low": band.low, "high": band.high, "expected": band.expected} if band else {}))
     x = alt.X(
         "day:N", sort=None, axis=alt.Axis(title=None, labelAngle=0, labelColor=INK, labelFontSize=12, labelPadding=7)
@@ -69,14 +72,14 @@ def days(report: Report) -> str:
         chart.mark_bar(size=34, cornerRadiusEnd=4).encode(x, y, color=color),
         *([chart.mark_tick(thickness=2, size=76, color=MUTED).encode(x, alt.Y("expected:Q"))] if bands else []),
         chart.mark_text(dy=-10, fontSize=12, fontWeight=600, color=BAD).encode(x, y, alt.Text("anomaly:N")),
-        # Below the name of the day, where neither bar nor range is.
+        # Draw the number below the name of the day, so that neither bar nor range covers it.
         chart.mark_text(dy=34, fontSize=15, fontWeight=600, color=INK).encode(x, alt.YDatum(0), alt.Text("label:N")),
     ]
     return _svg(layers, 2 * WIDTH - 20, 250, "The week by day")
 
 
 def success(report: Report) -> str:
-    """Success rate by model, of the requests that ended."""
+    """Draw the success rate of each model, as a share of the requests that ended."""
     rows: list[Row] = [
         {"name": name, "rate": rate, "label": f"{rate:.1%}", "note": f"{tally.failed:,} of {tally.requests:,} failed"}
         for name, tally in report.totals(Kind.MODEL).items()
@@ -86,7 +89,7 @@ def success(report: Report) -> str:
         row["color"] = GOOD if row["rate"] >= 0.9 else WARN if row["rate"] >= 0.75 else BAD
     x = alt.X("rate:Q", scale=alt.Scale(domain=[0, 1]), axis=None)
     chart = alt.Chart(_data(rows))
-    y = _names(rows)
+    y = _name_axis(rows)
     return _svg(
         [
             chart.mark_bar(size=16, color=GRID, cornerRadius=4).encode(x=AT_END, y=y),
@@ -94,34 +97,34 @@ def success(report: Report) -> str:
             _above(chart, y, "label", INK, "right", 600).encode(x=AT_END),
             _above(chart, y, "note", MUTED, "left", 400).encode(x=AT_START),
         ],
-        WIDTH - _room(rows),
+        WIDTH - _name_width(rows),
         _height(rows),
         "Success rate by model",
     )
 
 
 def credits(report: Report) -> str:
-    """Credits by size: those kept, and those given back."""
+    """Draw the credits of each size: kept and refunded."""
     rows: list[Row] = []
     for name, tally in report.totals(Kind.SIZE).items():
         if tally.requests:
-            label = f"{tally.credits_net:,} kept, {tally.credits_refunded:,} given back"
+            label = f"{tally.credits_net:,} kept, {tally.credits_refunded:,} refunded"
             named = {"name": name, "label": label}
             rows.append({**named, "part": 0, "credits": tally.credits_net, "color": ACCENT})
             rows.append({**named, "part": 1, "credits": tally.credits_refunded, "color": WARN})
     x = alt.X("credits:Q", axis=None)
-    y = _names(rows)
+    y = _name_axis(rows)
     bars = (
         alt.Chart(_data(rows))
         .mark_bar(size=16)
         .encode(x, y, color=alt.Color("color:N", scale=None), order=alt.Order("part:Q"))
     )
     labels = _above(alt.Chart(_data([row for row in rows if row["part"] == 0])), y, "label", MUTED, "left", 400)
-    return _svg([bars, labels.encode(x=AT_START)], WIDTH - _room(rows), _height(rows[::2]), "Credits by size")
+    return _svg([bars, labels.encode(x=AT_START)], WIDTH - _name_width(rows), _height(rows[::2]), "Credits by size")
 
 
 def styles(report: Report) -> str:
-    """Top styles by their share of requests, with where they were the week before and in the four weeks before."""
+    """Draw the share of requests of the top styles, with the shares of the week and of the four weeks before."""
     rows: list[Row] = []
     for style in report.popular_styles[:STYLES_SHOWN]:
         row: Row = {"name": style.name, "share": style.share, "label": f"{style.share:.1%}", "color": MUTED, "move": ""}
@@ -132,7 +135,7 @@ def styles(report: Report) -> str:
             row |= {"before": style.before, "move": move}
             row["color"] = MUTED if not moved else GOOD if points > 0 else BAD
         rows.append(row | ({"mean": style.four_weeks} if style.four_weeks is not None else {}))
-    y = _names(rows)
+    y = _name_axis(rows)
     x = alt.X("share:Q", axis=None, scale=alt.Scale(domainMin=0))
     chart = alt.Chart(_data(rows))
     layers = [
@@ -146,28 +149,31 @@ def styles(report: Report) -> str:
         layers.append(
             chart.mark_point(shape="diamond", size=70, filled=True, color=WARN, opacity=1).encode(alt.X("mean:Q"), y)
         )
-    return _svg(layers, WIDTH - _room(rows), _height(rows), "Top styles")
+    return _svg(layers, WIDTH - _name_width(rows), _height(rows), "Top styles")
 
 
 def _data(rows: Rows) -> alt.InlineData:
     return alt.InlineData(values=list(rows))
 
 
-def _names(rows: Rows) -> alt.Y:
-    """The names of the bars."""
+def _name_axis(rows: Rows) -> alt.Y:
+    """Return the axis with the names of the bars."""
     axis = alt.Axis(
-        title=None, labelColor=INK, labelFontSize=13, labelPadding=10, labelLimit=170, minExtent=_room(rows)
+        title=None, labelColor=INK, labelFontSize=13, labelPadding=10, labelLimit=170, minExtent=_name_width(rows)
     )
     return alt.Y("name:N", sort=None, axis=axis)
 
 
-def _room(rows: Rows) -> float:
-    """For the names, in fonts that may be wider than Vega's; the bars have the rest, so all charts are scaled alike."""
+def _name_width(rows: Rows) -> float:
+    """Return the width for the names of the bars, in pixels.
+
+    The page's font may be wider than Vega's. The bars get the remaining width, so all charts have the same scale.
+    """
     return min(8.5 * max((len(row["name"]) for row in rows), default=0) + 12, 182)
 
 
 def _above(chart: alt.Chart, y: alt.Y, field: str, color: str, align: Any, weight: Any, dx: int = 0) -> alt.Chart:
-    """Text in the space above a bar, at one of its ends."""
+    """Return a layer with text above each bar, at one end of the bar."""
     text = chart.mark_text(align=align, dy=-16, dx=dx, fontSize=12, fontWeight=weight, color=color)
     labelled: alt.Chart = text.encode(y=y, text=alt.Text(f"{field}:N"))
     return labelled
@@ -197,13 +203,13 @@ def _svg(layers: Sequence[alt.Chart], width: float, height: int, title: str) -> 
         .configure_tick(opacity=1)
     )
     svg: str = vl_convert.vegalite_to_svg(chart.to_dict())
-    # Sized by its page, and named for those who cannot see it.
+    # The page sets the size. The label is for screen readers.
     svg = re.sub(r' width="(\d+)" height="(\d+)"', "", svg, count=1)
     return svg.replace("<svg ", f'<svg role="img" aria-label="{title}" ', 1)
 
 
-def _marks(anomalies: Sequence[Anomaly]) -> str:
-    """What stands out on a day, in a word or two."""
+def _anomaly_label(anomalies: Sequence[Anomaly]) -> str:
+    """Return a short label for the anomalies of a day, or an empty string."""
     named = [
         f"{anomaly.subject.name}: {anomaly.kind.value}" for anomaly in anomalies if anomaly.subject != ALL_REQUESTS
     ]

@@ -1,4 +1,4 @@
-"""A weekly report as one HTML file that needs nothing else: charts inline, light and dark, for screen and phone."""
+"""Writes a weekly report as one HTML file with inline charts, for light and dark mode and for phones."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ def page(report: Report) -> str:
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     drawings = {
-        # Vega escapes what it draws.
+        # Vega has escaped the text in its charts.
         name: Markup(draw(report))
         for name, draw in {
             "days": charts.days,
@@ -38,7 +38,7 @@ def page(report: Report) -> str:
         users=[(user_id, text.user_cells(used)) for user_id, used in report.top_users],
         columns=text.COLUMNS,
         tables=list(text.tables(report)),
-        books=text.books(report),
+        reconciliation=text.reconciliation(report),
         revisions=list(text.revisions(report)),
         colors=charts.COLORS,
         **drawings,

@@ -1,4 +1,4 @@
-"""A weekly report for a terminal of 80 columns or more."""
+"""Prints a weekly report in a terminal of 80 columns or more."""
 
 from collections.abc import Iterable
 
@@ -25,9 +25,9 @@ def show(report: Report, console: Console) -> None:
     console.print(_tiles(report))
     console.print(_findings(report))
     console.print(_numbers(report))
-    books = report.reconciliation
-    if books and not books.difference:
-        console.print(f"[green]The books.[/] {escape(text.books(report))}", highlight=False)
+    reconciled = report.reconciliation
+    if reconciled and not reconciled.difference:
+        console.print(f"[green]Reconciliation.[/] {escape(text.reconciliation(report))}", highlight=False)
     for at, what in text.revisions(report):
         console.print(f"[yellow]Corrected {at}.[/] {escape(what)}", highlight=False)
 
@@ -80,7 +80,7 @@ def _numbers(report: Report) -> Table:
 
 
 def _days(report: Report) -> Iterable[tuple[str, Text, Tally]]:
-    """A day's name comes with the expected range; where it was left, the bar is yellow."""
+    """Yield each day's name with its expected range, its bar and its tally. The bar is yellow outside the range."""
     bands = {band.day: band for band in report.findings.bands}
     most = max(tally.requests for tally in report.days)
     for day, tally in zip(report.week.days, report.days, strict=True):
@@ -104,7 +104,7 @@ def _bar(count: int, most: int, style: str) -> Text:
 
 
 def _move(style: Popularity | None) -> str:
-    """How many points of its share a style has won or lost since the week before."""
+    """Return the change of a style's share since the week before, in percentage points."""
     if style is None or style.before is None:
         return ""
     points = 100 * (style.share - style.before)

@@ -1,4 +1,4 @@
-"""A report's numbers in words, for the terminal and for the page."""
+"""Formats a report's numbers as text, for the terminal and for the page."""
 
 from collections.abc import Iterator
 from datetime import date
@@ -12,11 +12,11 @@ from imagegen.reports.model import Report, Tally
 COLUMNS = ("Requests", "Done", "Failed", "Success", "Deducted", "Refunded", "Net")
 
 Tile = tuple[str, str, list[str]]
-"""A figure: its name, itself, and what belongs to it."""
+"""A figure: its name, its value, and the notes below it."""
 
 
 def tiles(report: Report) -> Iterator[Tile]:
-    """The week's figures in a row."""
+    """Yield the main figures of the week."""
     total, users, processing, ahead = report.total, report.users, report.processing, report.forecast
     unsettled = [f"{total.canceled:,} canceled"] if total.canceled else []
     unsettled += [f"{total.processing:,} unsettled"] if total.processing else []
@@ -33,10 +33,13 @@ def tiles(report: Report) -> Iterator[Tile]:
 
 
 def findings(report: Report) -> Iterator[tuple[Severity | None, str]]:
-    """What an operator has to know, the most severe first; None: all is well."""
-    books = report.reconciliation
-    if books and books.difference:
-        yield Severity.HIGH, books.message
+    """Yield the severity and the message of each finding, the most severe first.
+
+    The severity is None for the message that nothing unusual was found.
+    """
+    reconciled = report.reconciliation
+    if reconciled and reconciled.difference:
+        yield Severity.HIGH, reconciled.message
     for anomaly in report.findings.anomalies:
         yield anomaly.severity, anomaly.message
     if not report.findings.anomalies and report.findings.series_tested:
@@ -44,7 +47,7 @@ def findings(report: Report) -> Iterator[tuple[Severity | None, str]]:
 
 
 def tested(report: Report) -> str:
-    """What was looked at, in a sentence."""
+    """Return the number of series that were tested, and the series with too little history to test."""
     found = report.findings
     text = f"{found.series_tested} series compared with their own past weeks."
     new = [str(subject) for subject in found.not_enough_history]
@@ -54,8 +57,8 @@ def tested(report: Report) -> str:
     return text
 
 
-def books(report: Report) -> str:
-    """The reconciliation in a sentence."""
+def reconciliation(report: Report) -> str:
+    """Return the result of the reconciliation as a sentence."""
     found = report.reconciliation
     if found is None:
         return "Not reconciled."
@@ -63,11 +66,11 @@ def books(report: Report) -> str:
         return found.message
     booked = [f"{found.booked[type]:+,} {type}s" for type in EntryType if found.booked.get(type)]
     moves = ", ".join(booked).replace("-", "\N{MINUS SIGN}") or "nothing"
-    return f"They balance: {found.opening:,} credits at the start, {moves}, {found.closing:,} at the end."
+    return f"Balanced: {found.opening:,} credits at the start, {moves}, {found.closing:,} at the end."
 
 
 def revisions(report: Report) -> Iterator[tuple[str, str]]:
-    """When later runs corrected the report, and what."""
+    """Yield the time of each later run that corrected the report, and the corrected figures."""
     for revision in report.revisions:
         figures = [f"{name} {before} → {after}" for name, (before, after) in revision.figures.items()]
         changed = ", ".join([*figures, *revision.parts])
@@ -75,7 +78,7 @@ def revisions(report: Report) -> Iterator[tuple[str, str]]:
 
 
 def tables(report: Report) -> Iterator[tuple[str, list[tuple[str, list[str]]]]]:
-    """Days, options and the total, each with the cells of ``COLUMNS``."""
+    """Yield the tables of days, options and the total: a title, and rows with the cells of ``COLUMNS``."""
     days = zip(report.week.days, report.days, strict=True)
     yield "Day", [(weekday(day), cells(tally)) for day, tally in days]
     for kind in Kind:
@@ -90,12 +93,12 @@ def cells(tally: Tally) -> list[str]:
 
 
 def user_cells(used: Usage) -> list[str]:
-    """Requests, failed ones, credits deducted and refunded."""
+    """Return a user's requests, failed requests, credits deducted and credits refunded."""
     return [f"{number:,}" for number in (used.requests, used.failed, used.credits_deducted, used.credits_refunded)]
 
 
 def weekday(day: str) -> str:
-    """As in ``Mon 9``."""
+    """Return a date as weekday and day, such as ``Mon 9``."""
     parsed = date.fromisoformat(day)
     return f"{parsed:%a} {parsed.day}"
 
