@@ -86,7 +86,7 @@ def refusal(project: Path, **environment: str) -> str:
 
 def test_the_printed_curl_works_and_an_interrupt_leaves_no_process(project: Path) -> None:
     with Suite(project) as suite:
-        output = wait_for_output(suite, "Ctrl-C stops everything")
+        output = wait_for_output(suite, "Press Ctrl-C to stop")
         for name in ("functions", "firestore", "auth"):
             assert f"http://{suite.project.ports()[name]}" in output
         [curl] = [line for line in output.splitlines() if line.startswith("curl ")]
@@ -120,7 +120,7 @@ def test_a_killed_terminal_leaves_no_process(project: Path, signalled: bool) -> 
     )
     os.close(terminal)
     output = b""
-    while b"Ctrl-C stops everything" not in output:
+    while b"Press Ctrl-C to stop" not in output:
         output += os.read(master, 10_000)
     processes = descendants(launcher.pid)
     assert "java" in names(processes)
@@ -156,7 +156,7 @@ def test_a_killed_make_leaves_no_process(project: Path) -> None:
         ) as make,
     ):
         deadline = time.monotonic() + 60
-        while "Ctrl-C stops everything" not in log.read_text() and time.monotonic() < deadline:
+        while "Press Ctrl-C to stop" not in log.read_text() and time.monotonic() < deadline:
             time.sleep(0.1)
         processes = descendants(make.pid)
         assert "java" in names(processes)

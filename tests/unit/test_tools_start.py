@@ -94,7 +94,7 @@ def test_a_directory_that_is_no_project_says_so(tmp_path: Path) -> None:
     with pytest.raises(Problem, match=r"firebase\.json does not exist"):
         Project.load(tmp_path)
     (tmp_path / "firebase.json").write_text("{,}")
-    with pytest.raises(Problem, match="no valid JSON"):
+    with pytest.raises(Problem, match="not valid JSON"):
         Project.load(tmp_path)
 
 
@@ -175,5 +175,5 @@ def test_the_summary_follows_the_overview_of_the_cli(project: Project) -> None:
     assert shown(project, output).startswith(output + "\n  Emulator UI  http://")
     failed = f"⬢  functions: {start.NOT_LOADED} from source\n"
     assert shown(project, failed + output) == (
-        failed + output + "\nThe functions could not be loaded. The reason is further up.\n\n"
+        failed + output + "\nThe functions could not be loaded. See the error above.\n\n"
     )

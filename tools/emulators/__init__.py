@@ -1,1 +1,1 @@
-"""The emulators: finding, starting, watching and stopping them."""
+"""Finds, starts, watches and stops the emulators."""

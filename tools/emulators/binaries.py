@@ -35,15 +35,15 @@ _FIRESTORE_REMEDY = """Do one of these:
 
 @dataclass(frozen=True)
 class Emulator:
-    """Where an emulator comes from."""
+    """An emulator's executable and its source."""
 
     name: str
     source: str
     path: Path | None
-    """None: the Firebase CLI downloads it when it starts."""
+    """None if the Firebase CLI downloads the emulator when it starts."""
 
     def environment(self) -> dict[str, str]:
-        """The variables that make the Firebase CLI use this one."""
+        """Return the environment variables that make the Firebase CLI use this executable."""
         if self.path is None or self.source == "cache":
             return {}
         return {_variable(self.name): str(self.path)}
@@ -53,15 +53,16 @@ class Emulator:
 
 
 def find(name: str) -> Emulator | None:
-    """Where `firestore`, `pubsub` or `ui` can be had: the environment, gcloud, cache, download.
+    """Find the emulator `firestore`, `pubsub` or `ui`. Return None if there is none.
 
-    Raises Problem where the environment names a file that does not exist.
+    Look in this order: the environment variable, gcloud, the Firebase CLI's cache, the download. Raises Problem if the
+    environment variable names a file that does not exist.
     """
     return _from_environment(name) or _from_gcloud(name) or _from_firebase_cli(name)
 
 
 def require_firestore() -> Emulator:
-    """The Firestore emulator, without which nothing works; or Problem with the remedies."""
+    """Return the Firestore emulator. Raises Problem if it cannot be found; the text lists the ways to install it."""
     emulator = find("firestore")
     if emulator is None:
         raise Problem(f"The Firestore emulator was not found. {_FIRESTORE_REMEDY}")
@@ -69,7 +70,7 @@ def require_firestore() -> Emulator:
 
 
 def firestore_jar() -> Path:
-    """A Firestore emulator for `java -jar`, downloaded first if there is no other way."""
+    """Return a Firestore emulator for `java -jar`. Download it if there is no other. Raises Problem if that fails."""
     emulator = require_firestore()
     if emulator.path is None:
         subprocess.run([str(CLI), "setup:emulators:firestore"], check=False, cwd=str(ROOT))
@@ -84,12 +85,12 @@ def _variable(name: str) -> str:
 
 
 def _from_environment(name: str) -> Emulator | None:
-    # The CLI reads the UI's variable too, but then serves empty pages.
+    # The CLI also reads such a variable for the UI, but then serves empty pages.
     path = os.environ.get(_variable(name)) if name in _GCLOUD_PATHS else None
     if not path:
         return None
     if not Path(path).is_file():
-        raise Problem(f"{_variable(name)} names {path}, which is no file. Correct or unset it.")
+        raise Problem(f"{_variable(name)} names {path}, which is not a file. Correct or unset the variable.")
     return Emulator(name, _variable(name), Path(path))
 
 
@@ -100,8 +101,8 @@ def _from_gcloud(name: str) -> Emulator | None:
     path = Path(gcloud).resolve().parent.parent / _GCLOUD_PATHS[name]
     if not path.is_file():
         return None
-    # The CLI makes what it starts executable, which fails for files of another user: it gets
-    # launchers of ours.
+    # The CLI makes each emulator executable, which fails for the files of another user. So it gets
+    # launchers that we write.
     if name == "firestore":
         launcher = _generate("firestore-emulator.jar", launcher_jar(path))
     else:
@@ -136,7 +137,7 @@ def _is_reachable(url: str) -> bool:
 
 
 def launcher_jar(jar: Path) -> bytes:
-    """A jar that holds nothing but what `java -jar` misses in gcloud's: the main class."""
+    """Return a jar that names the main class and refers to gcloud's jar, which names no main class."""
     lines = [
         "Manifest-Version: 1.0",
         f"Main-Class: {_FIRESTORE_MAIN_CLASS}",
@@ -150,13 +151,16 @@ def launcher_jar(jar: Path) -> bytes:
 
 
 def _wrap(line: str) -> str:
-    """Breaks a manifest line as the jar specification demands: 72 bytes, then a space."""
+    """Break a manifest line as the jar specification requires: after 72 bytes, the next line starts with a space."""
     chunks = [line[:72], *(line[i : i + 71] for i in range(72, len(line), 71))]
     return "\r\n ".join(chunks) + "\r\n"
 
 
 def _generate(name: str, content: bytes) -> Path:
-    """Writes an executable file under .local, in one step: other suites may be starting."""
+    """Write an executable file under .local and return its path.
+
+    The file appears in one step, because other emulators may start at the same time.
+    """
     path = LOCAL / name
     if path.exists() and path.read_bytes() == content:
         return path

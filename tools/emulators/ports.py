@@ -1,4 +1,4 @@
-"""Loopback ports: whether they are free, and some that are."""
+"""Finds free loopback ports."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import random
 import socket
 from dataclasses import dataclass
 
-# Below what systems hand out to outgoing connections (from 32768 on Linux): a port that is
-# found free now could otherwise be a client's by the time the server starts.
+# Below the ports of outgoing connections (from 32768 on Linux). Otherwise, an outgoing connection
+# could take a free port before the server starts.
 _CANDIDATES = range(20_000, 32_000)
 
 
@@ -20,9 +20,9 @@ class Port:
     number: int
 
     def is_free(self) -> bool:
-        """Whether the emulator could listen here now."""
+        """Return whether the emulator could listen on the port now."""
         with socket.socket() as probe:
-            # As node does it: connections lingering from a previous run are no obstacle.
+            # Node sets this option too, so connections left from a previous run do not block the port.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((self.host, self.number))
@@ -36,7 +36,7 @@ class Port:
 
 
 def free_ports(count: int) -> list[int]:
-    """Different loopback ports on which nothing listens."""
+    """Return ``count`` different loopback ports on which nothing listens."""
     ports: list[int] = []
     for number in random.sample(_CANDIDATES, len(_CANDIDATES)):
         if len(ports) == count:

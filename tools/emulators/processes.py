@@ -1,4 +1,4 @@
-"""End this process's descendants, all of them."""
+"""Finds and kills all descendants of this process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _REST_PER_LOOK = 100
 
 
 class Descendants:
-    """The processes that this process started, `command` above all, and those that they started.
+    """The descendants of this process: `command`, its children, their children, and so on.
 
     The Firebase CLI starts some processes in sessions of their own, so signalling its process group is not enough.
     When a descendant's parent dies, this process becomes its parent on Linux. Elsewhere init does, and the descendant
@@ -76,7 +76,7 @@ class Descendants:
 
 
 def _adopt_orphans() -> bool:
-    """Make this process the parent of its descendants' orphans. Return False where the system does not offer that."""
+    """Make this process the parent of its descendants' orphans. Return False if the system cannot do that."""
     if sys.platform != "linux":
         return False
     failed: int = ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)

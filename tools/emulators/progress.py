@@ -1,4 +1,4 @@
-"""Wait for a process to be ready for as long as it makes progress, however slow the machine is."""
+"""Waits until a process is ready, for as long as it makes progress. So a slow machine does not matter."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable
 import psutil
 
 STALL_SECONDS = 60
-"""Without progress for this long, nothing more is expected."""
+"""The wait ends after this long without progress."""
 _BUSY_SECONDS = 6
 """This much processor time is progress. Emulators that only wait use less in STALL_SECONDS."""
 _LIMIT_SECONDS = 900
@@ -31,7 +31,7 @@ def wait_until(ready: Callable[[], bool], process: subprocess.Popen[bytes], log_
         if now - looked >= _LOOK_SECONDS:
             looked = now
             logged_now, busy_now = log_bytes(), _processor_seconds(process.pid)
-            # Less than before: a descendant ended, which is progress as well.
+            # If the processor time has dropped, a descendant ended, which is progress too.
             if logged_now > logged or busy_now >= busy + _BUSY_SECONDS or busy_now < busy:
                 progressed, logged, busy = now, logged_now, busy_now
         if now - progressed >= STALL_SECONDS or now - start >= _LIMIT_SECONDS:

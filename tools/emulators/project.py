@@ -1,4 +1,4 @@
-"""What the firebase.json and .firebaserc of a project directory say."""
+"""Reads the firebase.json and .firebaserc of a project directory."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from tools.emulators.ports import Port
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCAL = ROOT / ".local"
-"""For files that the tools generate; never committed."""
+"""The directory for files that the tools generate. It is not committed."""
 
 
 class Problem(Exception):
-    """Something that the person at the keyboard can fix; its text says what, and how."""
+    """An error that the user can fix. Its text names the problem and the solution."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Project:
 
     @classmethod
     def load(cls, directory: Path) -> Project:
-        """Raises Problem where a file is missing or no JSON."""
+        """Read the project in ``directory``. Raises Problem if a file is missing or is not JSON."""
         config = _read_json(directory / "firebase.json")
         return cls(directory, _read_json(directory / ".firebaserc")["projects"]["default"], config)
 
@@ -39,7 +39,7 @@ class Project:
         return section
 
     def ports(self) -> dict[str, Port]:
-        """The ports that firebase.json fixes, by emulator."""
+        """Return the ports in firebase.json, by emulator."""
         return {
             name: Port(name, settings.get("host", "127.0.0.1"), settings["port"])
             for name, settings in self.emulators.items()
@@ -53,5 +53,5 @@ def _read_json(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise Problem(f"{path} does not exist. Run this in the directory of firebase.json.") from None
     except ValueError as error:
-        raise Problem(f"{path} is no valid JSON: {error}") from None
+        raise Problem(f"{path} is not valid JSON: {error}") from None
     return content

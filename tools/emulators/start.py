@@ -1,6 +1,6 @@
-"""`make start`: the real `firebase emulators:start`, with what it needs found and tidied up.
+"""`make start`: finds what the emulators need, runs `firebase emulators:start`, and stops all its processes.
 
-Arguments are passed on to the Firebase CLI. It runs in the current directory.
+It passes its arguments to the Firebase CLI, and runs in the current directory.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ REGION = "us-central1"
 
 _OVERVIEW_END = "Issues? Report them at"
 _LEFT_OUT = {
-    "pubsub": "the Pub/Sub emulator (not here, and its download cannot be reached). The CLI will "
-    "call scheduled functions ignored; they can be triggered over HTTP all the same.",
-    "ui": "the Emulator UI (not in the Firebase CLI's cache, and its download cannot be reached).",
+    "pubsub": "the Pub/Sub emulator (it is not installed, and its download cannot be reached). The CLI will "
+    "report scheduled functions as ignored, but you can still trigger them over HTTP.",
+    "ui": "the Emulator UI (it is not in the Firebase CLI's cache, and its download cannot be reached).",
 }
-# Warnings of the CLI, and of the Flask server by which it lists the functions, that ask nothing of the reader.
+# Warnings on which you need not act, from the CLI and from the Flask server that it uses to list the functions.
 _NOISE = (
-    "Env variable override detected",  # of the emulators that we found
+    "Env variable override detected",  # we set these variables ourselves
     "Unable to fetch the CLI MOTD",
-    "The Emulator UI is not starting",  # told by us
+    "The Emulator UI is not starting",  # we print this ourselves
     "Tip: There are .env files present",
     "This is a development server",
     "Press CTRL+C to quit",
@@ -60,7 +60,7 @@ _EXAMPLE = {
 
 @dataclass(frozen=True)
 class Launch:
-    """A command that is ready to run, and the ports that its emulators will have."""
+    """A command that is ready to run, and the ports of its emulators."""
 
     project: Project
     command: list[str]
@@ -68,7 +68,7 @@ class Launch:
     ports: dict[str, Port]
 
     def summary(self) -> str:
-        """Where everything is, and a first request to paste."""
+        """Return the addresses of the emulators, and a first request to paste."""
         urls = {name: f"http://{port}" for name, port in self.ports.items()}
         if "functions" in urls:
             urls["functions"] += f"/{self.project.id}/{REGION}"
@@ -78,13 +78,13 @@ class Launch:
             body = json.dumps({"data": _EXAMPLE})
             lines += ["", "Try it:", ""]
             lines += [f"curl -s {url} -H 'content-type: application/json' -d '{body}'"]
-        return "\n".join(["", *lines, "", "Ctrl-C stops everything; the next start has the seed again.", "", ""])
+        return "\n".join(["", *lines, "", "Press Ctrl-C to stop. The next start loads the sample data again.", "", ""])
 
 
 def prepare(project: Project, arguments: Sequence[str]) -> Launch:
-    """Finds what the emulators need and leaves out what is optional and cannot be had.
+    """Find what the emulators need, and leave out optional emulators that cannot be found.
 
-    Raises Problem where something required is missing or a port is in use.
+    Raises Problem if something required is missing or a port is in use.
     """
     options = _options(arguments)
     wanted = _wanted(project, options.only)
@@ -112,12 +112,12 @@ def prepare(project: Project, arguments: Sequence[str]) -> Launch:
     if not options.imports and (project.directory / SEED).is_dir():
         command.append(f"--import={SEED}")
     elif not options.imports:
-        print(f"starting empty: there is no {SEED} directory here (`make seed` writes it)")
+        print(f"starting without data: there is no {SEED} directory (`make seed` writes it)")
     return Launch(project, [*command, *arguments], environment, ports)
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
-    """The options of the Firebase CLI that we have to know of."""
+    """Parse the Firebase CLI's options that affect which emulators and data we prepare."""
     parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
     parser.add_argument("--only", type=lambda names: names.split(","))
     parser.add_argument("--import", dest="imports", nargs="?", const=True)
@@ -125,7 +125,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _wanted(project: Project, only: list[str] | None) -> set[str]:
-    """The emulators of firebase.json, or of these what --only leaves."""
+    """Return the emulators in firebase.json, or only those that --only selects."""
     names = {name for name, settings in project.emulators.items() if isinstance(settings, dict)}
     if project.emulators.get("ui", {}).get("enabled") is False:
         names.discard("ui")
@@ -135,7 +135,7 @@ def _wanted(project: Project, only: list[str] | None) -> set[str]:
 
 
 def _find(wanted: set[str]) -> dict[str, binaries.Emulator]:
-    """Those of the emulators that do not come with the CLI, without the optional that cannot be had."""
+    """Find the wanted emulators that are not part of the CLI. Leave out optional ones that cannot be found."""
     found = {name: binaries.find(name) for name in _LEFT_OUT.keys() & wanted}
     if "firestore" in wanted:
         found["firestore"] = binaries.require_firestore()
@@ -148,10 +148,10 @@ def _environment() -> dict[str, str]:
         "NO_UPDATE_NOTIFIER": "1",
         # Looking for Google Cloud's metadata server takes seconds and prints a page of warnings.
         "METADATA_SERVER_DETECTION": "none",
-        # In seconds. The default of ten is not enough for a cold disk or a busy machine.
+        # In seconds. The default of ten is too short for a cold disk or a busy machine.
         "FUNCTIONS_DISCOVERY_TIMEOUT": "60",
     }
-    # The functions are meant to see their own venv and nothing else.
+    # The functions must import from their own venv only.
     environment.pop("PYTHONPATH", None)
     if sys.stdout.isatty() and "NO_COLOR" not in environment:
         environment["FORCE_COLOR"] = "1"
@@ -159,7 +159,7 @@ def _environment() -> dict[str, str]:
 
 
 def _write_config(project: Project, left_out: set[str]) -> None:
-    """Writes a firebase.json without the emulators that cannot be had."""
+    """Write a copy of firebase.json without the emulators that are left out."""
     section = {name: value for name, value in project.emulators.items() if name not in left_out}
     if "ui" in left_out:
         section["ui"] = {"enabled": False}
@@ -182,12 +182,12 @@ def _holder(port: Port) -> str:
                 process = psutil.Process(connection.pid)
                 return f" by process {process.pid} ({' '.join(process.cmdline())[:80]})"
     except psutil.Error:
-        pass  # Some systems tell this to the administrator only.
+        pass  # On some systems, only the administrator may list connections.
     return ""
 
 
 class _Screen:
-    """Decides what is shown of the CLI's output, and adds the summary when all emulators are ready."""
+    """Filters the CLI's output, and adds the summary when all emulators are ready."""
 
     def __init__(self, launch: Launch) -> None:
         self._summary = launch.summary()
@@ -195,17 +195,17 @@ class _Screen:
         self._ready = False
 
     def edit(self, line: str) -> str:
-        """Return what to show for a line of the CLI."""
+        """Return the text to show for a line of the CLI's output."""
         if any(noise in line for noise in self._noise):
             return ""
         if NOT_LOADED in line:
-            self._summary = "\nThe functions could not be loaded. The reason is further up.\n\n"
+            self._summary = "\nThe functions could not be loaded. See the error above.\n\n"
         self._ready = self._ready or READY in line
         return line + self._summary if self._ready and _OVERVIEW_END in line else line
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs the emulators; 0 after a requested stop, else the CLI's exit code, 1 for a Problem."""
+    """Run the emulators. Return 0 after a requested stop, 1 for a Problem, else the CLI's exit code."""
     try:
         launch = prepare(Project.load(Path.cwd()), arguments)
     except Problem as problem:

@@ -1,4 +1,4 @@
-"""Run a command so that it ends in order when we are asked to stop, and leaves nothing behind."""
+"""Runs a command, shuts it down in order when asked to stop, and leaves no process behind."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
 def run(command: Sequence[str], environment: Mapping[str, str], edit: Callable[[str], str]) -> int:
-    """Run a command until it ends, or until a signal, our parent's death or a closed stdout.
+    """Run a command until it ends, or until a request to stop: a signal, our parent's death or a closed stdout.
 
-    Pass its output on line by line, as `edit` returns each. When asked to stop, send the command one SIGINT and give it
-    time to end in order, until a second signal. Kill what is left of it and its descendants. Return 0 after a requested
-    stop, else the command's exit code.
+    Print each line of its output as `edit` returns it. On a request to stop, send the command one SIGINT and wait until
+    it ends, at most 20 seconds or until a second signal. Then kill the remaining descendants. Return 0 after a request
+    to stop, else the command's exit code.
     """
     stop = _StopRequests()
     process = subprocess.Popen(
@@ -34,8 +34,8 @@ def run(command: Sequence[str], environment: Mapping[str, str], edit: Callable[[
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        # A terminal's Ctrl-C goes to all of its foreground processes. In a session of its own
-        # the command gets exactly one interrupt: ours.
+        # A terminal sends Ctrl-C to all its foreground processes. In its own session, the command
+        # gets only the interrupt that we send.
         start_new_session=True,
     )
     assert process.stdout is not None
@@ -59,7 +59,7 @@ def run(command: Sequence[str], environment: Mapping[str, str], edit: Callable[[
 
 
 class _StopRequests:
-    """Counts the signals that ask us to stop, and notices what means the same."""
+    """The requests to stop: signals, the parent's death and a closed stdout."""
 
     def __init__(self) -> None:
         self.signals = 0
@@ -74,10 +74,10 @@ class _StopRequests:
         self.signals += 1
 
     def requested(self) -> bool:
-        return self.signals > 0 or os.getppid() != self._parent or self._nobody_reads()
+        return self.signals > 0 or os.getppid() != self._parent or self._stdout_is_closed()
 
-    def _nobody_reads(self) -> bool:
-        # A closed terminal signals the leader of its session, which need not pass that on to us.
+    def _stdout_is_closed(self) -> bool:
+        # A closed terminal signals the leader of its session, which may not pass the signal on to us.
         events = [event for _, event in self._stdout.poll(0)]
         return self.output_failed or any(event & (select.POLLERR | select.POLLHUP) for event in events)
 
@@ -88,7 +88,7 @@ def _forward(output: IO[bytes], edit: Callable[[str], str], stop: _StopRequests)
             sys.stdout.buffer.write(edit(line.decode(errors="surrogateescape")).encode(errors="surrogateescape"))
             sys.stdout.buffer.flush()
         except OSError:
-            # The command must not block on a full pipe while it shuts down, nor we fail to flush
-            # at our exit, so what is still said goes nowhere.
+            # Discard further output. Otherwise, the command could block on a full pipe while it shuts
+            # down, and our exit could fail to flush stdout.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             stop.output_failed = True
