@@ -10,6 +10,6 @@ def test_the_benchmark_measures_both_modes(live: Live) -> None:
     assert [{request.mode for request in one.requests} for one in measured] == [{Mode.SYNC}, {Mode.ASYNC}]
     assert [len(one.answered_after) for one in measured] == [8, 8]
     shown = {row[0]: row[1:] for row in queue.rows(measured)}
-    assert shown["ends"] == ("8 completed", "8 completed")
+    assert shown["outcomes"] == ("8 completed", "8 completed")
     assert shown["Model A: wait for a worker, median"][0] == "0.0 s"
     assert 0 < measured[1].waited("Model A") < measured[1].seconds

@@ -11,7 +11,7 @@ from imagegen.domain.catalog import Kind
 from imagegen.domain.weeks import Week
 from tests.support.live import Live, until
 from tools.seed import history
-from tools.seed.history import Planned
+from tools.seed.history import PlannedRequest
 
 REPORTED = history.weeks()[-1]
 PLAN = [planned for planned in history.plan() if Week.of(planned.at) == REPORTED]
@@ -39,7 +39,7 @@ def stored(live: Live, week: Week) -> dict[str, Any]:
     return data
 
 
-def tally(planned: Iterable[Planned]) -> dict[str, Any]:
+def tally(planned: Iterable[PlannedRequest]) -> dict[str, Any]:
     """What a report says of some requests."""
     costs = [(request.order.cost, request.fails) for request in planned]
     failed = sum(fails for _, fails in costs)

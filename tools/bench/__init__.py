@@ -1,1 +1,1 @@
-"""Benchmarks, and the pages in docs/ that they write."""
+"""Benchmarks that write their results into docs/."""

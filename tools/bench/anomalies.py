@@ -1,4 +1,7 @@
-"""`make bench-anomalies`: how well the weekly report's detector finds what was planted, compared with simpler ones."""
+"""`make bench-anomalies`: measures how well the weekly report's detector finds planted events.
+
+The other methods in `anomaly_methods` are measured in the same way, for comparison.
+"""
 
 import sys
 from argparse import ArgumentParser
@@ -35,7 +38,7 @@ YEARS_AT_ONCE = 10
 
 @dataclass(frozen=True)
 class Job:
-    """Some years of one mean: without an event to calibrate, or with one."""
+    """Some years with one mean. ``event`` is None for the quiet years that set the thresholds."""
 
     mean: int
     event: Event | None
@@ -45,9 +48,9 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Scores of a job by method and series: years x weeks x (the seven days, and the week as a whole).
+    """The scores of a job by method and series. The axes are years, weeks, and (seven days, then the whole week).
 
-    ``starts``: of each year, the day of the first of these weeks on which the event begins.
+    ``starts`` has, for each year, the day on which the event begins, counted from the first of these weeks.
     """
 
     job: Job
@@ -56,7 +59,7 @@ class Outcome:
 
 
 def run(job: Job) -> Outcome:
-    """All methods' scores: of every week of a year without an event, of the event's weeks of one with it."""
+    """Score a job with all methods: every week of each quiet year, or the weeks of the event in each other year."""
     found: dict[tuple[str, Series], list[list[Floats]]] = {
         key: [] for key in product(METHODS, [job.event.series] if job.event else Series)
     }
@@ -75,7 +78,10 @@ def run(job: Job) -> Outcome:
 
 
 def thresholds(quiet: Outcome, unit: int) -> Mapping[tuple[str, Series], float]:
-    """What a share of ``FALSE_ALERTS`` of the quiet days (``unit`` 1) or weeks (``unit`` 7) exceeds, by method."""
+    """Return the score that a share of ``FALSE_ALERTS`` of the quiet days or weeks exceeds, by method and series.
+
+    ``unit`` is 1 for days and 7 for weeks.
+    """
     return {
         key: float(np.quantile(values.max(axis=2) if unit == 7 else values[:, :, :7], 1 - FALSE_ALERTS))
         for key, values in quiet.scores.items()
@@ -83,9 +89,10 @@ def thresholds(quiet: Outcome, unit: int) -> Mapping[tuple[str, Series], float]:
 
 
 def days_to_detection(values: Floats, start: int, event: Event, threshold: float) -> int | None:
-    """From the beginning of the event to the end of the first of its days that is flagged; 1 is the same day.
+    """Return the days from the start of the event to the end of its first flagged day, or None if no day is flagged.
 
-    What speaks of the week as a whole is known at its end, and says nothing of a spike of one day.
+    1 means that the first day is flagged. The score of the whole week is known at its end, and is not used for a spike
+    of one day.
     """
     for day in range(start, start + event.days):
         week, weekday = divmod(day, 7)
@@ -98,9 +105,10 @@ def days_to_detection(values: Floats, start: int, event: Event, threshold: float
 
 @dataclass(frozen=True)
 class Row:
-    """Of each method: the share of events found, and the mean days until then, where ``missed`` days count for none.
+    """The results of each method for an event: the share of events found, and the mean days to detection.
 
-    ``found_by_day``: the share with the false alerts counted by day rather than by week; none for a drift.
+    An event that is not found counts with all days of its weeks. ``found`` and ``days`` use thresholds by week.
+    ``found_by_day`` uses thresholds by day, and is empty for a drift.
     """
 
     mean: int
@@ -112,7 +120,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Nominal:
-    """How often the deployed tests go below a p-value where nothing has changed."""
+    """The share of quiet days on which the deployed tests go below a p-value."""
 
     mean: int
     p_value: float
@@ -120,13 +128,16 @@ class Nominal:
 
 
 def rows(outcomes: Sequence[Outcome]) -> tuple[list[Row], list[Nominal]]:
-    """The events in the order of MEANS and EVENTS, each with the thresholds of its mean's quiet years."""
+    """Return a row for each mean and event, in this order, and the shares of the deployed tests' p-values.
+
+    The thresholds of a row come from the quiet years with the same mean.
+    """
     found = []
     nominal = []
     for mean in sorted({outcome.job.mean for outcome in outcomes}):
         quiet = _joined([outcome for outcome in outcomes if outcome.job.mean == mean and not outcome.job.event])
         by_week, by_day = thresholds(quiet, 7), thresholds(quiet, 1)
-        spikes = quiet.scores["ours", Series.REQUESTS][:, :, :7]  # of p-values corrected for seven days
+        spikes = quiet.scores["ours", Series.REQUESTS][:, :, :7]  # scores of p-values corrected for seven days
         nominal += [Nominal(mean, p, float(np.mean(spikes >= -np.log10(7 * p)))) for p in (1e-2, 1e-3)]
         for event in EVENTS:
             of_event = [outcome for outcome in outcomes if outcome.job.mean == mean and outcome.job.event == event]
@@ -174,7 +185,7 @@ def _joined(outcomes: Sequence[Outcome]) -> Outcome:
 
 
 def jobs(seed: int, quiet_years: int, events: int, means: Sequence[int] = MEANS) -> list[Job]:
-    """``quiet_years`` to calibrate and ``events`` of each kind, for each mean."""
+    """Return jobs for ``quiet_years`` quiet years and ``events`` years with each event, for each mean."""
     return [
         Job(mean, event, range(first, min(first + YEARS_AT_ONCE, number)), seed)
         for mean in means
@@ -185,17 +196,21 @@ def jobs(seed: int, quiet_years: int, events: int, means: Sequence[int] = MEANS)
 
 def main(arguments: Sequence[str], console: Console) -> int:
     parser = ArgumentParser(prog="python -m tools.bench.anomalies", description=__doc__)
-    parser.add_argument("--seed", type=int, default=SEED, help="another one to tune with; nothing is written then")
-    parser.add_argument("--quiet-years", type=int, default=60, help="to calibrate with, for each mean (60)")
-    parser.add_argument("--events", type=int, default=200, help="of each kind, for each mean (200)")
-    chosen = parser.parse_args(arguments)
-    planned = jobs(chosen.seed, chosen.quiet_years, chosen.events)
+    parser.add_argument(
+        "--seed", type=int, default=SEED, help="use another seed to tune parameters; nothing is written"
+    )
+    parser.add_argument(
+        "--quiet-years", type=int, default=60, help="quiet years for the thresholds, for each mean (60)"
+    )
+    parser.add_argument("--events", type=int, default=200, help="years with each event, for each mean (200)")
+    options = parser.parse_args(arguments)
+    planned = jobs(options.seed, options.quiet_years, options.events)
     with ProcessPoolExecutor() as pool:
         outcomes = list(track(pool.map(run, planned), "Years", len(planned), console=console, transient=True))
     found, nominal = rows(outcomes)
     for shown in tables(found):
         console.print(shown)
-    if chosen.seed == SEED:
+    if options.seed == SEED:
         PAGE.write_text(up_to_date(PAGE.read_text("utf-8"), found, nominal), "utf-8")
         console.print(f"Written: {PAGE.relative_to(ROOT)}")
     return 0

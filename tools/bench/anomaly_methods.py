@@ -1,8 +1,10 @@
-"""Detectors to compare, each as a function that scores a week; for `make bench-anomalies`.
+"""The detectors that `make bench-anomalies` compares. Each is a function that scores a week.
 
-Seven scores say how surprising the days are, and an eighth how surprising the whole week is, for a method that tests
-that; the larger the more. Only rises are looked for. The rivals get the same twelve weeks as ours, a comparison
-with the same weekday wherever that helps them, and a standard deviation never below a Poisson count's.
+A method returns seven scores for the days and an eighth for the whole week. A larger score means a more unusual day or
+week. A method that does not test the whole week returns -inf for it. Only rises are scored.
+
+The other methods get the same twelve weeks as ours. They compare with the same weekday if that helps them, and with a
+standard deviation of at least a Poisson count's.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,7 +25,7 @@ Method = Callable[[Year, Series, int], Floats]
 
 
 def ours(data: Year, series: Series, week: int) -> Floats:
-    """The deployed tests of a subject's week, by the p-value of each as the report corrects it."""
+    """Score a week with the deployed tests, by the p-values as the report corrects them."""
     counts = [
         [Counts(int(requests), int(failed)) for requests, failed in zip(*days, strict=True)]
         for days in zip(_weeks(data.requests, week), _weeks(data.failed, week), strict=True)
@@ -39,7 +41,7 @@ def ours(data: Year, series: Series, week: int) -> Floats:
 
 
 def last_week(before: Floats, week: Floats) -> Floats:
-    """The ratio to the same day of the week before."""
+    """Score a week by the ratio to the same day of the week before."""
     ratio: Floats = (week + 1) / (before[-1] + 1)
     return ratio
 
@@ -50,14 +52,14 @@ def three_sigma(before: Floats, week: Floats) -> Floats:
 
 
 def robust_z(before: Floats, week: Floats) -> Floats:
-    """By median and median absolute deviation."""
+    """Score a week by the distance from the median, in units of the median absolute deviation."""
     median = np.median(before, axis=0)
     spread = 1.4826 * np.median(np.abs(before - median), axis=0)
     return _standardised(week, median, spread)
 
 
 def ewma(before: Floats, week: Floats) -> Floats:
-    """Roberts' average of the days' deviations from their weekday, through the last four weeks."""
+    """Score a week by Roberts' moving average of the days' deviations from their weekday, over the last four weeks."""
     mean, deviation = before.mean(axis=0), before.std(axis=0, ddof=1)
     average, averages = 0.0, []
     for residual in _standardised(np.vstack([before[-4:], week]), mean, deviation).ravel():
@@ -67,7 +69,10 @@ def ewma(before: Floats, week: Floats) -> Floats:
 
 
 def ears_c2(before: Floats, week: Floats) -> Floats:
-    """The C2 of the Early Aberration Reporting System: against the seven days that end three days before."""
+    """Score a week by the C2 of the Early Aberration Reporting System.
+
+    It compares each day with the seven days that end three days before.
+    """
     days = np.concatenate([before[-2:].ravel(), week])
     base = np.array([days[day - 9 : day - 2] for day in range(14, 21)])
     return _standardised(week, base.mean(axis=1), base.std(axis=1, ddof=1))
@@ -82,7 +87,7 @@ def _weeks(days: Integers, week: int) -> Integers:
     return days[7 * (week - WEEKS_COMPARED) : 7 * (week + 1)].reshape(-1, 7)
 
 
-def _rival(score: Callable[[Floats, Floats], Floats]) -> Method:
+def _other_method(score: Callable[[Floats, Floats], Floats]) -> Method:
     def scores(data: Year, series: Series, week: int) -> Floats:
         days = data.failed if series is Series.FAILURES else data.requests
         weeks = _weeks(days, week).astype(np.float64)
@@ -93,9 +98,9 @@ def _rival(score: Callable[[Floats, Floats], Floats]) -> Method:
 
 METHODS: Mapping[str, Method] = {
     "ours": ours,
-    "last week": _rival(last_week),
-    "3 sigma": _rival(three_sigma),
-    "robust z": _rival(robust_z),
-    "EWMA": _rival(ewma),
-    "EARS C2": _rival(ears_c2),
+    "last week": _other_method(last_week),
+    "3 sigma": _other_method(three_sigma),
+    "robust z": _other_method(robust_z),
+    "EWMA": _other_method(ewma),
+    "EARS C2": _other_method(ears_c2),
 }

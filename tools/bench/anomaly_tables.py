@@ -1,4 +1,4 @@
-"""How `make bench-anomalies` shows its figures: in the terminal, and in docs/anomalies.md."""
+"""Formats the results of `make bench-anomalies` for the terminal and for docs/anomalies.md."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ PAGE = ROOT / "docs" / "anomalies.md"
 START = "<!-- figures: written by `make bench-anomalies` -->\n"
 END = "<!-- end -->"
 ROUNDING = 0.005
-"""Methods that are this close count as equal."""
+"""Two methods whose values differ by at most this count as equal."""
 
 
 def tables(rows: Sequence[Row]) -> list[Table]:
-    """For the terminal: the share of events found, the best methods of each row in bold."""
+    """Return tables for the terminal, with the share of events found and the best methods of each row in bold."""
     return [
         _table("Found at 1 % of quiet days with a false alert", [(row, row.found_by_day) for row in rows]),
         _table("Found at 1 % of quiet weeks with a false alert", [(row, row.found) for row in rows]),
@@ -42,7 +42,7 @@ def _table(title: str, rows: Sequence[tuple[Row, Mapping[str, float]]]) -> Table
 
 
 def up_to_date(text: str, rows: Sequence[Row], nominal: Sequence[Nominal]) -> str:
-    """The page with what stands between its marks written anew. Raises ValueError where a mark is missing."""
+    """Return the page with new figures between its marks. Raises ValueError if a mark is missing."""
     before, start, rest = text.partition(START)
     _, end, after = rest.partition(END)
     if not (start and end):
@@ -51,24 +51,24 @@ def up_to_date(text: str, rows: Sequence[Row], nominal: Sequence[Nominal]) -> st
 
 
 def figures(rows: Sequence[Row], nominal: Sequence[Nominal]) -> Iterator[str]:
-    """The lines between the marks."""
+    """Yield the lines between the marks of the page."""
     yield "### At a false alert on 1 % of the quiet days\n"
-    yield "Found on the day of the spike, or on one of the three of the burst. " + verdict(
+    yield "An event counts as found if a method flags a day of the event. " + verdict(
         [(row, row.found_by_day) for row in rows if row.found_by_day]
     )
     yield ""
     yield from _markdown((row.mean, row.event.name, row.found_by_day) for row in rows if row.found_by_day)
     yield "\n### At a false alert in 1 % of the quiet weeks\n"
     yield (
-        "A method may speak on any day of the week; ours has its test for drifts besides, and pays for both out of the "
-        "same 1 %. " + verdict([(row, row.found) for row in rows])
+        "A method may flag any day of the week. Ours also tests for drifts, and both tests share the 1 %. "
+        + verdict([(row, row.found) for row in rows])
     )
     yield ""
     yield from _markdown((row.mean, row.event.name, row.found) for row in rows)
     yield "\n### Days to detection\n"
     yield (
-        "At 1 % of the quiet weeks, to the end of the first day that is flagged. An event that is not found counts "
-        "with all days of its weeks, 42 for a drift and 7 for a burst."
+        "At a false alert in 1 % of the quiet weeks, to the end of the first flagged day. An event that is not found "
+        "counts with all days of its weeks: 42 for a drift, 7 for a burst of failures."
     )
     yield ""
     yield from _markdown(((row.mean, row.event.name, row.days) for row in rows if row.event.days > 1), lowest=True)
@@ -84,9 +84,9 @@ def figures(rows: Sequence[Row], nominal: Sequence[Nominal]) -> Iterator[str]:
 
 
 def verdict(rows: Sequence[tuple[Row, Mapping[str, float]]]) -> str:
-    """In how many rows ours is the best, and all those in which it is not."""
+    """Return the number of rows in which ours is the best method, and list the other rows."""
     lost = [(row, values) for row, values in rows if "ours" not in _best(values)]
-    sentence = f"Ours finds most, or as many as the best, in {len(rows) - len(lost)} of {len(rows)} rows."
+    sentence = f"Ours is the best method, or as good as the best, in {len(rows) - len(lost)} of {len(rows)} rows."
     if not lost:
         return sentence
     named = (
@@ -94,7 +94,7 @@ def verdict(rows: Sequence[tuple[Row, Mapping[str, float]]]) -> str:
         f"ours {values['ours']:.0%})"
         for row, values in lost
     )
-    return f"{sentence} It does not in: {'; '.join(named)}."
+    return f"{sentence} The other rows are: {'; '.join(named)}."
 
 
 def _markdown(rows: Iterator[tuple[int, str, Mapping[str, float]]], lowest: bool = False) -> Iterator[str]:

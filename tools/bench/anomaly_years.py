@@ -1,4 +1,4 @@
-"""Synthetic years of daily requests and failures, and what is planted into them; for `make bench-anomalies`."""
+"""Generates the synthetic years of `make bench-anomalies`, and plants events into them."""
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -11,7 +11,7 @@ WEEKS = 52
 DAYS = 7 * WEEKS
 FAILURE_RATE = 0.05
 FAILURE_CORRELATION = 0.005
-"""How much the failure rate varies from day to day: its standard deviation is 1.5 %."""
+"""The variation of the failure rate from day to day. Its standard deviation is 1.5 %."""
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -24,7 +24,7 @@ class Series(StrEnum):
 
 @dataclass(frozen=True)
 class Year:
-    """``usual`` is each day's mean; ``deviation`` its standard deviation."""
+    """A year of daily counts. ``usual`` is the mean of each day, and ``deviation`` its standard deviation."""
 
     usual: Floats
     deviation: Floats
@@ -34,9 +34,10 @@ class Year:
 
 @dataclass(frozen=True)
 class Event:
-    """What is planted, from a random day of a random week on; ``size`` in standard deviations or as a failure rate.
+    """An event that is planted from a random day of a random week on.
 
-    It has to be found within ``days`` days.
+    ``size`` is in standard deviations for requests, and a rate for failures. The event lasts ``days`` days, and grows
+    during the first ``ramp`` of them.
     """
 
     name: str
@@ -48,14 +49,14 @@ class Event:
 
     @property
     def weeks(self) -> int:
-        """Those that it lies in."""
+        """The number of weeks that the event spans."""
         return -(-self.days // 7)
 
 
 def year(rng: Generator, mean: float) -> Year:
-    """Weekly rhythm with quieter weekends, growth that comes and goes, and negative-binomial counts around it.
+    """Generate a year of negative-binomial counts with a weekly rhythm, quieter weekends and changing growth.
 
-    ``mean`` is the year's mean count a day.
+    ``mean`` is the mean count per day.
     """
     rhythm = np.exp(rng.normal(0, 0.1, 7))
     rhythm[5:] *= rng.uniform(0.5, 1.0)
@@ -70,7 +71,7 @@ def year(rng: Generator, mean: float) -> Year:
 
 
 def plant(rng: Generator, quiet: Year, event: Event, first: int) -> Year:
-    """``event`` from day ``first`` on."""
+    """Return the year with ``event`` planted from day ``first`` on."""
     requests, failed = quiet.requests.copy(), quiet.failed.copy()
     during = slice(first, first + event.days)
     if event.after_outbreak:

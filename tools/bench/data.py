@@ -1,4 +1,4 @@
-"""A database of any size for benchmarks, in the shape that the money path writes, but in bulk."""
+"""Writes a database of any size for benchmarks, with the documents that the services write, but in bulk."""
 
 import random
 from collections import defaultdict
@@ -111,7 +111,7 @@ def _request(rng: random.Random, request_id: str, account: Account, at: Any) -> 
 
 
 def _weights(users: int) -> list[float]:
-    """A few users make most of the requests."""
+    """Return a weight for each user, such that a few users make most of the requests."""
     return [1 / (rank + 10) for rank in range(users)]
 
 

@@ -1,7 +1,7 @@
-"""`make bench-queue`: how fast queued requests drain under the real Firebase CLI, beside the same calls in mode sync.
+"""`make bench-queue`: measures the speed of queued requests under the real Firebase CLI, compared with mode sync.
 
-Both run in one suite, one after the other, by the same callers. Every call has to be taken, every request has to end,
-and afterwards every invariant has to hold: else nothing is written.
+Both modes run in the same emulators, one after the other. Results are written only if every call is accepted, every
+request ends, and every invariant holds afterwards.
 """
 
 import random
@@ -35,14 +35,14 @@ DRAIN_SECONDS_MAX = 900
 
 @dataclass(frozen=True)
 class Measured:
-    """What became of the calls of one mode; times in seconds."""
+    """The response times, in seconds, and the requests of the calls of one mode."""
 
     answered_after: Sequence[float]
     requests: Sequence[GenerationRequest]
 
     @property
     def seconds(self) -> float:
-        """From the first request's record to the end of the last."""
+        """The time from the creation of the first request to the end of the last."""
         ends = [request.finished_at for request in self.requests if request.finished_at]
         return (max(ends) - min(request.created_at for request in self.requests)).total_seconds()
 
@@ -52,7 +52,7 @@ class Measured:
         return ", ".join(f"{ends[status]} {status}" for status in sorted(ends))
 
     def waited(self, model: str) -> float:
-        """The median time until a worker took a request of ``model``."""
+        """Return the median time, in seconds, until a worker started a request of ``model``."""
         return median(
             (request.started_at - request.created_at).total_seconds()
             for request in self.requests
@@ -76,7 +76,7 @@ def main(console: Console) -> None:
 
 
 def rows(measured: Sequence[Measured]) -> list[Sequence[str]]:
-    """The table's lines, a column for each mode."""
+    """Return the rows of the table, with a column for each mode."""
     return [
         ("a call's answer, median", *(f"{median(one.answered_after):.2f} s" for one in measured)),
         ("a call's answer, slowest", *(f"{max(one.answered_after):.2f} s" for one in measured)),
@@ -84,14 +84,14 @@ def rows(measured: Sequence[Measured]) -> list[Sequence[str]]:
             (f"{model}: wait for a worker, median", *(f"{one.waited(model):.1f} s" for one in measured))
             for model in MODELS
         ),
-        ("from the first call to the last end", *(f"{one.seconds:.0f} s" for one in measured)),
+        ("from the first call to the end of the last request", *(f"{one.seconds:.0f} s" for one in measured)),
         ("requests a second", *(f"{len(one.requests) / one.seconds:.1f}" for one in measured)),
-        ("ends", *(one.outcomes for one in measured)),
+        ("outcomes", *(one.outcomes for one in measured)),
     ]
 
 
 def run(live: Live, mode: Mode, requests: int, users: int) -> Measured:
-    """All the calls of one mode, and their requests, each of which has ended.
+    """Make all calls of one mode, and wait until each request has ended.
 
     Raises RuntimeError if a call is refused, and AssertionError if a request does not end.
     """
@@ -102,12 +102,15 @@ def run(live: Live, mode: Mode, requests: int, users: int) -> Measured:
         for number in range(requests)
     ]
     with ThreadPoolExecutor(CALLERS) as pool:
-        answers = list(pool.map(lambda params: taken(live, params), orders))
+        answers = list(pool.map(lambda params: call(live, params), orders))
     return Measured([seconds for seconds, _ in answers], [ended(live, request_id) for _, request_id in answers])
 
 
-def taken(live: Live, params: dict[str, object]) -> tuple[float, str]:
-    """The seconds and the request of a call that is queued, completed, or failed by the model."""
+def call(live: Live, params: dict[str, object]) -> tuple[float, str]:
+    """Make a call. Return its duration in seconds and the id of its request.
+
+    Raises RuntimeError unless the request is queued, completed, or failed by the model.
+    """
     began = time.monotonic()
     body = live.call("createGenerationRequest", params).json()
     seconds = time.monotonic() - began
@@ -119,7 +122,7 @@ def taken(live: Live, params: dict[str, object]) -> tuple[float, str]:
 
 
 def ended(live: Live, request_id: str) -> GenerationRequest:
-    """The request, once it has come to its end."""
+    """Wait until the request has ended, and return it."""
     database = FirestoreDatabase(live.operator)
 
     def current() -> GenerationRequest:

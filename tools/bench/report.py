@@ -1,8 +1,8 @@
-"""`make bench-report`: what the weekly report of a busy week costs, beside a scan of the week's requests.
+"""`make bench-report`: compares the cost of a busy week's report with a scan of the week's requests.
 
-Both run on Google's Firestore emulator, over the same database, one after the other. The billed reads are computed
-from the calls on the wire and what came back. The emulator's wall time is not production's: it has no indexes, and
-looks at every document of a collection for every count.
+Both run on Google's Firestore emulator, on the same database, one after the other. The billed reads are computed from
+the calls on the wire and their results. The emulator is slower than production, because it has no indexes: for each
+count, it reads every document of a collection.
 """
 
 import os
@@ -50,7 +50,7 @@ def main(console: Console) -> None:
         with console.status("Scanning the week"):
             scanned, scan_reads, scan_seconds = measured(client, lambda: scan(client))
         counts = [measured(client, partial(count, client, where)) for where in (WHOLE_WEEK, FEW)]
-    assert report.total.requests == scanned["requests"] == REQUESTS_MADE, "both have seen the same week"
+    assert report.total.requests == scanned["requests"] == REQUESTS_MADE, "the report and the scan differ"
     assert report.total.failed == scanned["failed"]
     rows = [
         ("the weekly report", f"{report_reads:,}", f"{report_seconds:,.0f} s"),
@@ -63,7 +63,7 @@ def main(console: Console) -> None:
 
 
 def measured(client: ObservedClient, work: Callable[[], T]) -> tuple[T, int, float]:
-    """What ``work`` returns, with its billed reads and its seconds."""
+    """Run ``work``. Return its result, its billed reads and its duration in seconds."""
     client.wire.reset()
     started = time.monotonic()
     result = work()
@@ -72,14 +72,15 @@ def measured(client: ObservedClient, work: Callable[[], T]) -> tuple[T, int, flo
 
 def write_report(client: ObservedClient) -> Report:
     clock, rng = ManualClock(WEEK.end), random.Random(1)
-    patient = FirestoreDatabase(client, totals_timeout_seconds=600)  # as the emulator looks at everything
+    # A count takes long on the emulator, which has no indexes.
+    database = FirestoreDatabase(client, totals_timeout_seconds=600)
     generators = providers(clock, rng)
-    backend = Backend.on(patient, TaskList(), AcceptingSender(), generators, clock, rng, lambda: "", NO_LIMITS)
+    backend = Backend.on(database, TaskList(), AcceptingSender(), generators, clock, rng, lambda: "", NO_LIMITS)
     return backend.reports.run(WEEK)
 
 
 def scan(client: ObservedClient) -> Counter[str]:
-    """The least that a report without aggregation does: look at each request of the week once."""
+    """Count the week's requests by reading each once, as a report without aggregation queries must do at least."""
     counts: Counter[str] = Counter()
     of_week = client.collection(REQUESTS).where(filter=FieldFilter("week", "==", str(WEEK)))
     for document in of_week.stream():
@@ -90,7 +91,7 @@ def scan(client: ObservedClient) -> Counter[str]:
 
 
 def count(client: ObservedClient, where: tuple[Where, ...]) -> int:
-    """One aggregation query, as the report makes hundreds."""
+    """Run one aggregation query. The report makes hundreds of these."""
     [totals] = FirestoreDatabase(client).totals(Sum(Query(REQUESTS, where), None))
     return totals.count
 

@@ -1,4 +1,4 @@
-"""docs/benchmarks.md: a table for each benchmark, written by the command that measures it."""
+"""Prints the results of a benchmark and writes them into docs/benchmarks.md."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ PAGE = ROOT / "docs" / "benchmarks.md"
 
 
 def publish(console: Console, name: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print what `make bench-NAME` measured, and write it into its part of the page."""
+    """Print the table of `make bench-NAME`, and write it into its part of the page."""
     table = Table(*columns, box=box.SIMPLE_HEAD)
     for row in rows:
         table.add_row(*row)

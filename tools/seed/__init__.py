@@ -1,1 +1,1 @@
-"""`make seed`: the emulator export that everyone starts with."""
+"""`make seed`: writes the sample data that `make start` loads."""

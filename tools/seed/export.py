@@ -1,6 +1,6 @@
-"""`make seed`: writes `emulator-seed/` by driving the real emulators and exporting them.
+"""`make seed`: writes `emulator-seed/`: fills new emulators with the sample data, and exports them.
 
-The history is made by the backend's own money path, on a clock that stands where the plan says.
+The backend's own services make the requests of the past weeks, on a clock that is set to the planned times.
 """
 
 import os
@@ -28,7 +28,7 @@ from tools.fakes import NO_LIMITS, AcceptingSender, ManualClock, TaskList
 from tools.seed import history
 
 TARGET = ROOT / "emulator-seed"
-REPORTED_WEEKS = -1  # all but the newest, which is left for whoever starts the emulators to report
+REPORTED_WEEKS = -1  # all but the newest week, which the user of the emulators can report with `make report`
 
 
 def main() -> None:
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def write_accounts(project_id: str) -> None:
-    """Auth accounts, with the ids of the user documents."""
+    """Create an account in Firebase Auth for each user, with the id of the user's document."""
     app = firebase_admin.initialize_app(options={"projectId": project_id})
     users = history.source("users")
     for user in users["users"]:
@@ -64,7 +64,7 @@ def write_accounts(project_id: str) -> None:
 
 
 def write_documents(client: firestore.Client) -> None:
-    """Catalog, users, and the history of those who have one, with its weekly reports."""
+    """Write the catalog, the users, their requests and the weekly reports."""
     database = FirestoreDatabase(client)
     for path, data in history.documents():
         database.commit(Put(path, data))
@@ -79,7 +79,7 @@ def write_documents(client: firestore.Client) -> None:
     generators, new_id = providers(clock, rng), lambda: f"{rng.getrandbits(128):032x}"
     backend = Backend.on(database, TaskList(), AcceptingSender(), generators, clock, rng, new_id, NO_LIMITS)
     for request in track(history.plan(), "Eight weeks of requests"):
-        clock.at = max(clock.at, request.at)  # one after the other, as their ledgers are
+        clock.at = max(clock.at, request.at)  # the requests run one after the other, so the clock never goes back
         with suppress(GenerationFailed):
             backend.generations.create(request.order)
     for week in history.weeks()[:REPORTED_WEEKS]:
@@ -88,7 +88,7 @@ def write_documents(client: firestore.Client) -> None:
 
 
 def write_user(database: FirestoreDatabase, user_id: str, name: str, granted: Credits, at: datetime) -> None:
-    """An account as registerUser opens it, with any credits."""
+    """Open an account as registerUser does, with the given credits."""
     _, writes = opened(user_id, {"displayName": name, "email": email(user_id)}, granted, at)
     database.commit(*writes)
 

@@ -1,4 +1,4 @@
-"""What the seeded users did in eight weeks: planned from `seed/*.json`, the same on every run."""
+"""Plans the requests of the sample users in eight weeks from `seed/*.json`. The plan is the same on every run."""
 
 import json
 import random
@@ -19,8 +19,8 @@ SOURCES = ROOT / "seed"
 
 
 @dataclass(frozen=True)
-class Planned:
-    """A request that somebody made: its model is sure to succeed or sure to fail, and takes that long."""
+class PlannedRequest:
+    """A request at a time. Its model either always succeeds or always fails, and takes a fixed time."""
 
     at: datetime
     order: Order
@@ -35,12 +35,12 @@ class Planned:
 
 
 def source(name: str) -> Any:
-    """The contents of `seed/NAME.json`."""
+    """Return the contents of `seed/NAME.json`."""
     return json.loads((SOURCES / f"{name}.json").read_text("utf-8"))
 
 
 def documents() -> Iterator[tuple[str, dict[str, Any]]]:
-    """The catalog's documents, each with its path."""
+    """Yield the path and the data of each document of the catalog."""
     for collection, options in source("catalog").items():
         for order, option in enumerate(options):
             fields = {name: value for name, value in option.items() if name != "id"}
@@ -48,7 +48,7 @@ def documents() -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def catalog() -> Catalog:
-    """The catalog as the backend will see it."""
+    """Return the catalog as the backend reads it."""
     options = source("catalog")
     return Catalog(
         models=[Model.model_validate(option) for option in options["models"]],
@@ -59,18 +59,18 @@ def catalog() -> Catalog:
 
 
 def weeks() -> list[Week]:
-    """The weeks that have history, oldest first."""
+    """Return the weeks that have requests, oldest first."""
     first, last = (Week.parse(source("history")[name]) for name in ("firstWeek", "lastWeek"))
     return [first + number for number in range((last.monday - first.monday).days // 7 + 1)]
 
 
-def plan() -> list[Planned]:
-    """Every request of the eight weeks, oldest first."""
+def plan() -> list[PlannedRequest]:
+    """Return all requests of the eight weeks, oldest first."""
     settings = source("history")
     rng = random.Random(settings["randomSeed"])
     options = catalog()
     planned = [
-        Planned(at, _order(rng, settings, options, user["id"], at))
+        PlannedRequest(at, _order(rng, settings, options, user["id"], at))
         for week in weeks()
         for number, day in enumerate(week.days)
         for user in source("users")["users"]
@@ -95,7 +95,7 @@ def _moments(
 
 
 def _poisson(rng: random.Random, mean: float) -> int:
-    """A Poisson count by Knuth's product method, for the small means here."""
+    """Draw a Poisson count by Knuth's product method, which suits small means."""
     limit, product, count = exp(-mean), rng.random(), 0
     while product > limit:
         product *= rng.random()
