@@ -1,4 +1,4 @@
-"""Alerts at a real HTTP server: signed, repeated while that helps, and never in the report's way."""
+"""Tests of the report's alerts, sent to a real HTTP server."""
 
 import base64
 import json
@@ -47,11 +47,11 @@ def webhook(receiver: Receiver, clock: ManualClock) -> AlertWebhook:
 
 @pytest.fixture(autouse=True)
 def propagated(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What ``logs.configure`` switches off, whatever test has called it before."""
+    """Propagate log records to ``caplog``. ``logs.configure``, which another test may have called, turns this off."""
     monkeypatch.setattr(logging.getLogger("imagegen"), "propagate", True)
 
 
-def test_a_receiver_can_verify_what_it_gets(receiver: Receiver, webhook: AlertWebhook, clock: ManualClock) -> None:
+def test_receiver_can_verify_alert(receiver: Receiver, webhook: AlertWebhook, clock: ManualClock) -> None:
     webhook.send(WEEK, ALERTS)
     [received] = receiver.received
     message = verified(SECRET, received.body, received.headers, clock.at)
@@ -64,7 +64,7 @@ def test_a_receiver_can_verify_what_it_gets(receiver: Receiver, webhook: AlertWe
         verified(SECRET, received.body.replace(b"9", b"8"), received.headers, clock.at)
 
 
-def test_the_same_alerts_have_the_same_message_id(receiver: Receiver, webhook: AlertWebhook) -> None:
+def test_same_alerts_have_same_message_id(receiver: Receiver, webhook: AlertWebhook) -> None:
     for alerts in (ALERTS, ALERTS[::-1], ALERTS[:1]):
         webhook.send(WEEK, alerts)
     webhook.send(WEEK + 1, ALERTS)
@@ -73,7 +73,7 @@ def test_the_same_alerts_have_the_same_message_id(receiver: Receiver, webhook: A
     assert len({first, third, fourth}) == 3
 
 
-def test_what_may_pass_is_tried_again_for_less_than_a_minute(
+def test_temporary_error_is_retried_for_less_than_a_minute(
     receiver: Receiver, webhook: AlertWebhook, clock: ManualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     receiver.answers = [500, 429, 200]
@@ -89,7 +89,7 @@ def test_what_may_pass_is_tried_again_for_less_than_a_minute(
 
 
 @pytest.mark.parametrize("status", [301, 400, 410])
-def test_a_refusal_is_final_and_logged(
+def test_refusal_is_final_and_logged(
     receiver: Receiver, webhook: AlertWebhook, caplog: pytest.LogCaptureFixture, status: int
 ) -> None:
     receiver.answers = [status]
@@ -100,7 +100,7 @@ def test_a_refusal_is_final_and_logged(
 
 @dataclass
 class Failing:
-    """A sender that takes its whole time, and fails."""
+    """A sender that uses its full timeout, then fails."""
 
     clock: ManualClock
     error: Undelivered
@@ -113,7 +113,7 @@ class Failing:
 
 
 @pytest.mark.parametrize(("error", "attempts"), [(Unreachable("slow"), ATTEMPTS), (Forbidden("no"), 1)], ids=str)
-def test_an_unreachable_receiver_costs_about_half_a_minute_and_a_forbidden_one_an_attempt(
+def test_unreachable_receiver_is_retried_and_forbidden_one_is_not(
     clock: ManualClock, caplog: pytest.LogCaptureFixture, error: Undelivered, attempts: int
 ) -> None:
     sender, before = Failing(clock, error), clock.at
@@ -146,7 +146,7 @@ def test_an_unreachable_receiver_costs_about_half_a_minute_and_a_forbidden_one_a
         "no ASCII",
     ],
 )
-def test_nothing_of_it_stops_a_report_or_gets_into_the_log(
+def test_failed_alert_neither_raises_nor_logs_secrets(
     clock: ManualClock, caplog: pytest.LogCaptureFixture, url: str, secret: str
 ) -> None:
     Alerts([AlertWebhook(url, secret, HttpWebhookSender(Reach.PRIVATE), clock)]).announce(WEEK, ALERTS)
@@ -155,21 +155,21 @@ def test_nothing_of_it_stops_a_report_or_gets_into_the_log(
     assert SECRET not in caplog.text
 
 
-def test_the_operator_sets_a_webhook_by_its_url(
+def test_report_webhook_url_enables_alerts(
     monkeypatch: pytest.MonkeyPatch, receiver: Receiver, clock: ManualClock
 ) -> None:
     monkeypatch.setenv("REPORT_WEBHOOK_SECRET", f" {SECRET} ")
     monkeypatch.delenv("REPORT_WEBHOOK_URL", raising=False)
     assert alert_channels(clock) == []
     monkeypatch.setenv("REPORT_WEBHOOK_URL", f" {receiver.url(PATH)} ")
-    monkeypatch.setenv("ALLOW_LOCAL_WEBHOOKS", "false")  # which is about users' webhooks
+    monkeypatch.setenv("ALLOW_LOCAL_WEBHOOKS", "false")  # applies only to users' webhooks
     Alerts(alert_channels(clock)).announce(WEEK, ALERTS)
     [received] = receiver.received
     assert received.path == PATH
     verified(SECRET, received.body, received.headers, clock.at)
 
 
-def test_a_report_without_alerts_is_silent(caplog: pytest.LogCaptureFixture) -> None:
+def test_report_without_alerts_logs_nothing(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     Alerts().announce(WEEK, [])
     assert caplog.records == []

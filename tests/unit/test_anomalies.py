@@ -1,4 +1,4 @@
-"""What the weekly report calls an anomaly, and what it does not."""
+"""Tests of the anomaly detector, one series at a time."""
 
 import random
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from imagegen.reports.anomalies import (
 from tests.support.anomalies import MODEL, PRICE, STYLE, WEEK, kinds, noisy, search, week, weeks
 
 
-def test_a_spike_is_found_on_its_day() -> None:
+def test_spike_is_found_on_its_day() -> None:
     counts = weeks(1, 40)
     counts[-1][2] += 60
     findings = search(STYLE, *map(week, counts))
@@ -31,19 +31,19 @@ def test_a_spike_is_found_on_its_day() -> None:
     assert spike.credits == pytest.approx(PRICE * (spike.observed - spike.expected), abs=1)
 
 
-def test_a_day_without_requests_is_a_drop() -> None:
+def test_day_without_requests_is_a_drop() -> None:
     counts = weeks(1, 40)
     counts[-1][4] = 0
     assert kinds(search(STYLE, *map(week, counts))) == [(AnomalyKind.DROP, "2026-11-13")]
 
 
-def test_a_sunday_as_busy_as_a_friday_is_a_spike() -> None:
+def test_busy_sunday_is_a_spike() -> None:
     counts = [[100.0, 100, 100, 100, 120, 60, 30] for _ in range(13)]
     counts[-1][6] = 100
     assert (AnomalyKind.SPIKE, "2026-11-15") in kinds(search(STYLE, *map(week, counts)))
 
 
-def test_an_outbreak_in_the_past_does_not_hide_a_new_one() -> None:
+def test_past_outbreak_does_not_hide_a_new_spike() -> None:
     counts = weeks(3, 40)
     for day in (1, 2, 3):
         counts[-4][day] += 150
@@ -51,7 +51,7 @@ def test_an_outbreak_in_the_past_does_not_hide_a_new_one() -> None:
     assert kinds(search(STYLE, *map(week, counts))) == [(AnomalyKind.SPIKE, "2026-11-11")]
 
 
-def test_what_has_always_varied_is_no_spike() -> None:
+def test_variation_as_usual_is_not_a_spike() -> None:
     chance = random.Random(4)
     last = [40.0, 40, 95, 40, 40, 40, 40]
     varied: list[list[float]] = [[noisy(chance, 40, dispersion=0.5) for _ in range(7)] for _ in range(12)]
@@ -60,7 +60,7 @@ def test_what_has_always_varied_is_no_spike() -> None:
     assert (kinds(wild), kinds(calm)) == ([], [(AnomalyKind.SPIKE, "2026-11-11")])
 
 
-def test_a_level_that_creeps_up_is_a_drift() -> None:
+def test_slow_rise_is_a_drift() -> None:
     counts = weeks(6, 40)
     for ago, rise in ((3, 1.1), (2, 1.25), (1, 1.35)):
         counts[-ago] = [round(count * rise) for count in counts[-ago]]
@@ -71,13 +71,13 @@ def test_a_level_that_creeps_up_is_a_drift() -> None:
     assert "slow rise" in drift.message
 
 
-def test_one_spike_is_no_drift() -> None:
+def test_one_spike_is_not_a_drift() -> None:
     counts = weeks(5, 40)
     counts[-2][3] += 500
     assert kinds(search(STYLE, *map(week, counts))) == []
 
 
-def test_a_burst_of_failures_is_found_though_requests_are_as_ever() -> None:
+def test_failures_are_found_while_requests_are_as_usual() -> None:
     counts = weeks(6, 40)
     findings = search(
         STYLE, *(week(of_week, [2] * 7) for of_week in counts[:-1]), week(counts[-1], [2, 2, 2, 20, 2, 2, 2])
@@ -89,7 +89,7 @@ def test_a_burst_of_failures_is_found_though_requests_are_as_ever() -> None:
     assert failures.credits == pytest.approx(PRICE * 18, abs=2)
 
 
-def test_failures_spread_over_days_count_together() -> None:
+def test_failures_of_several_days_are_counted_together() -> None:
     counts = [[20.0] * 7 for _ in range(13)]
     findings = search(
         STYLE, *(week(of_week, [1] * 7) for of_week in counts[:-1]), week(counts[-1], [1, 5, 6, 5, 1, 1, 1])
@@ -99,7 +99,7 @@ def test_failures_spread_over_days_count_together() -> None:
     assert failures.observed == pytest.approx(16 / 60)
 
 
-def test_the_first_failure_ever_is_not_impossible() -> None:
+def test_first_failure_of_a_series_is_not_an_anomaly() -> None:
     quiet = [week([40.0] * 7) for _ in range(4)]
     assert kinds(search(STYLE, *quiet, week([40.0] * 7, [0, 0, 1, 0, 0, 0, 0]))) == []
     assert kinds(search(STYLE, *quiet, week([40.0] * 7, [0, 0, 15, 0, 0, 0, 0]))) == [
@@ -107,7 +107,7 @@ def test_the_first_failure_ever_is_not_impossible() -> None:
     ]
 
 
-def test_a_failure_rate_that_varies_by_day_needs_more_to_stand_out() -> None:
+def test_varying_failure_rate_raises_the_threshold() -> None:
     def bad(rate: Callable[[random.Random], float]) -> Findings:
         chance = random.Random(7)
         before = [week([5000.0] * 7, [round(5000 * rate(chance)) for _ in range(7)]) for _ in range(12)]
@@ -117,7 +117,7 @@ def test_a_failure_rate_that_varies_by_day_needs_more_to_stand_out() -> None:
     assert kinds(bad(lambda chance: 0.05)) == [(AnomalyKind.FAILURES, "2026-11-11")]
 
 
-def test_too_few_weeks_are_said_to_be_too_few() -> None:
+def test_too_few_weeks_are_reported_as_not_enough_history() -> None:
     counts = list(map(week, weeks(8, 40, 3)))
     counts[-1] = week([400.0] * 7)
     findings = search(ALL_REQUESTS, *counts)
@@ -128,15 +128,15 @@ def test_too_few_weeks_are_said_to_be_too_few() -> None:
     assert kinds(findings)[0][0] is AnomalyKind.SPIKE
 
 
-def test_a_subject_without_any_history_waits() -> None:
+def test_subject_without_history_is_reported_as_not_enough_history() -> None:
     assert find(WEEK, {STYLE: week([9.0] * 7)}, {}).not_enough_history == [STYLE]
 
 
-def test_a_series_of_zeros_is_quiet() -> None:
+def test_series_of_zeros_has_no_anomaly() -> None:
     assert kinds(search(STYLE, *([week([0.0] * 7)] * 13))) == []
 
 
-def test_a_user_is_tested_by_week_and_never_for_coming_less() -> None:
+def test_user_is_tested_by_week_and_never_for_a_drop() -> None:
     user = Subject(Scope.USER, "user-7")
     before = [[Counts(requests, 1, PRICE * requests)] for requests in (18, 25, 20, 22, 17, 21)]
     [spike] = search(user, *before, [Counts(150, 5, PRICE * 150)]).anomalies
@@ -146,13 +146,13 @@ def test_a_user_is_tested_by_week_and_never_for_coming_less() -> None:
     assert (failures.kind, failures.day) == (AnomalyKind.FAILURES, None)
 
 
-def test_what_is_about_a_few_credits_is_left_out() -> None:
+def test_anomaly_of_a_few_credits_is_not_reported() -> None:
     before = [week([1.0, 0, 0, 1, 0, 0, 0])] * 12
     assert kinds(search(STYLE, *before, week([0, 0, 9.0, 0, 0, 0, 0]))) == []
     assert kinds(search(STYLE, *before, week([0, 0, 16.0, 0, 0, 0, 0]))) == [(AnomalyKind.SPIKE, "2026-11-11")]
 
 
-def test_the_most_severe_comes_first() -> None:
+def test_most_severe_anomaly_comes_first() -> None:
     total, other = week([100.0] * 7), Subject(Scope.COLOR, "neon")
     small, large = [10.0] * 7, [20.0] * 7
     small[2], large[5] = 42, 320
@@ -190,5 +190,5 @@ SENTENCES = [
 
 
 @pytest.mark.parametrize(("anomaly", "sentence"), SENTENCES, ids=["spike", "drift", "failures"])
-def test_an_anomaly_is_one_plain_sentence(anomaly: Anomaly, sentence: str) -> None:
+def test_anomaly_message_is_one_sentence(anomaly: Anomaly, sentence: str) -> None:
     assert anomaly.message == sentence

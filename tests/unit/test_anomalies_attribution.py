@@ -1,4 +1,4 @@
-"""One event shows in many series, and is told once."""
+"""Tests that an event which shows in many series is reported once."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -15,15 +15,15 @@ NEON, PASTEL = Subject(Scope.COLOR, "neon"), Subject(Scope.COLOR, "pastel")
 USERS = [Subject(Scope.USER, f"user-{number}") for number in range(5)]
 USUAL = {ALL_REQUESTS: 400, MODEL_A: 240, MODEL_B: 160, ANIME: 200, SKETCH: 200, NEON: 120, PASTEL: 280}
 WOBBLE = (0, 4, -4, 2, -2, 6, -6, 3, -3, 5, -5, 1, -1)
-"""So that the weeks before are not all the same."""
+"""Added to the counts of the weeks before, so that they differ."""
 
 Extra = Mapping[Subject, Sequence[int]]
 
 
 def anomalies(requests: Extra = {}, failed: Extra = {}) -> Sequence[Anomaly]:  # noqa: B006  read only
-    """A usual world, in which one request in twenty fails, with these requests and failures added to its last week.
+    """Return the anomalies of a usual week with these requests and failures added.
 
-    By day, or of a user by week.
+    Usually, one request in twenty fails. The additions are by day, and those of a user by week.
     """
     observed, history = {}, {}
     for subject, usual in USUAL.items():
@@ -45,7 +45,7 @@ def _counts(requests: int, failed: int = 0) -> Counts:
     return Counts(requests, requests // 20 + failed, 2 * requests)
 
 
-def told(found: Sequence[Anomaly]) -> set[tuple[Subject, AnomalyKind]]:
+def reported(found: Sequence[Anomaly]) -> set[tuple[Subject, AnomalyKind]]:
     return {(anomaly.subject, anomaly.kind) for anomaly in found}
 
 
@@ -53,71 +53,71 @@ def on_wednesday(number: float) -> list[int]:
     return [0, 0, round(number), 0, 0, 0, 0]
 
 
-def test_a_usual_week_has_nothing() -> None:
+def test_usual_week_has_no_anomaly() -> None:
     assert anomalies() == []
 
 
-def test_a_users_thousand_requests_are_the_users() -> None:
+def test_rise_caused_by_one_user_is_attributed_to_the_user() -> None:
     rise = {subject: on_wednesday(1000 * usual / 400) for subject, usual in USUAL.items()}
     found = anomalies({**rise, USERS[3]: [1000]})
-    assert told(found) == {(USERS[3], AnomalyKind.SPIKE)}
+    assert reported(found) == {(USERS[3], AnomalyKind.SPIKE)}
     assert found[0].credits == pytest.approx(2000, rel=0.02)
 
 
-def test_without_a_user_who_explains_it_a_rise_of_everything_is_the_totals() -> None:
+def test_rise_of_every_option_is_attributed_to_the_total() -> None:
     rise = {subject: on_wednesday(usual) for subject, usual in USUAL.items()}
-    assert told(anomalies(rise)) == {(ALL_REQUESTS, AnomalyKind.SPIKE)}
+    assert reported(anomalies(rise)) == {(ALL_REQUESTS, AnomalyKind.SPIKE)}
 
 
-def test_a_rise_of_one_style_is_the_styles_and_not_the_totals() -> None:
+def test_rise_of_one_style_is_attributed_to_the_style() -> None:
     rise = {ANIME: 200, ALL_REQUESTS: 200, MODEL_A: 120, MODEL_B: 80, NEON: 60, PASTEL: 140}
-    assert told(anomalies({subject: on_wednesday(more) for subject, more in rise.items()})) == {
+    assert reported(anomalies({subject: on_wednesday(more) for subject, more in rise.items()})) == {
         (ANIME, AnomalyKind.SPIKE)
     }
 
 
-def test_two_styles_that_rise_together_are_both_told() -> None:
+def test_two_styles_that_rise_are_both_reported() -> None:
     before = {ANIME: [0, 200, 0, 0, 0, 0, 0], SKETCH: [0, 0, 0, 0, 200, 0, 0]}
     found = anomalies({**before, ALL_REQUESTS: [0, 200, 0, 0, 200, 0, 0]})
-    assert told(found) == {(ANIME, AnomalyKind.SPIKE), (SKETCH, AnomalyKind.SPIKE)}
+    assert reported(found) == {(ANIME, AnomalyKind.SPIKE), (SKETCH, AnomalyKind.SPIKE)}
     assert {anomaly.day for anomaly in found} == {"2026-11-10", "2026-11-13"}
 
 
-def test_an_outage_of_a_model_is_the_models() -> None:
+def test_outage_of_one_model_is_attributed_to_the_model() -> None:
     bad = {MODEL_B: 80, ALL_REQUESTS: 80, ANIME: 40, SKETCH: 40, NEON: 24, PASTEL: 56}
     found = anomalies(failed={subject: on_wednesday(more) for subject, more in bad.items()})
-    assert told(found) == {(MODEL_B, AnomalyKind.FAILURES)}
+    assert reported(found) == {(MODEL_B, AnomalyKind.FAILURES)}
     assert found[0].day == "2026-11-11"
 
 
-def test_an_outage_of_everything_is_the_totals_and_nobodys_in_particular() -> None:
+def test_outage_of_everything_is_attributed_to_the_total() -> None:
     bad = {subject: on_wednesday(usual / 2) for subject, usual in USUAL.items()}
     users = {user: [7] for user in USERS}
-    assert told(anomalies(failed={**bad, **users})) == {(ALL_REQUESTS, AnomalyKind.FAILURES)}
+    assert reported(anomalies(failed={**bad, **users})) == {(ALL_REQUESTS, AnomalyKind.FAILURES)}
 
 
-def test_a_user_whose_requests_fail_far_more_than_all_is_told() -> None:
+def test_user_who_fails_far_more_often_is_reported_too() -> None:
     bad = {subject: on_wednesday(usual / 2) for subject, usual in USUAL.items()}
     found = anomalies(failed={**bad, USERS[0]: [90]})
-    assert told(found) == {(ALL_REQUESTS, AnomalyKind.FAILURES), (USERS[0], AnomalyKind.FAILURES)}
+    assert reported(found) == {(ALL_REQUESTS, AnomalyKind.FAILURES), (USERS[0], AnomalyKind.FAILURES)}
 
 
-def test_an_event_of_several_days_is_one_line() -> None:
+def test_event_of_several_days_is_one_anomaly() -> None:
     found = anomalies({subject: [0, 150, 160, 170, 0, 0, 0] for subject in (ANIME, ALL_REQUESTS)})
     [spike] = found
     assert (spike.subject, spike.day, spike.also) == (ANIME, "2026-11-11", ["2026-11-10", "2026-11-12"])
     assert spike.credits == pytest.approx(2 * 480, rel=0.05)
 
 
-def test_a_drift_is_not_told_beside_the_spikes_that_make_it() -> None:
+def test_drift_is_not_reported_beside_its_spikes() -> None:
     found = anomalies({subject: [150] * 7 for subject in (ANIME, ALL_REQUESTS)})
-    assert told(found) == {(ANIME, AnomalyKind.SPIKE)}
+    assert reported(found) == {(ANIME, AnomalyKind.SPIKE)}
 
 
-def test_an_event_that_shows_everywhere_does_not_let_chance_through() -> None:
-    """An unrelated day of one color that is only just unusual."""
+def test_large_event_does_not_lower_the_threshold_for_others() -> None:
+    """The other event is a single day of one color, and only just unusual."""
     just_unusual = {NEON: [0, 0, 0, 0, 0, 26, 0]}
     everywhere = {subject: on_wednesday(usual) for subject, usual in USUAL.items() if subject is not NEON}
     together = {**everywhere, NEON: [0, 0, 120, 0, 0, 26, 0]}
-    assert told(anomalies(just_unusual)) == set()
-    assert told(anomalies(together)) == {(ALL_REQUESTS, AnomalyKind.SPIKE)}
+    assert reported(anomalies(just_unusual)) == set()
+    assert reported(anomalies(together)) == {(ALL_REQUESTS, AnomalyKind.SPIKE)}

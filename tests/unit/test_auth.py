@@ -1,4 +1,4 @@
-"""Closed unless it is switched off in so many words, and open to whom an operation's access allows."""
+"""Tests of authentication and access: the settings, and which callers each access allows."""
 
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -29,11 +29,11 @@ CALLERS = {
     Who.STRANGER: Caller("stranger", email_verified=True),
     Who.ADMIN: Caller("admin", is_admin=True, email_verified=True),
 }
-SLIPS = ["true", "True", "1", "yes", "on", "", "flase", "0", "no"]
+NOT_FALSE = ["true", "True", "1", "yes", "on", "", "flase", "0", "no"]
 
 
-@pytest.mark.parametrize("setting", [None, *SLIPS])
-def test_nothing_but_false_opens_the_backend(monkeypatch: pytest.MonkeyPatch, setting: str | None) -> None:
+@pytest.mark.parametrize("setting", [None, *NOT_FALSE])
+def test_only_false_turns_off_authentication(monkeypatch: pytest.MonkeyPatch, setting: str | None) -> None:
     monkeypatch.delenv("REQUIRE_AUTH", raising=False)
     if setting is not None:
         monkeypatch.setenv("REQUIRE_AUTH", setting)
@@ -42,7 +42,7 @@ def test_nothing_but_false_opens_the_backend(monkeypatch: pytest.MonkeyPatch, se
 
 
 @pytest.mark.parametrize("setting", ["false", " False\n"])
-def test_without_required_auth_anyone_may_act_for_anyone(monkeypatch: pytest.MonkeyPatch, setting: str) -> None:
+def test_without_required_auth_anonymous_caller_may_spend(monkeypatch: pytest.MonkeyPatch, setting: str) -> None:
     monkeypatch.setenv("REQUIRE_AUTH", setting)
     caller = Caller.of(ANYONE)
     assert caller == CALLERS[Who.NOBODY]
@@ -54,7 +54,7 @@ def test_without_required_auth_anyone_may_act_for_anyone(monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("who", Who)
 @pytest.mark.parametrize("access", Access)
-def test_an_access_allows_whom_the_table_says(access: Access, who: Who) -> None:
+def test_access_allows_the_callers_in_the_table(access: Access, who: Who) -> None:
     assert access.allows(CALLERS[who], "owner") == (who in ALLOWED[access])
 
 
@@ -66,75 +66,75 @@ def handle(_backend: Backend, call: Call[GetUserCredits]) -> Answer:
     return Answer(text=f"page size {call.params.page_size}")
 
 
-def answer_again(_backend: Backend, call: Call[Repeat]) -> Answer:
+def replay(_backend: Backend, call: Call[Repeat]) -> Answer:
     return Answer(text=f"again {call.params.idempotency_key}")
 
 
-Ask = Callable[..., object]
+CallAs = Callable[..., object]
 
 
 @pytest.fixture
-def ask(monkeypatch: pytest.MonkeyPatch) -> Ask:
-    """Calls an operation as a kind of caller."""
+def call(monkeypatch: pytest.MonkeyPatch) -> CallAs:
+    """Return a function that calls an operation as a kind of caller."""
 
-    def ask(operation: Operation[Any, Any], who: Who, **data: object) -> object:
+    def call(operation: Operation[Any, Any], who: Who, **data: object) -> object:
         monkeypatch.setattr(Caller, "of", lambda _received: CALLERS[who])
         backend = SimpleNamespace(catalogs=SimpleNamespace(current=None))
         received = CallableRequest(data=data, raw_request=cast("Any", SimpleNamespace(headers={})))
         return operation(cast("Any", backend), received)["text"]
 
-    return ask
+    return call
 
 
 @pytest.mark.parametrize("who", Who)
 @pytest.mark.parametrize("access", Access)
-def test_a_call_is_handled_only_where_the_access_allows_it(ask: Ask, access: Access, who: Who) -> None:
+def test_call_is_handled_only_if_its_access_allows_it(call: CallAs, access: Access, who: Who) -> None:
     declared = operation(access=access)(handle)
     if who in ALLOWED[access]:
-        assert ask(declared, who, userId="owner", pageSize=7) == "page size 7"
+        assert call(declared, who, userId="owner", pageSize=7) == "page size 7"
     else:
         with pytest.raises(PermissionDenied):
-            ask(declared, who, userId="owner", pageSize=7)
+            call(declared, who, userId="owner", pageSize=7)
     with pytest.raises(InvalidInput):
-        ask(declared, who, userId="owner", pageSize=0)
+        call(declared, who, userId="owner", pageSize=0)
 
 
-def test_an_operation_that_spends_is_for_verified_owners(ask: Ask) -> None:
+def test_spending_operation_requires_a_verified_owner(call: CallAs) -> None:
     spending = operation(access=Access.OWNER, spends=True)(handle)
-    assert ask(spending, Who.OWNER, userId="owner") == "page size 50"
+    assert call(spending, Who.OWNER, userId="owner") == "page size 50"
     with pytest.raises(EmailNotVerified):
-        ask(spending, Who.UNVERIFIED, userId="owner")
+        call(spending, Who.UNVERIFIED, userId="owner")
     with pytest.raises(PermissionDenied):
-        ask(spending, Who.UNVERIFIED, userId="stranger")
+        call(spending, Who.UNVERIFIED, userId="stranger")
 
 
-def test_a_repeated_call_that_is_no_longer_valid_is_answered_for_its_owner_alone(ask: Ask) -> None:
-    spending = operation(access=Access.OWNER, spends=True, repeated=answer_again)(handle)
+def test_repeated_invalid_call_is_answered_only_for_its_owner(call: CallAs) -> None:
+    spending = operation(access=Access.OWNER, spends=True, repeated=replay)(handle)
     invalid: dict[str, Any] = {"userId": "owner", "idempotencyKey": "key", "pageSize": 0}
     for who in Who:
         if who in ALLOWED[Access.OWNER]:
-            assert ask(spending, who, **invalid) == "again key"  # which spends nothing
+            assert call(spending, who, **invalid) == "again key"  # a replay spends nothing
         else:
             with pytest.raises(PermissionDenied):
-                ask(spending, who, **invalid)
+                call(spending, who, **invalid)
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_a_users_data_and_credits_are_never_open_to_everybody(name: str) -> None:
+def test_function_for_everyone_names_no_owner_and_spends_nothing(name: str) -> None:
     function = FUNCTIONS[name]
     assert not (function.names_owner and function.access is Access.SIGNED_IN)
     assert not function.spends or function.access is Access.OWNER
 
 
-def test_what_does_not_declare_who_may_call_it_does_not_start() -> None:
+def test_operation_without_access_does_not_start() -> None:
     with pytest.raises(TypeError, match="access"):
         operation()(handle)  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="who may call"):
         callable_function(handle)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("setting", SLIPS)
-def test_nothing_but_false_lets_the_unverified_spend(monkeypatch: pytest.MonkeyPatch, setting: str) -> None:
+@pytest.mark.parametrize("setting", NOT_FALSE)
+def test_only_false_lets_unverified_callers_spend(monkeypatch: pytest.MonkeyPatch, setting: str) -> None:
     monkeypatch.setenv("REQUIRE_VERIFIED_EMAIL", setting)
     Caller("user", email_verified=True).check_may_spend()
     with pytest.raises(EmailNotVerified):
@@ -143,7 +143,7 @@ def test_nothing_but_false_lets_the_unverified_spend(monkeypatch: pytest.MonkeyP
     Caller("user").check_may_spend()
 
 
-def test_app_check_is_enforced_where_it_is_on_but_never_in_the_emulator(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_app_check_is_enforced_if_on_but_never_in_the_emulator(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REQUIRE_AUTH", "false")
     Caller.of(ANYONE)
     monkeypatch.setenv("ENFORCE_APP_CHECK", "true")
@@ -153,7 +153,7 @@ def test_app_check_is_enforced_where_it_is_on_but_never_in_the_emulator(monkeypa
     Caller.of(ANYONE)
 
 
-def test_limits_and_welcome_credits_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_limits_and_welcome_credits_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (
         ("RATE_LIMIT_BURST", "2"),
         ("RATE_LIMIT_PER_MINUTE", "3"),
@@ -167,13 +167,13 @@ def test_limits_and_welcome_credits_come_from_the_environment(monkeypatch: pytes
 
 
 @pytest.mark.parametrize("name", ["RATE_LIMIT_BURST", "RATE_LIMIT_PER_MINUTE", "MAX_RUNNING_REQUESTS"])
-def test_a_limit_that_would_admit_nobody_is_a_mistake(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_limit_of_zero_raises(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, "0")
     with pytest.raises(ValueError, match="1 or more"):
         limits()
 
 
-def test_nobody_is_welcomed_with_a_debt(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_negative_trial_credits_raise(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRIAL_CREDITS", "-1")
     with pytest.raises(ValueError, match="0 or more"):
         welcome_credits()

@@ -1,4 +1,4 @@
-"""Nothing depends on the day on which it runs: what reads the machine's clock names no date."""
+"""Tests that no result depends on the day of the run: files that use the system clock contain no dates."""
 
 import re
 from collections.abc import Iterator
@@ -10,8 +10,8 @@ from tools.emulators.project import ROOT
 
 DATE = re.compile(r"\b2\d{3}-(?:W\d\d|\d\d-\d\d)|\b(?:date|datetime|fromisocalendar)\(\s*2\d{3}\b")
 CLOCK = re.compile(r"\.now\((?:UTC|tz)|\.today\(|\btime\.time\(|\bDate\.now\(|\bnew Date\(\)|\bSystemClock\(\)")
-ON_THE_MACHINES_CLOCK = ("tests/e2e", "tests/fuzz", "tools")
-"""Here everything runs on the machine's clock. A date in it comes from the seed, or from that clock."""
+ON_THE_SYSTEM_CLOCK = ("tests/e2e", "tests/fuzz", "tools")
+"""Everything in these directories uses the system clock. Its dates come from the seed or from this clock."""
 
 
 def files() -> Iterator[Path]:
@@ -21,12 +21,12 @@ def files() -> Iterator[Path]:
 
 
 def dates_beside_a_clock(file: str, text: str) -> list[str]:
-    """Return the dates that a file names although it runs on the machine's clock."""
-    runs_on_it = file.startswith(ON_THE_MACHINES_CLOCK) or CLOCK.search(text)
-    return DATE.findall(text) if runs_on_it else []
+    """Return the dates in a file that uses the system clock, or nothing for other files."""
+    on_system_clock = file.startswith(ON_THE_SYSTEM_CLOCK) or CLOCK.search(text)
+    return DATE.findall(text) if on_system_clock else []
 
 
-def test_what_reads_the_machines_clock_names_no_date() -> None:
+def test_files_that_use_the_system_clock_contain_no_dates() -> None:
     named = {
         file: dates
         for path in files()
@@ -36,7 +36,7 @@ def test_what_reads_the_machines_clock_names_no_date() -> None:
 
 
 @pytest.mark.parametrize("date", [f"'{2026}-W46'", f'"{2031}-02-28T12:00:00Z"', f"datetime({2026}, 11, 9, tzinfo=UTC)"])
-def test_a_date_is_noticed(date: str) -> None:
+def test_date_beside_the_system_clock_is_found(date: str) -> None:
     assert dates_beside_a_clock("tests/e2e/client/some.test.mjs", f"const week = {date};")
     assert dates_beside_a_clock("tests/unit/test_some.py", f"assert Week.of(datetime.now(UTC)) == {date}")
     assert not dates_beside_a_clock("tests/unit/test_some.py", f"clock = ManualClock({date})")

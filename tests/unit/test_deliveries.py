@@ -1,4 +1,4 @@
-"""What becomes of a resend whose commit got through while its answer was lost."""
+"""Tests of a resend whose commit was applied although its answer was lost."""
 
 import random
 from collections.abc import Callable
@@ -39,12 +39,12 @@ def delivered(delivery: Delivery) -> Delivery:
     return delivery.attempted(Attempt(delivery.next_attempt_at, timedelta(), 200), timedelta(), is_last=False)
 
 
-def by_another_call(delivery: Delivery) -> Delivery:
+def resent_by_another_call(delivery: Delivery) -> Delivery:
     return delivered(delivery.resent(delivery.next_attempt_at + timedelta(seconds=1)))
 
 
-@pytest.mark.parametrize("meanwhile", [delivered, by_another_call])
-def test_what_was_delivered_meanwhile_is_not_sent_again(meanwhile: Callable[[Delivery], Delivery]) -> None:
+@pytest.mark.parametrize("meanwhile", [delivered, resent_by_another_call])
+def test_resend_whose_answer_was_lost_does_not_send_twice(meanwhile: Callable[[Delivery], Delivery]) -> None:
     store = Store()
     store.commit(create_delivery(FAILED))
     clock = ManualClock(ENDED + timedelta(days=2))

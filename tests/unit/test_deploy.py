@@ -1,4 +1,4 @@
-"""What `firebase deploy` reads: the functions' manifest, their settings and their dependencies."""
+"""Tests of the files that `firebase deploy` reads: the functions' manifest, settings and dependencies."""
 
 import re
 from typing import Any
@@ -26,7 +26,7 @@ def manifest() -> dict[str, Any]:
     return manifest
 
 
-def test_the_functions_of_the_contract_are_deployed(manifest: dict[str, Any]) -> None:
+def test_manifest_has_every_function(manifest: dict[str, Any]) -> None:
     endpoints = manifest["endpoints"]
     scheduled = {name for name, endpoint in endpoints.items() if "scheduleTrigger" in endpoint}
     assert scheduled == {"scheduleWeeklyReport", "sweepAbandonedRequests"}
@@ -58,32 +58,34 @@ def test_the_functions_of_the_contract_are_deployed(manifest: dict[str, Any]) ->
     assert schedule["retryConfig"]["retryCount"] > 0
 
 
-def test_an_instance_has_a_thread_for_each_call_that_it_takes(manifest: dict[str, Any]) -> None:
+def test_instance_has_a_thread_for_each_concurrent_call(manifest: dict[str, Any]) -> None:
     [threads] = re.findall(r"^THREADS=(\d+)$", (FUNCTIONS / ".env").read_text("utf-8"), re.MULTILINE)
     for endpoint in manifest["endpoints"].values():
         assert endpoint["concurrency"] == int(threads)
 
 
-def test_a_function_outlives_the_slowest_generation_with_its_commits(manifest: dict[str, Any]) -> None:
+def test_function_timeout_covers_slowest_generation_and_its_commits(manifest: dict[str, Any]) -> None:
     [generating] = [rule.le for rule in Model.model_fields["timeout_seconds"].metadata if hasattr(rule, "le")]
     loading = len(Kind) * CALL_TIMEOUT_SECONDS
-    # Patience may run out in the middle of a try: of a read and a commit, or of two reads and a commit.
+    # The last try may begin just before the timeout. Reserving takes a read and a commit, settling two reads and a
+    # commit.
     reserving = RESERVING_TIMEOUT_SECONDS + 2 * CALL_TIMEOUT_SECONDS
     settling = SETTLING_TIMEOUT_SECONDS + 3 * CALL_TIMEOUT_SECONDS
     timeout = manifest["endpoints"]["createGenerationRequest"]["timeoutSeconds"]
     assert timeout > loading + reserving + generating + settling
 
 
-def test_a_lease_outlives_the_call_that_holds_it() -> None:
-    # A try may begin at the end of the budget: of a read and a commit, or of two reads and a commit.
+def test_request_lease_is_longer_than_its_call() -> None:
+    # The last try may begin just before the timeout. Reserving takes a read and a commit, settling two reads and a
+    # commit.
     reserving = RESERVING_TIMEOUT_SECONDS + 2 * CALL_TIMEOUT_SECONDS
     settling = SETTLING_TIMEOUT_SECONDS + 3 * CALL_TIMEOUT_SECONDS
     assert LEASE_GRACE.total_seconds() > reserving + settling
 
 
-def test_a_delivery_lease_outlives_its_attempt() -> None:
-    # Between claiming and recording: the request, the secret (its time limit, then a read and a commit), a look-up of
-    # the name (as long as glibc's resolver tries two servers twice), the sending, and a first try to record.
+def test_delivery_lease_is_longer_than_its_attempt() -> None:
+    # Between the claim and the record, a worker reads the request, gets the secret (its timeout, then a read and a
+    # commit), resolves the name (glibc tries two servers twice), sends the webhook, and tries once to record it.
     resolving = 20
     secret = RESERVING_TIMEOUT_SECONDS + 2 * CALL_TIMEOUT_SECONDS
     attempt = CALL_TIMEOUT_SECONDS + secret + resolving + TOTAL_SECONDS + 2 * CALL_TIMEOUT_SECONDS
@@ -91,23 +93,23 @@ def test_a_delivery_lease_outlives_its_attempt() -> None:
     assert OVERDUE > SENDING_LEASE
 
 
-def test_webhooks_go_to_public_addresses_everywhere_but_in_the_demo_project(manifest: dict[str, Any]) -> None:
+def test_local_webhooks_are_allowed_only_in_the_demo_project(manifest: dict[str, Any]) -> None:
     [parameter] = [parameter for parameter in manifest["params"] if parameter["name"] == "ALLOW_LOCAL_WEBHOOKS"]
     assert parameter["default"] is False
     assert "ALLOW_LOCAL_WEBHOOKS=false\n" in (FUNCTIONS / ".env").read_text("utf-8")
     assert "ALLOW_LOCAL_WEBHOOKS=true\n" in (FUNCTIONS / ".env.demo-imagegen").read_text("utf-8")
 
 
-def test_calls_need_a_signed_in_user_everywhere_but_in_the_demo_project(manifest: dict[str, Any]) -> None:
+def test_authentication_is_off_only_in_the_demo_project(manifest: dict[str, Any]) -> None:
     [parameter] = [parameter for parameter in manifest["params"] if parameter["name"] == "REQUIRE_AUTH"]
     assert parameter["default"] is True
     settings = {name: (FUNCTIONS / name).read_text("utf-8") for name in (".env", ".env.demo-imagegen")}
-    assert "REQUIRE_AUTH=true\n" in settings[".env"]  # a deploy without a terminal cannot ask for it
+    assert "REQUIRE_AUTH=true\n" in settings[".env"]  # a deploy without a terminal cannot prompt for it
     assert "REQUIRE_AUTH=false\n" in settings[".env.demo-imagegen"]
     assert Project.load(ROOT).id == "demo-imagegen"
 
 
-def test_settings_are_read_in_one_place() -> None:
+def test_only_settings_py_reads_the_environment() -> None:
     modules = [*(FUNCTIONS / "imagegen").rglob("*.py"), FUNCTIONS / "main.py"]
     readers = [path.name for path in modules if re.search(r"\b(environ|getenv)\b", path.read_text("utf-8"))]
     assert readers == ["settings.py"]

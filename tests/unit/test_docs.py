@@ -1,4 +1,4 @@
-"""Checks the documentation against the code, the seed and the files of this commit."""
+"""Tests of the documentation against the code, the seed and the files of this commit."""
 
 import re
 from pathlib import Path
@@ -17,26 +17,26 @@ TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"),
 
 
 @pytest.mark.parametrize("page", generated(), ids=lambda page: page.name)
-def test_the_generated_parts_are_up_to_date(page: Path) -> None:
+def test_generated_parts_are_up_to_date(page: Path) -> None:
     assert up_to_date(page) == page.read_text("utf-8"), "run: make docs"
 
 
-def test_the_readme_is_one_page() -> None:
+def test_readme_is_at_most_150_lines() -> None:
     assert len(README.read_text("utf-8").splitlines()) <= README_LINES_MAX
 
 
-def test_the_readmes_example_is_the_quickstarts_first() -> None:
+def test_readme_shows_the_first_example_of_the_quickstart() -> None:
     [(command, _)] = EXAMPLE.findall(README.read_text("utf-8"))
     assert command == next(iter(shown_answers()))
     assert len(shown_answers()) == 12
 
 
-def test_the_readme_links_to_every_page() -> None:
+def test_readme_links_to_every_page() -> None:
     linked = set(re.findall(r"\]\(([a-zA-Z/]+\.md)", README.read_text("utf-8")))
     assert linked == {str(page.relative_to(ROOT)) for page in PAGES} - {"README.md"}
 
 
-def test_the_map_has_a_line_for_every_package() -> None:
+def test_architecture_map_has_a_line_for_every_package() -> None:
     mapped = re.findall(r"^\| `([a-z0-9/]+)/` \|", ARCHITECTURE.read_text("utf-8"), re.MULTILINE)
     packages = {
         str(path.parent.relative_to(ROOT)) for package in PACKAGES for path in (ROOT / package).rglob("__init__.py")
@@ -46,19 +46,19 @@ def test_the_map_has_a_line_for_every_package() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_no_page_names_a_week_that_is_not_in_the_seed(page: Path) -> None:
+def test_page_names_only_weeks_of_the_seed(page: Path) -> None:
     named = re.findall(r"\d{4}-W\d\d", page.read_text("utf-8"))
     assert set(named) <= {str(week) for week in history.weeks()}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_make_command_exists(page: Path) -> None:
+def test_every_make_command_on_a_page_exists(page: Path) -> None:
     named = set(re.findall(r"(?:`|^)make ([a-z-]+)", page.read_text("utf-8"), re.MULTILINE))
     assert named - TARGETS == set()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_link_into_the_repository_leads_somewhere(page: Path) -> None:
+def test_every_link_into_the_repository_has_a_target(page: Path) -> None:
     for link in re.findall(r"\]\(([^)]+)\)", page.read_text("utf-8")):
         if link.startswith("https://"):
             continue

@@ -1,4 +1,4 @@
-"""The examples of the docs: only values that differ in every run are taken from the page."""
+"""Tests of the docs' examples: only values that differ in every run stay as on the page."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ def examples() -> Examples:
         ([{"id": f"{A}-refund"}, {"of": A}], [{"id": f"{X}-refund"}, {"of": X}]),
     ],
 )
-def test_ids_times_and_durations_are_those_of_the_page(examples: Examples, given: Any, shown: Any) -> None:
+def test_ids_times_and_durations_stay_as_on_the_page(examples: Examples, given: Any, shown: Any) -> None:
     assert examples.as_shown(given, shown) == shown
 
 
@@ -41,24 +41,24 @@ def test_ids_times_and_durations_are_those_of_the_page(examples: Examples, given
         ({"processingTimeMs": 7}, {}),
     ],
 )
-def test_everything_else_is_as_answered(examples: Examples, given: Any, shown: Any) -> None:
+def test_every_other_value_is_as_in_the_answer(examples: Examples, given: Any, shown: Any) -> None:
     assert repr(examples.as_shown(given, shown)) == repr(given)
 
 
-def test_fields_are_in_the_order_of_the_page(examples: Examples) -> None:
+def test_fields_keep_the_order_of_the_page(examples: Examples) -> None:
     assert list(examples.as_shown({"a": 1, "b": 2, "new": 3}, {"b": 2, "a": 1})) == ["b", "a", "new"]
 
 
-def test_one_id_is_shown_as_one_id_throughout(examples: Examples) -> None:
+def test_repeated_id_is_shown_as_the_same_id(examples: Examples) -> None:
     assert examples.as_shown([A, B], [X, Y]) == [X, Y]
     assert examples.as_shown([B, A], [X, X]) == [Y, X]
 
 
-def test_two_ids_are_never_shown_as_one(examples: Examples) -> None:
+def test_different_ids_are_never_shown_as_the_same_id(examples: Examples) -> None:
     assert examples.as_shown([A, B], [X, X]) == [X, B]
 
 
-def test_an_id_that_a_command_names_is_shown_as_answered() -> None:
+def test_id_in_a_command_is_shown_as_answered() -> None:
     examples = Examples([f"curl -d '{X}'\n"])
     assert examples.as_shown(X, X) == X
     assert examples.as_shown(A, X) == A

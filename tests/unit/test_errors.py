@@ -1,4 +1,4 @@
-"""The error classes and the protocol that they are answered in."""
+"""Tests of the error classes."""
 
 import pytest
 from firebase_functions.https_fn import FunctionsErrorCode, HttpsError
@@ -7,7 +7,7 @@ from imagegen.errors import ApiError, Code
 
 
 @pytest.mark.parametrize("code", Code)
-def test_our_codes_are_the_sdks(code: Code) -> None:
+def test_codes_match_those_of_the_sdk(code: Code) -> None:
     error = HttpsError(FunctionsErrorCode(code.value), "message")
     assert error._http_error_code.status == code.http_status
     assert error._http_error_code.canonical_name == code.status

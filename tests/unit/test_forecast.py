@@ -1,4 +1,4 @@
-"""Next week's credits: the line goes on, and the interval holds what it promises."""
+"""Tests of the forecast of next week's credits."""
 
 import random
 
@@ -17,7 +17,7 @@ def weeks(*credits: int) -> dict[Week, int]:
 @pytest.mark.parametrize(
     ("credits", "expected"), [([1000] * 6, 1000), ([1000, 1100, 1210, 1331, 1464], 1611), ([800, 400, 200, 100], 50)]
 )
-def test_a_level_or_a_growth_goes_on(credits: list[int], expected: int) -> None:
+def test_level_and_growth_are_continued(credits: list[int], expected: int) -> None:
     made = forecast(weeks(*credits))
     assert made is not None
     assert made.week == FIRST + len(credits)
@@ -25,7 +25,7 @@ def test_a_level_or_a_growth_goes_on(credits: list[int], expected: int) -> None:
     assert made.low < made.credits < made.high
 
 
-def test_a_week_without_a_report_does_not_bend_the_line() -> None:
+def test_missing_week_does_not_change_the_trend() -> None:
     credits = weeks(1000, 1100, 1210, 1331, 1464, 1611)
     del credits[FIRST + 2]
     made = forecast(credits)
@@ -33,16 +33,16 @@ def test_a_week_without_a_report_does_not_bend_the_line() -> None:
     assert made.credits == pytest.approx(1772, rel=0.01)
 
 
-def test_three_weeks_are_not_enough_and_wild_ones_say_nothing() -> None:
+def test_three_weeks_or_erratic_weeks_give_no_forecast() -> None:
     assert forecast(weeks(1000, 1000, 1000)) is None
     assert forecast(weeks(0, 5000, 0, 5000)) is None
 
 
-def test_weeks_long_ago_are_forgotten() -> None:
+def test_only_the_latest_weeks_are_used() -> None:
     assert forecast(weeks(5, *[1000] * WEEKS_USED)) == forecast({FIRST + n: 1000 for n in range(1, WEEKS_USED + 1)})
 
 
-def test_nine_of_ten_weeks_fall_into_the_interval() -> None:
+def test_interval_contains_90_percent_of_weeks() -> None:
     rng = random.Random(46)
     inside = []
     for _ in range(1_000):

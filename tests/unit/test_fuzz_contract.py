@@ -1,4 +1,4 @@
-"""The fuzzer's judge sees every kind of wrong answer, and every trace that a refused call may leave."""
+"""Tests of the fuzzer's checks: they find every kind of invalid answer, and every write of a refused call."""
 
 import json
 from typing import Any
@@ -34,7 +34,7 @@ def error(status: str, message: str = "", **details: object) -> dict[str, Any]:
     return {"error": {"status": status, "message": message, "details": details}}
 
 
-RIGHT = {
+VALID_ANSWERS = {
     "a result": answer(200, {"result": CREDITS}),
     "one without optional fields": answer(200, {"result": {**CREDITS, "transactions": []}}, sent={}),
     "a refusal": answer(400, {"error": INVALID_INPUT}, sent={**VALID, "pageSize": 201}),
@@ -46,7 +46,7 @@ RIGHT = {
     ),
 }
 
-WRONG = {
+INVALID_ANSWERS = {
     "an undocumented status": answer(418, error("TEAPOT", reason="TEAPOT")),
     "a documented one of another function": answer(
         404, error("NOT_FOUND", reason="REQUEST_NOT_FOUND", generationRequestId="r"), function="getUserCredits"
@@ -85,17 +85,17 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("what", RIGHT)
-def test_a_right_answer_passes(what: str) -> None:
-    assert CONTRACT.problems(RIGHT[what]) == []
+@pytest.mark.parametrize("what", VALID_ANSWERS)
+def test_valid_answer_has_no_problems(what: str) -> None:
+    assert CONTRACT.problems(VALID_ANSWERS[what]) == []
 
 
-@pytest.mark.parametrize("what", WRONG)
-def test_a_wrong_answer_is_seen(what: str) -> None:
-    assert CONTRACT.problems(WRONG[what])
+@pytest.mark.parametrize("what", INVALID_ANSWERS)
+def test_invalid_answer_has_problems(what: str) -> None:
+    assert CONTRACT.problems(INVALID_ANSWERS[what])
 
 
-# What is left behind
+# Writes to the database
 
 CREATED = answer(
     200,
@@ -112,7 +112,7 @@ CANCELED = answer(
     {"result": {"generationRequestId": "r4", "status": "canceled", "refundedCredits": 1, "currentCredits": 3}},
     function="cancelGenerationRequest",
 )
-TOLD = answer(
+WITH_WEBHOOK = answer(
     200,
     {"result": {"generationRequestId": "r5", "deductedCredits": 1, "imageUrl": "https://x"}},
     sent={"webhookUrl": "https://receiver.invalid/"},
@@ -121,7 +121,7 @@ TOLD = answer(
 RESENT = answer(200, {"result": {"deliveryId": "r6-failed"}}, function="resendWebhook")
 ROTATED = answer(200, {"result": {"webhookSecret": "whsec_"}}, sent={"userId": "cleo"}, function="getWebhookSecret")
 REPORTED = answer(200, {"result": {"report": {"week": "2026-W45"}}}, function="runWeeklyReport")
-ACCEPTED = [CREATED, FAILED, CANCELED, TOLD, RESENT, ROTATED, REPORTED]
+ACCEPTED = [CREATED, FAILED, CANCELED, WITH_WEBHOOK, RESENT, ROTATED, REPORTED]
 REFUSED = answer(429, error("RESOURCE_EXHAUSTED", reason="RATE_LIMITED", retryAfterSeconds=1))
 BEFORE = {"users/ada": 1, "users/bela": 1}
 AFTER = {
@@ -145,7 +145,7 @@ AFTER = {
 }
 
 
-def test_what_accepted_calls_wrote_is_explained() -> None:
+def test_writes_of_accepted_calls_are_explained() -> None:
     assert unexplained(BEFORE, AFTER, ACCEPTED) == set()
     assert not FAILED.refused
     assert REFUSED.refused
@@ -166,9 +166,9 @@ def test_what_accepted_calls_wrote_is_explained() -> None:
     ],
     ids=str,
 )
-def test_what_nobody_was_told_of_is_not(trace: dict[str, int]) -> None:
+def test_writes_without_an_accepted_call_are_unexplained(trace: dict[str, int]) -> None:
     assert unexplained(BEFORE, {**AFTER, **trace}, [*ACCEPTED, REFUSED]) == trace.keys()
 
 
-def test_a_deleted_document_is_not_explained() -> None:
+def test_deleted_document_is_unexplained() -> None:
     assert unexplained({**BEFORE, "users/gone": 1}, AFTER, ACCEPTED) == {"users/gone"}

@@ -1,4 +1,4 @@
-"""The way out, against real servers: whom it reaches, whom it refuses, and how long it lets itself be held up."""
+"""Tests of the HTTP webhook sender against real servers: addresses, certificates and timeouts."""
 
 import itertools
 import logging
@@ -35,14 +35,14 @@ def authority() -> trustme.CA:
 
 
 @pytest.fixture
-def trusting(authority: trustme.CA, tmp_path: Path) -> HttpWebhookSender:
-    """A sender that trusts the test's own authority, and no other."""
+def trusting_sender(authority: trustme.CA, tmp_path: Path) -> HttpWebhookSender:
+    """Return a sender that trusts only the test's certificate authority."""
     authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
     return HttpWebhookSender(Reach.LOCAL, authorities=str(tmp_path / "authority.pem"))
 
 
-class Names:
-    """Stands in for the resolver: each look-up of a name gets the next of its answers."""
+class FakeResolver:
+    """A fake ``getaddrinfo``. Each call returns the next answer for the name, then repeats the last one."""
 
     def __init__(self) -> None:
         self.answers: dict[str, Iterator[list[str]]] = {}
@@ -58,23 +58,23 @@ class Names:
 
 
 @pytest.fixture
-def names(monkeypatch: pytest.MonkeyPatch) -> Names:
-    names = Names()
+def names(monkeypatch: pytest.MonkeyPatch) -> FakeResolver:
+    names = FakeResolver()
     monkeypatch.setattr("imagegen.adapters.http_webhook_sender.socket.getaddrinfo", names)
     return names
 
 
 def served(authority: trustme.CA, *names: str) -> ssl.SSLContext:
-    """What a server needs that calls itself by ``names``."""
+    """Return the TLS context of a server with a certificate for ``names``."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert(*names).configure_cert(context)
     return context
 
 
-# What arrives
+# Messages
 
 
-def test_a_message_arrives_as_it_was_given(receiver: Receiver) -> None:
+def test_message_is_sent_unchanged(receiver: Receiver) -> None:
     assert LOCAL.send(receiver.url("/a%2Fb?token=x%20y"), '{"prompt": "ünï"}', HEADERS) == 204
     [received] = receiver.received
     assert (received.path, received.body.decode()) == ("/a%2Fb?token=x%20y", '{"prompt": "ünï"}')
@@ -83,13 +83,13 @@ def test_a_message_arrives_as_it_was_given(receiver: Receiver) -> None:
 
 
 @pytest.mark.parametrize("status", [200, 204, 301, 404, 410, 429, 500, 503])
-def test_whatever_is_answered_is_told(receiver: Receiver, status: int) -> None:
+def test_send_returns_the_status(receiver: Receiver, status: int) -> None:
     receiver.answers = [status]
     assert LOCAL.send(receiver.url(), "{}", HEADERS) == status
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_is_not_followed(receiver: Receiver, status: int) -> None:
+def test_redirect_is_not_followed(receiver: Receiver, status: int) -> None:
     with receiving(Receiver()) as target:
         receiver.answers = [status]
         receiver.finish = lambda handler: handler.send_header("Location", target.url())
@@ -97,7 +97,7 @@ def test_a_redirect_is_not_followed(receiver: Receiver, status: int) -> None:
         assert target.received == []
 
 
-def test_proxies_of_the_environment_are_not_used(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxy_settings_of_the_environment_are_ignored(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     with receiving(Receiver()) as proxy:
         for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
             monkeypatch.setenv(name, proxy.url("/"))
@@ -111,7 +111,7 @@ def test_proxies_of_the_environment_are_not_used(receiver: Receiver, monkeypatch
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
-def test_this_machine_is_refused_outside_the_demo_project(receiver: Receiver, host: str) -> None:
+def test_loopback_is_refused_outside_the_demo_project(receiver: Receiver, host: str) -> None:
     with pytest.raises(Forbidden):
         HttpWebhookSender().send(f"https://{host}:{receiver.port}/", "{}", HEADERS)
     with pytest.raises(Forbidden):
@@ -134,20 +134,20 @@ def test_this_machine_is_refused_outside_the_demo_project(receiver: Receiver, ho
     ],
     ids=str,
 )
-def test_a_name_is_refused_if_any_of_its_addresses_is_not_public(names: Names, answer: list[str]) -> None:
+def test_name_with_a_private_address_is_refused(names: FakeResolver, answer: list[str]) -> None:
     names.give(NAME, answer)
     with pytest.raises(Forbidden, match="not public"):
         HttpWebhookSender().send(f"https://{NAME}/", "{}", HEADERS)
 
 
-def test_http_is_refused_outside_the_demo_project(names: Names) -> None:
+def test_http_is_refused_outside_the_demo_project(names: FakeResolver) -> None:
     names.give(NAME, ["8.8.8.8"])
     with pytest.raises(Forbidden, match="https"):
         HttpWebhookSender().send(f"http://{NAME}/", "{}", HEADERS)
     assert names.asked == []
 
 
-def test_the_demo_project_reaches_this_machine_and_no_other_private_address(names: Names, receiver: Receiver) -> None:
+def test_demo_project_allows_loopback_and_no_other_private_address(names: FakeResolver, receiver: Receiver) -> None:
     names.give(NAME, ["127.0.0.1", "10.0.0.1"])
     with pytest.raises(Forbidden):
         LOCAL.send(receiver.url(host=NAME), "{}", HEADERS)
@@ -155,23 +155,23 @@ def test_the_demo_project_reaches_this_machine_and_no_other_private_address(name
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", NAME])
-def test_an_operators_webhook_reaches_private_addresses_by_http(names: Names, receiver: Receiver, host: str) -> None:
+def test_operator_webhook_may_use_http_to_private_addresses(names: FakeResolver, receiver: Receiver, host: str) -> None:
     names.give(host, ["127.0.0.1"])
     assert HttpWebhookSender(Reach.PRIVATE).send(receiver.url(host=host), "{}", HEADERS) == 204
 
 
-def test_an_operators_webhook_reaches_private_addresses_by_https(
-    names: Names, trusting: HttpWebhookSender, authority: trustme.CA
+def test_operator_webhook_may_use_https_to_private_addresses(
+    names: FakeResolver, trusting_sender: HttpWebhookSender, authority: trustme.CA
 ) -> None:
     names.give(NAME, ["127.0.0.1"])
-    operators = replace(trusting, reach=Reach.PRIVATE)
+    operators = replace(trusting_sender, reach=Reach.PRIVATE)
     with receiving(Receiver(), tls=served(authority, NAME)) as receiver:
         assert operators.send(receiver.url(host=NAME, scheme="https"), "{}", HEADERS) == 204
 
 
 @pytest.mark.parametrize("answer", [["8.8.8.8"], ["127.0.0.1", "8.8.8.8"]], ids=str)
-def test_an_operators_webhook_does_not_reach_public_addresses_by_http(
-    names: Names, receiver: Receiver, answer: list[str]
+def test_operator_webhook_may_not_use_http_to_public_addresses(
+    names: FakeResolver, receiver: Receiver, answer: list[str]
 ) -> None:
     names.give(NAME, answer)
     with pytest.raises(Forbidden, match="http to a public address"):
@@ -181,13 +181,13 @@ def test_an_operators_webhook_does_not_reach_public_addresses_by_http(
 
 @pytest.mark.parametrize("reach", Reach)
 @pytest.mark.parametrize("url", ["no URL", "http://[broken/", "https://", "ftp://127.0.0.1/", "file:///etc/passwd"])
-def test_what_is_not_a_web_address_is_refused(reach: Reach, url: str) -> None:
+def test_invalid_url_is_refused(reach: Reach, url: str) -> None:
     with pytest.raises(Forbidden, match="is not a"):
         HttpWebhookSender(reach).send(url, "{}", HEADERS)
 
 
-def test_a_name_is_resolved_once_and_its_address_connected_to(names: Names) -> None:
-    """A resolver that changes its answer (DNS rebinding) leads nowhere else."""
+def test_dns_rebinding_has_no_effect(names: FakeResolver) -> None:
+    """The name is resolved once, so a later answer of the resolver is not used."""
     with receiving(Receiver()) as honest, receiving(Receiver(port=honest.port), host="127.0.0.2") as rebound:
         names.give(NAME, ["127.0.0.1"], ["127.0.0.2"])
         assert LOCAL.send(honest.url(host=NAME), "{}", HEADERS) == 204
@@ -196,12 +196,12 @@ def test_a_name_is_resolved_once_and_its_address_connected_to(names: Names) -> N
     assert names.asked == [NAME]
 
 
-def test_an_address_that_takes_no_connection_leaves_the_next(names: Names, receiver: Receiver) -> None:
+def test_next_address_is_tried_if_one_refuses_connections(names: FakeResolver, receiver: Receiver) -> None:
     names.give(NAME, ["127.0.0.9", "127.0.0.1"])
     assert LOCAL.send(receiver.url(host=NAME), "{}", HEADERS) == 204
 
 
-def test_a_name_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_name_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
     def nothing(*_args: Any, **_options: Any) -> None:
         raise socket.gaierror(-2, "Name or service not known")
 
@@ -210,7 +210,7 @@ def test_a_name_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
         HttpWebhookSender().send(f"https://{NAME}/", "{}", HEADERS)
 
 
-def test_nobody_there() -> None:
+def test_closed_port_is_unreachable() -> None:
     with receiving(Receiver()) as gone:
         pass
     with pytest.raises(Unreachable, match="no answer"):
@@ -220,31 +220,31 @@ def test_nobody_there() -> None:
 # TLS
 
 
-def test_the_certificate_is_checked_against_the_name_not_the_address(
-    names: Names, trusting: HttpWebhookSender, authority: trustme.CA
+def test_certificate_is_checked_against_the_name(
+    names: FakeResolver, trusting_sender: HttpWebhookSender, authority: trustme.CA
 ) -> None:
     names.give(NAME, ["127.0.0.1"])
     context = served(authority, NAME)
     asked_for: list[str | None] = []
     context.sni_callback = lambda _socket, name, _context: asked_for.append(name)
     with receiving(Receiver(), tls=context) as receiver:
-        assert trusting.send(receiver.url(host=NAME, scheme="https"), "{}", HEADERS) == 204
+        assert trusting_sender.send(receiver.url(host=NAME, scheme="https"), "{}", HEADERS) == 204
         assert receiver.received[0].headers["host"] == f"{NAME}:{receiver.port}"
     assert asked_for == [NAME]
 
 
 @pytest.mark.parametrize("other", ["other.example.com", "127.0.0.1"])
-def test_another_names_certificate_is_refused(
-    names: Names, trusting: HttpWebhookSender, authority: trustme.CA, other: str
+def test_certificate_of_another_name_is_refused(
+    names: FakeResolver, trusting_sender: HttpWebhookSender, authority: trustme.CA, other: str
 ) -> None:
     names.give(NAME, ["127.0.0.1"])
     with receiving(Receiver(), tls=served(authority, other)) as receiver:
         with pytest.raises(Unreachable, match="certificate verify failed"):
-            trusting.send(receiver.url(host=NAME, scheme="https"), "{}", HEADERS)
+            trusting_sender.send(receiver.url(host=NAME, scheme="https"), "{}", HEADERS)
         assert receiver.received == []
 
 
-def test_an_unknown_authoritys_certificate_is_refused(names: Names, authority: trustme.CA) -> None:
+def test_certificate_of_an_unknown_authority_is_refused(names: FakeResolver, authority: trustme.CA) -> None:
     names.give(NAME, ["127.0.0.1"])
     with receiving(Receiver(), tls=served(authority, NAME)) as receiver:
         with pytest.raises(Unreachable, match="certificate verify failed"):
@@ -252,20 +252,20 @@ def test_an_unknown_authoritys_certificate_is_refused(names: Names, authority: t
         assert receiver.received == []
 
 
-def test_a_certificate_may_be_an_addresss(trusting: HttpWebhookSender, authority: trustme.CA) -> None:
+def test_certificate_of_an_address_is_accepted(trusting_sender: HttpWebhookSender, authority: trustme.CA) -> None:
     with receiving(Receiver(), tls=served(authority, "127.0.0.1")) as receiver:
-        assert trusting.send(receiver.url(scheme="https"), "{}", HEADERS) == 204
+        assert trusting_sender.send(receiver.url(scheme="https"), "{}", HEADERS) == 204
 
 
-# Receivers that hold it up
+# Timeouts and invalid answers
 
 
 @pytest.fixture
-def hurried() -> HttpWebhookSender:
+def short_timeout_sender() -> HttpWebhookSender:
     return HttpWebhookSender(Reach.LOCAL, total_seconds=0.5)
 
 
-def test_a_receiver_that_does_not_answer_is_left(hurried: HttpWebhookSender) -> None:
+def test_receiver_that_does_not_answer_times_out(short_timeout_sender: HttpWebhookSender) -> None:
     go_on = threading.Event()
 
     def wait(_handler: BaseHTTPRequestHandler) -> None:
@@ -273,13 +273,15 @@ def test_a_receiver_that_does_not_answer_is_left(hurried: HttpWebhookSender) -> 
 
     with receiving(Receiver(finish=wait)) as receiver:
         with pytest.raises(Unreachable, match="it took longer than"):
-            hurried.send(receiver.url(), "{}", HEADERS)
+            short_timeout_sender.send(receiver.url(), "{}", HEADERS)
         go_on.set()
 
 
 @pytest.mark.parametrize(("scheme", "why"), [("http", "it took longer than"), ("https", "no connection within")])
-def test_a_receiver_that_trickles_is_left(hurried: HttpWebhookSender, scheme: str, why: str) -> None:
-    """Each byte comes in time, and the answer, or the handshake, never ends."""
+def test_receiver_that_sends_byte_by_byte_times_out(
+    short_timeout_sender: HttpWebhookSender, scheme: str, why: str
+) -> None:
+    """Each byte arrives before the timeout, but the answer or the handshake never ends."""
     broken_off = threading.Event()
 
     def trickle() -> None:
@@ -296,11 +298,11 @@ def test_a_receiver_that_trickles_is_left(hurried: HttpWebhookSender, scheme: st
         threading.Thread(target=trickle, daemon=True).start()
         port = listening.getsockname()[1]
         with pytest.raises(Unreachable, match=why):
-            hurried.send(f"{scheme}://127.0.0.1:{port}/", "{}", HEADERS)
+            short_timeout_sender.send(f"{scheme}://127.0.0.1:{port}/", "{}", HEADERS)
         assert broken_off.wait(20)
 
 
-def test_an_endless_body_is_not_read() -> None:
+def test_endless_body_is_not_read() -> None:
     broken_off = threading.Event()
 
     def flood(handler: BaseHTTPRequestHandler) -> None:
@@ -317,7 +319,7 @@ def test_an_endless_body_is_not_read() -> None:
         assert broken_off.wait(20)
 
 
-def test_an_answer_that_is_no_http() -> None:
+def test_answer_that_is_not_http_is_unreachable() -> None:
     def talk() -> None:
         with listening.accept()[0] as connection:
             connection.sendall(b"220 mail.example.com ESMTP\r\n")
@@ -329,7 +331,7 @@ def test_an_answer_that_is_no_http() -> None:
             LOCAL.send(f"http://127.0.0.1:{listening.getsockname()[1]}/", "{}", HEADERS)
 
 
-def test_nothing_of_a_url_is_logged_but_by_debuggers(receiver: Receiver, caplog: pytest.LogCaptureFixture) -> None:
+def test_url_is_not_logged_at_warning_level(receiver: Receiver, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         LOCAL.send(receiver.url("/secret-path"), "{}", HEADERS)
     assert "secret-path" not in caplog.text

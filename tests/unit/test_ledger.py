@@ -1,4 +1,4 @@
-"""Credits, wallets and the hash chain."""
+"""Tests of credits, wallets and the hash chain."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -28,17 +28,17 @@ def test_trial_credits_are_spent_first(balance: Credits, credits: int, part: Cre
     assert balance.part(credits) == part
 
 
-def test_more_than_the_balance_cannot_be_spent() -> None:
+def test_spending_more_than_the_balance_raises() -> None:
     with pytest.raises(NotEnoughCredits):
         Credits(3, 7).part(11)
 
 
-def test_a_wallet_cannot_be_posted_below_zero_in_either_bucket() -> None:
+def test_bucket_cannot_go_below_zero() -> None:
     with pytest.raises(AssertionError):
         post(Wallet("user", Credits(1, 9)), EntryType.DEDUCTION, Credits(2, 0))
 
 
-def test_entries_count_up_and_carry_the_balance_after_them() -> None:
+def test_entries_are_numbered_and_carry_the_balance_after_them() -> None:
     wallet, granted = post(Wallet("user"), EntryType.GRANT, Credits(2, 8))
     wallet, taken = post(wallet, EntryType.DEDUCTION, Credits(2, 1))
     wallet, returned = post(wallet, EntryType.REFUND, Credits(2, 1))
@@ -47,7 +47,7 @@ def test_entries_count_up_and_carry_the_balance_after_them() -> None:
     assert wallet == Wallet("user", Credits(2, 8), 3, returned.hash, in_all)
 
 
-def test_each_entry_is_sealed_to_the_one_before() -> None:
+def test_each_entry_is_sealed_to_the_previous_one() -> None:
     wallet, first = post(Wallet("user"), EntryType.GRANT, Credits(0, 5))
     _, second = post(wallet, EntryType.DEDUCTION, Credits(0, 1))
     assert first.sealed(GENESIS) == first
@@ -68,6 +68,6 @@ def test_each_entry_is_sealed_to_the_one_before() -> None:
         {"timestamp": datetime(2026, 11, 9, 12, 0, 0, 1, tzinfo=UTC)},
     ],
 )
-def test_a_change_to_any_field_breaks_the_seal(change: dict[str, object]) -> None:
+def test_changing_any_field_changes_the_hash(change: dict[str, object]) -> None:
     _, entry = post(Wallet("user"), EntryType.GRANT, Credits(0, 5))
     assert replace(entry, **change).sealed(GENESIS).hash != entry.hash  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""What is private never reaches the log, however a message quotes it; all else does."""
+"""Tests of the log: private text is redacted in every quoting, and all other text is kept."""
 
 import json
 import logging
@@ -51,7 +51,7 @@ QUOTED: dict[str, Callable[[str], str]] = {
 
 @pytest.mark.parametrize("quoted", QUOTED)
 @pytest.mark.parametrize("prompt", [prompt for prompt in PROMPTS if len(prompt) >= logs.SHORTEST_PRIVATE])
-def test_a_private_text_is_taken_out_however_it_is_quoted(prompt: str, quoted: str) -> None:
+def test_private_text_is_redacted_in_every_quoting(prompt: str, quoted: str) -> None:
     message, around = QUOTED[quoted](prompt), QUOTED[quoted]("")
 
     with private(prompt):
@@ -62,22 +62,22 @@ def test_a_private_text_is_taken_out_however_it_is_quoted(prompt: str, quoted: s
 
 
 def letters(text: str) -> str:
-    """What is left without quotes, which depend on what stands between them."""
+    """Return the text without punctuation: the choice of quotes depends on the text between them."""
     return re.sub(r"\W", "", text)
 
 
-def test_what_is_not_private_stays() -> None:
+def test_other_text_is_not_redacted() -> None:
     message = "users/user-100: 'x' is no amount of credits, C:\\temp, 3.5 % of {}"
-    with private("a lighthouse", None, "", "of"):  # two letters are in too many words
+    with private("a lighthouse", None, "", "of"):  # two letters occur in too many words
         assert redacted(message) == message
 
 
-def test_the_longest_text_is_taken_out_first() -> None:
+def test_longest_private_text_is_redacted_first() -> None:
     with private("fox", "a fox in snow"):
         assert redacted("a fox in snow, a fox") == f"{REDACTED}, a {REDACTED}"
 
 
-def test_nothing_is_private_any_more_after_its_block() -> None:
+def test_text_is_private_only_inside_its_block() -> None:
     with private("a fox"):
         with private("in snow"):
             assert redacted("a fox in snow") == f"{REDACTED} {REDACTED}"
@@ -87,7 +87,7 @@ def test_nothing_is_private_any_more_after_its_block() -> None:
     assert redacted("a fox in snow") == "a fox in snow"
 
 
-def test_calls_at_the_same_time_have_their_own_private_texts() -> None:
+def test_concurrent_calls_have_separate_private_texts() -> None:
     seen: list[str] = []
 
     def other_call() -> None:
@@ -110,7 +110,7 @@ TOKEN = unsigned({"sub": "user-100", "name": "Grace"})
 @pytest.mark.parametrize(
     "shown", [TOKEN, TOKEN.rpartition(".")[0], *TOKEN.split(".")[:2], repr(TOKEN.encode()), f"Bearer {TOKEN}"]
 )
-def test_a_token_and_its_parts_are_taken_out_whether_known_or_not(shown: str, known: bool) -> None:
+def test_token_and_its_parts_are_redacted(shown: str, known: bool) -> None:
     with private(*secrets_of(f"Bearer {TOKEN}" if known else None)):
         logged = redacted(f"Error validating token: {shown}!")
     assert not any(part in logged for part in TOKEN.split(".") if part)
@@ -121,7 +121,7 @@ def test_a_token_and_its_parts_are_taken_out_whether_known_or_not(shown: str, kn
 @pytest.mark.parametrize(
     "said", [b"{user-100, 'Grace'", b"\xff\xfe user \x00", "Füchslein {".encode(), b'{"a": "it\'s"', b'"\\" user']
 )
-def test_what_a_token_says_is_taken_out_too(said: bytes) -> None:
+def test_claims_of_a_token_are_redacted(said: bytes) -> None:
     with private(*secrets_of(f"Bearer e30.{encoded(said)}.x")):
         assert redacted(f"Can't parse segment: {said!r}") in {
             f"Can't parse segment: b'{REDACTED}'",
@@ -130,7 +130,7 @@ def test_what_a_token_says_is_taken_out_too(said: bytes) -> None:
 
 
 @pytest.mark.parametrize("header", [None, "", "Bearer ", "Bearer é.ü", "Bearer a.b.c", "Basic dXNlcg==", "=.=.="])
-def test_any_header_can_be_made_private(header: str | None) -> None:
+def test_any_header_is_accepted_as_private(header: str | None) -> None:
     with private(*secrets_of(header)):
         assert redacted("all is well") == "all is well"
 
@@ -138,11 +138,11 @@ def test_any_header_can_be_made_private(header: str | None) -> None:
 @pytest.mark.parametrize(
     "address", ["grace@example.com", "g.hopper+x%y@mail.example.co.uk", "grüße@exämple.de", "grace%40example.com"]
 )
-def test_an_email_address_is_taken_out_wherever_it_comes_from(address: str) -> None:
+def test_email_address_is_redacted(address: str) -> None:
     assert redacted(f"<{address}> is there") == f"<{REDACTED}> is there"
 
 
-def test_a_traceback_is_part_of_the_message_and_redacted(capfd: pytest.CaptureFixture[str]) -> None:
+def test_traceback_is_in_the_message_and_redacted(capfd: pytest.CaptureFixture[str]) -> None:
     handler, prompt = logs.StructuredHandler(), 'a fox\n"in snow"'
     log = logging.Logger("test")
     log.addHandler(handler)
@@ -181,12 +181,12 @@ def logged(capfd: pytest.CaptureFixture[str], message: str, **fields: object) ->
     return line
 
 
-def test_fields_stand_beside_the_message(capfd: pytest.CaptureFixture[str]) -> None:
+def test_fields_are_logged_beside_the_message(capfd: pytest.CaptureFixture[str]) -> None:
     line = logged(capfd, "something", event="E", alerts=[{"credits": 5}], severity="DEBUG")
     assert line == {"severity": "WARNING", "message": "something", "event": "E", "alerts": [{"credits": 5}]}
 
 
-def test_fields_are_redacted_as_the_message_is(capfd: pytest.CaptureFixture[str]) -> None:
+def test_fields_are_redacted(capfd: pytest.CaptureFixture[str]) -> None:
     with logs.private("a secret prompt"):
         line = logged(capfd, "of ann@example.com", alerts=[{"message": "a secret prompt of ann@example.com", "n": 1}])
     assert line["message"] == "of [redacted]"

@@ -1,4 +1,4 @@
-"""The API's documents say what the code does: the OpenAPI document, and the Postman collection made from it."""
+"""Tests of the OpenAPI document, and of the Postman collection made from it, against the code."""
 
 import json
 import re
@@ -19,13 +19,13 @@ FUNCTIONS = openapi.operations()
 
 
 def body_validator(path: str) -> Draft202012Validator:
-    """Judges the request bodies of an operation."""
+    """Return the validator of an operation's request body."""
     [content] = DOCUMENT["paths"][path]["post"]["requestBody"]["content"].values()
     return Draft202012Validator({**content["schema"], "components": DOCUMENT["components"]})
 
 
 def documented_reasons(operation: dict[str, Any]) -> dict[str, set[str]]:
-    """The reasons in an operation's responses, by HTTP status, as a client would look them up."""
+    """Return the reasons in an operation's responses by HTTP status, as a client would look them up."""
     found: dict[str, set[str]] = {}
     for status, response in operation["responses"].items():
         if status != "200":
@@ -35,39 +35,39 @@ def documented_reasons(operation: dict[str, Any]) -> dict[str, set[str]]:
     return found
 
 
-def test_the_documents_are_up_to_date() -> None:
+def test_documents_are_up_to_date() -> None:
     assert openapi.TARGET.read_text("utf-8") == openapi.text(), "run: make docs"
     assert postman.TARGET.read_text("utf-8") == postman.text(), "run: make docs"
 
 
-def test_the_document_is_valid() -> None:
+def test_openapi_document_is_valid() -> None:
     OpenAPIV31SpecValidator(DOCUMENT).validate()
     for schema in DOCUMENT["components"]["schemas"].values():
         Draft202012Validator.check_schema(schema)
 
 
-def test_every_deployed_callable_is_documented_and_nothing_else() -> None:
+def test_exactly_the_deployed_callables_are_documented() -> None:
     assert DOCUMENT["paths"].keys() == {f"/{name}" for name in CALLABLES}
 
 
-def test_an_operation_that_is_not_deployed_fails_the_build(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_operation_that_is_not_deployed_raises(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(functions, "delete_everything", functions.get_catalog, raising=False)
     with pytest.raises(ValueError, match="delete_everything"):
         openapi.operations()
 
 
-def test_a_callable_without_an_operation_fails_the_build(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_callable_without_an_operation_raises(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(functions, "get_catalog")
     with pytest.raises(ValueError, match="get_catalog"):
         openapi.operations()
 
 
-def test_a_callable_is_deployed_under_the_name_of_its_operation() -> None:
+def test_callable_is_deployed_under_the_name_of_its_operation() -> None:
     assert {name: operation.name for name, operation in FUNCTIONS.items()} == {name: name for name in FUNCTIONS}
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_an_operation_documents_the_errors_that_it_declares_and_no_other(name: str) -> None:
+def test_operation_documents_exactly_the_errors_it_declares(name: str) -> None:
     documented = documented_reasons(DOCUMENT["paths"][f"/{name}"]["post"])
 
     declared: dict[str, set[str]] = {}
@@ -91,7 +91,7 @@ def test_an_operation_documents_the_errors_that_it_declares_and_no_other(name: s
         ),
     ],
 )
-def test_an_operation_says_who_may_call_it_and_how_others_are_refused(
+def test_operation_documents_its_access_and_its_403_reasons(
     name: str, access: str, who: str, reasons: set[str] | None
 ) -> None:
     documented = DOCUMENT["paths"][f"/{name}"]["post"]
@@ -100,13 +100,13 @@ def test_an_operation_says_who_may_call_it_and_how_others_are_refused(
     assert documented_reasons(documented).get("403") == reasons
 
 
-def test_every_error_is_an_outcome_of_some_operation() -> None:
+def test_every_error_is_declared_by_an_operation() -> None:
     declared = {error for operation in FUNCTIONS.values() for error in operation.errors}
     assert set(ApiError.__subclasses__()) == declared
 
 
 @pytest.mark.parametrize("error", ApiError.__subclasses__(), ids=lambda error: error.reason)
-def test_an_error_names_its_facts_in_the_table_and_its_schema(error: type[ApiError]) -> None:
+def test_error_lists_its_facts_in_the_table_and_its_schema(error: type[ApiError]) -> None:
     named = set(re.findall(r"`(\w+)`", f"{error.situation} {error.billed}")) - {"userId", "idempotencyKey"}
     if "same details" not in error.situation:
         assert named <= error.facts.keys()
@@ -114,7 +114,7 @@ def test_an_error_names_its_facts_in_the_table_and_its_schema(error: type[ApiErr
     assert properties.keys() == {"reason", *error.facts}
 
 
-def test_optional_fields_of_an_answer_are_left_out_and_never_null() -> None:
+def test_optional_fields_are_omitted_and_never_null() -> None:
     details = DOCUMENT["components"]["schemas"]["GenerationRequestDetails"]
     assert {"imageUrl", "error", "finishedAt", "input"} & set(details["required"]) == set()
     assert '"null"' not in json.dumps(details)
@@ -128,12 +128,12 @@ def calls() -> list[dict[str, Any]]:
     return list(items)
 
 
-def test_the_collection_has_the_structure_of_version_2_1() -> None:
+def test_collection_matches_the_postman_2_1_schema() -> None:
     structure = json.loads((ROOT / "tests" / "unit" / "postman_v2.1.json").read_text("utf-8"))
     Draft202012Validator(structure).validate(postman.collection(DOCUMENT))
 
 
-def test_the_collection_calls_every_operation_with_a_valid_body() -> None:
+def test_collection_calls_every_operation_with_a_valid_body() -> None:
     assert [item["name"] for item in calls()] == list(FUNCTIONS)
     for item in calls():
         url = item["request"]["url"]
@@ -146,7 +146,7 @@ def test_every_variable_in_the_collection_is_defined() -> None:
     assert used == {variable["key"] for variable in collection["variable"]}
 
 
-def test_the_request_in_the_examples_is_in_the_seed() -> None:
+def test_request_in_the_examples_is_in_the_seed() -> None:
     [example] = [item for item in calls() if item["name"] == "getGenerationRequest"]
     request_id = json.loads(example["request"]["body"]["raw"])["data"]["generationRequestId"]
     kinds = ROOT / "emulator-seed" / "firestore_export" / "all_namespaces" / "all_kinds" / "output-0"

@@ -1,4 +1,4 @@
-"""The test files run in another order each time, and in the same order for the same seed."""
+"""Tests of the random order of test files, which a seed determines."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,16 +18,16 @@ def order(seed: int) -> list[str]:
     return [item.nodeid for item in items]
 
 
-def test_a_seed_decides_the_order() -> None:
+def test_seed_determines_the_order() -> None:
     assert order(1) == order(1)
     assert len({tuple(order(seed)) for seed in range(10)}) == 10
 
 
-def test_a_files_tests_stay_together_and_in_their_order() -> None:
+def test_tests_of_a_file_stay_together_in_their_order() -> None:
     ordered = order(1)
     assert [name[-1] for name in ordered] == ["0", "1"] * len(FILES)
     assert all(first[:-1] == second[:-1] for first, second in zip(ordered[::2], ordered[1::2], strict=True))
 
 
-def test_those_that_share_a_suite_come_first() -> None:
+def test_files_that_share_a_suite_come_first() -> None:
     assert all(name.startswith("tests/e2e/") for seed in range(10) for name in order(seed)[:4])

@@ -1,4 +1,4 @@
-"""What a webhook may be sent to: the URLs that are taken, and the addresses that names may resolve to."""
+"""Tests of which URLs and addresses a webhook may be sent to."""
 
 from ipaddress import ip_address
 from typing import Any
@@ -20,14 +20,14 @@ PORT = "must have no port, or 443, or one from 1024 on"
 LOGIN = "must not hold a user name or password"
 
 
-class Wish(Request):
+class WebhookRequest(Request):
     webhook_url: WebhookUrl
 
 
 def url_of(url: object) -> str:
-    """The URL as it is kept. Raises InvalidInput."""
+    """Return the validated URL, normalized. Raises InvalidInput."""
     nobody: Any = None
-    return parse(Wish, {"webhookUrl": url}, Context(Caller(), nobody)).webhook_url
+    return parse(WebhookRequest, {"webhookUrl": url}, Context(Caller(), nobody)).webhook_url
 
 
 def message_of(url: object) -> str:
@@ -68,14 +68,14 @@ def _not_the_demo_project(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
     ids=lambda text: text[:40],
 )
-def test_public_https_urls_are_taken_and_kept_as_the_url_standard_writes_them(url: str, kept: str) -> None:
+def test_public_https_url_is_accepted_and_normalized(url: str, kept: str) -> None:
     assert url_of(url) == kept
 
 
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        # No https URL
+        # Not an https URL
         ("", NO_URL),
         ("example.com/hook", NO_URL),
         ("https://", NO_URL),
@@ -108,7 +108,7 @@ def test_public_https_urls_are_taken_and_kept_as_the_url_standard_writes_them(ur
         ("https://example.com:22/", PORT),
         ("https://example.com:80/", PORT),
         ("https://example.com:1023/", PORT),
-        # Names of one's own network, however written
+        # Names in a private network, in every notation
         ("https://localhost/", PRIVATE),
         ("https://LOCALHOST:8443/", PRIVATE),
         ("https://localhost./", PRIVATE),
@@ -128,7 +128,7 @@ def test_public_https_urls_are_taken_and_kept_as_the_url_standard_writes_them(ur
         ("https://a..b.com/", PRIVATE),
         ("https://.example.com/", PRIVATE),
         ("https://" + "a" * 64 + ".com/", PRIVATE),
-        # IPv4, however written
+        # IPv4, in every notation
         ("https://127.0.0.1/", PRIVATE),
         ("https://127.0.0.1./", PRIVATE),
         ("https://127.1/", PRIVATE),
@@ -159,14 +159,14 @@ def test_public_https_urls_are_taken_and_kept_as_the_url_standard_writes_them(ur
     ],
     ids=lambda text: str(text)[:40],
 )
-def test_anything_else_is_refused_and_said_why(url: object, message: str) -> None:
+def test_other_url_is_refused_with_the_reason(url: object, message: str) -> None:
     assert message_of(url) == message
 
 
 @pytest.mark.parametrize(
     "url", ["http://127.0.0.1:9000/hook", "http://localhost/", "https://[::1]:9443/", "http://example.com/"]
 )
-def test_the_demo_project_takes_http_and_loopback(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+def test_demo_project_accepts_http_and_loopback(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setenv("ALLOW_LOCAL_WEBHOOKS", "true")
     assert url_of(url) == url
 
@@ -182,14 +182,14 @@ def test_the_demo_project_takes_http_and_loopback(monkeypatch: pytest.MonkeyPatc
         ("http://127.0.0.1:22/", PORT),
     ],
 )
-def test_the_demo_project_takes_nothing_else(monkeypatch: pytest.MonkeyPatch, url: str, message: str) -> None:
+def test_demo_project_refuses_other_private_urls(monkeypatch: pytest.MonkeyPatch, url: str, message: str) -> None:
     monkeypatch.setenv("ALLOW_LOCAL_WEBHOOKS", "true")
     assert message_of(url) == message
 
 
-@pytest.mark.parametrize("slip", ["", "yes", "1", "True ", "on"])
-def test_a_typing_slip_opens_nothing(monkeypatch: pytest.MonkeyPatch, slip: str) -> None:
-    monkeypatch.setenv("ALLOW_LOCAL_WEBHOOKS", slip)
+@pytest.mark.parametrize("setting", ["", "yes", "1", "True ", "on"])
+def test_only_true_allows_local_webhooks(monkeypatch: pytest.MonkeyPatch, setting: str) -> None:
+    monkeypatch.setenv("ALLOW_LOCAL_WEBHOOKS", setting)
     assert message_of("http://127.0.0.1:9000/") == NO_HTTPS
 
 
@@ -197,7 +197,7 @@ def test_a_typing_slip_opens_nothing(monkeypatch: pytest.MonkeyPatch, slip: str)
     "address",
     ["8.8.8.8", "1.1.1.1", "203.0.114.1", "2606:4700::1111", "2a00:1450:4001::1", "::ffff:8.8.8.8", "64:ff9b::808:808"],
 )
-def test_public_addresses(address: str) -> None:
+def test_public_address_is_public(address: str) -> None:
     assert is_public(ip_address(address))
 
 
@@ -214,5 +214,5 @@ def test_public_addresses(address: str) -> None:
         *("fe80::1", "fe80::1%eth0", "ff02::1", "ff0e::1"),
     ],
 )
-def test_addresses_that_are_not_public(address: str) -> None:
+def test_special_address_is_not_public(address: str) -> None:
     assert not is_public(ip_address(address))

@@ -1,4 +1,4 @@
-"""Quantiles from counts alone, against the sorted numbers."""
+"""Tests of quantiles computed from counts, against the sorted numbers."""
 
 import random
 from itertools import pairwise
@@ -9,7 +9,7 @@ from imagegen.reports.quantiles import Range, interpolated, locate, octaves, par
 
 
 def quantile(share: float, numbers: list[int]) -> float:
-    """As the report finds it: the octave, then the part of it."""
+    """Return a quantile as the report finds it: first the octave, then a part of the octave."""
 
     def counted(ranges: list[Range]) -> list[int]:
         return [sum(part.low <= n and (part.high is None or n < part.high) for n in numbers) for part in ranges]
@@ -22,7 +22,7 @@ def quantile(share: float, numbers: list[int]) -> float:
 @pytest.mark.parametrize("share", [0.01, 0.5, 0.95, 1.0])
 @pytest.mark.parametrize("spread", [0.1, 0.5, 1.5])
 @pytest.mark.parametrize("count", [1, 7, 1_000])
-def test_a_quantile_is_within_its_error_of_the_sorted_numbers(count: int, spread: float, share: float) -> None:
+def test_quantile_is_within_its_error_bound(count: int, spread: float, share: float) -> None:
     rng = random.Random(f"{count} {spread}")
     numbers = sorted(round(rng.lognormvariate(8.5, spread)) for _ in range(count))
     true = numbers[rank(share, count) - 1]
@@ -30,11 +30,11 @@ def test_a_quantile_is_within_its_error_of_the_sorted_numbers(count: int, spread
 
 
 @pytest.mark.parametrize("number", [0, 1, 2, 3, 10, 2**20])
-def test_small_and_huge_numbers_have_a_range_too(number: int) -> None:
+def test_small_and_huge_numbers_have_a_range(number: int) -> None:
     assert quantile(0.5, [number]) == pytest.approx(number, abs=1)
 
 
-def test_ranges_leave_nothing_out() -> None:
+def test_ranges_have_no_gaps() -> None:
     ranges = octaves()
     assert (ranges[0].low, ranges[-1].high) == (0, None)
     for octave, following in pairwise(ranges):
@@ -46,5 +46,5 @@ def test_ranges_leave_nothing_out() -> None:
 
 
 @pytest.mark.parametrize(("share", "count", "nearest"), [(0.5, 1, 1), (0.5, 4, 2), (0.95, 20, 19), (0.95, 21, 20)])
-def test_a_rank_is_the_nearest_one(share: float, count: int, nearest: int) -> None:
+def test_rank_is_the_nearest_rank(share: float, count: int, nearest: int) -> None:
     assert rank(share, count) == nearest

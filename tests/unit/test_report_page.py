@@ -1,4 +1,4 @@
-"""The weekly report for people: the page needs nothing but itself, and the terminal 80 columns."""
+"""Tests of the weekly report as a page and in the terminal."""
 
 import re
 from dataclasses import replace
@@ -30,7 +30,7 @@ def printed(report: Report, width: int = 80) -> str:
     return text
 
 
-def test_a_page_loads_nothing() -> None:
+def test_page_loads_no_other_resource() -> None:
     html = whole_page()
     addresses = set(re.findall(r"https?://[^\"' )<]+", html))
     assert addresses <= {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
@@ -38,7 +38,7 @@ def test_a_page_loads_nothing() -> None:
     assert html.count("<svg ") == 4
 
 
-def test_every_color_of_a_chart_has_a_dark_one() -> None:
+def test_every_chart_color_has_a_dark_variant() -> None:
     html = whole_page()
     charts = "".join(re.findall(r"<svg .*?</svg>", html, re.DOTALL))
     drawn = set(re.findall(r'(?:fill|stroke)="(#\w+)"', charts))
@@ -51,7 +51,7 @@ def test_every_color_of_a_chart_has_a_dark_one() -> None:
     assert "prefers-color-scheme: dark" in html
 
 
-def test_what_people_have_named_is_text_on_a_page() -> None:
+def test_names_are_escaped_on_the_page() -> None:
     html = whole_page()
     assert "user-&lt;b&gt;" in html
     assert "&lt;i&gt;anime&lt;/i&gt;" in html
@@ -59,24 +59,24 @@ def test_what_people_have_named_is_text_on_a_page() -> None:
 
 
 @pytest.mark.parametrize("render", [page, printed])
-def test_both_forms_say_the_same(render: object) -> None:
+def test_page_and_terminal_show_the_same_facts(render: object) -> None:
     assert callable(render)
     text = " ".join(render(a_report()).split())
-    for told in ("410", "90.5%", "5.2 s", "8.6 s", "980 to 1,560", "2 new", "100 of it trial", "18,881", "24 series"):
-        assert told in text
-    for told in ("130 requests instead of 31 to 77", "user-0 (user)", "2 more", "total.failed 38 → 39"):
-        assert told in text
+    for fact in ("410", "90.5%", "5.2 s", "8.6 s", "980 to 1,560", "2 new", "100 of it trial", "18,881", "24 series"):
+        assert fact in text
+    for fact in ("130 requests instead of 31 to 77", "user-0 (user)", "2 more", "total.failed 38 → 39"):
+        assert fact in text
 
 
 @pytest.mark.parametrize("render", [page, printed])
-def test_books_that_do_not_balance_come_first(render: object) -> None:
+def test_unexplained_difference_is_shown_first(render: object) -> None:
     assert callable(render)
     text = " ".join(render(replace(a_report(), reconciliation=Reconciliation(10, {}, 15))).split())
     assert 0 < text.index("5 credits more than the ledgers explain") < text.index("130 requests instead of")
     assert "Balanced: " not in text
 
 
-def test_a_terminal_of_80_columns_is_enough() -> None:
+def test_terminal_output_fits_80_columns() -> None:
     text = printed(a_report())
     assert "…" not in text
     assert max(map(len, text.splitlines())) <= 80
@@ -84,6 +84,6 @@ def test_a_terminal_of_80_columns_is_enough() -> None:
     assert total == ["Total", "410", "39", "90.5%", "117", "1,113"]
 
 
-def test_a_week_without_requests_has_a_report_too() -> None:
+def test_week_without_requests_has_a_report() -> None:
     assert "not enough history yet for an expected range" in page(NO_REQUESTS)
     assert "no forecast yet" in printed(NO_REQUESTS)

@@ -1,4 +1,4 @@
-"""How often, how long and after what an attempt is made again."""
+"""Tests of retries: after which errors, how often and for how long."""
 
 import random
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ START = datetime(2026, 11, 9, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("error", [CommitRefused, OutcomeUnknown, DatabaseUnavailable])
-def test_what_may_pass_is_tried_again(error: type[Exception]) -> None:
+def test_temporary_error_is_retried(error: type[Exception]) -> None:
     def attempt(tries: int) -> int:
         if tries < 5:
             raise error
@@ -22,7 +22,7 @@ def test_what_may_pass_is_tried_again(error: type[Exception]) -> None:
     assert Retry(ManualClock(START), random.Random(1), timeout_seconds=20)(attempt) == 5
 
 
-def test_retries_end_on_time_and_with_the_last_error() -> None:
+def test_timeout_ends_retries_with_the_last_error() -> None:
     clock, tries_made = ManualClock(START), []
 
     def attempt(tries: int) -> None:
@@ -36,7 +36,7 @@ def test_retries_end_on_time_and_with_the_last_error() -> None:
     assert 20 - LONGEST_PAUSE_SECONDS <= waited <= 20
 
 
-def test_a_bug_is_not_tried_again() -> None:
+def test_bug_is_not_retried() -> None:
     def attempt(tries: int) -> None:
         assert tries == 0
         raise KeyError("bug")
@@ -45,7 +45,7 @@ def test_a_bug_is_not_tried_again() -> None:
         Retry(ManualClock(START), random.Random(1), timeout_seconds=20)(attempt)
 
 
-def test_rivals_draw_different_pauses() -> None:
+def test_delays_are_jittered() -> None:
     def waited(seed: int) -> float:
         clock = ManualClock(START)
 
@@ -59,7 +59,7 @@ def test_rivals_draw_different_pauses() -> None:
     assert len({waited(seed) for seed in range(20)}) == 20
 
 
-def test_a_commit_that_may_still_arrive_is_not_forgotten_over_later_refusals() -> None:
+def test_unknown_outcome_is_raised_even_after_later_refusals() -> None:
     def attempt(tries: int) -> None:
         raise OutcomeUnknown("lost") if tries == 0 else CommitRefused("a rival was first")
 

@@ -1,4 +1,4 @@
-"""How a fixture that many tests share reports its failure."""
+"""Tests of the report of a session fixture that fails."""
 
 import os
 import subprocess
@@ -28,7 +28,7 @@ def test_of_nothing(): pass
 """
 
 
-def test_a_shared_fixture_that_fails_is_reported_once(tmp_path: Path) -> None:
+def test_failed_session_fixture_is_reported_once(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text("from tests.conftest import pytest_fixture_setup\n")
     (tmp_path / "test_it.py").write_text(TESTS)
     run = subprocess.run(

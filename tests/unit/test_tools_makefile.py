@@ -1,4 +1,4 @@
-"""The Makefile's installation, with fakes for Python, uv and npm that note what they are asked to do."""
+"""Tests of the Makefile's installation. Fakes of Python, uv and npm write down how they are called."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ import pytest
 from tools.emulators.project import ROOT
 
 STAMPS = [".venv/.installed", "functions/venv/.installed", "node_modules/.installed"]
-# The last argument of `python -m venv` is the directory. Whatever installs uv brings the fake one.
+# The last argument of `python -m venv` is the directory. Installing uv with pip copies the fake uv.
 PYTHON = f"""#!/bin/sh
 case "$*" in
   "-m tools.quietly "*) exec {sys.executable} "$@" ;;
@@ -39,7 +39,7 @@ START = "-m tools.emulators.start"
 
 
 class Clone:
-    """A fresh clone on a machine of our making."""
+    """A fresh clone, on a machine with only the fake commands and a few basic ones."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -66,7 +66,7 @@ class Clone:
 
     def make(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         (self.directory / "calls").write_text("")
-        # Without the variables of the make that runs these tests.
+        # The variables of the make that runs these tests would change the result.
         own = ("MAKE", "TESTS", "DATE", "SEED")
         environment = {name: value for name, value in os.environ.items() if not name.startswith(own)}
         return subprocess.run(
@@ -88,7 +88,7 @@ def clone(tmp_path: Path) -> Clone:
     return Clone(tmp_path)
 
 
-def test_the_first_run_installs_everything_and_the_second_nothing(clone: Clone) -> None:
+def test_first_run_installs_everything_and_second_run_nothing(clone: Clone) -> None:
     first = clone.make("start")
     assert first.returncode == 0
     assert sorted(clone.calls[:-1]) == sorted(["pip install uv", UV_TOOLS, UV_FUNCTIONS, "npm ci"])
@@ -98,7 +98,7 @@ def test_the_first_run_installs_everything_and_the_second_nothing(clone: Clone) 
     assert clone.calls == [START]
 
 
-def test_tests_run_on_another_date_and_in_the_order_of_a_seed_where_they_are_asked_to(clone: Clone) -> None:
+def test_make_test_accepts_date_seed_and_tests(clone: Clone) -> None:
     clone.make("test")
     assert clone.calls[-1] == "-m pytest --numprocesses 2"
     clone.make("test", "DATE=2028-02-29T23:59", "SEED=17", "TESTS=tests/e2e tests/unit")
@@ -106,7 +106,7 @@ def test_tests_run_on_another_date_and_in_the_order_of_a_seed_where_they_are_ask
     assert clone.calls == [f"{on_date} -m pytest --numprocesses 2 --order-seed 17 tests/e2e tests/unit"]
 
 
-def test_a_changed_lock_file_reinstalls_its_environment_alone(clone: Clone) -> None:
+def test_changed_requirements_reinstall_only_their_environment(clone: Clone) -> None:
     clone.make("start")
     requirements = clone.directory / "functions" / "requirements.txt"
     stamp = clone.directory / "functions" / "venv" / ".installed"
@@ -116,8 +116,8 @@ def test_a_changed_lock_file_reinstalls_its_environment_alone(clone: Clone) -> N
     assert clone.calls == [UV_FUNCTIONS, START]
 
 
-def test_python_and_node_packages_are_installed_side_by_side(clone: Clone) -> None:
-    """Each waits for the other to have begun."""
+def test_python_and_node_packages_are_installed_in_parallel(clone: Clone) -> None:
+    """Each fake waits until the other has started."""
     wait = "for i in 1 2 3 4 5 6 7 8 9 10; do grep -q '{0}' calls && exit; sleep 1; done; exit 1\n"
     clone.command("uv", UV + wait.format("npm ci"))
     clone.command("npm", NPM + wait.format("uv pip"))
@@ -126,7 +126,7 @@ def test_python_and_node_packages_are_installed_side_by_side(clone: Clone) -> No
 
 
 @pytest.mark.parametrize(("failure", "call"), [("pip-fails", "pip install uv"), ("npm-fails", "npm ci")])
-def test_an_install_that_breaks_off_is_shown_and_done_again_from_scratch(clone: Clone, failure: str, call: str) -> None:
+def test_failed_installation_is_shown_and_restarted_from_scratch(clone: Clone, failure: str, call: str) -> None:
     (clone.directory / failure).touch()
     run = clone.make("start")
     assert run.returncode != 0
@@ -141,7 +141,7 @@ def test_an_install_that_breaks_off_is_shown_and_done_again_from_scratch(clone: 
     assert not leftover.exists()
 
 
-def test_where_uv_fails_pip_installs(clone: Clone) -> None:
+def test_pip_installs_if_uv_fails(clone: Clone) -> None:
     (clone.directory / "uv-fails").touch()
     run = clone.make("lint")
     assert clone.calls[:3] == [
@@ -167,7 +167,7 @@ def test_uv_uses_the_index_of_pip_unless_it_has_its_own(clone: Clone, monkeypatc
     assert clone.calls[1].endswith(" from https://own.example/simple")
 
 
-def test_what_a_link_leads_to_is_left_alone(clone: Clone, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_targets_of_symlinks_are_not_changed(clone: Clone, tmp_path_factory: pytest.TempPathFactory) -> None:
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     for name in (".venv", "functions/venv", "node_modules"):
         (elsewhere / name).mkdir(parents=True)
@@ -183,11 +183,11 @@ def test_what_a_link_leads_to_is_left_alone(clone: Clone, tmp_path_factory: pyte
     ("interpreter", "remedy"),
     [("python3.11", "make PYTHON=/path/to/python3.11"), ("node", "nodejs.org"), ("npm", "nodejs.org")],
 )
-@pytest.mark.parametrize("fate", ["missing", "refused"])
-def test_a_missing_interpreter_is_one_message_before_anything_is_installed(
-    clone: Clone, interpreter: str, remedy: str, fate: str
+@pytest.mark.parametrize("state", ["missing", "refused"])
+def test_missing_interpreter_stops_make_before_installing(
+    clone: Clone, interpreter: str, remedy: str, state: str
 ) -> None:
-    if fate == "missing":
+    if state == "missing":
         (clone.bin / interpreter).unlink()
     else:
         clone.command(interpreter, "#!/bin/sh\necho 'a long story' >&2\nexit 1\n")
@@ -199,6 +199,6 @@ def test_a_missing_interpreter_is_one_message_before_anything_is_installed(
     assert make_error.startswith("make: *** ")
 
 
-def test_every_stamp_lies_in_what_it_vouches_for(clone: Clone) -> None:
+def test_every_stamp_is_in_the_directory_it_stands_for(clone: Clone) -> None:
     clone.make("start")
     assert [str(path.relative_to(clone.directory)) for path in sorted(clone.directory.rglob(".installed"))] == STAMPS

@@ -1,4 +1,4 @@
-"""`make test DATE=…`: another date for a command and all that it starts, or one message where that cannot be had."""
+"""Tests of `make test DATE=…`, which runs a command and its child processes on another date."""
 
 import json
 import os
@@ -25,9 +25,11 @@ print(json.dumps([time.strftime("%F %H:%M", time.gmtime()), of_node[:16].replace
 
 
 @pytest.mark.skipif(find_spec("libfaketime") is None, reason="libfaketime is not for this platform")
-def test_it_is_another_date_in_all_processes_and_time_passes_as_always() -> None:
+def test_all_processes_see_the_date_and_time_passes() -> None:
     command = [sys.executable, "-m", "tools.on_date", "2028-02-29T23:40", sys.executable, "-c", CLOCKS]
-    today = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}  # where it is another date now
+    today = {
+        name: value for name, value in os.environ.items() if name != "LD_PRELOAD"
+    }  # if these tests run on another date
     run = subprocess.run(command, cwd=ROOT, env=today, capture_output=True, text=True, check=True)
     python, node, *passed = json.loads(run.stdout)
     assert python.startswith("2028-02-29 23:4")
@@ -42,9 +44,7 @@ def _java_and_emulator(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_java_and_emulator")
-def test_without_libfaketime_it_says_so_and_exits_with_2(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_missing_libfaketime_exits_with_2(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(on_date, "find_spec", lambda _name: None)
     with pytest.raises(SystemExit) as ended:
         on_date.main(["2028-02-29", "true"])
@@ -53,7 +53,7 @@ def test_without_libfaketime_it_says_so_and_exits_with_2(
 
 
 @pytest.mark.usefixtures("_java_and_emulator")
-def test_a_library_that_changes_no_clock_is_said_not_to_work(
+def test_libfaketime_without_effect_exits_with_2(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     monkeypatch.setattr(on_date, "libfaketime", lambda: tmp_path / "none.so")

@@ -1,4 +1,4 @@
-"""Nothing that was started survives, and watching it costs next to nothing."""
+"""Tests of the supervisor, which ends all processes that a command started."""
 
 import os
 import signal
@@ -18,12 +18,12 @@ from tools.emulators.processes import Descendants
 from tools.emulators.project import ROOT
 
 SLEEPER = "import time; time.sleep(600)"
-# Starts a process in a session of its own, says which, and ends when told to.
+# Starts a process in a session of its own and prints its id.
 DETACHER = f"""
 import subprocess, sys
 print(subprocess.Popen([sys.executable, "-c", {SLEEPER!r}], start_new_session=True).pid, flush=True)
 """
-# A command whose child detaches a process and dies at once, before anyone can see how they belong together.
+# A command whose child starts a detached process and ends at once, before the supervisor can see the relation.
 COMMAND = f"""
 import subprocess, sys
 subprocess.run([sys.executable, "-c", {DETACHER!r}])
@@ -69,7 +69,7 @@ def is_gone(process: psutil.Process) -> bool:
 
 @only_linux
 @pytest.mark.parametrize("end", ["the command ends", "SIGTERM", "the command is killed"])
-def test_an_orphan_in_a_session_of_its_own_dies_with_the_command(end: str) -> None:
+def test_orphan_in_its_own_session_ends_with_the_command(end: str) -> None:
     wait = "" if end == "the command ends" else SLEEPER
     with supervised(COMMAND + wait) as supervisor:
         orphan = read_process(supervisor)
@@ -85,14 +85,14 @@ def test_an_orphan_in_a_session_of_its_own_dies_with_the_command(end: str) -> No
     assert is_gone(orphan)
 
 
-def test_where_orphans_cannot_be_adopted_those_seen_before_die_too() -> None:
+def test_known_descendants_end_if_orphans_cannot_be_adopted() -> None:
     with supervised(DETACHER + "import time; time.sleep(1)", WITHOUT_ADOPTION) as supervisor:
         child = read_process(supervisor)
         assert supervisor.wait(30) == 0
     assert is_gone(child)
 
 
-def test_processes_of_others_are_left_alone() -> None:
+def test_other_processes_are_not_ended() -> None:
     with subprocess.Popen([sys.executable, "-c", SLEEPER]) as other:
         with supervised("") as supervisor:
             assert supervisor.wait(30) == 0
@@ -101,7 +101,7 @@ def test_processes_of_others_are_left_alone() -> None:
 
 
 @only_linux
-def test_adopted_processes_that_end_leave_no_zombies() -> None:
+def test_ended_orphans_leave_no_zombies() -> None:
     orphans = "import os, time\nfor _ in range(3): os.system('sleep 0.1 &')\nprint(os.getpid(), flush=True)\n"
     with supervised(orphans + SLEEPER) as supervisor:
         command = read_process(supervisor)
@@ -112,7 +112,7 @@ def test_adopted_processes_that_end_leave_no_zombies() -> None:
 
 
 @only_linux
-def test_supervising_takes_less_than_a_hundredth_of_a_processor() -> None:
+def test_supervising_takes_at_most_1_percent_of_a_processor() -> None:
     with supervised(DETACHER + SLEEPER) as supervisor:
         read_process(supervisor)
         process = psutil.Process(supervisor.pid)
@@ -122,8 +122,8 @@ def test_supervising_takes_less_than_a_hundredth_of_a_processor() -> None:
     assert after.user + after.system - before.user - before.system <= 0.01 * (end - start)
 
 
-def test_looking_takes_at_most_a_hundredth_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a machine on which orphans cannot be adopted and a look takes 30 ms."""
+def test_looking_takes_at_most_1_percent_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine cannot adopt orphans, and a look takes 30 ms."""
     now = 0.0
     looking = 0.0
 
@@ -144,7 +144,7 @@ def test_looking_takes_at_most_a_hundredth_of_the_time(monkeypatch: pytest.Monke
     assert 5 < looking <= 6.03
 
 
-def test_an_emulator_that_does_not_start_raises_with_the_end_of_its_log(
+def test_emulator_that_does_not_start_raises_with_the_end_of_its_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(binaries, "firestore_jar", lambda: tmp_path / "no.jar")

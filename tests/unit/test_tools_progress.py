@@ -1,4 +1,4 @@
-"""How long a start is waited for."""
+"""Tests of waiting for emulators to start."""
 
 import subprocess
 import sys
@@ -19,7 +19,7 @@ WORK_IN_A_CHILD = f"import subprocess, sys; subprocess.run([sys.executable, '-c'
 
 
 @pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "STALL_SECONDS", STALL_SECONDS)
     monkeypatch.setattr(progress, "_BUSY_SECONDS", 0.02)
     monkeypatch.setattr(progress, "_LOOK_SECONDS", 0.1)
@@ -27,7 +27,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextmanager
 def running(script: str, log: Path) -> Iterator[Callable[[Callable[[], bool]], bool]]:
-    """Run a script. Yield what waits for it."""
+    """Run a script. Yield a function that waits until the script is ready."""
     with log.open("wb") as output:
         process = subprocess.Popen([sys.executable, "-c", script], stdout=output, start_new_session=True)
     try:
@@ -38,26 +38,26 @@ def running(script: str, log: Path) -> Iterator[Callable[[Callable[[], bool]], b
 
 
 @pytest.mark.parametrize("script", [LOG, WORK, WORK_IN_A_CHILD])
-def test_progress_is_waited_for_however_long_it_takes(script: str, tmp_path: Path) -> None:
+def test_wait_continues_while_there_is_progress(script: str, tmp_path: Path) -> None:
     ready_at = time.monotonic() + 1.5 * STALL_SECONDS
     with running(script, tmp_path / "log") as wait_until:
         assert wait_until(lambda: time.monotonic() > ready_at)
 
 
-def test_a_start_that_stalls_is_given_up(tmp_path: Path) -> None:
+def test_wait_ends_if_the_start_stalls(tmp_path: Path) -> None:
     start = time.monotonic()
     with running(SLEEP, tmp_path / "log") as wait_until:
         assert not wait_until(lambda: False)
     assert time.monotonic() - start >= STALL_SECONDS
 
 
-def test_a_process_that_ends_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wait_ends_if_the_process_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "STALL_SECONDS", 600)
     with running("", tmp_path / "log") as wait_until:
         assert not wait_until(lambda: False)
 
 
-def test_a_start_that_is_busy_indefinitely_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wait_ends_after_the_time_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "_LIMIT_SECONDS", 1.5)
     with running(LOG, tmp_path / "log") as wait_until:
         assert not wait_until(lambda: False)

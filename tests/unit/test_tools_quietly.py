@@ -1,4 +1,4 @@
-"""What is shown of a command that `make` runs to install something."""
+"""Tests of `tools.quietly`, which runs the installation commands of `make`."""
 
 import os
 import signal
@@ -15,9 +15,7 @@ def python(script: str) -> list[str]:
     return [sys.executable, "-c", script]
 
 
-def test_a_success_shows_dots_and_no_output(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_success_shows_dots_and_no_output(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(quietly, "_DOT_SECONDS", 0.1)
     assert quietly.run(python("import time; print('chatter'); time.sleep(0.5)")) == 0
     out, err = capsys.readouterr()
@@ -25,7 +23,7 @@ def test_a_success_shows_dots_and_no_output(
     assert err == ""
 
 
-def test_a_failure_shows_the_command_its_output_and_its_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+def test_failure_shows_command_output_and_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
     command = python("import sys; print('one'); print('two', file=sys.stderr); sys.exit(7)")
     assert quietly.run(command) == 7
     message = capsys.readouterr().err
@@ -35,22 +33,24 @@ def test_a_failure_shows_the_command_its_output_and_its_exit_code(capsys: pytest
     assert "two" in message
 
 
-def test_a_command_killed_by_a_signal_fails_as_in_a_shell() -> None:
+def test_killed_command_returns_128_plus_the_signal() -> None:
     assert quietly.run(["sh", "-c", "kill -9 $$"]) == 128 + signal.SIGKILL
 
 
-DEAF = f"{sys.executable} -c 'import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); time.sleep(600)'"
+IGNORING_CTRL_C = (
+    f"{sys.executable} -c 'import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); time.sleep(600)'"
+)
 
-HEEDING_CTRL_C = python(
+WITH_CTRL_C = python(
     "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execvp(sys.argv[1], sys.argv[1:])"
 )
 """Starts a command that Ctrl-C ends even if these tests run as a background job, which ignores Ctrl-C."""
 
 
-@pytest.mark.parametrize("command", ["sleep 600", DEAF])
-def test_ctrl_c_ends_the_command_and_the_shell_around_it(command: str) -> None:
+@pytest.mark.parametrize("command", ["sleep 600", IGNORING_CTRL_C])
+def test_ctrl_c_ends_the_command_and_its_shell(command: str) -> None:
     shell = subprocess.Popen(
-        [*HEEDING_CTRL_C, "bash", "-c", f"{sys.executable} -m tools.quietly {command} || echo went on"],
+        [*WITH_CTRL_C, "bash", "-c", f"{sys.executable} -m tools.quietly {command} || echo went on"],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""What `make start` is about to do, without doing it."""
+"""Tests of `make start` up to the command that it would run."""
 
 import json
 import os
@@ -11,24 +11,24 @@ from tools.emulators import binaries, java, start
 from tools.emulators.project import ROOT, Problem, Project
 from tools.emulators.suite import workspace
 
-HERE = {
+EMULATORS = {
     name: binaries.Emulator(name, "Google Cloud CLI", Path("/sdk") / name) for name in ("firestore", "pubsub", "ui")
 }
 
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """A project with free ports, on a machine that has everything."""
-    have(monkeypatch, *HERE)
+    """Return a project with free ports, on a machine with every emulator and Java."""
+    install(monkeypatch, *EMULATORS)
     monkeypatch.setattr(java, "require", lambda: java.Java(Path("/jdk"), "25"))
     return Project.load(workspace(tmp_path / "project", seed=None))
 
 
-def have(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
-    monkeypatch.setattr(binaries, "find", lambda name: HERE[name] if name in names else None)
+def install(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    monkeypatch.setattr(binaries, "find", lambda name: EMULATORS[name] if name in names else None)
 
 
-def test_with_everything_here_the_cli_reads_firebase_json_itself(project: Project) -> None:
+def test_cli_uses_firebase_json_if_every_emulator_is_found(project: Project) -> None:
     launch = start.prepare(project, [])
     assert launch.command == [str(binaries.CLI), "emulators:start"]
     assert launch.environment["FIRESTORE_EMULATOR_BINARY_PATH"] == "/sdk/firestore"
@@ -37,10 +37,10 @@ def test_with_everything_here_the_cli_reads_firebase_json_itself(project: Projec
     assert not (project.directory / start.CONFIG).exists()
 
 
-def test_what_cannot_be_had_is_left_out_with_a_line_each(
+def test_missing_emulators_are_left_out_with_a_line_each(
     project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    have(monkeypatch, "firestore")
+    install(monkeypatch, "firestore")
     launch = start.prepare(project, [])
     assert launch.command[2:] == ["--config", start.CONFIG]
     config = json.loads((project.directory / start.CONFIG).read_text())
@@ -54,17 +54,15 @@ def test_what_cannot_be_had_is_left_out_with_a_line_each(
     assert "left out: the Emulator UI" in output
 
 
-def test_only_the_emulators_that_are_asked_for_are_looked_for(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    have(monkeypatch, "ui")
+def test_only_option_limits_the_emulators(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(monkeypatch, "ui")
     for arguments in (["--only", "auth,functions"], ["--only=auth,functions:default"]):
         launch = start.prepare(project, arguments)
         assert launch.ports.keys() == {"auth", "functions", "hub", "ui"}
         assert "curl" not in launch.summary(), "there would be no database"
 
 
-def test_the_seed_is_imported_unless_there_is_none_or_another_import(
+def test_seed_is_imported_unless_it_is_missing_or_import_is_given(
     project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert start.prepare(project, []).command[2:] == []
@@ -75,7 +73,7 @@ def test_the_seed_is_imported_unless_there_is_none_or_another_import(
     assert start.prepare(project, ["--import", "other"]).command[2:] == ["--import", "other"]
 
 
-def test_a_port_in_use_is_named_with_its_purpose_its_holder_and_the_remedy(project: Project) -> None:
+def test_port_in_use_raises_with_its_purpose_process_and_remedy(project: Project) -> None:
     taken = project.ports()["functions"]
     with socket.create_server((taken.host, taken.number)), pytest.raises(Problem) as problem:
         start.prepare(project, [])
@@ -85,12 +83,12 @@ def test_a_port_in_use_is_named_with_its_purpose_its_holder_and_the_remedy(proje
     assert "Stop that process (another `make start`?), or change the port in firebase.json" in message
 
 
-def test_the_functions_do_not_see_our_python_path(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_functions_do_not_get_pythonpath(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", "/somewhere")
     assert "PYTHONPATH" not in start.prepare(project, []).environment
 
 
-def test_a_directory_that_is_no_project_says_so(tmp_path: Path) -> None:
+def test_missing_or_invalid_firebase_json_raises(tmp_path: Path) -> None:
     with pytest.raises(Problem, match=r"firebase\.json does not exist"):
         Project.load(tmp_path)
     (tmp_path / "firebase.json").write_text("{,}")
@@ -98,7 +96,7 @@ def test_a_directory_that_is_no_project_says_so(tmp_path: Path) -> None:
         Project.load(tmp_path)
 
 
-def test_two_workspaces_share_no_port_and_differ_from_the_project_in_nothing_else(tmp_path: Path) -> None:
+def test_workspaces_differ_from_the_project_only_in_their_ports(tmp_path: Path) -> None:
     configs = [json.loads((workspace(tmp_path / name) / "firebase.json").read_text()) for name in "ab"]
     emulator_sections = [config.pop("emulators") for config in configs]
     original = json.loads((ROOT / "firebase.json").read_text())
@@ -114,7 +112,7 @@ def test_two_workspaces_share_no_port_and_differ_from_the_project_in_nothing_els
     assert len(ports) == len(set(ports)) == 20
 
 
-def test_a_workspace_has_the_functions_without_a_developers_own_settings(tmp_path: Path) -> None:
+def test_workspace_does_not_copy_local_settings(tmp_path: Path) -> None:
     functions = tmp_path / "functions"
     (functions / "imagegen").mkdir(parents=True)
     for name in ("main.py", ".env", ".env.demo-imagegen", ".env.local", "imagegen/clock.py"):
@@ -124,7 +122,7 @@ def test_a_workspace_has_the_functions_without_a_developers_own_settings(tmp_pat
     assert (copy / "imagegen" / "clock.py").is_file()
 
 
-def test_the_seed_of_a_workspace_is_no_link_since_the_cli_would_not_import_one(tmp_path: Path) -> None:
+def test_workspace_seed_is_a_copy_because_the_cli_does_not_import_symlinks(tmp_path: Path) -> None:
     seed = tmp_path / "seed"
     seed.mkdir()
     (seed / "firebase-export-metadata.json").touch()
@@ -160,17 +158,17 @@ def shown(project: Project, output: str) -> str:
     return "".join(edit(line) for line in output.splitlines(keepends=True))
 
 
-def test_warnings_that_ask_nothing_of_the_reader_are_not_shown_and_everything_else_is(project: Project) -> None:
+def test_only_irrelevant_warnings_are_hidden(project: Project) -> None:
     assert shown(project, NOISE) == ""
     assert shown(project, SHOWN) == SHOWN
 
 
-def test_a_project_with_an_account_is_told_that_nobody_is_logged_in(project: Project) -> None:
+def test_login_warning_is_shown_for_a_real_project(project: Project) -> None:
     hidden = shown(Project(project.directory, "a-real-project", project.config), NOISE)
     assert hidden == NOISE.splitlines(keepends=True)[-1]
 
 
-def test_the_summary_follows_the_overview_of_the_cli(project: Project) -> None:
+def test_summary_follows_the_overview_of_the_cli(project: Project) -> None:
     output = f"{start.READY}! It is now safe to connect your app.\nIssues? Report them at …\n"
     assert shown(project, output).startswith(output + "\n  Emulator UI  http://")
     failed = f"⬢  functions: {start.NOT_LOADED} from source\n"

@@ -1,4 +1,4 @@
-"""ISO weeks, at the places where they surprise."""
+"""Tests of ISO weeks, especially around New Year."""
 
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -17,23 +17,23 @@ from imagegen.domain.weeks import Week
         (datetime(2026, 11, 16, 0, 30, tzinfo=timezone(timedelta(hours=1))), "2026-W46"),
     ],
 )
-def test_a_moment_falls_into_its_week_in_utc(moment: datetime, name: str) -> None:
+def test_week_of_a_moment_is_in_utc(moment: datetime, name: str) -> None:
     assert str(Week.of(moment)) == name
 
 
-def test_a_week_runs_from_monday_to_the_next() -> None:
+def test_week_runs_from_monday_to_monday() -> None:
     week = Week.parse("2026-W46")
     assert week.start == datetime(2026, 11, 9, tzinfo=UTC)
     assert week.end == datetime(2026, 11, 16, tzinfo=UTC)
     assert (week.days[0], week.days[-1], len(week.days)) == ("2026-11-09", "2026-11-15", 7)
 
 
-def test_weeks_are_counted_across_years() -> None:
+def test_adding_weeks_crosses_years() -> None:
     assert str(Week.parse("2027-W01") - 1) == "2026-W53"
     assert str(Week.parse("2026-W53") + 1) == "2027-W01"
 
 
 @pytest.mark.parametrize("name", ["2026-W54", "2026-W00", "2026W46", "2026-46", "", "2026-W46 "])
-def test_what_is_no_week_is_refused(name: str) -> None:
+def test_parse_refuses_invalid_weeks(name: str) -> None:
     with pytest.raises(ValueError, match="is not an ISO week like 2026-W46"):
         Week.parse(name)
