@@ -69,7 +69,7 @@ MUTANTS = [
         worker,
         ".request.reservation_id != ticket",
         ".request is None",
-        test="tests/integration/test_queue.py::test_only_the_queue_may_run_a_request",
+        test="tests/integration/test_queue.py::test_request_runs_only_with_its_ticket",
     ),
     Mutant("a worker runs a claimed or ended request", worker, "current.request.status is not Status.PENDING", "False"),
     Mutant(
@@ -83,7 +83,7 @@ MUTANTS = [
         worker,
         "current.request.claimed_by == worker",
         "False",
-        test="tests/integration/test_queue.py::test_a_worker_survives_a_lost_or_refused_commit",
+        test="tests/integration/test_queue.py::test_worker_survives_lost_or_refused_commit",
     ),
     Mutant(
         "a worker claims a request without compare-and-set",
@@ -103,7 +103,7 @@ MUTANTS = [
         sweeper,
         "_has_waited_too_long(request, now)",
         "False",
-        test="tests/integration/test_queue.py::test_what_has_waited_too_long_is_refunded",
+        test="tests/integration/test_queue.py::test_expired_request_is_refunded",
     ),
     Mutant("a request waits for no time", sweeper, "request.give_up_at <= now", "request.created_at <= now"),
     Mutant("a swept request is not enqueued again", sweeper, "        enqueue(self.tasks, again, model)\n", ""),
@@ -118,7 +118,7 @@ MUTANTS = [
         cancellation,
         "not may_cancel((stored := StoredRequest.of(document)).request)",
         "not (stored := StoredRequest.of(document))",
-        test="tests/integration/test_queue.py::test_a_request_is_canceled_by_its_owner_alone",
+        test="tests/integration/test_queue.py::test_only_the_owner_may_cancel",
     ),
     # Limits
     Mutant("nobody is too fast", create, "_paced(account.activity, self.limits, now)", "account.activity"),

@@ -1,4 +1,4 @@
-"""A backend of its own for each test, on the real emulator, with users and the seeded catalog."""
+"""Fixtures of the integration tests: each test has its own backend and project on the Firestore emulator."""
 
 import itertools
 import random
@@ -30,7 +30,7 @@ from tools.seed import export, history
 
 @pytest.fixture
 def database(client: ObservedClient) -> FirestoreDatabase:
-    """The test's own project, holding the seeded catalog, whose models never fail by chance."""
+    """Return the test's own project with the seeded catalog. Its models never fail at random."""
     database = FirestoreDatabase(client)
     database.commit(*(Put(path, data) for path, data in history.documents()))
     set_models(client, failureRate=0.0)
@@ -38,7 +38,7 @@ def database(client: ObservedClient) -> FirestoreDatabase:
     return database
 
 
-# What a backend is made of. A file's tests replace what they are about; on a ManualClock, pauses take no real time.
+# The parts of a backend. A test file overrides the parts that it tests. On a ManualClock, delays take no real time.
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def provider(clock: Clock) -> Provider:
-    """Every model's provider: the mock, until a test replaces how it generates."""
+    """Return the provider of every model. It calls the mock, unless a test replaces ``generate``."""
     mock = MockGenerator(clock, random.Random(1))
     return Provider(mock.check, mock.generate)
 
@@ -96,7 +96,7 @@ def backend(
 
 @pytest.fixture
 def api(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> Api:
-    """The functions as they are deployed, on this test's backend, open as in the demo project."""
+    """Return the deployed functions on this test's backend, without required authentication."""
     monkeypatch.setattr("imagegen.bootstrap.backend", lambda: backend)
     monkeypatch.setenv("REQUIRE_AUTH", "false")
     return Api()
@@ -104,7 +104,7 @@ def api(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> Api:
 
 @pytest.fixture
 def add_user(client: ObservedClient, database: FirestoreDatabase) -> Iterator[AddUser]:
-    """Registers users with a granted balance; after the test, no credit may be lost or invented."""
+    """Return a function that adds users with a granted balance. Audit the database after the test."""
 
     def add(user_id: str = "user", *, trial: int = 0, paid: int = 0, at: datetime | None = None) -> str:
         export.write_user(database, user_id, user_id, Credits(trial, paid), at or datetime.now(UTC))
@@ -116,8 +116,8 @@ def add_user(client: ObservedClient, database: FirestoreDatabase) -> Iterator[Ad
 
 
 @pytest.fixture
-def books(api: Api, client: ObservedClient, database: FirestoreDatabase, clock: Clock) -> dict[str, Any]:
-    """A user with a grant, two completed requests and a failed one: the ids of the first and of the failed."""
+def request_ids(api: Api, client: ObservedClient, database: FirestoreDatabase, clock: Clock) -> dict[str, Any]:
+    """Add a user with two completed requests and a failed one. Return the request ids by name."""
     client.document("models/model-b").update({"failureRate": 1})
     export.write_user(database, "user", "User", Credits(2, 18), clock.now())
     first = api.result("createGenerationRequest", ORDER)["generationRequestId"]

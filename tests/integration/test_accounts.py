@@ -1,4 +1,4 @@
-"""Accounts: opened once, granted credits once under a key, and always explained by their ledger."""
+"""Tests of accounts: registration, grants and balances."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -34,15 +34,15 @@ def entry_types(client: ObservedClient, user_id: str = "user") -> list[str]:
     return [entry.get("type") for entry in entries]
 
 
-def at_once(what: Callable[[], object]) -> list[object]:
+def run_concurrently(operation: Callable[[], object]) -> list[object]:
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        return list(pool.map(lambda _: what(), range(AT_ONCE)))
+        return list(pool.map(lambda _: operation(), range(AT_ONCE)))
 
 
 # registerUser
 
 
-def test_a_new_user_gets_trial_credits_that_the_ledger_explains(
+def test_new_user_gets_trial_credits_once_with_a_ledger_entry(
     api: Api, client: ObservedClient, add_user: AddUser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TRIAL_CREDITS", "7")
@@ -59,14 +59,14 @@ def test_a_new_user_gets_trial_credits_that_the_ledger_explains(
     api.result("createGenerationRequest", order(userId="newcomer", size="512x512"))
 
 
-def test_registering_again_leaves_a_spent_account_as_it_is(api: Api, client: ObservedClient, add_user: AddUser) -> None:
+def test_registering_again_does_not_change_the_account(api: Api, client: ObservedClient, add_user: AddUser) -> None:
     add_user(trial=1, paid=3)
     api.result("createGenerationRequest", ORDER)
     assert api.result("registerUser", {"userId": "user"})["totalAvailable"] == 1
     assert entry_types(client) == ["grant", "deduction"]
 
 
-def test_without_trial_credits_an_account_is_opened_empty(
+def test_account_without_trial_credits_is_empty(
     api: Api, client: ObservedClient, add_user: AddUser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TRIAL_CREDITS", "0")
@@ -74,16 +74,14 @@ def test_without_trial_credits_an_account_is_opened_empty(
     assert entry_types(client, "newcomer") == []
 
 
-def test_simultaneous_registrations_open_one_account(
-    backend: Backend, client: ObservedClient, add_user: AddUser
-) -> None:
-    wallets = at_once(lambda: backend.accounts.register("newcomer", {}, Credits(trial=10)))
+def test_concurrent_registrations_open_one_account(backend: Backend, client: ObservedClient, add_user: AddUser) -> None:
+    wallets = run_concurrently(lambda: backend.accounts.register("newcomer", {}, Credits(trial=10)))
     assert len(set(map(repr, wallets))) == 1
     assert entry_types(client, "newcomer") == ["grant"]
 
 
 @pytest.mark.parametrize("fault", [Lost.BEFORE, Lost.AFTER, refuse], ids=["lost before", "lost after", "refused"])
-def test_a_registration_survives_a_lost_or_refused_commit(
+def test_registration_survives_lost_or_refused_commit(
     backend: Backend, client: ObservedClient, faulty: FaultyDatabase, add_user: AddUser, fault: object
 ) -> None:
     faulty.faults = [fault]  # type: ignore[list-item]
@@ -94,7 +92,7 @@ def test_a_registration_survives_a_lost_or_refused_commit(
 # grantCredits
 
 
-def test_a_grant_is_made_once_under_its_key(backend: Backend, client: ObservedClient, add_user: AddUser) -> None:
+def test_key_grants_once(backend: Backend, client: ObservedClient, add_user: AddUser) -> None:
     add_user(trial=2)
     first = grant(backend)
     assert (first.credits, first.bucket, first.balance_after) == (5, Bucket.PAID, 7)
@@ -104,14 +102,14 @@ def test_a_grant_is_made_once_under_its_key(backend: Backend, client: ObservedCl
     assert entry_types(client) == ["grant"] * 3
 
 
-def test_simultaneous_grants_under_one_key_are_one(backend: Backend, client: ObservedClient, add_user: AddUser) -> None:
+def test_concurrent_grants_with_one_key_grant_once(backend: Backend, client: ObservedClient, add_user: AddUser) -> None:
     add_user()
-    assert len(set(at_once(lambda: grant(backend)))) == 1
+    assert len(set(run_concurrently(lambda: grant(backend)))) == 1
     assert client.document("users/user").get().get("credits") == {"trial": 0, "paid": 5}
 
 
 @pytest.mark.parametrize("fault", [Lost.BEFORE, Lost.AFTER, refuse], ids=["lost before", "lost after", "refused"])
-def test_a_grant_survives_a_lost_or_refused_commit(
+def test_grant_survives_lost_or_refused_commit(
     backend: Backend, client: ObservedClient, faulty: FaultyDatabase, add_user: AddUser, fault: object
 ) -> None:
     add_user()
@@ -121,7 +119,7 @@ def test_a_grant_survives_a_lost_or_refused_commit(
 
 
 @pytest.mark.parametrize("change", [{"credits": 6}, {"user_id": "other"}])
-def test_a_key_stands_for_one_grant_to_one_user(
+def test_key_with_another_grant_is_refused(
     backend: Backend, client: ObservedClient, add_user: AddUser, change: dict[str, object]
 ) -> None:
     add_user("user")
@@ -133,7 +131,7 @@ def test_a_key_stands_for_one_grant_to_one_user(
     assert entry_types(client) == ["grant"]
 
 
-def test_a_refused_grant_leaves_its_key_free(backend: Backend, add_user: AddUser) -> None:
+def test_refused_grant_does_not_use_its_key(backend: Backend, add_user: AddUser) -> None:
     with pytest.raises(UserNotFound, match="registerUser"):
         grant(backend)
     add_user()
@@ -143,7 +141,7 @@ def test_a_refused_grant_leaves_its_key_free(backend: Backend, add_user: AddUser
 # getCreditBalance
 
 
-def test_trial_credits_are_spent_first_and_refunds_go_back_to_where_they_came_from(
+def test_trial_credits_are_spent_first_and_refund_returns_to_its_bucket(
     api: Api, client: ObservedClient, add_user: AddUser
 ) -> None:
     add_user(trial=2, paid=6)
@@ -158,7 +156,7 @@ def test_trial_credits_are_spent_first_and_refunds_go_back_to_where_they_came_fr
     }
 
 
-def test_a_refund_of_a_mixed_payment_restores_both_buckets(api: Api, client: ObservedClient, add_user: AddUser) -> None:
+def test_refund_of_mixed_payment_restores_both_buckets(api: Api, client: ObservedClient, add_user: AddUser) -> None:
     add_user(trial=2, paid=6)
     client.document("models/model-a").update({"failureRate": 1})
     api.error("createGenerationRequest", ORDER)
@@ -166,27 +164,27 @@ def test_a_refund_of_a_mixed_payment_restores_both_buckets(api: Api, client: Obs
     assert (balance["trialCredits"], balance["tokenBalance"]) == (2, 6)
 
 
-def test_a_balance_costs_one_read(api: Api, client: ObservedClient, add_user: AddUser) -> None:
+def test_balance_costs_one_read(api: Api, client: ObservedClient, add_user: AddUser) -> None:
     add_user(paid=6)
     api.result("getCreditBalance", {"userId": "user"})
     assert (client.wire.round_trips, client.wire.documents_read) == (1, 1)
 
 
-def test_nobody_has_no_balance(api: Api, add_user: AddUser) -> None:
+def test_balance_of_unknown_user_is_not_found(api: Api, add_user: AddUser) -> None:
     assert api.error("getCreditBalance", {"userId": "nobody"})["details"]["reason"] == "USER_NOT_FOUND"
 
 
-# Everyone
+# All of these functions
 
 
 @pytest.mark.parametrize("function", ["getUserCredits", "getCreditBalance", "listGenerationRequests", "registerUser"])
-def test_where_nobody_is_signed_in_a_user_has_to_be_named(api: Api, add_user: AddUser, function: str) -> None:
+def test_anonymous_call_requires_user_id(api: Api, add_user: AddUser, function: str) -> None:
     [violation] = api.error(function, {})["details"]["violations"]
     assert violation == {"field": "userId", "message": "is required"}
 
 
 @pytest.mark.parametrize("function", ["getUserCredits", "getCreditBalance", "listGenerationRequests", "registerUser"])
-def test_a_database_that_is_away_is_service_unavailable(
+def test_unreachable_database_is_service_unavailable(
     api: Api, faulty: FaultyDatabase, add_user: AddUser, function: str
 ) -> None:
     add_user()
@@ -195,7 +193,7 @@ def test_a_database_that_is_away_is_service_unavailable(
     faulty.down = False
 
 
-def test_rivals_that_always_win_leave_nothing_behind(
+def test_registration_with_endless_contention_writes_nothing(
     api: Api, faulty: FaultyDatabase, client: ObservedClient, add_user: AddUser
 ) -> None:
     faulty.faults = [refuse] * 200

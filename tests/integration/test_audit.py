@@ -1,4 +1,4 @@
-"""The audit finds what went wrong, and nothing where nothing did."""
+"""Tests of the audit: it finds each corruption, and nothing in a consistent database."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -11,20 +11,20 @@ from imagegen.services.credits.audit import Invariant
 from tests.support.api import Api
 from tests.support.backend import set_models
 from tests.support.corruptions import (
+    audit_findings,
     break_a_document,
     change_an_amount,
     charge_another_user,
-    complete_what_was_refunded,
+    complete_a_refunded_request,
     deduct_without_a_request,
     delete_an_entry,
     edit_a_balance,
     fail_without_a_refund,
     forge_the_head,
-    found,
     make_a_balance_negative,
     miscount_usage,
+    refund_a_completed_request,
     refund_twice,
-    refund_what_completed,
     request_without_a_deduction,
     swap_a_pair,
 )
@@ -40,11 +40,11 @@ def clock() -> ManualClock:
 
 
 def invariants(backend: Backend) -> set[Invariant]:
-    return {finding.invariant for finding in found(backend)}
+    return {finding.invariant for finding in audit_findings(backend)}
 
 
-def test_books_that_balance_have_no_findings(backend: Backend, books: dict[str, Any]) -> None:
-    assert found(backend) == []
+def test_consistent_database_has_no_findings(backend: Backend, request_ids: dict[str, Any]) -> None:
+    assert audit_findings(backend) == []
 
 
 @pytest.mark.parametrize(
@@ -61,8 +61,8 @@ def test_books_that_balance_have_no_findings(backend: Backend, books: dict[str, 
         (deduct_without_a_request, Invariant.OWNERSHIP),
         (request_without_a_deduction, Invariant.SETTLEMENT),
         (refund_twice, Invariant.SETTLEMENT),
-        (refund_what_completed, Invariant.SETTLEMENT),
-        (complete_what_was_refunded, Invariant.SETTLEMENT),
+        (refund_a_completed_request, Invariant.SETTLEMENT),
+        (complete_a_refunded_request, Invariant.SETTLEMENT),
         (fail_without_a_refund, Invariant.SETTLEMENT),
         (charge_another_user, Invariant.OWNERSHIP),
         (miscount_usage, Invariant.USAGE),
@@ -70,42 +70,42 @@ def test_books_that_balance_have_no_findings(backend: Backend, books: dict[str, 
     ],
     ids=lambda value: value.name if isinstance(value, Invariant) else value.__name__,
 )
-def test_a_planted_corruption_is_found_with_the_documents_that_show_it(
+def test_corruption_is_found_with_its_documents(
     backend: Backend,
     client: ObservedClient,
-    books: dict[str, Any],
+    request_ids: dict[str, Any],
     corruption: Callable[[ObservedClient, dict[str, Any]], None],
     invariant: Invariant,
 ) -> None:
-    corruption(client, books)
-    findings = [finding for finding in found(backend) if finding.invariant is invariant]
+    corruption(client, request_ids)
+    findings = [finding for finding in audit_findings(backend) if finding.invariant is invariant]
     assert findings
     for finding in findings:
         assert finding.message
         assert any(document.startswith(("users/user", "generationRequests/")) for document in finding.documents)
 
 
-def test_a_request_that_outlived_its_lease_is_a_finding_and_one_at_work_is_none(
-    api: Api, backend: Backend, client: ObservedClient, clock: ManualClock, books: dict[str, Any]
+def test_processing_request_is_a_finding_only_after_its_lease(
+    api: Api, backend: Backend, client: ObservedClient, clock: ManualClock, request_ids: dict[str, Any]
 ) -> None:
-    path = f"generationRequests/{books['first']}"
+    path = f"generationRequests/{request_ids['first']}"
     client.document(path).update({"status": "processing", "imageUrl": None})
-    assert found(backend) == []
+    assert audit_findings(backend) == []
     clock.at += timedelta(minutes=10)
-    assert [(finding.invariant, finding.documents) for finding in found(backend)] == [(Invariant.END, (path,))]
+    assert [(finding.invariant, finding.documents) for finding in audit_findings(backend)] == [(Invariant.END, (path,))]
     assert backend.sweeper.sweep() == 1
-    assert found(backend) == []
+    assert audit_findings(backend) == []
 
 
-def test_a_database_larger_than_a_page_is_audited_whole(
-    api: Api, backend: Backend, client: ObservedClient, books: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+def test_audit_reads_more_than_one_page(
+    api: Api, backend: Backend, client: ObservedClient, request_ids: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("imagegen.adapters.firestore.SCAN_PAGE_SIZE", 2)
     monkeypatch.setattr("imagegen.services.credits.audit.READ_AT_ONCE", 2)
     set_models(client, failureRate=0)
     for _ in range(5):
         api.result("createGenerationRequest", order(size="512x512"))
-    assert found(backend) == []
+    assert audit_findings(backend) == []
     for request in client.collection("generationRequests").list_documents():
         request.update({"status": "odd"})
-    assert len([finding for finding in found(backend) if "request cannot be read" in finding.message]) == 8
+    assert len([finding for finding in audit_findings(backend) if "request cannot be read" in finding.message]) == 8

@@ -1,4 +1,4 @@
-"""The report's benchmark, in small: its database is as the money path writes it, and both ways see the same week."""
+"""Tests of the report's benchmark with few requests."""
 
 from io import StringIO
 from pathlib import Path
@@ -12,7 +12,7 @@ from tools.bench import data, report, tables
 from tools.bench.report import WEEK
 
 
-def test_the_benchmark_s_database_could_be_a_real_one(client: ObservedClient) -> None:
+def test_benchmark_database_is_valid_and_both_methods_agree(client: ObservedClient) -> None:
     data.fill(client.project, WEEK, requests=120, users=6)
     assert violations(client) == []
     written, reads, _ = report.measured(client, lambda: report.write_report(client))
@@ -24,15 +24,15 @@ def test_the_benchmark_s_database_could_be_a_real_one(client: ObservedClient) ->
     assert written.users.active == 6
     assert written.reconciliation is not None
     assert written.reconciliation.difference == 0
-    assert 200 < reads < 400  # what a report costs however small its week is
+    assert 200 < reads < 400  # a report costs about this many reads even for an empty week
 
 
-def test_the_benchmark_writes_what_it_measured(
+def test_benchmark_writes_its_results_to_the_page(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, firestore_host: str
 ) -> None:
     page = tmp_path / "benchmarks.md"
     page.write_text("before\n<!-- report: written by `make bench-report` -->\nold\n<!-- end -->\nafter\n")
-    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", firestore_host)  # and back, after it has had its own
+    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", firestore_host)  # restored after the benchmark sets its own
     monkeypatch.setattr(tables, "PAGE", page)
     monkeypatch.setattr(report, "REQUESTS_MADE", 40)
     monkeypatch.setattr(report, "USERS", 3)

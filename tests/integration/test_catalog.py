@@ -1,4 +1,4 @@
-"""The catalog is the operators': changes take effect while running, slips do not take the rest down."""
+"""Tests of the catalog in Firestore, which operators change while the backend runs."""
 
 import pytest
 
@@ -20,7 +20,7 @@ def clock() -> ManualClock:
     return ManualClock(NOON)
 
 
-def test_a_change_takes_effect_within_seconds(
+def test_catalog_change_takes_effect_within_seconds(
     api: Api, client: ObservedClient, clock: ManualClock, add_user: AddUser
 ) -> None:
     add_user(paid=20)
@@ -34,14 +34,14 @@ def test_a_change_takes_effect_within_seconds(
     assert created["imageUrl"] == "https://images.example.com/new.png"
 
 
-def test_a_warm_catalog_is_not_read_again(backend: Backend, client: ObservedClient) -> None:
+def test_cached_catalog_is_not_read_again(backend: Backend, client: ObservedClient) -> None:
     backend.catalogs.current()
     client.wire.reset()
     backend.catalogs.current()
     assert client.wire.round_trips == 0
 
 
-def test_an_empty_catalog_is_reported_and_never_kept(backend: Backend, client: ObservedClient) -> None:
+def test_empty_catalog_raises_and_is_not_cached(backend: Backend, client: ObservedClient) -> None:
     sizes = {size.id: size.to_dict() or {} for size in client.collection("sizes").stream()}
     for size in sizes:
         client.document(f"sizes/{size}").delete()
@@ -52,7 +52,7 @@ def test_an_empty_catalog_is_reported_and_never_kept(backend: Backend, client: O
     assert len(backend.catalogs.current().sizes) == len(sizes)
 
 
-def test_a_document_that_is_no_option_is_not_offered_and_the_others_are(
+def test_invalid_option_is_not_offered_and_is_logged(
     api: Api, client: ObservedClient, add_user: AddUser, capfd: pytest.CaptureFixture[str]
 ) -> None:
     add_user(paid=10)
@@ -71,7 +71,7 @@ def test_a_document_that_is_no_option_is_not_offered_and_the_others_are(
     api.result("createGenerationRequest", ORDER)
 
 
-def test_an_option_goes_by_its_name_or_its_document_id(api: Api, client: ObservedClient, add_user: AddUser) -> None:
+def test_option_is_accepted_by_document_id(api: Api, client: ObservedClient, add_user: AddUser) -> None:
     add_user(paid=10)
     by_id = order(model="model-a", style="oil-painting")
     created = api.result("createGenerationRequest", by_id)

@@ -1,6 +1,6 @@
-"""The fifteen invariants of the Ledger Conformance Kit, each on the real emulator, in our terms.
+"""Tests of the 15 invariants of the Ledger Conformance Kit, each on the Firestore emulator.
 
-The kit (technomorphcorporation/ledger-conformance-kit) is the field's published yardstick. docs/conformance.md says
+The kit (technomorphcorporation/ledger-conformance-kit) is a published standard for ledgers. docs/conformance.md lists
 which of its invariants hold here, which do not apply, and why.
 """
 
@@ -30,7 +30,7 @@ KEYED = order(idempotencyKey="key")
 
 @pytest.fixture
 def entries(database: FirestoreDatabase) -> Callable[[], list[Any]]:
-    """The user's ledger, oldest first."""
+    """Return a function that reads the user's ledger, oldest entry first."""
 
     def read() -> list[Any]:
         found = [entry_of("user", document) for document in database.scan(ledger_path("user"))]
@@ -39,8 +39,8 @@ def entries(database: FirestoreDatabase) -> Callable[[], list[Any]]:
     return read
 
 
-def at_once(api: Api, count: int, threads: int, data: object) -> Counter[str]:
-    """What ``count`` simultaneous calls ended in."""
+def outcomes_of(api: Api, count: int, threads: int, data: object) -> Counter[str]:
+    """Make ``count`` calls in parallel. Return how many ended with which outcome."""
 
     def outcome(_number: int) -> str:
         answer = api.call("createGenerationRequest", data).get_json()
@@ -58,7 +58,7 @@ def balance(api: Api) -> int:
 def test_inv_01_every_transaction_is_balanced(
     api: Api, client: ObservedClient, add_user: AddUser, entries: Callable[[], list[Any]]
 ) -> None:
-    """What leaves a wallet is what its request cost, and what comes back is what left, bucket by bucket."""
+    """A deduction equals the request's cost, and the refund equals the deduction in each bucket."""
     add_user(trial=2, paid=8)
     set_models(client, failureRate=1)
     api.error("createGenerationRequest", ORDER)
@@ -109,7 +109,7 @@ def test_inv_05_concurrent_duplicates_collapse_to_one(
     api: Api, add_user: AddUser, entries: Callable[[], list[Any]]
 ) -> None:
     add_user(paid=20)
-    outcomes = at_once(api, 32, 32, KEYED)
+    outcomes = outcomes_of(api, 32, 32, KEYED)
     assert set(outcomes) <= {"delivered", "REQUEST_IN_PROGRESS"}
     assert outcomes["delivered"] >= 1
     assert [entry.type.value for entry in entries()] == ["grant", "deduction"]
@@ -118,10 +118,10 @@ def test_inv_05_concurrent_duplicates_collapse_to_one(
 def test_inv_06_no_updates_are_lost_on_a_hot_account(
     api: Api, client: ObservedClient, add_user: AddUser, entries: Callable[[], list[Any]]
 ) -> None:
-    """Measured against what was applied: a call that gave way left neither a request nor a deduction behind."""
+    """A call that was refused because of contention wrote neither a request nor a deduction."""
     calls = scaled(80, 500)
     add_user(paid=600)
-    outcomes = at_once(api, calls, 16, SMALL)
+    outcomes = outcomes_of(api, calls, 16, SMALL)
     delivered = outcomes["delivered"]
     print(f"\n{delivered} of {calls} requests of one user got through, 16 at a time")
     assert set(outcomes) <= {"delivered", "CONTENTION"}
@@ -133,7 +133,7 @@ def test_inv_06_no_updates_are_lost_on_a_hot_account(
 
 
 def test_inv_07_value_is_conserved(api: Api, backend: Backend, client: ObservedClient, add_user: AddUser) -> None:
-    """Of several users, with successes and failures at once: granted = left + spent."""
+    """For several users with parallel successes and failures: granted = left + spent."""
     users = [add_user(f"user-{number}", trial=3, paid=30) for number in range(4)]
     set_models(client, failureRate=0.5)
     with ThreadPoolExecutor(8) as pool:
@@ -149,7 +149,7 @@ def test_inv_08_the_balance_equals_the_journal_projection(
     api: Api, add_user: AddUser, entries: Callable[[], list[Any]]
 ) -> None:
     add_user(trial=5, paid=40)
-    at_once(api, 20, 8, SMALL)
+    outcomes_of(api, 20, 8, SMALL)
     assert balance(api) == sum(entry.type.sign * entry.amount.total for entry in entries())
 
 
@@ -157,14 +157,14 @@ def test_inv_09_the_overdraft_guard_holds_under_a_drain(
     api: Api, add_user: AddUser, entries: Callable[[], list[Any]]
 ) -> None:
     add_user(paid=17)
-    outcomes = at_once(api, 50, 32, SMALL)
+    outcomes = outcomes_of(api, 50, 32, SMALL)
     assert set(outcomes) <= {"delivered", "INSUFFICIENT_CREDITS", "CONTENTION"}
     assert outcomes["delivered"] == 17 - balance(api)
     assert min(entry.balance_after for entry in entries()) >= 0
 
 
 def test_inv_10_small_movements_do_not_drift(add_user: AddUser, backend: Backend) -> None:
-    """Credits are integers, in the code and in Firestore: 250 times one is 250."""
+    """Credits are integers, in the code and in Firestore, so 250 corrections by 1 add up to 250."""
     add_user(paid=0)
     for number in range(250):
         backend.corrections.correct("user", Credits(paid=1), reason="drift", key=f"{number}")
@@ -174,7 +174,7 @@ def test_inv_10_small_movements_do_not_drift(add_user: AddUser, backend: Backend
 
 
 def test_inv_11_buckets_are_not_mixed(api: Api, client: ObservedClient, add_user: AddUser) -> None:
-    """There is one currency. What comes closest is that a refund never turns trial credits into paid ones."""
+    """There is only one currency. The closest rule is that a refund never turns trial credits into paid credits."""
     add_user(trial=2, paid=8)
     set_models(client, failureRate=1)
     for _ in range(3):
@@ -210,7 +210,7 @@ def test_inv_14_the_order_within_an_account_is_monotonic(
     api: Api, add_user: AddUser, entries: Callable[[], list[Any]]
 ) -> None:
     add_user(paid=30)
-    at_once(api, 20, 10, SMALL)
+    outcomes_of(api, 20, 10, SMALL)
     ledger = entries()
     assert [entry.seq for entry in ledger] == list(range(1, len(ledger) + 1))
 
@@ -226,7 +226,7 @@ def test_inv_15_a_duplicate_of_a_refused_one_is_not_reported_as_applied(
     assert [entry.type.value for entry in entries()] == ["grant", "correction", "deduction"]
 
 
-def test_the_page_about_them_names_each_one_and_its_test() -> None:
+def test_conformance_page_lists_each_invariant_and_its_test() -> None:
     page = (ROOT / "docs" / "conformance.md").read_text("utf-8")
     listed = re.findall(r"^\| (INV-\d\d) \|.*`(test_inv_\d\d\w*)` \|$", page, re.MULTILINE)
     assert [name for name, _ in listed] == [f"INV-{number:02}" for number in range(1, 16)]
@@ -235,7 +235,7 @@ def test_the_page_about_them_names_each_one_and_its_test() -> None:
         assert test.startswith(f"test_{name.lower().replace('-', '_')}_")
 
 
-def test_an_entry_that_exists_cannot_be_written_again(database: FirestoreDatabase, add_user: AddUser) -> None:
+def test_existing_entry_cannot_be_overwritten(database: FirestoreDatabase, add_user: AddUser) -> None:
     add_user(paid=5)
     [grant] = [entry_of("user", document) for document in database.scan(ledger_path("user"))]
     with pytest.raises(CommitRefused):

@@ -1,4 +1,4 @@
-"""The adapter, where it meets the network: what gRPC's failures mean to the money path."""
+"""Tests of the Firestore adapter: how it maps gRPC errors to those of the database port."""
 
 from datetime import UTC, datetime
 
@@ -34,7 +34,7 @@ REFUSALS = [grpc.StatusCode.ABORTED, grpc.StatusCode.FAILED_PRECONDITION, grpc.S
 
 
 @pytest.mark.parametrize("status", UNCERTAIN, ids=lambda status: status.name)
-def test_a_commit_without_an_answer_is_uncertain_and_sent_once(
+def test_commit_without_an_answer_is_outcome_unknown_and_sent_once(
     client: ObservedClient, database: FirestoreDatabase, status: grpc.StatusCode
 ) -> None:
     client.wire.commit_faults = [Fault(status, applied=True)]
@@ -45,7 +45,7 @@ def test_a_commit_without_an_answer_is_uncertain_and_sent_once(
 
 
 @pytest.mark.parametrize("status", REFUSALS, ids=lambda status: status.name)
-def test_a_commit_that_the_server_declined_is_refused(
+def test_commit_declined_by_the_server_is_refused(
     client: ObservedClient, database: FirestoreDatabase, status: grpc.StatusCode
 ) -> None:
     client.wire.commit_faults = [Fault(status)]
@@ -53,7 +53,7 @@ def test_a_commit_that_the_server_declined_is_refused(
         database.commit(Create("things/thing", {"a": 1}))
 
 
-def test_a_commit_is_all_or_nothing(database: FirestoreDatabase) -> None:
+def test_commit_is_atomic(database: FirestoreDatabase) -> None:
     [version] = database.commit(Create("things/thing", {"a": 1}))
     for refused in (Create("things/thing", {}), Update("things/thing", {"a": 2}, datetime(2026, 1, 1, tzinfo=UTC))):
         with pytest.raises(CommitRefused):
@@ -67,10 +67,10 @@ def test_a_commit_is_all_or_nothing(database: FirestoreDatabase) -> None:
 @pytest.mark.parametrize("applied", [False, True], ids=["before it arrived", "after it was applied"])
 @pytest.mark.parametrize("fails", [False, True], ids=["completed", "refunded"])
 @pytest.mark.parametrize("commit", [0, 1], ids=["reserve", "settle"])
-def test_a_connection_that_breaks_around_a_commit_costs_no_credit(
+def test_lost_connection_during_a_commit_loses_no_credit(
     api: Api, client: ObservedClient, add_user: AddUser, commit: int, fails: bool, applied: bool
 ) -> None:
-    """The same as at the port, once more through the official client; the invariants are checked after it."""
+    """The connection breaks below the official client. The other tests of lost commits break it at the port."""
     add_user(paid=10)
     set_models(client, failureRate=int(fails))
     client.wire.commit_faults = [None] * commit + [Fault(grpc.StatusCode.UNAVAILABLE, applied=applied)]
@@ -80,8 +80,8 @@ def test_a_connection_that_breaks_around_a_commit_costs_no_credit(
     assert api.result("getUserCredits", {"userId": "user"})["currentCredits"] == (10 if fails else 7)
 
 
-def test_a_database_that_cannot_be_reached_is_given_up_on_within_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The official client alone tries on for up to five minutes."""
+def test_unreachable_database_raises_within_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The official client would retry for up to five minutes."""
     [port] = free_ports(1)
     monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", f"127.0.0.1:{port}")
     nowhere = FirestoreDatabase(ObservedClient("demo-nowhere"), timeout_seconds=0.3, totals_timeout_seconds=0.3)
@@ -95,7 +95,7 @@ def test_a_database_that_cannot_be_reached_is_given_up_on_within_seconds(monkeyp
         nowhere.commit(Create("users/user", {}))
 
 
-def test_several_totals_are_of_one_moment(client: ObservedClient, database: FirestoreDatabase) -> None:
+def test_several_totals_have_the_same_read_time(client: ObservedClient, database: FirestoreDatabase) -> None:
     database.commit(Create("things/thing", {"size": 2}))
     client.wire.reset()
     question = Sum(Query("things"), "size")

@@ -1,4 +1,4 @@
-"""getUserCredits: balance and history, page by page."""
+"""Tests of getUserCredits: the balance and the pages of the history."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from tests.support.wire import ObservedClient
 
 
 def all_pages(api: Api, page_size: int) -> list[list[dict[str, Any]]]:
-    """Every page of the user's history, by following the tokens."""
+    """Return all pages of the user's history."""
     pages, token = [], None
     while True:
         answer = api.result("getUserCredits", {"userId": "user", "pageSize": page_size, "pageToken": token})
@@ -25,7 +25,7 @@ def all_pages(api: Api, page_size: int) -> list[list[dict[str, Any]]]:
         token = answer["nextPageToken"]
 
 
-def test_a_history_has_exactly_the_fields_of_the_contract(api: Api, client: ObservedClient, add_user: AddUser) -> None:
+def test_history_has_exactly_the_documented_fields(api: Api, client: ObservedClient, add_user: AddUser) -> None:
     add_user(trial=1, paid=9)
     set_models(client, failureRate=1)
     request_id = api.error("createGenerationRequest", ORDER)["details"]["generationRequestId"]
@@ -44,7 +44,7 @@ def test_a_history_has_exactly_the_fields_of_the_contract(api: Api, client: Obse
     assert set(answer) == {"currentCredits", "transactions"}
 
 
-def test_a_user_without_requests_has_an_empty_history(api: Api, add_user: AddUser) -> None:
+def test_user_without_requests_has_an_empty_history(api: Api, add_user: AddUser) -> None:
     add_user(paid=5)
     assert api.result("getUserCredits", {"userId": "user"}) == {"currentCredits": 5, "transactions": []}
 
@@ -59,7 +59,7 @@ def test_pages_are_newest_first_without_gaps_or_repeats(api: Api, client: Observ
         assert listed == created[::-1]
 
 
-def test_entries_written_while_paging_do_not_shift_the_pages(api: Api, add_user: AddUser) -> None:
+def test_new_entries_do_not_shift_the_pages(api: Api, add_user: AddUser) -> None:
     add_user(paid=50)
     for _ in range(4):
         api.result("createGenerationRequest", ORDER)
@@ -71,10 +71,8 @@ def test_entries_written_while_paging_do_not_shift_the_pages(api: Api, add_user:
     assert "nextPageToken" not in second
 
 
-def test_the_balance_and_its_history_are_of_one_moment(
-    api: Api, database: FirestoreDatabase, add_user: AddUser
-) -> None:
-    """A request gets through between the read of the balance and that of the history."""
+def test_balance_and_history_are_consistent(api: Api, database: FirestoreDatabase, add_user: AddUser) -> None:
+    """A request is made after the balance is read and before the history is read."""
     add_user(paid=10)
     api.result("createGenerationRequest", ORDER)
     rival = FaultyDatabase(database, before_find=lambda: api.result("createGenerationRequest", ORDER))
@@ -87,13 +85,13 @@ def test_the_balance_and_its_history_are_of_one_moment(
     [None, {"@type": "type.googleapis.com/google.protobuf.Int64Value", "value": "50"}],
     ids=["null", "a 64-bit integer of the Apple and Android SDKs"],
 )
-def test_page_sizes_come_in_every_form_that_client_sdks_send(api: Api, add_user: AddUser, page_size: object) -> None:
+def test_page_size_is_accepted_in_every_form_of_the_client_sdks(api: Api, add_user: AddUser, page_size: object) -> None:
     add_user(paid=10)
     assert api.result("getUserCredits", {"userId": "user", "pageSize": page_size})["currentCredits"] == 10
 
 
 @pytest.mark.parametrize("credits", [{"paid": 2.5}, {"paid": -1}, {"paid": "10"}, {"paid": True}, {"trial": None}])
-def test_a_balance_that_is_no_amount_of_credits_is_neither_shown_nor_spent(
+def test_invalid_balance_is_an_internal_error_and_not_spent(
     api: Api, client: ObservedClient, database: FirestoreDatabase, credits: object, capfd: pytest.CaptureFixture[str]
 ) -> None:
     client.document("users/user").set({"credits": credits})
@@ -103,7 +101,7 @@ def test_a_balance_that_is_no_amount_of_credits_is_neither_shown_nor_spent(
     assert (client.document("users/user").get().to_dict() or {}) == {"credits": credits}
 
 
-def test_the_default_page_has_fifty_entries_and_a_page_costs_two_round_trips(
+def test_default_page_has_50_entries_and_costs_two_round_trips(
     api: Api, backend: Backend, client: ObservedClient, add_user: AddUser
 ) -> None:
     add_user(paid=60)

@@ -1,4 +1,4 @@
-"""Every query that the code issues has its index declared, and every declared index has its query."""
+"""Tests of firestore.indexes.json: it declares exactly the indexes that the queries need."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -16,7 +16,7 @@ DEDUCTIONS = Need("creditTransactions", frozenset({"type"}), (("seq", "DESCENDIN
 
 @pytest.fixture
 def needs(api: Api, client: ObservedClient, add_user: AddUser) -> list[Need]:
-    """What every function's queries need, the report's and a second page's included."""
+    """Return the index needs of all queries, including those of the report and of a second page."""
     add_user(paid=20)
     for _ in range(3):
         api.result("createGenerationRequest", ORDER)
@@ -34,7 +34,7 @@ def needs(api: Api, client: ObservedClient, add_user: AddUser) -> list[Need]:
     return [Need.of(query, sums) for _, query, sums in client.wire.queries]
 
 
-def test_production_would_serve_every_query(needs: list[Need]) -> None:
+def test_every_query_has_an_index(needs: list[Need]) -> None:
     assert {need.collection for need in needs} >= {"models", "creditTransactions", "generationRequests", "users"}
     assert [need for need in needs if not INDEXES.serving(need)] == []
 
@@ -58,7 +58,7 @@ def test_every_declared_index_serves_a_query(needs: list[Need]) -> None:
         Need("webhookDeliveries", frozenset({"url"})),
     ],
 )
-def test_a_query_without_an_index_is_noticed(need: Need) -> None:
+def test_query_without_an_index_is_found(need: Need) -> None:
     assert INDEXES.serving(DEDUCTIONS)
     assert not INDEXES.serving(need)
 

@@ -1,4 +1,4 @@
-"""Hostile and mistaken input: the right error, nothing charged, nothing logged as a crash."""
+"""Tests of invalid input: the answer lists the violations, nothing is charged, and no traceback is logged."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from tests.support.wire import ObservedClient
 
 WITHOUT_PROMPT: dict[str, object] = {field: value for field, value in ORDER.items() if field != "prompt"}
 
-BAD_ORDERS: dict[str, tuple[dict[str, object], set[str]]] = {
+INVALID_ORDERS: dict[str, tuple[dict[str, object], set[str]]] = {
     "nothing at all": ({}, {"userId", "model", "style", "color", "size", "prompt"}),
     "a missing field": (WITHOUT_PROMPT, {"prompt"}),
     "null": (order(prompt=None), {"prompt"}),
@@ -46,13 +46,13 @@ BAD_ORDERS: dict[str, tuple[dict[str, object], set[str]]] = {
 }
 
 
-@pytest.mark.parametrize("what", BAD_ORDERS)
-def test_bad_orders_are_refused_with_every_violation(
+@pytest.mark.parametrize("what", INVALID_ORDERS)
+def test_invalid_order_is_refused_with_every_violation(
     api: Api, client: ObservedClient, add_user: AddUser, what: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     add_user(paid=10)
     client.document("colors/vintage").update({"enabled": False})
-    data, fields = BAD_ORDERS[what]
+    data, fields = INVALID_ORDERS[what]
     error = api.error("createGenerationRequest", data)
     assert (error["status"], error["details"]["reason"]) == ("INVALID_ARGUMENT", "INVALID_INPUT")
     assert {violation["field"] for violation in error["details"]["violations"]} == fields
@@ -62,7 +62,7 @@ def test_bad_orders_are_refused_with_every_violation(
     assert "Traceback" not in "".join(capfd.readouterr())
 
 
-def test_violations_of_options_name_the_allowed_values(api: Api, client: ObservedClient, add_user: AddUser) -> None:
+def test_option_violations_list_the_allowed_values(api: Api, client: ObservedClient, add_user: AddUser) -> None:
     add_user(paid=10)
     client.document("colors/vintage").update({"enabled": False})
     error = api.error("createGenerationRequest", {"userId": "user", "size": "huge", "prompt": "a fox"})
@@ -70,20 +70,20 @@ def test_violations_of_options_name_the_allowed_values(api: Api, client: Observe
     assert allowed == {kind.value: names(kind, without="vintage") for kind in Kind}
 
 
-def test_an_answer_does_not_grow_with_what_was_sent(api: Api) -> None:
+def test_answer_has_at_most_100_violations(api: Api) -> None:
     error = api.error("createGenerationRequest", {f"field-{number}": number for number in range(3_000)})
     assert len(error["details"]["violations"]) == 100
 
 
 @pytest.mark.parametrize("prompt", ["x" * 2000, "two\nlines\tand a tab", "Ein Füchslein 🦊", "a"])
-def test_unusual_prompts_are_kept_as_they_are(api: Api, client: ObservedClient, add_user: AddUser, prompt: str) -> None:
+def test_unusual_prompts_are_stored_unchanged(api: Api, client: ObservedClient, add_user: AddUser, prompt: str) -> None:
     add_user(paid=10)
     created = api.result("createGenerationRequest", order(prompt=prompt))
     document = client.document(f"generationRequests/{created['generationRequestId']}").get().to_dict() or {}
     assert document["prompt"] == prompt
 
 
-def test_everything_wrong_with_a_page_is_said_at_once(api: Api) -> None:
+def test_page_violations_are_reported_together(api: Api) -> None:
     error = api.error("getUserCredits", {"userId": "user", "pageSize": 500, "pageToken": "xx", "page": 1})
     assert {violation["field"] for violation in error["details"]["violations"]} == {"pageSize", "pageToken", "page"}
 
@@ -103,14 +103,12 @@ def test_everything_wrong_with_a_page_is_said_at_once(api: Api) -> None:
         ({"userId": "user", "pageToken": "not a token"}, "pageToken"),
         ({"userId": "user", "pageToken": "AAAA"}, "pageToken"),
         ({"userId": "user", "pageToken": "ä"}, "pageToken"),
-        ({"userId": "user", "pageToken": "MUBvdGhlcg"}, "pageToken"),  # 1@other: another user's
+        ({"userId": "user", "pageToken": "MUBvdGhlcg"}, "pageToken"),  # 1@other: of another user
         ({"userId": "user", "pageToken": "LTFAdXNlcg"}, "pageToken"),  # -1@user
-        ({"userId": "user", "pageToken": "OTk5OTk5OTk5OTk5OTk5OTk5OTk5QHVzZXI"}, "pageToken"),  # beyond 64 bits
+        ({"userId": "user", "pageToken": "OTk5OTk5OTk5OTk5OTk5OTk5OTk5QHVzZXI"}, "pageToken"),  # larger than 64 bits
     ],
 )
-def test_bad_questions_for_credits_are_refused(
-    api: Api, add_user: AddUser, data: dict[str, object], field: str
-) -> None:
+def test_invalid_get_user_credits_is_refused(api: Api, add_user: AddUser, data: dict[str, object], field: str) -> None:
     add_user(paid=10)
     error = api.error("getUserCredits", data)
     assert (error["status"], error["details"]["reason"]) == ("INVALID_ARGUMENT", "INVALID_INPUT")
@@ -144,7 +142,7 @@ NESTED = b'{"data":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
         ("PUT", b'{"data": {"userId": "user"}}', "application/json", "method"),
     ],
 )
-def test_bodies_that_are_no_call_are_refused(
+def test_malformed_http_request_is_refused(
     api: Api, method: str, body: bytes, content_type: str | None, field: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     for function in ("createGenerationRequest", "getUserCredits"):
@@ -157,14 +155,14 @@ def test_bodies_that_are_no_call_are_refused(
     assert "Traceback" not in "".join(capfd.readouterr())
 
 
-def test_a_browser_may_ask_first(api: Api) -> None:
+def test_cors_preflight_is_answered(api: Api) -> None:
     headers = {"Origin": "https://app.example.com", "Access-Control-Request-Method": "POST"}
     response = api.http.options("/createGenerationRequest", headers=headers)
     assert response.status_code == 200
     assert "POST" in response.headers["Access-Control-Allow-Methods"]
 
 
-def test_a_bug_is_internal_with_a_correlation_id_and_its_traceback_is_in_the_log(
+def test_bug_is_internal_error_with_traceback_in_the_log(
     api: Api, client: ObservedClient, add_user: AddUser, capfd: pytest.CaptureFixture[str]
 ) -> None:
     add_user(paid=10)
@@ -179,7 +177,7 @@ def test_a_bug_is_internal_with_a_correlation_id_and_its_traceback_is_in_the_log
     client.document("users/user").delete()
 
 
-def test_the_longest_ids_and_names_can_still_be_looked_for(api: Api) -> None:
+def test_longest_ids_and_names_are_accepted(api: Api) -> None:
     longest = {"userId": "🦊" * 128} | dict.fromkeys(("model", "style", "color", "size"), "🦊" * 200)
     everything = {**longest, "status": "failed", "createdFrom": "2026-01-01T00:00:00Z", "includeTotalCount": True}
     assert api.result("listGenerationRequests", everything) == {"requests": [], "totalCount": 0}

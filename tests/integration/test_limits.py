@@ -1,4 +1,4 @@
-"""What a user may ask for in a while and at a time: judged by the commit that reserves, at no extra cost."""
+"""Tests of the rate limit and of the limit on unfinished requests, which the reserving commit checks."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -27,13 +27,13 @@ def limits() -> Limits:
     return Limits(burst=3, per_minute=6, concurrent=2)
 
 
-def run(client: ObservedClient, *names: str) -> None:
-    """Let requests be unfinished, as while their models run."""
+def mark_processing(client: ObservedClient, *names: str) -> None:
+    """Set requests to processing, as while their models run."""
     for name in names:
         client.document(f"generationRequests/{name}").update({"status": "processing"})
 
 
-def test_a_user_is_refused_beyond_their_pace_and_nothing_is_taken(
+def test_request_above_the_rate_limit_is_refused_and_not_charged(
     api: Api, client: ObservedClient, clock: ManualClock, add_user: AddUser
 ) -> None:
     add_user(paid=50)
@@ -50,7 +50,7 @@ def test_a_user_is_refused_beyond_their_pace_and_nothing_is_taken(
     api.result(CREATE, ORDER)
 
 
-def test_one_users_pace_is_nobody_elses(api: Api, add_user: AddUser) -> None:
+def test_rate_limit_is_per_user(api: Api, add_user: AddUser) -> None:
     add_user("user", paid=50)
     add_user("other", paid=50)
     for _ in range(3):
@@ -59,25 +59,25 @@ def test_one_users_pace_is_nobody_elses(api: Api, add_user: AddUser) -> None:
     api.result(CREATE, order(userId="other"))
 
 
-def test_failed_requests_count_for_the_pace(api: Api, client: ObservedClient, add_user: AddUser) -> None:
+def test_failed_requests_count_for_the_rate_limit(api: Api, client: ObservedClient, add_user: AddUser) -> None:
     add_user(paid=50)
     set_models(client, failureRate=1)
     reasons = [api.error(CREATE, ORDER)["details"]["reason"] for _ in range(4)]
     assert reasons == ["GENERATION_FAILED"] * 3 + ["RATE_LIMITED"]
 
 
-def test_a_repeated_key_is_answered_whatever_the_pace(api: Api, add_user: AddUser) -> None:
+def test_repeated_key_is_not_rate_limited(api: Api, add_user: AddUser) -> None:
     add_user(paid=50)
     first = api.result(CREATE, order(idempotencyKey="once"))
     assert [api.result(CREATE, order(idempotencyKey="once")) for _ in range(9)] == [first] * 9
 
 
-def test_a_user_has_only_so_many_unfinished_requests(
+def test_number_of_unfinished_requests_is_limited(
     api: Api, client: ObservedClient, clock: ManualClock, add_user: AddUser
 ) -> None:
     add_user(paid=50)
     running = [api.result(CREATE, ORDER)["generationRequestId"] for _ in range(2)]
-    run(client, *running)
+    mark_processing(client, *running)
     before = client.document("users/user").get().to_dict()
     error = api.error(CREATE, ORDER)
     assert (error["status"], error["details"]) == (
@@ -90,10 +90,10 @@ def test_a_user_has_only_so_many_unfinished_requests(
     client.document(f"generationRequests/{running[1]}").update({"status": "completed"})
 
 
-def test_limits_cost_nothing_until_requests_seem_to_be_too_many(
+def test_limits_cost_reads_only_when_the_running_limit_seems_reached(
     api: Api, client: ObservedClient, clock: ManualClock, add_user: AddUser
 ) -> None:
-    """A success takes 2 reads and 4 writes; every second one here has to see what became of the two before."""
+    """A success costs 2 reads and 4 writes. Every second request here also reads the two requests before."""
     add_user(paid=50)
     costs = []
     for _ in range(5):
@@ -104,9 +104,7 @@ def test_limits_cost_nothing_until_requests_seem_to_be_too_many(
     assert costs == [(2, 4), (2, 4), (4, 4), (2, 4), (4, 4)]
 
 
-def test_simultaneous_requests_do_not_get_past_a_limit_together(
-    api: Api, client: ObservedClient, add_user: AddUser
-) -> None:
+def test_concurrent_requests_do_not_exceed_the_rate_limit(api: Api, client: ObservedClient, add_user: AddUser) -> None:
     add_user(paid=50)
     together = threading.Barrier(8)
 

@@ -1,4 +1,4 @@
-"""A crash is logged with all that helps to find it, and without what the caller wrote."""
+"""Tests that a crash is logged with its traceback and without private text."""
 
 import json
 import logging
@@ -19,8 +19,8 @@ PHOTO = "https://photos.example.com/okapi.jpg?as=grace"
 WORDS = ("zebra", "chslein", "Quagga", "okapi")
 
 
-def fail_loudly(job: Job) -> str:
-    """Fail as a provider's class with a bug, whose exception and whose own log tell what it was asked for."""
+def log_and_raise_private_text(job: Job) -> str:
+    """Fail like a provider with a bug whose log and exception contain the prompt and the input."""
     logging.getLogger("provider").warning("Asked for %r and %s", job.prompt, job.input)
     try:
         return str(int(job.prompt))
@@ -29,7 +29,7 @@ def fail_loudly(job: Job) -> str:
 
 
 def logged(capfd: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
-    """What was printed, which is the log; all of it without what is private."""
+    """Return the log entries that were printed. Assert that they contain no private text."""
     printed = "".join(capfd.readouterr())
     assert not any(word in printed for word in WORDS), printed
     return [json.loads(line) for line in printed.splitlines()]
@@ -38,14 +38,14 @@ def logged(capfd: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     "input", [{"type": "address", "address": ADDRESS}, {"type": "photo", "photoUrl": PHOTO}, None], ids=str
 )
-def test_a_generator_that_crashes_does_not_tell_what_it_was_asked_for(
+def test_crash_of_a_generator_is_logged_without_private_text(
     api: Api,
     provider: Provider,
     add_user: AddUser,
     capfd: pytest.CaptureFixture[str],
     input: dict[str, str] | None,
 ) -> None:
-    provider.generate = fail_loudly
+    provider.generate = log_and_raise_private_text
     add_user(paid=1)
     asked = order(prompt=PROMPT, size="512x512", **({"input": input} if input else {}))
 
@@ -60,7 +60,7 @@ def test_a_generator_that_crashes_does_not_tell_what_it_was_asked_for(
     assert crash["severity"] == "ERROR"
 
 
-def test_a_bug_behind_any_function_does_not_tell_what_was_sent(
+def test_bug_is_logged_without_private_text(
     api: Api, client: ObservedClient, add_user: AddUser, capfd: pytest.CaptureFixture[str]
 ) -> None:
     add_user(paid=1)
@@ -83,7 +83,7 @@ def test_a_bug_behind_any_function_does_not_tell_what_was_sent(
     ],
     ids=str,
 )
-def test_what_is_refused_is_not_logged(
+def test_refused_call_is_not_logged(
     api: Api, add_user: AddUser, capfd: pytest.CaptureFixture[str], data: dict[str, object]
 ) -> None:
     add_user(paid=1)

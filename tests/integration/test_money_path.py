@@ -1,4 +1,4 @@
-"""Reserve, generate, settle on the real Firestore emulator; after each test every invariant is checked."""
+"""Tests of reserving, generating and settling in mode sync. An audit follows each test."""
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -18,9 +18,7 @@ def request_document(client: ObservedClient, request_id: str) -> dict[str, Any]:
     return client.document(f"generationRequests/{request_id}").get().to_dict() or {}
 
 
-def test_a_request_is_paid_for_recorded_with_all_its_options_and_delivered(
-    api: Api, client: ObservedClient, add_user: AddUser
-) -> None:
+def test_successful_request_is_charged_and_recorded(api: Api, client: ObservedClient, add_user: AddUser) -> None:
     add_user(paid=10)
     result = api.result("createGenerationRequest", ORDER)
     assert result == {
@@ -38,7 +36,7 @@ def test_a_request_is_paid_for_recorded_with_all_its_options_and_delivered(
 
 
 @pytest.mark.parametrize(("size", "cost"), [("512x512", 1), ("1024x1024", 3), ("1024x1792", 4)])
-def test_the_size_alone_sets_the_price(api: Api, add_user: AddUser, size: str, cost: int) -> None:
+def test_only_the_size_determines_the_price(api: Api, add_user: AddUser, size: str, cost: int) -> None:
     add_user(paid=20)
     for model in ("Model A", "Model B"):
         for style, color in (("anime", "vintage"), ("sketch", "pastel")):
@@ -46,13 +44,13 @@ def test_the_size_alone_sets_the_price(api: Api, add_user: AddUser, size: str, c
             assert api.result("createGenerationRequest", params)["deductedCredits"] == cost
 
 
-def test_each_model_delivers_its_own_image(api: Api, add_user: AddUser) -> None:
+def test_each_model_returns_its_own_image(api: Api, add_user: AddUser) -> None:
     add_user(paid=10)
     images = {api.result("createGenerationRequest", order(model=m))["imageUrl"] for m in ("Model A", "Model B")}
     assert images == {"https://images.example.com/model-a.png", "https://images.example.com/model-b.png"}
 
 
-def test_a_model_that_always_fails_refunds_every_time(api: Api, client: ObservedClient, add_user: AddUser) -> None:
+def test_failed_generation_is_refunded(api: Api, client: ObservedClient, add_user: AddUser) -> None:
     add_user(paid=10)
     set_models(client, failureRate=1)
     for _ in range(5):
@@ -70,7 +68,7 @@ def test_a_model_that_always_fails_refunds_every_time(api: Api, client: Observed
     assert Counter(entry["type"] for entry in history["transactions"]) == {"deduction": 5, "refund": 5}
 
 
-def test_a_model_that_is_too_slow_refunds_as_a_timeout(api: Api, client: ObservedClient, add_user: AddUser) -> None:
+def test_slow_generation_is_refunded_as_a_timeout(api: Api, client: ObservedClient, add_user: AddUser) -> None:
     add_user(paid=10)
     set_models(client, latencySeconds=30, timeoutSeconds=0.05)
     error = api.error("createGenerationRequest", ORDER)
@@ -79,7 +77,7 @@ def test_a_model_that_is_too_slow_refunds_as_a_timeout(api: Api, client: Observe
     assert (error["details"]["refundedCredits"], error["details"]["currentCredits"]) == (3, 10)
 
 
-def test_a_provider_gets_everything_that_was_chosen(
+def test_provider_gets_all_options_and_the_input(
     api: Api, client: ObservedClient, provider: Provider, add_user: AddUser
 ) -> None:
     add_user(paid=10)
@@ -114,7 +112,7 @@ def test_a_provider_gets_everything_that_was_chosen(
     assert jobs[1].provider_model == "Model B"
 
 
-def test_a_refund_goes_back_to_the_buckets_it_came_from(api: Api, client: ObservedClient, add_user: AddUser) -> None:
+def test_refund_returns_to_the_buckets_that_paid(api: Api, client: ObservedClient, add_user: AddUser) -> None:
     add_user(trial=2, paid=5)
     set_models(client, failureRate=1)
     api.error("createGenerationRequest", ORDER)
@@ -124,7 +122,7 @@ def test_a_refund_goes_back_to_the_buckets_it_came_from(api: Api, client: Observ
     assert [entry["buckets"] for entry in entries if entry["type"] != "grant"] == [{"trial": 2, "paid": 1}] * 2
 
 
-def test_a_balance_that_is_too_small_takes_nothing(api: Api, client: ObservedClient, add_user: AddUser) -> None:
+def test_insufficient_balance_is_refused_and_not_charged(api: Api, client: ObservedClient, add_user: AddUser) -> None:
     add_user(paid=2)
     error = api.error("createGenerationRequest", ORDER)
     assert error["status"] == "FAILED_PRECONDITION"
@@ -132,14 +130,14 @@ def test_a_balance_that_is_too_small_takes_nothing(api: Api, client: ObservedCli
     assert list(client.collection("generationRequests").stream()) == []
 
 
-def test_an_unknown_user_is_not_found(api: Api, client: ObservedClient) -> None:
+def test_unknown_user_is_not_found(api: Api, client: ObservedClient) -> None:
     for function, data in (("createGenerationRequest", ORDER), ("getUserCredits", {"userId": "user"})):
         error = api.error(function, data)
         assert (error["status"], error["details"]["reason"]) == ("NOT_FOUND", "USER_NOT_FOUND")
     assert list(client.collection("generationRequests").stream()) == []
 
 
-def test_fields_that_we_do_not_know_are_preserved(api: Api, client: ObservedClient, add_user: AddUser) -> None:
+def test_unknown_fields_of_a_user_are_preserved(api: Api, client: ObservedClient, add_user: AddUser) -> None:
     add_user(paid=10)
     unknown = {"newsletter": True, "credits.bonus": 5, "ledger.note": "checked", "usage.`2026-W01`": {"gifts": 1}}
     client.document("users/user").update(unknown)
@@ -149,9 +147,7 @@ def test_fields_that_we_do_not_know_are_preserved(api: Api, client: ObservedClie
     assert {path: after.get(path) for path in unknown} == unknown
 
 
-def test_fifty_parallel_requests_deliver_exactly_what_ten_credits_buy(
-    api: Api, client: ObservedClient, add_user: AddUser
-) -> None:
+def test_concurrent_requests_never_overdraw(api: Api, client: ObservedClient, add_user: AddUser) -> None:
     add_user(paid=10)
     with ThreadPoolExecutor(50) as pool:
         answers = list(pool.map(lambda _: api.call("createGenerationRequest", ORDER).get_json(), range(50)))
@@ -160,7 +156,7 @@ def test_fifty_parallel_requests_deliver_exactly_what_ten_credits_buy(
     assert api.result("getUserCredits", {"userId": "user"})["currentCredits"] == 1
 
 
-def test_parallel_failures_are_all_refunded(api: Api, client: ObservedClient, add_user: AddUser) -> None:
+def test_concurrent_failures_are_all_refunded(api: Api, client: ObservedClient, add_user: AddUser) -> None:
     add_user(trial=3, paid=57)
     set_models(client, failureRate=1)
     with ThreadPoolExecutor(20) as pool:
@@ -169,7 +165,7 @@ def test_parallel_failures_are_all_refunded(api: Api, client: ObservedClient, ad
     assert (client.document("users/user").get().to_dict() or {})["credits"] == {"trial": 3, "paid": 57}
 
 
-def test_a_successful_request_costs_three_round_trips_two_reads_and_four_writes(
+def test_success_costs_3_round_trips_2_reads_and_4_writes(
     api: Api, backend: Backend, client: ObservedClient, add_user: AddUser
 ) -> None:
     add_user(paid=10)
@@ -179,7 +175,7 @@ def test_a_successful_request_costs_three_round_trips_two_reads_and_four_writes(
     assert (client.wire.round_trips, client.wire.documents_read, client.wire.writes) == (3, 2, 4)
 
 
-def test_a_failed_request_costs_four_round_trips_three_reads_and_six_writes(
+def test_failure_costs_4_round_trips_3_reads_and_6_writes(
     api: Api, backend: Backend, client: ObservedClient, add_user: AddUser
 ) -> None:
     add_user(paid=10)

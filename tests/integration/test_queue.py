@@ -1,4 +1,4 @@
-"""Queued requests: reserved at once, run by whichever delivery takes them, swept, canceled; settled once."""
+"""Tests of queued requests: their worker, the sweeper and cancellation."""
 
 import itertools
 import threading
@@ -36,7 +36,7 @@ def queue() -> TaskList:
 
 
 def deliver(backend: Backend, queue: TaskList) -> list[Status | None]:
-    """What each task that was put so far led to, all of them delivered once more."""
+    """Deliver every task put so far once more. Return the status that each led to, or None."""
     return [backend.worker.run(task["generationRequestId"], task["ticket"]) for _, task in queue.put_so_far]
 
 
@@ -53,7 +53,7 @@ def balance(api: Api) -> int:
 # The queue
 
 
-def test_a_queued_request_is_paid_for_at_once_and_completed_by_its_task(
+def test_queued_request_is_charged_at_once_and_completed_by_its_task(
     api: Api, backend: Backend, queue: TaskList, clock: ManualClock, client: ObservedClient, add_user: AddUser
 ) -> None:
     add_user(paid=10)
@@ -79,7 +79,7 @@ def test_a_queued_request_is_paid_for_at_once_and_completed_by_its_task(
     assert balance(api) == 7
 
 
-def test_queueing_costs_two_round_trips_one_read_and_one_write_more_than_a_call(
+def test_mode_async_costs_2_round_trips_1_read_and_1_write_more(
     api: Api, backend: Backend, queue: TaskList, client: ObservedClient, add_user: AddUser
 ) -> None:
     add_user(paid=10)
@@ -90,7 +90,7 @@ def test_queueing_costs_two_round_trips_one_read_and_one_write_more_than_a_call(
     assert (client.wire.round_trips, client.wire.documents_read, client.wire.writes) == (3 + 2, 2 + 1, 4 + 1)
 
 
-def test_each_model_has_its_queue(
+def test_each_model_has_its_own_queue(
     api: Api, backend: Backend, queue: TaskList, client: ObservedClient, add_user: AddUser
 ) -> None:
     add_user(paid=10)
@@ -99,7 +99,7 @@ def test_each_model_has_its_queue(
     assert [name for name, _ in queue.put_so_far] == ["generateWithModelA", "generateWithModelB"]
 
 
-def test_a_model_that_fails_gives_the_credits_back(
+def test_failed_queued_request_is_refunded(
     api: Api, backend: Backend, queue: TaskList, client: ObservedClient, add_user: AddUser
 ) -> None:
     add_user(trial=1, paid=9)
@@ -111,7 +111,7 @@ def test_a_model_that_fails_gives_the_credits_back(
     assert balance(api) == 10
 
 
-def test_a_task_that_comes_again_finds_nothing_to_do(
+def test_repeated_task_changes_nothing(
     api: Api, backend: Backend, queue: TaskList, client: ObservedClient, add_user: AddUser
 ) -> None:
     add_user(paid=10)
@@ -122,7 +122,7 @@ def test_a_task_that_comes_again_finds_nothing_to_do(
     assert client.wire.writes == 0
 
 
-def test_parallel_deliveries_run_a_request_once(
+def test_concurrent_deliveries_run_a_request_once(
     api: Api, backend: Backend, queue: TaskList, provider: Provider, add_user: AddUser
 ) -> None:
     add_user(paid=10)
@@ -149,7 +149,7 @@ def test_parallel_deliveries_run_a_request_once(
 
 @pytest.mark.parametrize("fault", [Lost.BEFORE, Lost.AFTER, refuse], ids=["lost before", "lost after", "refused"])
 @pytest.mark.parametrize("commits_before", [0, 1])
-def test_a_worker_survives_a_lost_or_refused_commit(
+def test_worker_survives_lost_or_refused_commit(
     api: Api,
     backend: Backend,
     queue: TaskList,
@@ -166,7 +166,7 @@ def test_a_worker_survives_a_lost_or_refused_commit(
 
 
 @pytest.mark.parametrize("ticket", ["", "guessed", "id-2"])
-def test_only_the_queue_may_run_a_request(
+def test_request_runs_only_with_its_ticket(
     api: Api, backend: Backend, queue: TaskList, client: ObservedClient, add_user: AddUser, ticket: str
 ) -> None:
     add_user(paid=10)
@@ -181,7 +181,7 @@ def test_only_the_queue_may_run_a_request(
     assert deliver(backend, queue) == [Status.COMPLETED]
 
 
-def test_a_task_comes_in_over_http(api: Api, queue: TaskList, add_user: AddUser) -> None:
+def test_task_is_accepted_over_http(api: Api, queue: TaskList, add_user: AddUser) -> None:
     add_user(paid=10)
     request_id = api.result(CREATE, QUEUED)["generationRequestId"]
     [(name, task)] = queue.put_so_far
@@ -192,7 +192,7 @@ def test_a_task_comes_in_over_http(api: Api, queue: TaskList, add_user: AddUser)
 @pytest.mark.parametrize(
     ("option", "name"), [("models/model-a", "Model A"), ("sizes/1024x1024", "1024x1024")], ids=["model", "size"]
 )
-def test_an_option_that_was_deleted_meanwhile_is_a_refund(
+def test_queued_request_of_a_deleted_option_is_refunded(
     api: Api,
     backend: Backend,
     queue: TaskList,
@@ -212,7 +212,7 @@ def test_an_option_that_was_deleted_meanwhile_is_a_refund(
     assert failed["error"] == {"reason": "GENERATION_FAILED", "message": f"{name} is no longer in the catalog."}
 
 
-def test_disabled_options_still_make_what_was_ordered(
+def test_queued_request_of_a_disabled_option_completes(
     api: Api,
     backend: Backend,
     queue: TaskList,
@@ -224,11 +224,11 @@ def test_disabled_options_still_make_what_was_ordered(
     add_user(paid=10)
     sizes: list[tuple[int, int]] = []
 
-    def note(job: Job) -> str:
+    def record_size(job: Job) -> str:
         sizes.append((job.width, job.height))
         return "https://images.example.com/tall.png"
 
-    provider.generate = note
+    provider.generate = record_size
     api.result(CREATE, order(mode="async", size="1024x1792"))
     for option in ("models/model-a", "sizes/1024x1792"):
         client.document(option).update({"enabled": False})
@@ -237,7 +237,7 @@ def test_disabled_options_still_make_what_was_ordered(
     assert sizes == [(1024, 1792)]
 
 
-def test_the_same_key_is_one_request_in_whatever_state(
+def test_repeated_key_returns_the_request_in_its_current_status(
     api: Api, backend: Backend, queue: TaskList, add_user: AddUser
 ) -> None:
     add_user(paid=10)
@@ -253,7 +253,7 @@ def test_the_same_key_is_one_request_in_whatever_state(
 # The sweeper
 
 
-def test_what_never_reached_the_queue_is_queued_by_the_sweeper(
+def test_sweeper_queues_a_request_whose_task_was_lost(
     api: Api, backend: Backend, queue: TaskList, clock: ManualClock, add_user: AddUser
 ) -> None:
     add_user(paid=10)
@@ -268,7 +268,7 @@ def test_what_never_reached_the_queue_is_queued_by_the_sweeper(
     assert state(api, request_id)["status"] == "completed"
 
 
-def test_what_has_waited_too_long_is_refunded(
+def test_expired_request_is_refunded(
     api: Api, backend: Backend, queue: TaskList, clock: ManualClock, add_user: AddUser
 ) -> None:
     add_user(paid=10)
@@ -282,7 +282,7 @@ def test_what_has_waited_too_long_is_refunded(
     assert deliver(backend, queue) == [None] * len(queue.put_so_far)
 
 
-def test_a_worker_that_died_is_swept_and_refunded(
+def test_request_of_a_dead_worker_is_refunded(
     api: Api, backend: Backend, queue: TaskList, clock: ManualClock, provider: Provider, add_user: AddUser
 ) -> None:
     add_user(paid=10)
@@ -308,7 +308,7 @@ def test_a_worker_that_died_is_swept_and_refunded(
 # Cancellation
 
 
-def test_a_pending_request_is_canceled_and_refunded_at_once(
+def test_pending_request_is_canceled_and_refunded(
     api: Api, backend: Backend, queue: TaskList, add_user: AddUser
 ) -> None:
     add_user(trial=1, paid=9)
@@ -327,7 +327,7 @@ def test_a_pending_request_is_canceled_and_refunded_at_once(
 
 @pytest.fixture
 def running(api: Api, backend: Backend, queue: TaskList, provider: Provider, add_user: AddUser) -> Iterator[Any]:
-    """A queued request whose model is at work, and how to let it go on to its end."""
+    """Return a function that starts a request, and returns its id and a function that lets its model finish."""
     reached, go_on = threading.Event(), threading.Event()
 
     def wait(job: Job) -> str:
@@ -357,7 +357,7 @@ def running(api: Api, backend: Backend, queue: TaskList, provider: Provider, add
 
 
 @pytest.mark.parametrize("prompt", ["a fox", "fail"])
-def test_a_running_request_is_canceled_and_its_result_dropped(api: Api, running: Any, prompt: str) -> None:
+def test_running_request_is_canceled_and_its_result_discarded(api: Api, running: Any, prompt: str) -> None:
     request_id, end = running(prompt)
     assert state(api, request_id)["status"] == "processing"
     assert api.result(CANCEL, {"generationRequestId": request_id})["currentCredits"] == 10
@@ -368,7 +368,7 @@ def test_a_running_request_is_canceled_and_its_result_dropped(api: Api, running:
 
 
 @pytest.mark.parametrize("status", ["completed", "failed", "canceled"])
-def test_what_has_ended_cannot_be_canceled(
+def test_ended_request_cannot_be_canceled(
     api: Api, backend: Backend, queue: TaskList, client: ObservedClient, add_user: AddUser, status: str
 ) -> None:
     add_user(paid=10)
@@ -384,9 +384,7 @@ def test_what_has_ended_cannot_be_canceled(
     assert balance(api) == left
 
 
-def test_a_request_is_canceled_by_its_owner_alone(
-    api: Api, backend: Backend, queue: TaskList, add_user: AddUser
-) -> None:
+def test_only_the_owner_may_cancel(api: Api, backend: Backend, queue: TaskList, add_user: AddUser) -> None:
     add_user(paid=10)
     assert api.error(CANCEL, {"generationRequestId": "nothing"})["details"]["reason"] == "REQUEST_NOT_FOUND"
     request_id = api.result(CREATE, QUEUED)["generationRequestId"]
@@ -397,7 +395,7 @@ def test_a_request_is_canceled_by_its_owner_alone(
 
 
 @pytest.mark.parametrize("fault", [Lost.BEFORE, Lost.AFTER, refuse], ids=["lost before", "lost after", "refused"])
-def test_a_cancellation_survives_a_lost_or_refused_commit(
+def test_cancellation_survives_lost_or_refused_commit(
     api: Api, faulty: FaultyDatabase, add_user: AddUser, fault: Any
 ) -> None:
     add_user(paid=10)
@@ -406,7 +404,7 @@ def test_a_cancellation_survives_a_lost_or_refused_commit(
     assert api.result(CANCEL, {"generationRequestId": request_id})["currentCredits"] == 10
 
 
-def test_a_sync_call_learns_that_its_request_was_canceled(
+def test_sync_call_of_a_canceled_request_returns_canceled(
     api: Api, backend: Backend, provider: Provider, add_user: AddUser
 ) -> None:
     add_user(paid=10)

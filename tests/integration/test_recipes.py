@@ -1,4 +1,4 @@
-"""The recipes of the docs, followed to the letter in a copy of the functions."""
+"""Tests of docs/recipes.md: each recipe is applied to a copy of the functions."""
 
 import json
 import os
@@ -42,7 +42,7 @@ def blocks(recipe: str) -> list[str]:
 
 @contextmanager
 def image_server(asked: list[tuple[str, dict[str, Any]]]) -> Iterator[str]:
-    """Serve as the recipe's provider, which is busy at first. Yield its URL."""
+    """Run a server for the recipe's provider. It refuses the first call as busy. Yield its URL."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -53,7 +53,7 @@ def image_server(asked: list[tuple[str, dict[str, Any]]]) -> Iterator[str]:
             self.wfile.write(json.dumps({"url": "https://images.example.com/painted.png"}).encode())
 
         def log_message(self, format: str, *args: object) -> None:
-            """Nobody reads it."""
+            """Log nothing."""
 
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
@@ -62,7 +62,7 @@ def image_server(asked: list[tuple[str, dict[str, Any]]]) -> Iterator[str]:
 
 
 def call(functions: Path, client: ObservedClient, name: str, data: object, **settings: str) -> Any:
-    """Return the answer of the function ``name`` in ``functions``, with everything wired as it is deployed."""
+    """Call the function ``name`` in ``functions``, wired as it is deployed. Return its answer."""
     done = subprocess.run(
         [sys.executable, "-c", CALL, name, json.dumps(data)],
         cwd=ROOT,
@@ -94,7 +94,7 @@ def append(file: Path, code: str) -> None:
         opened.write(f"\n\n{code}")
 
 
-def test_an_option_is_added_as_the_recipe_says(client: ObservedClient, firestore_host: str, api: Api) -> None:
+def test_recipe_adds_an_option(client: ObservedClient, firestore_host: str, api: Api) -> None:
     [command] = blocks("Add an option")
     here = command.replace("127.0.0.1:8080", firestore_host).replace("demo-imagegen", client.project)
     subprocess.run(["bash", "-c", here], check=True, capture_output=True, timeout=60)
@@ -102,9 +102,7 @@ def test_an_option_is_added_as_the_recipe_says(client: ObservedClient, firestore
     assert styles[-1] == {"id": "pop-art", "name": "pop art"}
 
 
-def test_a_function_is_added_as_the_recipe_says(
-    client: ObservedClient, database: FirestoreDatabase, functions: Path
-) -> None:
+def test_recipe_adds_a_function(client: ObservedClient, database: FirestoreDatabase, functions: Path) -> None:
     request, response, operation, deployed = blocks("Add a function")
     append(functions / "imagegen/api/requests.py", request)
     append(functions / "imagegen/api/responses.py", response)
@@ -113,7 +111,7 @@ def test_a_function_is_added_as_the_recipe_says(
     assert call(functions, client, "getPrice", {"size": "1024x1024"}) == {"result": {"credits": 3}}
 
 
-def test_a_provider_is_added_as_the_recipe_says(client: ObservedClient, add_user: AddUser, functions: Path) -> None:
+def test_recipe_adds_a_provider(client: ObservedClient, add_user: AddUser, functions: Path) -> None:
     adapter, parameter, imported, wired, setting, model = blocks("Add a provider")
     (functions / "imagegen/adapters/generators/painter.py").write_text(adapter, "utf-8")
     append(functions / "imagegen/settings.py", parameter)

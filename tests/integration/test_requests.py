@@ -1,4 +1,4 @@
-"""Looking at requests: one, and a user's, newest first, filtered and counted."""
+"""Tests of getGenerationRequest, listGenerationRequests, getCatalog and the input of a request."""
 
 from datetime import timedelta
 from typing import Any
@@ -25,8 +25,11 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def made(api: Api, client: ObservedClient, clock: ManualClock, add_user: AddUser) -> list[str]:
-    """Twelve requests of a user, an hour apart, oldest first; every third one failed. Another user has one."""
+def request_ids(api: Api, client: ObservedClient, clock: ManualClock, add_user: AddUser) -> list[str]:
+    """Make 12 requests an hour apart, of which every third fails, and one of another user.
+
+    Return the ids of the 12 requests, oldest first.
+    """
     add_user("user", paid=100)
     add_user("other", paid=100)
     client.document("models/model-b").update({"failureRate": 1})
@@ -52,7 +55,7 @@ def listed(api: Api, **params: object) -> list[str]:
 # One
 
 
-def test_a_completed_request_is_told_whole(
+def test_completed_request_is_returned_with_all_fields(
     api: Api, client: ObservedClient, clock: ManualClock, add_user: AddUser
 ) -> None:
     add_user(paid=10)
@@ -74,24 +77,24 @@ def test_a_completed_request_is_told_whole(
     }
 
 
-def test_a_failed_request_tells_why_and_that_it_was_refunded(api: Api, made: list[str]) -> None:
-    request = api.result(GET, {"generationRequestId": made[0]})
+def test_failed_request_is_returned_with_error_and_refund(api: Api, request_ids: list[str]) -> None:
+    request = api.result(GET, {"generationRequestId": request_ids[0]})
     assert (request["status"], request["refunded"]) == ("failed", True)
     assert request["error"]["reason"] == "GENERATION_FAILED"
     assert "imageUrl" not in request
 
 
-def test_an_unfinished_request_has_no_end_yet(api: Api, client: ObservedClient, made: list[str]) -> None:
+def test_unfinished_request_has_no_finish_fields(api: Api, client: ObservedClient, request_ids: list[str]) -> None:
     unfinished = {"status": "processing", "finishedAt": None, "imageUrl": None}
-    before = client.document(f"generationRequests/{made[1]}").get().to_dict() or {}
-    client.document(f"generationRequests/{made[1]}").update(unfinished)
-    request = api.result(GET, {"generationRequestId": made[1]})
+    before = client.document(f"generationRequests/{request_ids[1]}").get().to_dict() or {}
+    client.document(f"generationRequests/{request_ids[1]}").update(unfinished)
+    request = api.result(GET, {"generationRequestId": request_ids[1]})
     assert request["status"] == "processing"
     assert request.keys().isdisjoint({"finishedAt", "processingTimeMs", "imageUrl", "error"})
-    client.document(f"generationRequests/{made[1]}").set(before)
+    client.document(f"generationRequests/{request_ids[1]}").set(before)
 
 
-def test_what_does_not_exist_is_not_found(api: Api, made: list[str]) -> None:
+def test_unknown_request_is_not_found(api: Api, request_ids: list[str]) -> None:
     error = api.error(GET, {"generationRequestId": "nothing"})
     assert (error["status"], error["details"]["reason"]) == ("NOT_FOUND", "REQUEST_NOT_FOUND")
 
@@ -99,13 +102,11 @@ def test_what_does_not_exist_is_not_found(api: Api, made: list[str]) -> None:
 # Many
 
 
-def test_a_list_is_the_users_own_newest_first(api: Api, made: list[str]) -> None:
-    assert listed(api) == made[::-1]
+def test_list_has_only_the_users_requests_newest_first(api: Api, request_ids: list[str]) -> None:
+    assert listed(api) == request_ids[::-1]
 
 
-def test_pages_have_no_gaps_or_repeats_though_requests_are_made_meanwhile(
-    api: Api, clock: ManualClock, made: list[str]
-) -> None:
+def test_new_requests_do_not_shift_the_pages(api: Api, clock: ManualClock, request_ids: list[str]) -> None:
     params: dict[str, Any] = {"userId": "user", "pageSize": 5}
     found = []
     for expected in (5, 5, 2):
@@ -115,13 +116,13 @@ def test_pages_have_no_gaps_or_repeats_though_requests_are_made_meanwhile(
         params["pageToken"] = page.get("nextPageToken")
         clock.at += timedelta(hours=1)
         api.result(CREATE, ORDER)
-    assert found == made[::-1]
+    assert found == request_ids[::-1]
     assert params["pageToken"] is None
 
 
-def test_requests_of_the_same_moment_are_all_listed(api: Api, clock: ManualClock, add_user: AddUser) -> None:
+def test_requests_of_the_same_time_are_all_listed(api: Api, clock: ManualClock, add_user: AddUser) -> None:
     add_user(paid=50)
-    made = {api.result(CREATE, ORDER)["generationRequestId"] for _ in range(5)}
+    request_ids = {api.result(CREATE, ORDER)["generationRequestId"] for _ in range(5)}
     params: dict[str, Any] = {"userId": "user", "pageSize": 2}
     found = []
     while True:
@@ -131,7 +132,7 @@ def test_requests_of_the_same_moment_are_all_listed(api: Api, clock: ManualClock
             break
         params["pageToken"] = page["nextPageToken"]
     assert len(found) == 5
-    assert set(found) == made
+    assert set(found) == request_ids
 
 
 @pytest.mark.parametrize(
@@ -153,21 +154,21 @@ def test_requests_of_the_same_moment_are_all_listed(api: Api, clock: ManualClock
     ],
     ids=str,
 )
-def test_filters_select_and_a_count_is_exact(
-    api: Api, made: list[str], params: dict[str, object], expected: list[int]
+def test_filters_apply_to_the_list_and_the_count(
+    api: Api, request_ids: list[str], params: dict[str, object], expected: list[int]
 ) -> None:
-    assert listed(api, **params) == [made[number] for number in expected]
+    assert listed(api, **params) == [request_ids[number] for number in expected]
     counted = api.result(LIST, {"userId": "user", **params, "includeTotalCount": True})["totalCount"]
     assert counted == (12 if "pageSize" in params else len(expected))
 
 
-def test_nothing_is_counted_that_nobody_asked_for(api: Api, client: ObservedClient, made: list[str]) -> None:
+def test_count_is_made_only_on_request(api: Api, client: ObservedClient, request_ids: list[str]) -> None:
     client.wire.reset()
     assert "totalCount" not in api.result(LIST, {"userId": "user"})
     assert client.wire.round_trips == 1
 
 
-def test_a_page_token_belongs_to_its_user_and_filters(api: Api, made: list[str]) -> None:
+def test_page_token_of_another_user_or_filter_is_refused(api: Api, request_ids: list[str]) -> None:
     token = api.result(LIST, {"userId": "user", "pageSize": 1})["nextPageToken"]
     for params in ({"userId": "other"}, {"userId": "user", "style": "anime"}):
         [violation] = api.error(LIST, {**params, "pageToken": token})["details"]["violations"]
@@ -191,7 +192,7 @@ def test_a_page_token_belongs_to_its_user_and_filters(api: Api, made: list[str])
         ("order", "asc"),
     ],
 )
-def test_what_is_wrong_with_a_list_is_said(api: Api, add_user: AddUser, field: str, value: object) -> None:
+def test_invalid_list_parameter_is_refused(api: Api, add_user: AddUser, field: str, value: object) -> None:
     [violation] = api.error(LIST, {"userId": "user", field: value})["details"]["violations"]
     assert violation["field"] == field
 
@@ -199,7 +200,7 @@ def test_what_is_wrong_with_a_list_is_said(api: Api, add_user: AddUser, field: s
 # The catalog
 
 
-def test_the_catalog_is_what_can_be_ordered_now(api: Api, client: ObservedClient, add_user: AddUser) -> None:
+def test_get_catalog_returns_the_enabled_options(api: Api, client: ObservedClient, add_user: AddUser) -> None:
     client.document("styles/sketch").update({"enabled": False})
     offered = api.result("getCatalog", {})
     assert offered["models"] == [{"id": model.id, "name": model.name} for model in CATALOG.models]
@@ -210,11 +211,11 @@ def test_the_catalog_is_what_can_be_ordered_now(api: Api, client: ObservedClient
     ]
 
 
-# What the image is of, besides the prompt
+# The input
 
 
 @pytest.mark.parametrize("input", [PHOTO, ADDRESS, None], ids=str)
-def test_an_input_is_stored_and_returned_and_costs_nothing(
+def test_input_is_stored_and_returned_and_costs_nothing(
     api: Api, client: ObservedClient, add_user: AddUser, input: object
 ) -> None:
     add_user(paid=10)
@@ -244,7 +245,7 @@ def test_an_input_is_stored_and_returned_and_costs_nothing(
     ],
     ids=str,
 )
-def test_an_input_is_validated_by_its_type(api: Api, add_user: AddUser, input: object, field: str) -> None:
+def test_input_is_validated_by_its_type(api: Api, add_user: AddUser, input: object, field: str) -> None:
     add_user(paid=10)
     [violation] = api.error(CREATE, order(input=input))["details"]["violations"]
     assert violation["field"] == field

@@ -1,4 +1,4 @@
-"""Retries, of clients and of commits: nothing is charged or refunded twice, and answers match the database."""
+"""Tests of retries by clients and of commits: nothing is charged or refunded twice."""
 
 import random
 import threading
@@ -43,10 +43,10 @@ def entry_types(api: Api) -> list[str]:
     return [entry["type"] for entry in api.result("getUserCredits", {"userId": "user"})["transactions"]]
 
 
-# Clients that try again
+# Retries by clients
 
 
-def test_the_same_key_and_payload_gets_the_same_answer_and_is_charged_once(api: Api, add_user: AddUser) -> None:
+def test_repeated_key_returns_the_same_answer_and_is_charged_once(api: Api, add_user: AddUser) -> None:
     add_user(paid=10)
     first = api.result("createGenerationRequest", KEYED)
     assert api.result("createGenerationRequest", KEYED) == first
@@ -54,7 +54,7 @@ def test_the_same_key_and_payload_gets_the_same_answer_and_is_charged_once(api: 
     assert balance(api) == 7
 
 
-def test_an_answer_stays_what_it_was_when_its_options_are_withdrawn(
+def test_repeated_key_returns_the_same_answer_after_options_are_withdrawn(
     api: Api, client: ObservedClient, backend: Backend, add_user: AddUser
 ) -> None:
     add_user(paid=10)
@@ -69,7 +69,7 @@ def test_an_answer_stays_what_it_was_when_its_options_are_withdrawn(
     assert balance(api) == 7
 
 
-def test_a_failure_is_replayed_too_and_refunded_once(api: Api, client: ObservedClient, add_user: AddUser) -> None:
+def test_repeated_key_of_a_failure_is_refunded_once(api: Api, client: ObservedClient, add_user: AddUser) -> None:
     add_user(paid=10)
     set_models(client, failureRate=1)
     first = api.error("createGenerationRequest", KEYED)
@@ -78,7 +78,7 @@ def test_a_failure_is_replayed_too_and_refunded_once(api: Api, client: ObservedC
     assert entry_types(api) == ["refund", "deduction"]
 
 
-def test_a_key_may_come_as_a_header(api: Api, add_user: AddUser) -> None:
+def test_key_is_accepted_as_a_header(api: Api, add_user: AddUser) -> None:
     add_user(paid=10)
     first = api.call("createGenerationRequest", ORDER, **{"Idempotency-Key": "key-1"}).get_json()
     assert api.call("createGenerationRequest", ORDER, **{"Idempotency-Key": "key-1"}).get_json() == first
@@ -94,7 +94,7 @@ def test_a_key_may_come_as_a_header(api: Api, add_user: AddUser) -> None:
     "change",
     [{"model": "Model B"}, {"style": "anime"}, {"color": "pastel"}, {"size": "512x512"}, {"prompt": "something else"}],
 )
-def test_the_same_key_with_another_payload_is_refused(api: Api, add_user: AddUser, change: dict[str, str]) -> None:
+def test_repeated_key_with_another_payload_is_refused(api: Api, add_user: AddUser, change: dict[str, str]) -> None:
     add_user(paid=10)
     api.result("createGenerationRequest", KEYED)
     error = api.error("createGenerationRequest", {**KEYED, **change})
@@ -102,7 +102,7 @@ def test_the_same_key_with_another_payload_is_refused(api: Api, add_user: AddUse
     assert balance(api) == 7
 
 
-def test_another_users_key_is_another_request(api: Api, add_user: AddUser) -> None:
+def test_same_key_of_another_user_is_another_request(api: Api, add_user: AddUser) -> None:
     add_user("user", paid=10)
     add_user("other", paid=10)
     ids = {
@@ -112,7 +112,9 @@ def test_another_users_key_is_another_request(api: Api, add_user: AddUser) -> No
     assert len(ids) == 2
 
 
-def test_a_retry_while_the_first_is_running_is_told_so(api: Api, provider: Provider, add_user: AddUser) -> None:
+def test_repeated_key_of_a_running_request_is_request_in_progress(
+    api: Api, provider: Provider, add_user: AddUser
+) -> None:
     add_user(paid=10)
     reached, go_on = threading.Event(), threading.Event()
 
@@ -134,13 +136,13 @@ def test_a_retry_while_the_first_is_running_is_told_so(api: Api, provider: Provi
     assert balance(api) == 7
 
 
-def test_a_refused_request_leaves_nothing_behind_for_its_key(api: Api, add_user: AddUser) -> None:
+def test_refused_request_does_not_use_its_key(api: Api, add_user: AddUser) -> None:
     add_user(paid=2)
     assert api.error("createGenerationRequest", KEYED)["details"]["reason"] == "INSUFFICIENT_CREDITS"
     assert api.result("createGenerationRequest", {**KEYED, "size": "512x512"})["deductedCredits"] == 1
 
 
-def test_concurrent_duplicates_charge_once(api: Api, add_user: AddUser) -> None:
+def test_concurrent_calls_with_one_key_are_charged_once(api: Api, add_user: AddUser) -> None:
     add_user(paid=10)
     with ThreadPoolExecutor(16) as pool:
         answers = list(pool.map(lambda _: api.call("createGenerationRequest", KEYED).get_json(), range(16)))
@@ -157,7 +159,7 @@ def test_concurrent_duplicates_charge_once(api: Api, add_user: AddUser) -> None:
 
 @pytest.mark.parametrize("lost", Lost)
 @pytest.mark.parametrize("commit", ["reserve", "complete"])
-def test_a_lost_answer_neither_charges_twice_nor_for_nothing(
+def test_lost_commit_is_charged_once(
     api: Api, faulty: FaultyDatabase, add_user: AddUser, lost: Lost, commit: str
 ) -> None:
     add_user(paid=10)
@@ -167,7 +169,7 @@ def test_a_lost_answer_neither_charges_twice_nor_for_nothing(
 
 
 @pytest.mark.parametrize("lost", Lost)
-def test_a_lost_answer_does_not_refund_twice(
+def test_lost_commit_is_refunded_once(
     api: Api, client: ObservedClient, faulty: FaultyDatabase, add_user: AddUser, lost: Lost
 ) -> None:
     add_user(paid=10)
@@ -181,7 +183,7 @@ def test_a_lost_answer_does_not_refund_twice(
 # Providers that fail
 
 
-def test_a_transient_error_is_tried_again_as_often_as_the_model_says(
+def test_transient_error_is_retried_up_to_max_attempts(
     api: Api, client: ObservedClient, provider: Provider, add_user: AddUser
 ) -> None:
     add_user(paid=10)
@@ -202,7 +204,7 @@ def test_a_transient_error_is_tried_again_as_often_as_the_model_says(
     assert len(set(calls)) == 2
 
 
-def test_a_provider_that_crashes_is_a_failed_generation(api: Api, provider: Provider, add_user: AddUser) -> None:
+def test_crash_of_a_provider_is_a_failed_generation(api: Api, provider: Provider, add_user: AddUser) -> None:
     def crash(_job: Job) -> str:
         raise RuntimeError("secret of the provider")
 
@@ -214,18 +216,16 @@ def test_a_provider_that_crashes_is_a_failed_generation(api: Api, provider: Prov
     assert balance(api) == 10
 
 
-def test_a_provider_that_answers_without_an_image_is_not_paid(api: Api, provider: Provider, add_user: AddUser) -> None:
+def test_generation_without_an_image_is_refunded(api: Api, provider: Provider, add_user: AddUser) -> None:
     provider.generate = lambda _job: ""
     add_user(paid=10)
     assert api.error("createGenerationRequest", ORDER)["details"]["refundedCredits"] == 3
 
 
-# Rivals
+# Conflicting commits
 
 
-def test_a_rival_that_was_first_only_costs_another_try(
-    api: Api, client: ObservedClient, faulty: FaultyDatabase, add_user: AddUser
-) -> None:
+def test_refused_commit_is_retried(api: Api, client: ObservedClient, faulty: FaultyDatabase, add_user: AddUser) -> None:
     add_user(paid=10)
     set_models(client, failureRate=1)
 
@@ -237,7 +237,7 @@ def test_a_rival_that_was_first_only_costs_another_try(
     assert entry_types(api) == ["refund", "deduction"]
 
 
-def test_a_decision_is_made_afresh_on_what_the_rival_left(
+def test_retry_decides_on_fresh_reads(
     api: Api, faulty: FaultyDatabase, database: FirestoreDatabase, provider: Provider, add_user: AddUser
 ) -> None:
     add_user(paid=4)
@@ -257,7 +257,7 @@ def test_a_decision_is_made_afresh_on_what_the_rival_left(
     assert error["details"] == {"reason": "INSUFFICIENT_CREDITS", "requiredCredits": 3, "currentCredits": 1}
 
 
-def test_contention_that_outlasts_the_retries_takes_nothing(
+def test_contention_after_all_retries_is_not_charged(
     api: Api, client: ObservedClient, faulty: FaultyDatabase, add_user: AddUser
 ) -> None:
     add_user(paid=10)
@@ -268,10 +268,8 @@ def test_contention_that_outlasts_the_retries_takes_nothing(
     assert (balance(api), entry_types(api)) == (10, [])
 
 
-def test_a_request_that_was_settled_meanwhile_is_not_settled_again(
-    api: Api, faulty: FaultyDatabase, add_user: AddUser
-) -> None:
-    """Somebody fails and refunds the request while its image is being made: the late image must not win."""
+def test_settled_request_is_not_settled_again(api: Api, faulty: FaultyDatabase, add_user: AddUser) -> None:
+    """Another process refunds the request while its model runs. The late image must not complete the request."""
     add_user(paid=10)
     request_id = keyed_request_id("user", "key-1")
     faulty.faults = [None, lambda: refund(faulty.database, request_id)]
@@ -280,10 +278,10 @@ def test_a_request_that_was_settled_meanwhile_is_not_settled_again(
     assert entry_types(api) == ["refund", "deduction"]
 
 
-# A database that stays away
+# Unreachable database
 
 
-def test_a_database_that_is_down_is_said_to_be_and_takes_nothing(
+def test_unreachable_database_is_service_unavailable_and_not_charged(
     api: Api, faulty: FaultyDatabase, add_user: AddUser
 ) -> None:
     add_user(paid=10)
@@ -296,10 +294,10 @@ def test_a_database_that_is_down_is_said_to_be_and_takes_nothing(
 
 
 @pytest.mark.parametrize("params", [ORDER, KEYED], ids=["without a key", "with a key"])
-def test_a_reservation_that_was_not_confirmed_is_not_said_to_be_free(
+def test_unconfirmed_reservation_is_reported_as_maybe_charged(
     api: Api, client: ObservedClient, faulty: FaultyDatabase, add_user: AddUser, params: dict[str, object]
 ) -> None:
-    """Its first commit is lost on its way, and arrives behind the back of a read that did not see it."""
+    """The first commit is delayed. It may still be applied after a read that did not see it."""
     add_user(paid=10)
 
     def late() -> None:
@@ -312,7 +310,7 @@ def test_a_reservation_that_was_not_confirmed_is_not_said_to_be_free(
     assert "may have been charged" in error["message"]
 
 
-def test_an_outcome_that_cannot_be_recorded_is_never_called_refunded(
+def test_unrecorded_outcome_is_settlement_pending(
     api: Api, client: ObservedClient, faulty: FaultyDatabase, add_user: AddUser
 ) -> None:
     add_user(paid=10)

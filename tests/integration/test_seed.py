@@ -1,4 +1,4 @@
-"""The committed seed, imported into a fresh emulator: it is what its sources say, and its books balance."""
+"""Tests of the committed seed in a fresh emulator: it matches its sources, and its balances match its ledgers."""
 
 import json
 from collections import Counter
@@ -20,7 +20,7 @@ Documents = dict[str, dict[str, Any]]
 
 @pytest.fixture(scope="module")
 def seeded() -> Iterator[firestore.Client]:
-    """An emulator of its own: what is under test is the import."""
+    """Import the seed into an emulator of its own. Return a client."""
     with FirestoreEmulator(import_from=export.TARGET) as emulator, pytest.MonkeyPatch.context() as environment:
         environment.setenv("FIRESTORE_EMULATOR_HOST", emulator.host)
         yield firestore.Client(project="demo-imagegen")
@@ -35,8 +35,8 @@ def documents(client: firestore.Client, collection: str) -> Documents:
     return {document.id: document.to_dict() or {} for document in client.collection(collection).stream()}
 
 
-def test_a_seed_is_written_by_the_money_path(client: ObservedClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first few days of the plan, written as `make seed` writes the whole."""
+def test_seed_is_written_by_the_real_services(client: ObservedClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the first few days of the plan are written. `make seed` writes all of it in the same way."""
     planned = history.plan()[:40]
     monkeypatch.setattr(history, "plan", lambda: planned)
     export.write_documents(client)
@@ -46,16 +46,16 @@ def test_a_seed_is_written_by_the_money_path(client: ObservedClient, monkeypatch
     assert documents(client, "weeklyReports")[str(history.weeks()[0])]["total"]["requests"] == len(planned)
 
 
-def test_every_invariant_holds(seeded: firestore.Client) -> None:
+def test_seed_has_no_audit_findings(seeded: firestore.Client) -> None:
     assert violations(seeded) == []
 
 
-def test_the_catalog_is_the_sources(seeded: firestore.Client) -> None:
+def test_catalog_matches_the_sources(seeded: firestore.Client) -> None:
     for path, data in history.documents():
         assert seeded.document(path).get().to_dict() == data
 
 
-def test_users_have_the_balances_of_the_sources(seeded: firestore.Client) -> None:
+def test_balances_match_the_sources(seeded: firestore.Client) -> None:
     users = documents(seeded, "users")
     source = history.source("users")["users"]
     assert set(users) == {user["id"] for user in source}
@@ -72,7 +72,7 @@ def test_ledgers_start_with_a_grant(seeded: firestore.Client) -> None:
         assert (first and (first["type"], first["credits"])) == (("grant", granted) if granted else None)
 
 
-def test_the_history_is_the_plan(requests: Documents) -> None:
+def test_requests_match_the_plan(requests: Documents) -> None:
     planned = Counter(
         (
             request.order.user_id,
@@ -90,7 +90,7 @@ def test_the_history_is_the_plan(requests: Documents) -> None:
     assert 2_000 <= len(requests) <= 4_000
 
 
-def test_the_history_has_eight_weeks_with_a_rhythm(requests: Documents) -> None:
+def test_requests_cover_all_weeks_with_fewer_on_weekends(requests: Documents) -> None:
     weeks = Counter(data["week"] for data in requests.values())
     assert sorted(weeks) == [str(week) for week in history.weeks()]
     weekdays = Counter(data["createdAt"].astimezone(UTC).weekday() for data in requests.values())
@@ -100,7 +100,7 @@ def test_the_history_has_eight_weeks_with_a_rhythm(requests: Documents) -> None:
         assert data["finishedAt"] > data["startedAt"] >= data["createdAt"]
 
 
-def test_the_planted_burst_stands_out_in_its_report_and_the_newest_week_is_left_to_report(
+def test_only_the_planted_burst_is_reported_and_the_newest_week_has_no_report(
     seeded: firestore.Client,
 ) -> None:
     reports = documents(seeded, "weeklyReports")
@@ -111,7 +111,7 @@ def test_the_planted_burst_stands_out_in_its_report_and_the_newest_week_is_left_
     assert found == {(burst["model"], "failures", burst["day"])}
 
 
-def test_accounts_have_the_ids_of_the_users() -> None:
+def test_accounts_match_the_users() -> None:
     accounts = json.loads((export.TARGET / "auth_export" / "accounts.json").read_text("utf-8"))["users"]
     source = history.source("users")["users"]
     exported = {account["localId"]: (account["email"], account["emailVerified"]) for account in accounts}

@@ -1,4 +1,4 @@
-"""Requests whose process died are found and refunded, whoever else is at it."""
+"""Tests of the sweeper: it refunds requests whose process died."""
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +17,7 @@ from tests.support.wire import ObservedClient
 from tools.fakes import ManualClock
 
 KEYED = order(idempotencyKey="key")
-LEASE = timedelta(minutes=4)  # more than a seeded model's
+LEASE = timedelta(minutes=4)  # longer than the lease of a seeded model
 
 
 @pytest.fixture
@@ -26,16 +26,16 @@ def clock() -> ManualClock:
 
 
 class ProcessDied(BaseException):
-    """What no handler catches."""
+    """A crash of the process, which no handler catches."""
 
 
-def die(api: Api, faulty: FaultyDatabase, data: Mapping[str, object] = ORDER) -> None:
-    """A process takes the credits and dies before it settles."""
+def abandon_request(api: Api, faulty: FaultyDatabase, data: Mapping[str, object] = ORDER) -> None:
+    """Create a request whose process dies before it settles the request."""
 
-    def death() -> None:
+    def crash() -> None:
         raise ProcessDied
 
-    faulty.faults = [None, death]
+    faulty.faults = [None, crash]
     with pytest.raises(ProcessDied):
         api.call("createGenerationRequest", data)
 
@@ -52,11 +52,11 @@ def credits(api: Api) -> tuple[int, list[str]]:
     return answer["currentCredits"], [entry["type"] for entry in answer["transactions"]]
 
 
-def test_an_abandoned_request_is_refunded_once_and_its_key_answers_so(
+def test_abandoned_request_is_refunded_once_and_its_key_returns_abandoned(
     api: Api, faulty: FaultyDatabase, clock: ManualClock, add_user: AddUser
 ) -> None:
     add_user(trial=2, paid=8)
-    die(api, faulty, KEYED)
+    abandon_request(api, faulty, KEYED)
     assert credits(api) == (7, ["deduction"])
     clock.at += LEASE
     assert (sweep(api), sweep(api)) == (1, 0)
@@ -66,11 +66,11 @@ def test_an_abandoned_request_is_refunded_once_and_its_key_answers_so(
     assert (error["details"]["reason"], error["details"]["refundedCredits"]) == ("ABANDONED", 3)
 
 
-def test_a_request_whose_lease_runs_is_left_alone(
+def test_request_is_not_swept_before_its_lease_expires(
     api: Api, client: ObservedClient, faulty: FaultyDatabase, clock: ManualClock, add_user: AddUser
 ) -> None:
     add_user(paid=10)
-    die(api, faulty)
+    abandon_request(api, faulty)
     clock.at += timedelta(minutes=1)
     assert sweep(api) == 0
     assert credits(api) == (7, ["deduction"])
@@ -79,7 +79,7 @@ def test_a_request_whose_lease_runs_is_left_alone(
     assert sweep(api) == 1
 
 
-def test_requests_that_ended_are_never_swept(api: Api, clock: ManualClock, add_user: AddUser) -> None:
+def test_ended_request_is_not_swept(api: Api, clock: ManualClock, add_user: AddUser) -> None:
     add_user(paid=10)
     api.result("createGenerationRequest", ORDER)
     clock.at += LEASE
@@ -87,49 +87,47 @@ def test_requests_that_ended_are_never_swept(api: Api, clock: ManualClock, add_u
     assert credits(api) == (7, ["deduction"])
 
 
-def test_more_than_a_page_is_swept_in_one_run(
+def test_one_sweep_covers_more_than_one_page(
     api: Api, faulty: FaultyDatabase, clock: ManualClock, add_user: AddUser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sweeper, "PAGE_SIZE", 2)
     add_user(paid=15)
     for _ in range(5):
-        die(api, faulty)
+        abandon_request(api, faulty)
     clock.at += LEASE
     assert sweep(api) == 5
     assert credits(api)[0] == 15
 
 
-def test_two_sweepers_at_once_refund_once(
-    api: Api, faulty: FaultyDatabase, clock: ManualClock, add_user: AddUser
-) -> None:
+def test_concurrent_sweeps_refund_once(api: Api, faulty: FaultyDatabase, clock: ManualClock, add_user: AddUser) -> None:
     add_user(paid=30)
     for _ in range(8):
-        die(api, faulty)
+        abandon_request(api, faulty)
     clock.at += LEASE
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda _: sweep(api), range(2)))
     assert credits(api) == (30, ["refund"] * 8 + ["deduction"] * 8)
 
 
-def test_a_sweeper_that_dies_halfway_is_finished_by_the_next(
+def test_next_sweep_continues_after_a_crash(
     api: Api, backend: Backend, faulty: FaultyDatabase, clock: ManualClock, add_user: AddUser
 ) -> None:
     add_user(paid=10)
     for _ in range(2):
-        die(api, faulty)
+        abandon_request(api, faulty)
     clock.at += LEASE
 
-    def death() -> None:
+    def crash() -> None:
         raise ProcessDied
 
-    faulty.faults = [None, death]
+    faulty.faults = [None, crash]
     with pytest.raises(ProcessDied):
         backend.sweeper.sweep()
     assert sweep(api) == 1
     assert credits(api)[0] == 10
 
 
-def test_a_process_that_finishes_late_tells_its_caller_the_truth(
+def test_late_process_returns_the_recorded_outcome(
     api: Api, faulty: FaultyDatabase, clock: ManualClock, add_user: AddUser
 ) -> None:
     add_user(paid=10)
@@ -145,14 +143,14 @@ def test_a_process_that_finishes_late_tells_its_caller_the_truth(
     assert credits(api) == (10, ["refund", "deduction"])
 
 
-def test_a_request_that_cannot_be_settled_now_does_not_stop_the_others(
+def test_request_that_cannot_be_settled_does_not_stop_the_sweep(
     api: Api, faulty: FaultyDatabase, clock: ManualClock, add_user: AddUser
 ) -> None:
     add_user(paid=10)
     for _ in range(2):
-        die(api, faulty)
+        abandon_request(api, faulty)
     clock.at += LEASE
-    # About a minute of virtual time passes in retries before the first is given up.
+    # The retries of the first request take about a minute of virtual time.
     faulty.faults = [Lost.BEFORE] * 100
     sweep(api)
     faulty.faults.clear()
@@ -160,7 +158,7 @@ def test_a_request_that_cannot_be_settled_now_does_not_stop_the_others(
     assert credits(api)[0] == 10
 
 
-def test_a_refund_that_failed_is_made_up_for(
+def test_sweeper_makes_a_refund_that_failed(
     api: Api, faulty: FaultyDatabase, clock: ManualClock, add_user: AddUser
 ) -> None:
     add_user(paid=10)
@@ -172,11 +170,11 @@ def test_a_refund_that_failed_is_made_up_for(
     assert credits(api)[0] == 10
 
 
-def test_a_request_of_a_user_who_is_gone_still_ends(
+def test_request_of_a_deleted_user_is_failed(
     api: Api, client: ObservedClient, faulty: FaultyDatabase, clock: ManualClock, add_user: AddUser
 ) -> None:
     add_user(paid=10)
-    die(api, faulty)
+    abandon_request(api, faulty)
     client.document("users/user").delete()
     clock.at += LEASE
     assert (sweep(api), sweep(api)) == (1, 0)

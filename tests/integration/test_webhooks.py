@@ -1,4 +1,4 @@
-"""Webhooks on the real Firestore emulator: committed with what they tell of, attempted for a day, listed, sent anew."""
+"""Tests of webhooks: the outbox, attempts, secrets, listing and resending."""
 
 import itertools
 import json
@@ -29,8 +29,8 @@ CREATE, GET, CANCEL = "createGenerationRequest", "getGenerationRequest", "cancel
 LIST, RESEND, SECRET = "listWebhookDeliveries", "resendWebhook", "getWebhookSecret"
 
 
-class Queue(TaskList):
-    """A task list that knows when each task may be delivered."""
+class TimedTaskList(TaskList):
+    """A task list that records when each task may be delivered."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class Queue(TaskList):
 
     @property
     def webhooks(self) -> list[tuple[datetime, dict[str, str]]]:
-        """The tasks of webhooks, oldest first, each with its time."""
+        """The tasks of webhooks with their times, oldest first."""
         return [
             (time, task)
             for time, (queue, task) in zip(self.times, self.put_so_far, strict=True)
@@ -52,7 +52,7 @@ class Queue(TaskList):
 
 @dataclass
 class Receiver:
-    """Stands at the other end: answers with each of ``answers`` in turn, and with the last for ever."""
+    """A fake webhook sender. It returns the next of ``answers``, and repeats the last one indefinitely."""
 
     clock: ManualClock
     answers: list[int | Exception] = field(default_factory=lambda: [204])
@@ -75,8 +75,8 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def queue() -> Queue:
-    return Queue()
+def queue() -> TimedTaskList:
+    return TimedTaskList()
 
 
 @pytest.fixture
@@ -85,15 +85,15 @@ def receiver(clock: ManualClock) -> Receiver:
 
 
 @pytest.fixture
-def made(api: Api, add_user: AddUser) -> str:
-    """The id of a delivery that is due: of a completed request."""
+def delivery_id(api: Api, add_user: AddUser) -> str:
+    """Complete a request with a webhook. Return the id of the delivery, which is due."""
     add_user(paid=10)
     request_id: str = api.result(CREATE, order(webhookUrl=URL))["generationRequestId"]
     return f"{request_id}-completed"
 
 
-def deliver(api: Api, queue: Queue, number: int = -1) -> int:
-    """The HTTP status that the queue gets for one of the tasks so far: the newest."""
+def deliver(api: Api, queue: TimedTaskList, number: int = -1) -> int:
+    """Deliver a webhook task, by default the newest. Return the HTTP status that the queue gets."""
     _, task = queue.webhooks[number]
     return api.call("deliverWebhook", task).status_code
 
@@ -103,8 +103,8 @@ def listed(api: Api, **params: object) -> list[dict[str, Any]]:
     return found
 
 
-def the(api: Api) -> dict[str, Any]:
-    """The one delivery that there is."""
+def only_delivery(api: Api) -> dict[str, Any]:
+    """Return the user's only delivery."""
     [delivery] = listed(api)
     return delivery
 
@@ -144,11 +144,11 @@ def end_expired(api: Api, backend: Backend, client: ObservedClient, clock: Manua
     ("end", "status"),
     [(end_completed, "completed"), (end_failed, "failed"), (end_canceled, "canceled"), (end_expired, "failed")],
 )
-def test_every_end_is_told_once_as_the_api_tells_it(
+def test_webhook_has_the_same_data_as_the_api_for_every_outcome(
     api: Api,
     backend: Backend,
     client: ObservedClient,
-    queue: Queue,
+    queue: TimedTaskList,
     receiver: Receiver,
     clock: ManualClock,
     add_user: AddUser,
@@ -162,9 +162,9 @@ def test_every_end_is_told_once_as_the_api_tells_it(
     assert deliver(api, queue) == 200
     [(url, body, headers)] = receiver.received
     assert (url, headers["webhook-id"], headers["content-type"]) == (URL, event, "application/json")
-    told = api.result(GET, {"generationRequestId": request_id})
-    assert json.loads(body) == {"type": f"generation.{status}", "timestamp": told["finishedAt"], "data": told}
-    delivered = the(api)
+    expected = api.result(GET, {"generationRequestId": request_id})
+    assert json.loads(body) == {"type": f"generation.{status}", "timestamp": expected["finishedAt"], "data": expected}
+    delivered = only_delivery(api)
     assert (delivered["deliveryId"], delivered["type"], delivered["status"]) == (
         event,
         f"generation.{status}",
@@ -172,20 +172,20 @@ def test_every_end_is_told_once_as_the_api_tells_it(
     )
 
 
-def test_a_queued_request_is_told_of_by_its_worker(
-    api: Api, backend: Backend, queue: Queue, client: ObservedClient, add_user: AddUser
+def test_worker_creates_the_webhook_of_a_queued_request(
+    api: Api, backend: Backend, queue: TimedTaskList, client: ObservedClient, add_user: AddUser
 ) -> None:
     add_user(paid=10)
     api.result(CREATE, order(mode="async", webhookUrl=URL))
     assert documents(client) == {}
     [(_, task)] = queue.put_so_far
     backend.worker.run(task["generationRequestId"], task["ticket"])
-    assert the(api)["type"] == "generation.completed"
+    assert only_delivery(api)["type"] == "generation.completed"
     assert len(queue.webhooks) == 1
 
 
 @pytest.mark.parametrize(("failure_rate", "cost"), [(0, (3, 2, 5)), (1, (4, 3, 7))])
-def test_a_webhook_costs_one_write_in_the_same_commit_and_no_read(
+def test_webhook_costs_one_write_and_no_read(
     api: Api, backend: Backend, client: ObservedClient, add_user: AddUser, failure_rate: int, cost: tuple[int, ...]
 ) -> None:
     add_user(paid=10)
@@ -196,29 +196,31 @@ def test_a_webhook_costs_one_write_in_the_same_commit_and_no_read(
     assert (client.wire.round_trips, client.wire.documents_read, client.wire.writes) == cost
 
 
-def test_without_a_webhook_there_is_none(api: Api, client: ObservedClient, queue: Queue, add_user: AddUser) -> None:
+def test_request_without_webhook_url_has_no_webhook(
+    api: Api, client: ObservedClient, queue: TimedTaskList, add_user: AddUser
+) -> None:
     add_user(paid=10)
     api.result(CREATE, order())
     api.result(CREATE, order(webhookUrl=None))
     assert (documents(client), queue.webhooks) == ({}, [])
 
 
-def test_a_url_that_is_not_public_is_refused(api: Api, client: ObservedClient, add_user: AddUser) -> None:
+def test_private_url_is_refused(api: Api, client: ObservedClient, add_user: AddUser) -> None:
     add_user(paid=10)
     [violation] = api.error(CREATE, order(webhookUrl="https://169.254.169.254/"))["details"]["violations"]
     assert violation == {"field": "webhookUrl", "message": "must be at a public host"}
     assert list(client.collection("generationRequests").stream()) == []
 
 
-def test_a_queue_that_is_down_is_not_in_the_way_and_a_sweep_queues_it_later(
-    api: Api, backend: Backend, queue: Queue, receiver: Receiver, clock: ManualClock, add_user: AddUser
+def test_sweeper_queues_a_webhook_whose_task_was_lost(
+    api: Api, backend: Backend, queue: TimedTaskList, receiver: Receiver, clock: ManualClock, add_user: AddUser
 ) -> None:
     add_user(paid=10)
     queue.down = True
     assert api.result(CREATE, order(webhookUrl=URL))["imageUrl"]
     queue.down = False
     clock.at += timedelta(minutes=4)
-    assert backend.sweeper.sweep() == 0  # its task may still be on its way
+    assert backend.sweeper.sweep() == 0  # the task may still arrive
     clock.at += timedelta(minutes=2)
     assert (backend.sweeper.sweep(), backend.sweeper.sweep()) == (1, 0)
     assert deliver(api, queue) == 200
@@ -226,8 +228,8 @@ def test_a_queue_that_is_down_is_not_in_the_way_and_a_sweep_queues_it_later(
 
 
 @pytest.mark.parametrize("fault", [Lost.BEFORE, Lost.AFTER, refuse], ids=["lost before", "lost after", "refused"])
-def test_settling_survives_a_lost_or_refused_commit_and_is_told_once(
-    api: Api, faulty: FaultyDatabase, client: ObservedClient, queue: Queue, add_user: AddUser, fault: Any
+def test_lost_or_refused_settlement_creates_one_webhook(
+    api: Api, faulty: FaultyDatabase, client: ObservedClient, queue: TimedTaskList, add_user: AddUser, fault: Any
 ) -> None:
     add_user(paid=10)
     faulty.faults = [None, fault]
@@ -236,8 +238,8 @@ def test_settling_survives_a_lost_or_refused_commit_and_is_told_once(
     assert len(queue.webhooks) == 1
 
 
-def test_a_refused_sweep_is_left_for_the_next(
-    api: Api, backend: Backend, faulty: FaultyDatabase, queue: Queue, clock: ManualClock, made: str
+def test_next_sweep_retries_a_refused_commit(
+    api: Api, backend: Backend, faulty: FaultyDatabase, queue: TimedTaskList, clock: ManualClock, delivery_id: str
 ) -> None:
     clock.at += timedelta(minutes=6)
     faulty.faults = [refuse]
@@ -249,8 +251,8 @@ def test_a_refused_sweep_is_left_for_the_next(
 # Attempts
 
 
-def test_the_library_verifies_the_signature(
-    api: Api, queue: Queue, receiver: Receiver, clock: ManualClock, made: str
+def test_standardwebhooks_library_verifies_the_signature(
+    api: Api, queue: TimedTaskList, receiver: Receiver, clock: ManualClock, delivery_id: str
 ) -> None:
     assert deliver(api, queue) == 200
     [(_, body, headers)] = receiver.received
@@ -261,74 +263,78 @@ def test_the_library_verifies_the_signature(
         verified(secret, body.replace("completed", "canceled"), headers, clock.at)
 
 
-def test_failures_are_retried_with_growing_pauses_until_the_day_is_over(
-    api: Api, queue: Queue, receiver: Receiver, clock: ManualClock, made: str
+def test_failed_attempts_are_retried_with_growing_delays_for_24_hours(
+    api: Api, queue: TimedTaskList, receiver: Receiver, clock: ManualClock, delivery_id: str
 ) -> None:
     receiver.answers = [500, Unreachable("its name cannot be resolved"), Forbidden("its address is not public"), 302]
     statuses = []
     for number in range(1, 100):
-        if the(api)["status"] != "pending":
+        if only_delivery(api)["status"] != "pending":
             break
         clock.at = max(clock.at, queue.webhooks[-1][0])
         statuses.append(deliver(api, queue))
         if number == 1:
-            assert the(api)["attempts"] == [{"at": "2026-11-18T12:00:00Z", "durationMs": 250, "statusCode": 500}]
+            assert only_delivery(api)["attempts"] == [
+                {"at": "2026-11-18T12:00:00Z", "durationMs": 250, "statusCode": 500}
+            ]
     assert set(statuses) == {200}
-    pauses = [later - earlier for (earlier, _), (later, _) in itertools.pairwise(queue.webhooks)]
-    assert timedelta(seconds=5) < pauses[0] < timedelta(seconds=11)
-    assert all(timedelta(hours=1) <= pause < timedelta(hours=2, seconds=1) for pause in pauses[-5:])
-    assert all(later < 3.5 * earlier + timedelta(seconds=10) for earlier, later in itertools.pairwise(pauses))
-    assert len(set(pauses)) == len(pauses)  # with jitter
+    delays = [later - earlier for (earlier, _), (later, _) in itertools.pairwise(queue.webhooks)]
+    assert timedelta(seconds=5) < delays[0] < timedelta(seconds=11)
+    assert all(timedelta(hours=1) <= delay < timedelta(hours=2, seconds=1) for delay in delays[-5:])
+    assert all(later < 3.5 * earlier + timedelta(seconds=10) for earlier, later in itertools.pairwise(delays))
+    assert len(set(delays)) == len(delays)  # with jitter
     assert timedelta(hours=22) < clock.at - NOON <= RETRY_WINDOW
-    failed = the(api)
+    failed = only_delivery(api)
     assert (failed["status"], failed["attemptCount"]) == ("failed", len(statuses))
-    assert len(failed["attempts"]) == len(statuses)  # all of them are kept
+    assert len(failed["attempts"]) == len(statuses)  # all attempts are kept
     assert "nextAttemptAt" not in failed
     assert {body for _, body, _ in receiver.received} == {receiver.received[0][1]}
-    assert {headers["webhook-id"] for *_, headers in receiver.received} == {made}
+    assert {headers["webhook-id"] for *_, headers in receiver.received} == {delivery_id}
     assert len({headers["webhook-timestamp"] for *_, headers in receiver.received}) == len(statuses)
 
 
-def test_what_went_wrong_is_told_without_an_answer_too(
-    api: Api, queue: Queue, receiver: Receiver, clock: ManualClock, made: str
+def test_attempt_without_an_answer_records_its_error(
+    api: Api, queue: TimedTaskList, receiver: Receiver, clock: ManualClock, delivery_id: str
 ) -> None:
     receiver.answers = [Forbidden("its address is not public"), 200]
     deliver(api, queue)
-    assert the(api)["attempts"][0]["error"] == "its address is not public"
+    assert only_delivery(api)["attempts"][0]["error"] == "its address is not public"
     clock.at = queue.webhooks[-1][0]
     deliver(api, queue)
-    assert [attempt.get("statusCode") for attempt in the(api)["attempts"]] == [None, 200]
-    assert the(api)["status"] == "delivered"
+    assert [attempt.get("statusCode") for attempt in only_delivery(api)["attempts"]] == [None, 200]
+    assert only_delivery(api)["status"] == "delivered"
 
 
-def test_gone_is_gone(api: Api, queue: Queue, receiver: Receiver, made: str) -> None:
+def test_410_stops_retries(api: Api, queue: TimedTaskList, receiver: Receiver, delivery_id: str) -> None:
     receiver.answers = [410]
     deliver(api, queue)
-    assert the(api)["status"] == "failed"
+    assert only_delivery(api)["status"] == "failed"
     assert len(queue.webhooks) == 1
 
 
 @pytest.mark.parametrize("status", [200, 201, 204, 299])
-def test_all_successes_are_successes(api: Api, queue: Queue, receiver: Receiver, made: str, status: int) -> None:
+def test_2xx_is_delivered(api: Api, queue: TimedTaskList, receiver: Receiver, delivery_id: str, status: int) -> None:
     receiver.answers = [status]
     deliver(api, queue)
-    assert the(api)["status"] == "delivered"
+    assert only_delivery(api)["status"] == "delivered"
 
 
 @pytest.mark.parametrize("status", [199, 300, 301, 307, 400, 404, 429, 503])
-def test_nothing_else_is(api: Api, queue: Queue, receiver: Receiver, made: str, status: int) -> None:
+def test_other_status_is_retried(
+    api: Api, queue: TimedTaskList, receiver: Receiver, delivery_id: str, status: int
+) -> None:
     receiver.answers = [status]
     deliver(api, queue)
-    assert the(api)["status"] == "pending"
+    assert only_delivery(api)["status"] == "pending"
 
 
-def test_a_task_that_comes_again_sends_nothing(
-    api: Api, queue: Queue, receiver: Receiver, client: ObservedClient, clock: ManualClock, made: str
+def test_repeated_task_sends_nothing(
+    api: Api, queue: TimedTaskList, receiver: Receiver, client: ObservedClient, clock: ManualClock, delivery_id: str
 ) -> None:
     receiver.answers = [500, 200]
     deliver(api, queue, 0)
-    assert deliver(api, queue, 0) == 200  # made already
-    assert deliver(api, queue, 1) == 503  # not due: the queue tries again
+    assert deliver(api, queue, 0) == 200  # this attempt was made already
+    assert deliver(api, queue, 1) == 503  # not due yet, so the queue retries later
     assert len(receiver.received) == 1
     clock.at = queue.webhooks[1][0]
     assert deliver(api, queue, 1) == 200
@@ -337,7 +343,7 @@ def test_a_task_that_comes_again_sends_nothing(
     assert (len(receiver.received), client.wire.writes) == (2, 0)
 
 
-def test_two_tasks_at_once_send_once(api: Api, queue: Queue, receiver: Receiver, made: str) -> None:
+def test_concurrent_tasks_send_once(api: Api, queue: TimedTaskList, receiver: Receiver, delivery_id: str) -> None:
     meanwhile: list[int] = []
     receiver.meanwhile = lambda: meanwhile.append(deliver(api, queue, 0))
     assert deliver(api, queue, 0) == 200
@@ -345,8 +351,8 @@ def test_two_tasks_at_once_send_once(api: Api, queue: Queue, receiver: Receiver,
     assert len(receiver.received) == 1
 
 
-def test_another_worker_follows_one_that_died(
-    api: Api, backend: Backend, queue: Queue, receiver: Receiver, clock: ManualClock, made: str
+def test_webhook_of_a_dead_worker_is_sent_after_its_lease(
+    api: Api, backend: Backend, queue: TimedTaskList, receiver: Receiver, clock: ManualClock, delivery_id: str
 ) -> None:
     class Died(BaseException):
         pass
@@ -361,12 +367,12 @@ def test_another_worker_follows_one_that_died(
     assert deliver(api, queue) == 503
     clock.at += SENDING_LEASE
     assert deliver(api, queue) == 200
-    assert the(api)["status"] == "delivered"
+    assert only_delivery(api)["status"] == "delivered"
     assert len(receiver.received) == 2  # at least once
 
 
-def test_a_worker_that_was_too_slow_does_not_overwrite_anothers_outcome(
-    api: Api, queue: Queue, receiver: Receiver, clock: ManualClock, made: str
+def test_slow_worker_does_not_overwrite_a_later_attempt(
+    api: Api, queue: TimedTaskList, receiver: Receiver, clock: ManualClock, delivery_id: str
 ) -> None:
     def overtake() -> None:
         receiver.meanwhile = lambda: None
@@ -376,31 +382,31 @@ def test_a_worker_that_was_too_slow_does_not_overwrite_anothers_outcome(
     receiver.answers = [200, 500]
     receiver.meanwhile = overtake
     assert deliver(api, queue) == 200
-    assert [attempt["statusCode"] for attempt in the(api)["attempts"]] == [200]
-    assert the(api)["status"] == "delivered"
+    assert [attempt["statusCode"] for attempt in only_delivery(api)["attempts"]] == [200]
+    assert only_delivery(api)["status"] == "delivered"
 
 
 @pytest.mark.parametrize("fault", [Lost.BEFORE, Lost.AFTER, refuse], ids=["lost before", "lost after", "refused"])
 @pytest.mark.parametrize("commits_before", [0, 1, 2])
-def test_a_delivery_survives_a_lost_or_refused_commit(
+def test_delivery_survives_lost_or_refused_commit(
     api: Api,
     faulty: FaultyDatabase,
-    queue: Queue,
+    queue: TimedTaskList,
     receiver: Receiver,
-    made: str,
+    delivery_id: str,
     fault: Any,
     commits_before: int,
 ) -> None:
-    """Taking, making the secret, recording."""
+    """The three commits claim the webhook, create the secret and record the attempt."""
     receiver.answers = [500]
     faulty.faults = [*[None] * commits_before, fault]
     assert deliver(api, queue) == 200
-    assert the(api)["attemptCount"] == 1
+    assert only_delivery(api)["attemptCount"] == 1
     assert (len(receiver.received), len(queue.webhooks)) == (1, 2)
 
 
-def test_a_database_that_is_down_makes_the_queue_try_again(
-    api: Api, faulty: FaultyDatabase, queue: Queue, receiver: Receiver, made: str
+def test_unreachable_database_makes_the_queue_retry(
+    api: Api, faulty: FaultyDatabase, queue: TimedTaskList, receiver: Receiver, delivery_id: str
 ) -> None:
     faulty.down = True
     assert deliver(api, queue) >= 500
@@ -409,8 +415,8 @@ def test_a_database_that_is_down_makes_the_queue_try_again(
     assert len(receiver.received) == 1
 
 
-def test_a_user_who_is_gone_gets_no_webhook(
-    api: Api, queue: Queue, receiver: Receiver, client: ObservedClient, made: str
+def test_webhook_of_a_deleted_user_fails(
+    api: Api, queue: TimedTaskList, receiver: Receiver, client: ObservedClient, delivery_id: str
 ) -> None:
     before = client.document("users/user").get().to_dict() or {}
     client.document("users/user").delete()
@@ -424,14 +430,14 @@ def test_a_user_who_is_gone_gets_no_webhook(
 @pytest.mark.parametrize(
     "task", [{}, {"deliveryId": "x"}, {"deliveryId": "a/b", "attempt": "0"}, {"deliveryId": "x", "attempt": "-1"}]
 )
-def test_a_task_that_is_none_is_refused(api: Api, receiver: Receiver, task: dict[str, str], made: str) -> None:
+def test_invalid_task_is_refused(api: Api, receiver: Receiver, task: dict[str, str], delivery_id: str) -> None:
     assert api.call("deliverWebhook", task).status_code == 400
     assert api.call("deliverWebhook", {"deliveryId": "unknown", "attempt": "0"}).status_code == 200
     assert receiver.received == []
 
 
-def test_a_url_is_never_logged_whole(
-    api: Api, queue: Queue, receiver: Receiver, made: str, capfd: pytest.CaptureFixture[str]
+def test_failed_attempt_is_logged_without_the_url(
+    api: Api, queue: TimedTaskList, receiver: Receiver, delivery_id: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     receiver.answers = [500]
     deliver(api, queue)
@@ -440,7 +446,7 @@ def test_a_url_is_never_logged_whole(
     assert "s3cret" not in logged.out + logged.err
 
 
-def test_a_crash_is_logged_without_the_url(
+def test_crash_is_logged_without_the_url(
     api: Api, provider: Provider, add_user: AddUser, capfd: pytest.CaptureFixture[str]
 ) -> None:
     def crash(_job: Job) -> str:
@@ -457,8 +463,8 @@ def test_a_crash_is_logged_without_the_url(
 # The secret
 
 
-def test_a_secret_is_made_when_first_needed_and_stays(
-    api: Api, queue: Queue, client: ObservedClient, made: str
+def test_secret_is_created_when_first_needed_and_kept(
+    api: Api, queue: TimedTaskList, client: ObservedClient, delivery_id: str
 ) -> None:
     assert "webhookSecret" not in (client.document("users/user").get().to_dict() or {})
     deliver(api, queue)
@@ -469,8 +475,8 @@ def test_a_secret_is_made_when_first_needed_and_stays(
     assert len(Webhook(kept)._whsecret) == 32
 
 
-def test_a_rotated_secret_signs_alone(
-    api: Api, queue: Queue, receiver: Receiver, clock: ManualClock, made: str
+def test_only_the_rotated_secret_verifies(
+    api: Api, queue: TimedTaskList, receiver: Receiver, clock: ManualClock, delivery_id: str
 ) -> None:
     before = api.result(SECRET, {"userId": "user"})["webhookSecret"]
     after = api.result(SECRET, {"userId": "user", "rotate": True})["webhookSecret"]
@@ -484,37 +490,37 @@ def test_a_rotated_secret_signs_alone(
 
 @pytest.mark.parametrize("fault", [Lost.BEFORE, Lost.AFTER, refuse], ids=["lost before", "lost after", "refused"])
 @pytest.mark.parametrize("rotate", [False, True])
-def test_a_secret_survives_a_lost_or_refused_commit(
+def test_secret_survives_lost_or_refused_commit(
     api: Api, faulty: FaultyDatabase, client: ObservedClient, add_user: AddUser, fault: Any, rotate: bool
 ) -> None:
     add_user()
     faulty.faults = [fault]
-    made = api.result(SECRET, {"userId": "user", "rotate": rotate})["webhookSecret"]
-    assert client.document("users/user").get().get("webhookSecret") == made
+    secret = api.result(SECRET, {"userId": "user", "rotate": rotate})["webhookSecret"]
+    assert client.document("users/user").get().get("webhookSecret") == secret
 
 
-def test_there_is_no_secret_without_an_account(api: Api) -> None:
+def test_secret_of_unknown_user_is_not_found(api: Api) -> None:
     assert api.error(SECRET, {"userId": "nobody"})["details"]["reason"] == "USER_NOT_FOUND"
 
 
-def test_a_secret_is_in_no_listing(api: Api, queue: Queue, made: str) -> None:
+def test_secret_is_not_in_other_answers(api: Api, queue: TimedTaskList, delivery_id: str) -> None:
     deliver(api, queue)
     secret = api.result(SECRET, {"userId": "user"})["webhookSecret"]
     for function in (LIST, "listGenerationRequests", "getUserCredits", "getCreditBalance"):
         assert secret not in json.dumps(api.result(function, {"userId": "user"}))
 
 
-# Looking, and sending anew
+# Listing and resending
 
 
-def test_a_list_is_the_users_own_newest_first_by_page(api: Api, clock: ManualClock, add_user: AddUser) -> None:
+def test_list_has_only_the_users_deliveries_newest_first(api: Api, clock: ManualClock, add_user: AddUser) -> None:
     add_user("user", paid=50)
     add_user("other", paid=50)
-    made = []
+    request_ids = []
     for number in range(7):
-        clock.at = NOON + timedelta(hours=number // 2)  # some of the same moment
+        clock.at = NOON + timedelta(hours=number // 2)  # some requests have the same time
         api.result(CREATE, order(userId="other", webhookUrl=URL))
-        made.append(api.result(CREATE, order(webhookUrl=URL))["generationRequestId"])
+        request_ids.append(api.result(CREATE, order(webhookUrl=URL))["generationRequestId"])
     params: dict[str, Any] = {"userId": "user", "pageSize": 3}
     found = []
     for expected in (3, 3, 1):
@@ -525,11 +531,11 @@ def test_a_list_is_the_users_own_newest_first_by_page(api: Api, clock: ManualClo
     assert params["pageToken"] is None
     times = [delivery["createdAt"] for delivery in found]
     assert times == sorted(times, reverse=True)
-    assert {delivery["generationRequestId"] for delivery in found} == set(made)
-    [one] = listed(api, generationRequestId=made[3])
+    assert {delivery["generationRequestId"] for delivery in found} == set(request_ids)
+    [one] = listed(api, generationRequestId=request_ids[3])
     assert one == {
-        "deliveryId": f"{made[3]}-completed",
-        "generationRequestId": made[3],
+        "deliveryId": f"{request_ids[3]}-completed",
+        "generationRequestId": request_ids[3],
         "type": "generation.completed",
         "webhookUrl": URL,
         "status": "pending",
@@ -541,7 +547,7 @@ def test_a_list_is_the_users_own_newest_first_by_page(api: Api, clock: ManualClo
     assert listed(api, generationRequestId="nothing") == []
 
 
-def test_a_page_token_belongs_to_its_query(api: Api, clock: ManualClock, add_user: AddUser) -> None:
+def test_page_token_of_another_query_is_refused(api: Api, clock: ManualClock, add_user: AddUser) -> None:
     add_user(paid=10)
     for _ in range(2):
         api.result(CREATE, order(webhookUrl=URL))
@@ -552,41 +558,46 @@ def test_a_page_token_belongs_to_its_query(api: Api, clock: ManualClock, add_use
 
 
 @pytest.mark.parametrize(("answer", "status"), [(200, "delivered"), (410, "failed"), (500, "pending")])
-def test_resending_attempts_it_at_once_under_the_same_id_with_its_history(
-    api: Api, queue: Queue, receiver: Receiver, clock: ManualClock, made: str, answer: int, status: str
+def test_resend_attempts_at_once_and_keeps_id_and_attempts(
+    api: Api, queue: TimedTaskList, receiver: Receiver, clock: ManualClock, delivery_id: str, answer: int, status: str
 ) -> None:
     receiver.answers = [answer, 200]
     deliver(api, queue)
-    assert the(api)["status"] == status
+    assert only_delivery(api)["status"] == status
     clock.at += timedelta(seconds=1)
-    resent = api.result(RESEND, {"deliveryId": made})
+    resent = api.result(RESEND, {"deliveryId": delivery_id})
     assert (resent["status"], resent["attemptCount"]) == ("pending", 1)
     assert deliver(api, queue) == 200
-    delivered = the(api)
-    assert (delivered["status"], [made["statusCode"] for made in delivered["attempts"]]) == ("delivered", [answer, 200])
-    assert {headers["webhook-id"] for *_, headers in receiver.received} == {made}
+    delivered = only_delivery(api)
+    assert (delivered["status"], [attempt["statusCode"] for attempt in delivered["attempts"]]) == (
+        "delivered",
+        [answer, 200],
+    )
+    assert {headers["webhook-id"] for *_, headers in receiver.received} == {delivery_id}
     clock.at += timedelta(days=1)
     for number in range(len(queue.webhooks)):
-        assert deliver(api, queue, number) == 200  # whatever comes late
+        assert deliver(api, queue, number) == 200  # late tasks send nothing
     assert len(receiver.received) == 2
 
 
-def test_resending_gives_it_another_day(
-    api: Api, queue: Queue, receiver: Receiver, clock: ManualClock, made: str
+def test_resend_starts_a_new_retry_window(
+    api: Api, queue: TimedTaskList, receiver: Receiver, clock: ManualClock, delivery_id: str
 ) -> None:
     receiver.answers = [410, 500]
     deliver(api, queue)
     clock.at += timedelta(days=9)
-    api.result(RESEND, {"deliveryId": made})
+    api.result(RESEND, {"deliveryId": delivery_id})
     deliver(api, queue)
-    assert the(api)["status"] == "pending"
-    assert queue.webhooks[-1][0] < clock.at + timedelta(seconds=11)  # with short pauses again
+    assert only_delivery(api)["status"] == "pending"
+    assert queue.webhooks[-1][0] < clock.at + timedelta(seconds=11)  # the delays are short again
 
 
-def test_resending_what_is_being_sent_sends_nothing_more(api: Api, queue: Queue, receiver: Receiver, made: str) -> None:
+def test_resend_during_an_attempt_sends_nothing_more(
+    api: Api, queue: TimedTaskList, receiver: Receiver, delivery_id: str
+) -> None:
     def resend() -> None:
         receiver.meanwhile = lambda: None
-        assert api.result(RESEND, {"deliveryId": made})["status"] == "pending"
+        assert api.result(RESEND, {"deliveryId": delivery_id})["status"] == "pending"
         assert deliver(api, queue) == 503
 
     receiver.meanwhile = resend
@@ -596,18 +607,24 @@ def test_resending_what_is_being_sent_sends_nothing_more(api: Api, queue: Queue,
 
 
 @pytest.mark.parametrize("fault", [Lost.BEFORE, Lost.AFTER, refuse], ids=["lost before", "lost after", "refused"])
-def test_resending_survives_a_lost_or_refused_commit(
-    api: Api, faulty: FaultyDatabase, queue: Queue, receiver: Receiver, clock: ManualClock, made: str, fault: Any
+def test_resend_survives_lost_or_refused_commit(
+    api: Api,
+    faulty: FaultyDatabase,
+    queue: TimedTaskList,
+    receiver: Receiver,
+    clock: ManualClock,
+    delivery_id: str,
+    fault: Any,
 ) -> None:
     deliver(api, queue)
     clock.at += timedelta(seconds=1)
     faulty.faults = [fault]
-    api.result(RESEND, {"deliveryId": made})
+    api.result(RESEND, {"deliveryId": delivery_id})
     deliver(api, queue)
     assert len(receiver.received) == 2
 
 
-def test_what_is_not_there_is_not_found(api: Api, queue: Queue, made: str) -> None:
+def test_unknown_delivery_is_not_found(api: Api, queue: TimedTaskList, delivery_id: str) -> None:
     error = api.error(RESEND, {"deliveryId": "nothing"})
     assert (error["status"], error["details"]) == (
         "NOT_FOUND",
@@ -616,11 +633,11 @@ def test_what_is_not_there_is_not_found(api: Api, queue: Queue, made: str) -> No
     assert len(queue.webhooks) == 1
 
 
-def test_the_delivery_worker_returns_the_status(backend: Backend, made: str) -> None:
-    assert backend.delivery_worker.deliver(made, 1, dict_of) is None
-    assert backend.delivery_worker.deliver(made, 0, dict_of) is DeliveryStatus.DELIVERED
+def test_delivery_worker_returns_the_status(backend: Backend, delivery_id: str) -> None:
+    assert backend.delivery_worker.deliver(delivery_id, 1, dict_of) is None
+    assert backend.delivery_worker.deliver(delivery_id, 0, dict_of) is DeliveryStatus.DELIVERED
     for attempt in (0, 1, 2):
-        assert backend.delivery_worker.deliver(made, attempt, dict_of) is None
+        assert backend.delivery_worker.deliver(delivery_id, attempt, dict_of) is None
     assert backend.delivery_worker.deliver("unknown", 0, dict_of) is None
 
 
