@@ -1,26 +1,31 @@
-"""Who may do what, as a table of its own that the product's checks are compared with."""
+"""A table of the callers that each access allows, independent of the code under test."""
 
 from enum import StrEnum, auto
 
 from imagegen.api.auth import Access
 
 
-class Who(StrEnum):
-    """A kind of caller, as seen by the owner of the data that the call is about."""
+class CallerKind(StrEnum):
+    """A kind of caller, in relation to the owner of the requested data."""
 
-    NOBODY = auto()
-    """Without a token, where signing in is not required."""
+    ANONYMOUS = auto()
+    """Has no token, in a project that does not require authentication."""
     OWNER = auto()
     UNVERIFIED = auto()
     """The owner, with an e-mail address that is not verified."""
-    STRANGER = auto()
-    """Another user."""
+    OTHER_USER = auto()
     ADMIN = auto()
 
 
-ALLOWED: dict[Access, set[Who]] = {
-    Access.SIGNED_IN: {Who.NOBODY, Who.OWNER, Who.UNVERIFIED, Who.STRANGER, Who.ADMIN},
-    Access.OWNER: {Who.NOBODY, Who.OWNER, Who.UNVERIFIED},
-    Access.OWNER_OR_ADMIN: {Who.NOBODY, Who.OWNER, Who.UNVERIFIED, Who.ADMIN},
-    Access.ADMIN: {Who.ADMIN},
+ALLOWED: dict[Access, set[CallerKind]] = {
+    Access.SIGNED_IN: {
+        CallerKind.ANONYMOUS,
+        CallerKind.OWNER,
+        CallerKind.UNVERIFIED,
+        CallerKind.OTHER_USER,
+        CallerKind.ADMIN,
+    },
+    Access.OWNER: {CallerKind.ANONYMOUS, CallerKind.OWNER, CallerKind.UNVERIFIED},
+    Access.OWNER_OR_ADMIN: {CallerKind.ANONYMOUS, CallerKind.OWNER, CallerKind.UNVERIFIED, CallerKind.ADMIN},
+    Access.ADMIN: {CallerKind.ADMIN},
 }

@@ -1,4 +1,4 @@
-"""Weeks of counts for the anomaly detector, and what it finds in them."""
+"""Weeks of counts for the anomaly detector, and helpers that run it."""
 
 import random
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ def week(requests: Sequence[float], failed: Sequence[int] = (0,) * 7) -> list[Co
 
 
 def noisy(chance: random.Random, mean: float, dispersion: float = 0.02) -> int:
-    """A negative-binomial count: a Poisson one, as a sum of many small chances, whose rate varies."""
+    """Return a random negative-binomial count: approximately a Poisson count whose rate is random."""
     rate = chance.gammavariate(1 / dispersion, mean * dispersion)
     return sum(chance.random() < rate / (8 * mean) for _ in range(round(8 * mean)))
 
@@ -48,7 +48,7 @@ def weeks(seed: int, mean: float, number: int = WEEKS_COMPARED + 1, growth: floa
 
 
 def search(subject: Subject, *counted: list[Counts]) -> Findings:
-    """The last of the weeks, against those before."""
+    """Return the findings in the last week, compared with the weeks before."""
     return find(WEEK, {subject: counted[-1]}, {subject: counted[:-1]})
 
 

@@ -1,4 +1,4 @@
-"""The deployed functions over HTTP, in this process."""
+"""The deployed functions over HTTP, without a network."""
 
 from typing import Any
 
@@ -16,13 +16,13 @@ CALLABLES = [
 
 
 def _read_to_the_end(response: Response) -> Response:
-    """As functions-framework does, whatever the function has left of the body."""
+    """Read the rest of the request body, as functions-framework does."""
     request.get_data()
     return response
 
 
 class Api:
-    """What curl sees, without a network: the decorated functions behind Flask, as functions-framework serves them."""
+    """An HTTP client of the decorated functions, which Flask serves as functions-framework does."""
 
     def __init__(self) -> None:
         app = Flask("functions")
@@ -40,17 +40,17 @@ class Api:
         self.http = app.test_client()
 
     def call(self, function: str, data: object, **headers: str) -> TestResponse:
-        """A call as the client SDKs make it."""
+        """Call a function as the client SDKs do."""
         return self.http.post(f"/{function}", json={"data": data}, headers=headers)
 
     def result(self, function: str, data: object) -> Any:
-        """The result of a call that has to succeed."""
+        """Return the result of a call, which must succeed."""
         response = self.call(function, data)
         assert response.status_code == 200, response.get_data(as_text=True)
         return response.get_json()["result"]
 
     def error(self, function: str, data: object) -> Any:
-        """The error of a call that has to be refused."""
+        """Return the error of a call, which must be refused."""
         response = self.call(function, data)
         assert response.status_code != 200, response.get_data(as_text=True)
         return response.get_json()["error"]

@@ -1,4 +1,4 @@
-"""Types and helpers of the integration tests' own backend."""
+"""Types and helpers for the backend of the integration tests."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ AddUser = Callable[..., str]
 
 @dataclass
 class Provider:
-    """A provider that does what a test says."""
+    """A fake provider whose functions a test may replace."""
 
     check: Callable[[Mapping[str, Any]], None]
     generate: Callable[[Job], str]
 
 
 def set_models(client: ObservedClient, **fields: object) -> None:
-    """Changes every model's document, as an operator would."""
+    """Change every model's document, as an operator would."""
     for model in client.collection("models").list_documents():
         model.update(fields)

@@ -1,4 +1,4 @@
-"""The catalog that the tests' databases start with: the seed's own, so that a new option breaks no test."""
+"""The catalog of the tests' databases. It is the seed's catalog, so that a new option breaks no test."""
 
 from imagegen.domain.catalog import Kind
 from tools.seed import history
@@ -10,5 +10,5 @@ COSTS = {size.name: size.credit_cost for size in CATALOG.sizes}
 
 
 def names(kind: Kind, without: str = "") -> list[str]:
-    """Return the names on offer, in the catalog's order, but for ``without``."""
+    """Return the names of the enabled options, in the catalog's order, except ``without``."""
     return [name for name in CATALOG.names(kind) if name != without]

@@ -1,4 +1,4 @@
-"""Faults at the database port, over the real emulator: what rivals and broken connections do to a commit."""
+"""Faults at the database port: lost commits, conflicting commits and an unreachable database."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -19,25 +19,25 @@ from imagegen.ports.database import (
 
 
 class Lost(Enum):
-    """When the connection broke."""
+    """When the connection was lost, relative to the commit."""
 
     BEFORE = "the server never saw the commit"
     AFTER = "the server had applied the commit"
 
 
 Fault = Lost | Callable[[], object] | None
-"""What befalls a commit; a callable acts as a rival just before it, None lets it through."""
+"""The fault of one commit. A callable runs just before the commit, like a conflicting process. None is no fault."""
 
 
 @dataclass
 class FaultyDatabase:
-    """A real database whose next commits meet the ``faults``, one each, in order; ``down`` fails everything."""
+    """A database with faults. The next commits use up ``faults``, one each. If ``down``, every call fails."""
 
     database: Database
     faults: list[Fault] = field(default_factory=list)
     down: bool = False
     before_find: Callable[[], object] | None = None
-    """Acts once, as a rival between a read and the query after it."""
+    """Runs once before the next query, like a conflicting process after an earlier read."""
 
     def read(self, *paths: str) -> list[Snapshot]:
         self._check()
@@ -58,9 +58,9 @@ class FaultyDatabase:
 
     def find(self, query: Query) -> Sequence[Snapshot]:
         self._check()
-        rival, self.before_find = self.before_find, None
-        if rival:
-            rival()
+        before_query, self.before_find = self.before_find, None
+        if before_query:
+            before_query()
         return self.database.find(query)
 
     def scan(self, collection: str) -> Iterator[Snapshot]:
@@ -77,5 +77,5 @@ class FaultyDatabase:
 
 
 def refuse() -> None:
-    """A rival that always wins."""
+    """Refuse the commit, as if another process had committed first."""
     raise CommitRefused("a rival was first")

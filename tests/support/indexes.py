@@ -1,4 +1,4 @@
-"""Which index a query needs in production; the emulator serves every query without asking for any.
+"""Finds the indexes that a query needs in production. The emulator serves every query without an index.
 
 The rules: https://firebase.google.com/docs/firestore/query-data/index-overview and, for sums,
 https://firebase.google.com/docs/firestore/query-data/aggregation-queries#limitations
@@ -15,9 +15,9 @@ from tools.emulators.project import ROOT
 
 @dataclass(frozen=True)
 class Need:
-    """What a query filters on by equality, sorts or bounds by (with direction), and sums up.
+    """The fields of a query: filtered by equality, sorted or bounded (with direction), and summed.
 
-    The ``collection`` of a query over all collections of a name is ``**/name``, which takes indexes of that scope.
+    The ``collection`` of a collection group query is ``**/name``. It needs indexes of that scope.
     """
 
     collection: str
@@ -36,13 +36,13 @@ class Need:
             f"**/{source.collection_id}" if source.all_descendants else source.collection_id,
             frozenset(path for path, operator in conditions if operator in ("EQUAL", "IN")),
             tuple((path, direction) for path, direction in order.items() if path != "__name__"),
-            frozenset(path for path in sums if path not in order),  # an index holds a field once
+            frozenset(path for path in sums if path not in order),  # an index contains a field once
         )
 
 
 @dataclass(frozen=True)
 class Indexes:
-    """The composite indexes that are declared, and the fields that have no index of their own."""
+    """The declared composite indexes, and the fields without a single-field index."""
 
     composite: frozenset[tuple[str, tuple[tuple[str, str], ...]]]
     exempt: frozenset[tuple[str, str]]
@@ -62,10 +62,10 @@ class Indexes:
         )
 
     def serving(self, need: Need) -> frozenset[str]:
-        """The names of the indexes that serve ``need``, merged if there are several; none where it would be refused."""
+        """Return the indexes that serve the need together, or nothing if Firestore would refuse the query."""
         fields = need.equal | {path for path, _ in need.order} | need.sums
         if len(fields) <= 1 or not (need.order or need.sums):
-            # One field, or equalities alone, which merge the indexes that every field has by itself.
+            # For one field, or only equalities, Firestore merges the automatic single-field indexes.
             exempt = any((need.collection, field.split(".")[0]) in self.exempt for field in fields)
             return frozenset() if exempt else frozenset({"single-field"})
         serving: dict[str, frozenset[str]] = {}
@@ -82,12 +82,12 @@ class Indexes:
         exact = [name for name, equal in serving.items() if equal == need.equal]
         if exact:
             return frozenset(exact)
-        # Indexes in the same order are merged, as long as they have all the equalities between them.
+        # Firestore merges indexes with the same order if they cover all equalities together.
         return frozenset(serving) if frozenset().union(*serving.values()) == need.equal else frozenset()
 
 
 def _conditions(where: StructuredQuery.Filter) -> list[tuple[str, str]]:
-    """Every field that is filtered on, with the operator."""
+    """Return every filtered field with its operator."""
     if "composite_filter" in where:
         return [condition for part in where.composite_filter.filters for condition in _conditions(part)]
     if "field_filter" in where:

@@ -1,4 +1,4 @@
-"""The audit, as the tests ask it."""
+"""The audit, for tests."""
 
 from datetime import UTC, datetime
 
@@ -13,7 +13,7 @@ from tools.fakes import ManualClock
 
 
 def violations(client: firestore.Client, *, in_flight: int = 0) -> list[str]:
-    """Every broken invariant, in words. ``in_flight``: how many requests may still be processing."""
+    """Return a message for each broken invariant. Exactly ``in_flight`` requests must still be processing."""
     before_any_lease = ManualClock(datetime(2000, 1, 1, tzinfo=UTC))
     found = [
         f"{finding.invariant.name}: {finding.message} {finding.documents}"

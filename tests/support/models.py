@@ -1,4 +1,4 @@
-"""The models that the end-to-end suite has besides the seeded ones."""
+"""The additional models of the end-to-end suite."""
 
 BROKEN = "Model Broken"
 """Always fails."""
@@ -7,4 +7,4 @@ SLOW = "Model Slow"
 """Never answers in time."""
 
 LATE = "Model Late"
-"""Takes long enough to be watched."""
+"""Takes long enough to observe its requests while they run."""

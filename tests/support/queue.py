@@ -1,4 +1,4 @@
-"""Queued requests in the running suite."""
+"""Helpers for queued requests in the running emulator suite."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from tests.support.live import Live
 
 
 def queued(live: Live, user: str, **options: object) -> str:
-    """A queued request's id."""
+    """Create a request in mode async. Return its id."""
     response = live.create(user, mode="async", **options)
     assert response.status_code == 200, response.text
     answer = response.json()["result"]

@@ -1,4 +1,4 @@
-"""Receivers of webhooks on this machine, over real HTTP and HTTPS."""
+"""Local receivers of webhooks, over real HTTP and HTTPS."""
 
 import ssl
 import threading
@@ -16,7 +16,7 @@ from standardwebhooks import Webhook, webhooks
 
 @dataclass
 class Received:
-    """One POST as it came in."""
+    """A received POST request."""
 
     path: str
     headers: dict[str, str]
@@ -25,13 +25,13 @@ class Received:
 
 @dataclass
 class Receiver:
-    """Answers each POST with the next of ``answers``, and then with the last of them for ever."""
+    """Answers each POST with the next of ``answers``, and repeats the last one indefinitely."""
 
     answers: list[int] = field(default_factory=lambda: [204])
     received: list[Received] = field(default_factory=list)
     port: int = 0
     finish: Callable[[BaseHTTPRequestHandler], None] = lambda _handler: None
-    """Sends what follows the status line."""
+    """Is called after the status line is sent, for example to send headers."""
 
     def url(self, path: str = "/hook", host: str = "127.0.0.1", scheme: str = "http") -> str:
         return f"{scheme}://{host}:{self.port}{path}"
@@ -39,7 +39,7 @@ class Receiver:
 
 @contextmanager
 def receiving(receiver: Receiver, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> Iterator[Receiver]:
-    """The receiver at work, on a free port."""
+    """Run the receiver on its port, or on a free one."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -51,17 +51,17 @@ def receiving(receiver: Receiver, host: str = "127.0.0.1", tls: ssl.SSLContext |
             self.end_headers()
 
         def log_message(self, format: str, *args: object) -> None:
-            """Nobody reads it."""
+            """Log nothing."""
 
     class Server(ThreadingHTTPServer):
         daemon_threads = True
 
         def handle_error(self, request: object, client_address: object) -> None:
-            """Clients that break off are what some tests are about."""
+            """Ignore errors, since some tests break the connection on purpose."""
 
     with Server((host, receiver.port), Handler) as server:
         if tls is not None:
-            # The handshake is made by the thread that serves the request, so that one that fails blocks nobody.
+            # Each request's own thread makes the handshake, so that a failing handshake does not block the server.
             server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
         receiver.port = server.server_address[1]
         thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)

@@ -1,4 +1,4 @@
-"""A weekly report with something of everything."""
+"""A weekly report that fills every section."""
 
 from datetime import UTC, datetime
 
@@ -14,7 +14,7 @@ WEEK = Week.parse("2026-W46")
 
 
 def daily(*requests: int, cost: int = 3) -> Daily:
-    """Seven days; of each ten requests one failed."""
+    """Return a tally for each day. One request in ten failed."""
     return [Tally(n, n - n // 10, n // 10, 0, cost * n, cost * (n // 10)) for n in requests]
 
 

@@ -1,4 +1,4 @@
-"""How much of the long checks runs: a part of each in `make test`, all of it where FULL=1 is set."""
+"""Scales the long tests: `make test` runs a part of each, and FULL=1 runs all of it."""
 
 import os
 from typing import TypeVar
@@ -9,5 +9,5 @@ FULL = os.environ.get("FULL") == "1"
 
 
 def scaled(part: T, full: T) -> T:
-    """Return ``full`` where FULL=1 is set, and ``part`` otherwise."""
+    """Return ``full`` if FULL=1 is set, else ``part``."""
     return full if FULL else part

@@ -1,4 +1,4 @@
-"""Settling a request behind the backend's back."""
+"""Settles a request as another process would."""
 
 from imagegen.documents.accounts import account_of, create_entry, update_account, user_path
 from imagegen.documents.generations import request_of, request_path, settlement_fields
@@ -7,7 +7,7 @@ from imagegen.ports.database import Database, Update
 
 
 def refund(database: Database, request_id: str) -> None:
-    """Settle a request behind its back: failed, and refunded."""
+    """Fail and refund the request, as another process would."""
     document, user = database.read(request_path(request_id), user_path("user"))
     assert document.version is not None
     request = request_of(document)

@@ -1,4 +1,4 @@
-"""ID tokens as the Auth emulator makes them: without a signature, so that anybody can change what they say."""
+"""ID tokens like those of the Auth emulator, which have no signature, so that their claims can be changed."""
 
 import base64
 import json
@@ -6,16 +6,16 @@ from typing import Any
 
 
 def claims_of(token: str) -> dict[str, Any]:
-    """What a token says."""
+    """Return the claims of a token."""
     payload = token.split(".")[1]
     claims: dict[str, Any] = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
     return claims
 
 
 def altered(token: str, **claims: object) -> str:
-    """A token that says the same but for ``claims``; what is None there is left out."""
-    said = {name: value for name, value in {**claims_of(token), **claims}.items() if value is not None}
-    return unsigned(said)
+    """Return the token with changed ``claims``. A claim of None is left out."""
+    changed = {name: value for name, value in {**claims_of(token), **claims}.items() if value is not None}
+    return unsigned(changed)
 
 
 def unsigned(payload: object) -> str:
@@ -24,5 +24,5 @@ def unsigned(payload: object) -> str:
 
 
 def encoded(part: bytes) -> str:
-    """As a part of a token is written."""
+    """Return the part of a token in unpadded base64url."""
     return base64.urlsafe_b64encode(part).decode().rstrip("=")

@@ -1,4 +1,4 @@
-"""Weeks of requests, and the reports on them."""
+"""Weeks of requests and their reports."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -10,13 +10,13 @@ from tools.fakes import ManualClock
 from tools.seed import history
 
 QUIET_WEEK = history.weeks()[0] - 2
-"""A week without requests, which is reported quickly. The week after it has no report."""
+"""A week without requests, so that its report is quick. The next week has no report either."""
 
 MONDAY = datetime(2026, 11, 9, tzinfo=UTC)  # of 2026-W46
 
 
 def make(api: Api, clock: ManualClock, at: datetime, count: int = 1, **options: object) -> None:
-    """Let ``count`` requests be made at a moment."""
+    """Make ``count`` requests at the given time."""
     clock.at = at
     for _ in range(count):
         assert api.call("createGenerationRequest", order(**options)).status_code in (200, 503)

@@ -1,4 +1,4 @@
-"""A Firestore client that remembers what it really sent: the gRPC calls under the official client."""
+"""A Firestore client that records the gRPC calls of the official client."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from google.cloud.firestore_v1.types import StructuredQuery
 
 
 class Fault(grpc.RpcError):  # type: ignore[misc]
-    """The failure of a call, after the server had ``applied`` it or before it got there."""
+    """A failed call. If ``applied``, the server applied it before the failure; otherwise, the call never arrived."""
 
     def __init__(self, status: grpc.StatusCode, *, applied: bool = False) -> None:
         self.status = status
@@ -27,12 +27,12 @@ class Fault(grpc.RpcError):  # type: ignore[misc]
         return ()
 
     def result(self) -> NoReturn:
-        raise self  # gRPC takes an error that an interceptor raises for the call itself
+        raise self  # gRPC uses an error that an interceptor raises as the call object
 
 
 @dataclass
 class Read:
-    """A streamed call and what came back: documents, found or not, or the index entries that were counted."""
+    """A streamed call, with the number of documents returned (also missing ones) or index entries counted."""
 
     method: str
     found: int = 0
@@ -45,21 +45,21 @@ class Read:
 
     @property
     def billed(self) -> int:
-        """A read for each document, or for each started 1,000 index entries; for a query at least one.
+        """The billed reads: one for each document or 1,000 index entries (rounded up), and at least one.
 
         https://firebase.google.com/docs/firestore/pricing#operations
         """
         return max(1, ceil(self.found / 1000) if self.method == "RunAggregationQuery" else self.found)
 
 
-class Tapped:
-    """A streamed answer that ``read`` looks at on its way."""
+class ObservedStream:
+    """A streamed answer whose responses are added to ``read``."""
 
     def __init__(self, call: Any, read: Read) -> None:
         self._call = call
         self._read = read
 
-    def __iter__(self) -> "Tapped":
+    def __iter__(self) -> "ObservedStream":
         return self
 
     def __next__(self) -> Any:
@@ -73,9 +73,9 @@ class Tapped:
 
 @dataclass
 class Wire(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):  # type: ignore[misc]
-    """Every call made, each by its method's name and its request; counted from the last ``reset`` on.
+    """All calls, as pairs of method name and request. The properties count the calls since the last ``reset``.
 
-    ``commit_faults`` befall the next commits, one each, in order; None lets one through.
+    The next commits use up ``commit_faults``, one each. None is no fault.
     """
 
     seen: list[tuple[str, Any]] = field(default_factory=list)
@@ -85,7 +85,7 @@ class Wire(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):
     commit_faults: list[Fault | None] = field(default_factory=list)
 
     def reset(self) -> None:
-        """Count from here."""
+        """Start counting from here."""
         self.start = len(self.seen)
         self.reads_start = len(self.reads)
 
@@ -94,14 +94,14 @@ class Wire(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):
         return self.seen[self.start :]
 
     def intercept_unary_unary(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
-        return self._passed_on(continuation, details, request)
+        return self._pass_on(continuation, details, request)
 
     def intercept_unary_stream(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
         read = Read(details.method.rpartition("/")[2])
         self.reads.append(read)
-        return Tapped(self._passed_on(continuation, details, request), read)
+        return ObservedStream(self._pass_on(continuation, details, request), read)
 
-    def _passed_on(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
+    def _pass_on(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
         method = details.method.rpartition("/")[2]
         self.seen.append((method, request))
         fault = self.commit_faults.pop(0) if method == "Commit" and self.commit_faults else None
@@ -117,12 +117,12 @@ class Wire(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):
 
     @property
     def documents_read(self) -> int:
-        """Documents asked for by path; whoever counts queries has to look at ``queries``."""
+        """The number of documents read by path, without those of queries."""
         return sum(len(request.documents) for method, request in self.calls if method == "BatchGetDocuments")
 
     @property
     def billed_reads(self) -> int:
-        """What Firestore bills for the reads and queries, their index entries included."""
+        """The number of reads that Firestore bills for reads and queries, including index entries."""
         return sum(read.billed for read in self.reads[self.reads_start :])
 
     @property
@@ -131,7 +131,7 @@ class Wire(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):
 
     @property
     def queries(self) -> list[tuple[str, StructuredQuery, list[str]]]:
-        """Every query: its method, itself, and the fields that it sums up."""
+        """All queries, each as method, query and summed fields."""
         found: list[tuple[str, StructuredQuery, list[str]]] = []
         for method, request in self.calls:
             if method == "RunQuery":
@@ -144,7 +144,7 @@ class Wire(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):
 
 
 class ObservedClient(firestore.Client):
-    """The official client on an emulator, with its traffic in ``wire``."""
+    """The official client on an emulator. It records its calls in ``wire``."""
 
     def __init__(self, project: str) -> None:
         super().__init__(project=project)

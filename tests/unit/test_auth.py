@@ -16,18 +16,18 @@ from imagegen.bootstrap import Backend
 from imagegen.domain.ledger import Credits
 from imagegen.errors import AppCheckRequired, EmailNotVerified, InvalidInput, PermissionDenied, Unauthenticated
 from imagegen.settings import limits, welcome_credits
-from tests.support.access import ALLOWED, Who
+from tests.support.access import ALLOWED, CallerKind
 from tools.docs import openapi
 
 FUNCTIONS = openapi.operations()
 
 ANYONE: CallableRequest[Any] = CallableRequest(data={}, raw_request=cast("Any", None))
 CALLERS = {
-    Who.NOBODY: Caller(),
-    Who.OWNER: Caller("owner", email_verified=True),
-    Who.UNVERIFIED: Caller("owner"),
-    Who.STRANGER: Caller("stranger", email_verified=True),
-    Who.ADMIN: Caller("admin", is_admin=True, email_verified=True),
+    CallerKind.ANONYMOUS: Caller(),
+    CallerKind.OWNER: Caller("owner", email_verified=True),
+    CallerKind.UNVERIFIED: Caller("owner"),
+    CallerKind.OTHER_USER: Caller("stranger", email_verified=True),
+    CallerKind.ADMIN: Caller("admin", is_admin=True, email_verified=True),
 }
 NOT_FALSE = ["true", "True", "1", "yes", "on", "", "flase", "0", "no"]
 
@@ -45,17 +45,17 @@ def test_only_false_turns_off_authentication(monkeypatch: pytest.MonkeyPatch, se
 def test_without_required_auth_anonymous_caller_may_spend(monkeypatch: pytest.MonkeyPatch, setting: str) -> None:
     monkeypatch.setenv("REQUIRE_AUTH", setting)
     caller = Caller.of(ANYONE)
-    assert caller == CALLERS[Who.NOBODY]
+    assert caller == CALLERS[CallerKind.ANONYMOUS]
     caller.check_may_spend()
 
 
-# Who may call
+# Access
 
 
-@pytest.mark.parametrize("who", Who)
+@pytest.mark.parametrize("kind", CallerKind)
 @pytest.mark.parametrize("access", Access)
-def test_access_allows_the_callers_in_the_table(access: Access, who: Who) -> None:
-    assert access.allows(CALLERS[who], "owner") == (who in ALLOWED[access])
+def test_access_allows_the_callers_in_the_table(access: Access, kind: CallerKind) -> None:
+    assert access.allows(CALLERS[kind], "owner") == (kind in ALLOWED[access])
 
 
 class Answer(Response):
@@ -77,8 +77,8 @@ CallAs = Callable[..., object]
 def call(monkeypatch: pytest.MonkeyPatch) -> CallAs:
     """Return a function that calls an operation as a kind of caller."""
 
-    def call(operation: Operation[Any, Any], who: Who, **data: object) -> object:
-        monkeypatch.setattr(Caller, "of", lambda _received: CALLERS[who])
+    def call(operation: Operation[Any, Any], kind: CallerKind, **data: object) -> object:
+        monkeypatch.setattr(Caller, "of", lambda _received: CALLERS[kind])
         backend = SimpleNamespace(catalogs=SimpleNamespace(current=None))
         received = CallableRequest(data=data, raw_request=cast("Any", SimpleNamespace(headers={})))
         return operation(cast("Any", backend), received)["text"]
@@ -86,37 +86,37 @@ def call(monkeypatch: pytest.MonkeyPatch) -> CallAs:
     return call
 
 
-@pytest.mark.parametrize("who", Who)
+@pytest.mark.parametrize("kind", CallerKind)
 @pytest.mark.parametrize("access", Access)
-def test_call_is_handled_only_if_its_access_allows_it(call: CallAs, access: Access, who: Who) -> None:
+def test_call_is_handled_only_if_its_access_allows_it(call: CallAs, access: Access, kind: CallerKind) -> None:
     declared = operation(access=access)(handle)
-    if who in ALLOWED[access]:
-        assert call(declared, who, userId="owner", pageSize=7) == "page size 7"
+    if kind in ALLOWED[access]:
+        assert call(declared, kind, userId="owner", pageSize=7) == "page size 7"
     else:
         with pytest.raises(PermissionDenied):
-            call(declared, who, userId="owner", pageSize=7)
+            call(declared, kind, userId="owner", pageSize=7)
     with pytest.raises(InvalidInput):
-        call(declared, who, userId="owner", pageSize=0)
+        call(declared, kind, userId="owner", pageSize=0)
 
 
 def test_spending_operation_requires_a_verified_owner(call: CallAs) -> None:
     spending = operation(access=Access.OWNER, spends=True)(handle)
-    assert call(spending, Who.OWNER, userId="owner") == "page size 50"
+    assert call(spending, CallerKind.OWNER, userId="owner") == "page size 50"
     with pytest.raises(EmailNotVerified):
-        call(spending, Who.UNVERIFIED, userId="owner")
+        call(spending, CallerKind.UNVERIFIED, userId="owner")
     with pytest.raises(PermissionDenied):
-        call(spending, Who.UNVERIFIED, userId="stranger")
+        call(spending, CallerKind.UNVERIFIED, userId="stranger")
 
 
 def test_repeated_invalid_call_is_answered_only_for_its_owner(call: CallAs) -> None:
     spending = operation(access=Access.OWNER, spends=True, repeated=replay)(handle)
     invalid: dict[str, Any] = {"userId": "owner", "idempotencyKey": "key", "pageSize": 0}
-    for who in Who:
-        if who in ALLOWED[Access.OWNER]:
-            assert call(spending, who, **invalid) == "again key"  # a replay spends nothing
+    for kind in CallerKind:
+        if kind in ALLOWED[Access.OWNER]:
+            assert call(spending, kind, **invalid) == "again key"  # a replay spends nothing
         else:
             with pytest.raises(PermissionDenied):
-                call(spending, who, **invalid)
+                call(spending, kind, **invalid)
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
