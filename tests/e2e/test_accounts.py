@@ -1,4 +1,4 @@
-"""Accounts over real HTTP with real tokens: opened once, verified before they spend, and granted credits by admins."""
+"""Tests of accounts over HTTP with tokens: registration, verified e-mail addresses and grants."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -27,10 +27,10 @@ def grant(user_id: str, **fields: object) -> dict[str, object]:
     }
 
 
-# Opening an account
+# Registration
 
 
-def test_a_newcomer_gets_trial_credits_once(live: Live) -> None:
+def test_new_user_gets_trial_credits_once(live: Live) -> None:
     user, token = live.sign_up()
 
     answers = [live.result("registerUser", {}, token=token) for _ in range(2)]
@@ -45,10 +45,10 @@ def test_a_newcomer_gets_trial_credits_once(live: Live) -> None:
     }
     [entry] = live.ledger(user)
     assert (entry["type"], entry["buckets"]) == ("grant", {"trial": TRIAL_CREDITS, "paid": 0})
-    assert live.transactions(user) == []  # the history tells of deductions and refunds
+    assert live.transactions(user) == []  # the history lists only deductions and refunds
 
 
-def test_simultaneous_registrations_open_one_account(live: Live) -> None:
+def test_concurrent_registrations_open_one_account(live: Live) -> None:
     user, token = live.sign_up()
 
     with ThreadPoolExecutor(4) as pool:
@@ -58,7 +58,7 @@ def test_simultaneous_registrations_open_one_account(live: Live) -> None:
     assert len(live.ledger(user)) == 1
 
 
-def test_a_profile_is_what_the_token_said_at_first(live: Live) -> None:
+def test_profile_is_taken_from_the_first_token(live: Live) -> None:
     user, _ = live.sign_up()
     live.accounts.update_user(user, display_name="Grace")
     live.result("registerUser", {}, token=live.sign_in(user))
@@ -71,7 +71,7 @@ def test_a_profile_is_what_the_token_said_at_first(live: Live) -> None:
     assert document["email"] == live.accounts.get_user(user).email
 
 
-def test_registering_again_leaves_a_spent_balance_alone(live: Live) -> None:
+def test_registering_again_does_not_change_the_balance(live: Live) -> None:
     user, _ = live.sign_up()
     live.accounts.update_user(user, email_verified=True)
     token = live.sign_in(user)
@@ -87,7 +87,7 @@ def test_registering_again_leaves_a_spent_balance_alone(live: Live) -> None:
 # Verified e-mail addresses
 
 
-def test_who_has_not_verified_their_address_may_do_everything_but_spend(live: Live) -> None:
+def test_unverified_user_may_do_everything_except_spend(live: Live) -> None:
     user, token = "user-unverified", live.sign_in("user-unverified")
 
     assert live.refusal("createGenerationRequest", order(user), token=token) == NOT_VERIFIED
@@ -99,7 +99,7 @@ def test_who_has_not_verified_their_address_may_do_everything_but_spend(live: Li
     assert live.transactions(user) == []
 
 
-def test_a_verified_address_counts_from_the_next_token_on(live: Live) -> None:
+def test_verified_address_takes_effect_with_the_next_token(live: Live) -> None:
     user, token = live.sign_up()
     live.result("registerUser", {}, token=token)
     assert live.refusal("createGenerationRequest", order(user), token=token) == NOT_VERIFIED
@@ -111,7 +111,7 @@ def test_a_verified_address_counts_from_the_next_token_on(live: Live) -> None:
     assert live.credits(user) == TRIAL_CREDITS - 1
 
 
-def test_an_unverified_admin_still_grants(live: Live) -> None:
+def test_unverified_admin_may_grant(live: Live) -> None:
     user, _ = live.sign_up()
     live.accounts.set_custom_user_claims(user, {"admin": True})
 
@@ -121,7 +121,7 @@ def test_an_unverified_admin_still_grants(live: Live) -> None:
 # Grants
 
 
-def test_an_admin_grants_credits_to_a_bucket(live: Live, admin: str) -> None:
+def test_admin_grants_credits_to_a_bucket(live: Live, admin: str) -> None:
     user = live.add_user(trial=1, paid=2)
 
     made = live.result("grantCredits", grant(user, bucket="trial"), token=admin)
@@ -134,7 +134,7 @@ def test_an_admin_grants_credits_to_a_bucket(live: Live, admin: str) -> None:
     assert (entry["id"], entry["type"], entry["credits"], entry["reason"]) == (transaction, "grant", 5, "a gift")
 
 
-def test_a_key_grants_once_however_often_and_however_simultaneously_it_is_sent(live: Live, admin: str) -> None:
+def test_key_grants_once_even_concurrently(live: Live, admin: str) -> None:
     user = live.add_user(paid=1)
 
     with ThreadPoolExecutor(4) as pool:
@@ -149,7 +149,7 @@ def test_a_key_grants_once_however_often_and_however_simultaneously_it_is_sent(l
 @pytest.mark.parametrize(
     "other", [{"credits": 6}, {"bucket": "trial"}, {"reason": "another gift"}, {"userId": "user-0"}], ids=str
 )
-def test_a_key_that_was_used_is_refused_for_another_grant(live: Live, admin: str, other: dict[str, object]) -> None:
+def test_key_with_another_grant_is_refused(live: Live, admin: str, other: dict[str, object]) -> None:
     user = live.add_user()
     live.result("grantCredits", grant(user), token=admin)
     before = live.credits("user-0")
@@ -161,12 +161,12 @@ def test_a_key_that_was_used_is_refused_for_another_grant(live: Live, admin: str
     assert live.credits("user-0") == before
 
 
-def test_nobody_is_granted_credits_who_does_not_exist(live: Live, admin: str) -> None:
+def test_grant_to_unknown_user_is_not_found(live: Live, admin: str) -> None:
     assert live.refusal("grantCredits", grant("user-nobody"), token=admin) == (404, "NOT_FOUND", "USER_NOT_FOUND")
 
 
 @pytest.mark.parametrize("caller", [None, "user-100", "user-unverified"])
-def test_only_admins_grant_credits_in_the_open_demo_project_too(live: Live, caller: str | None) -> None:
+def test_only_admins_may_grant_even_in_the_demo_project(live: Live, caller: str | None) -> None:
     token = caller and live.sign_in(caller)
     user = caller or "user-100"
     before = live.ledger(user)
@@ -176,7 +176,7 @@ def test_only_admins_grant_credits_in_the_open_demo_project_too(live: Live, call
 
 
 @pytest.mark.parametrize("claim", ["true", 1, {"admin": True}], ids=str)
-def test_a_claim_that_is_nearly_admin_is_not(live: Live, claim: object) -> None:
+def test_admin_claim_must_be_true(live: Live, claim: object) -> None:
     user, _ = live.sign_up()
     live.accounts.set_custom_user_claims(user, {"admin": claim})
     token = live.sign_in(user)

@@ -1,4 +1,4 @@
-"""`make audit` and `make repair`: exit codes for scripts, findings for people."""
+"""Tests of the commands `make audit` and `make repair`."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ from tools.emulators.suite import Suite, workspace
 
 
 def audit(directory: Path) -> "subprocess.CompletedProcess[str]":
-    """What `make audit` runs, in the project at ``directory``."""
+    """Run the command of `make audit` in the project at ``directory``."""
     return run(directory, "audit")
 
 
@@ -27,7 +27,7 @@ def run(directory: Path, tool: str, *arguments: str) -> "subprocess.CompletedPro
     )
 
 
-def test_a_finding_is_printed_with_its_documents_until_it_is_repaired(suite: Suite, live: Live) -> None:
+def test_finding_is_printed_until_it_is_repaired(suite: Suite, live: Live) -> None:
     user = live.operator.document(f"users/{live.add_user(paid=5)}")
     user.update({"credits.paid": 6})
     printed = audit(suite.project.directory)
@@ -40,7 +40,7 @@ def test_a_finding_is_printed_with_its_documents_until_it_is_repaired(suite: Sui
     assert (printed.returncode, printed.stdout) == (0, "Every invariant holds.\n")
 
 
-def test_a_correction_is_booked_from_the_command_line(suite: Suite, live: Live) -> None:
+def test_correction_is_made_from_the_command_line(suite: Suite, live: Live) -> None:
     user = live.add_user(paid=5)
     arguments = ("correct", user, "--paid", "-2", "--key", f"test-{user}", "--reason", "a test")
     for _ in range(2):
@@ -52,7 +52,7 @@ def test_a_correction_is_booked_from_the_command_line(suite: Suite, live: Live) 
     assert live.credits(user) == 3
 
 
-def test_without_a_running_suite_it_says_so(tmp_path: Path) -> None:
+def test_audit_without_running_emulators_exits_with_2(tmp_path: Path) -> None:
     printed = audit(workspace(tmp_path / "project", seed=None))
     assert printed.returncode == 2
     assert "make start" in printed.stdout

@@ -1,11 +1,11 @@
-"""The queue's benchmark, in small: its calls are taken, its requests end, and its table says so."""
+"""Test of the queue's benchmark with few requests."""
 
 from imagegen.domain.generation import Mode
 from tests.support.live import Live
 from tools.bench import queue
 
 
-def test_the_benchmark_measures_both_modes(live: Live) -> None:
+def test_benchmark_measures_both_modes(live: Live) -> None:
     measured = [queue.run(live, mode, requests=8, users=2) for mode in Mode]
     assert [{request.mode for request in one.requests} for one in measured] == [{Mode.SYNC}, {Mode.ASYNC}]
     assert [len(one.answered_after) for one in measured] == [8, 8]

@@ -1,4 +1,4 @@
-"""The two callables' contract over real HTTP: what a stranger with curl sees, and what the database says then."""
+"""Tests of createGenerationRequest and getUserCredits over HTTP, with the documents that they write."""
 
 import itertools
 from datetime import UTC, datetime, timedelta
@@ -19,7 +19,7 @@ OPTIONS = [
 ]
 
 
-def test_an_image_is_generated_paid_for_and_recorded(live: Live) -> None:
+def test_successful_request_is_charged_and_recorded(live: Live) -> None:
     user = live.add_user(paid=10)
     params = order(
         user, model="Model B", style="oil painting", color="vintage", size="1024x1792", prompt="a fox\nin snow"
@@ -38,9 +38,9 @@ def test_an_image_is_generated_paid_for_and_recorded(live: Live) -> None:
     assert request["createdAt"] <= request["startedAt"] <= request["finishedAt"] <= datetime.now(UTC)
 
 
-def test_the_history_tells_of_a_deduction(live: Live) -> None:
+def test_history_lists_a_deduction(live: Live) -> None:
     user = live.add_user(trial=2, paid=5)
-    asked_at = datetime.now(UTC)
+    called_at = datetime.now(UTC)
 
     request_id = live.create(user, size="1024x1024").json()["result"]["generationRequestId"]
 
@@ -49,7 +49,7 @@ def test_the_history_tells_of_a_deduction(live: Live) -> None:
     assert deduction.pop("id")
     assert deduction == {"type": "deduction", "credits": 3, "generationRequestId": request_id}
     assert timestamp.endswith("Z")
-    assert asked_at - timedelta(seconds=1) <= datetime.fromisoformat(timestamp) <= datetime.now(UTC)
+    assert called_at - timedelta(seconds=1) <= datetime.fromisoformat(timestamp) <= datetime.now(UTC)
     assert live.user(user)["credits"] == {"trial": 0, "paid": 4}
 
 
@@ -68,9 +68,7 @@ def test_every_option_is_accepted_by_name_and_by_id(live: Live, kind: Kind, name
     ("model", "http_status", "status", "reason"),
     [(BROKEN, 503, "UNAVAILABLE", "GENERATION_FAILED"), (SLOW, 504, "DEADLINE_EXCEEDED", "GENERATION_TIMEOUT")],
 )
-def test_a_model_that_does_not_deliver_gives_the_credits_back(
-    live: Live, model: str, http_status: int, status: str, reason: str
-) -> None:
+def test_failed_generation_is_refunded(live: Live, model: str, http_status: int, status: str, reason: str) -> None:
     user = live.add_user(trial=2, paid=5)
 
     response = live.create(user, model=model, size="1024x1024")
@@ -93,7 +91,7 @@ def test_a_model_that_does_not_deliver_gives_the_credits_back(
     assert (request["status"], request["error"]["reason"], request["imageUrl"]) == ("failed", reason, None)
 
 
-def test_who_cannot_pay_is_told_what_is_missing_and_charged_nothing(live: Live) -> None:
+def test_insufficient_balance_is_refused_and_not_charged(live: Live) -> None:
     user = live.add_user(trial=1, paid=1)
 
     response = live.create(user, size="1024x1024")
@@ -107,7 +105,7 @@ def test_who_cannot_pay_is_told_what_is_missing_and_charged_nothing(live: Live) 
 
 
 @pytest.mark.parametrize("function", ["createGenerationRequest", "getUserCredits"])
-def test_nobody_by_that_id_is_not_found(live: Live, function: str) -> None:
+def test_unknown_user_is_not_found(live: Live, function: str) -> None:
     data = order("user-nobody") if function == "createGenerationRequest" else {"userId": "user-nobody"}
 
     response = live.call(function, data)
@@ -117,7 +115,7 @@ def test_nobody_by_that_id_is_not_found(live: Live, function: str) -> None:
     assert (error["status"], error["details"]["reason"]) == ("NOT_FOUND", "USER_NOT_FOUND")
 
 
-def test_a_long_history_is_paged_through_without_gaps_or_repeats(live: Live) -> None:
+def test_history_pages_have_no_gaps_or_repeats(live: Live) -> None:
     expected = [entry["id"] for entry in reversed(live.ledger("user-ada")) if entry["type"] != "grant"]
     pages = []
     data: dict[str, object] = {"userId": "user-ada", "pageSize": 200}
@@ -136,12 +134,12 @@ def test_a_long_history_is_paged_through_without_gaps_or_repeats(live: Live) -> 
     assert moments == sorted(moments, reverse=True)
 
 
-def test_a_page_holds_fifty_entries_where_nobody_asks_for_another_number(live: Live) -> None:
+def test_default_page_has_50_entries(live: Live) -> None:
     assert len(live.transactions("user-ada")) == 50
 
 
 @pytest.mark.parametrize("model", ["Model A", BROKEN])
-def test_an_idempotency_key_is_charged_once_and_always_gets_the_same_answer(live: Live, model: str) -> None:
+def test_repeated_key_returns_the_same_answer_and_is_charged_once(live: Live, model: str) -> None:
     user = live.add_user(paid=10)
 
     first, *later = [live.create(user, model=model, idempotencyKey="order 1") for _ in range(3)]
@@ -152,7 +150,7 @@ def test_an_idempotency_key_is_charged_once_and_always_gets_the_same_answer(live
     assert live.credits(user) == (10 if model == BROKEN else 9)
 
 
-def test_an_idempotency_key_is_refused_for_another_payload(live: Live) -> None:
+def test_repeated_key_with_another_payload_is_refused(live: Live) -> None:
     user = live.add_user(paid=10)
     live.create(user, idempotencyKey="order 1")
 
@@ -164,7 +162,7 @@ def test_an_idempotency_key_is_refused_for_another_payload(live: Live) -> None:
     assert live.credits(user) == 9
 
 
-def test_an_option_that_an_operator_adds_is_on_offer_within_seconds(live: Live) -> None:
+def test_added_option_is_offered_within_seconds(live: Live) -> None:
     user = live.add_user(paid=1)
     assert live.create(user, style="fresco").status_code == 400
 

@@ -1,4 +1,4 @@
-"""The functions and the database as an app uses them: Google's own client SDK in Node, on the emulators."""
+"""Runs the tests in client/, which use Google's client SDK in Node as an app does."""
 
 import json
 import os
@@ -18,8 +18,8 @@ from tools.seed import history
 CLIENT = ROOT / "tests" / "e2e" / "client"
 
 
-def newcomer(live: Live) -> dict[str, str]:
-    """An account with a verified e-mail address that nobody has registered yet."""
+def new_account(live: Live) -> dict[str, str]:
+    """Create an account with a verified e-mail address and without a user document. Return its id and address."""
     uid, email = f"user-{uuid.uuid4().hex[:12]}", f"{uuid.uuid4().hex}@example.com"
     password = history.source("users")["password"]
     live.accounts.create_user(uid=uid, email=email, email_verified=True, password=password)
@@ -27,7 +27,7 @@ def newcomer(live: Live) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("tests", sorted(path.name for path in CLIENT.glob("*.test.mjs")))
-def test_an_app_works(live: Live, tests: str) -> None:
+def test_client_sdk_tests_pass(live: Live, tests: str) -> None:
     suite = {
         "project": live.suite.project_id,
         "auth": live.suite.auth_host,
@@ -41,8 +41,8 @@ def test_an_app_works(live: Live, tests: str) -> None:
         "late": LATE,
         "admin": {"email": "user-admin@example.com"},
         "other": {"email": "user-0@example.com"},
-        "newcomer": newcomer(live),
-        "watcher": newcomer(live),
+        "newcomer": new_account(live),
+        "watcher": new_account(live),
         "week": str(QUIET_WEEK),
     }
 

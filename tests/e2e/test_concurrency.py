@@ -1,4 +1,4 @@
-"""Simultaneous calls under the real CLI, which gives each of them a process of its own."""
+"""Tests of concurrent calls under the Firebase CLI, which runs each call in its own process."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,21 +11,21 @@ from tests.support.models import BROKEN
 CALLS_AT_ONCE = 12
 
 
-def at_once(live: Live, user_id: str, **options: object) -> list[requests.Response]:
+def create_concurrently(live: Live, user_id: str, **options: object) -> list[requests.Response]:
     with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
         return list(pool.map(lambda _: live.create(user_id, **options), range(CALLS_AT_ONCE)))
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _warm(live: Live) -> None:
-    """Processes that still have to start take turns at the processor, and would meet nobody in the database."""
-    at_once(live, "user-nobody")
+    """Start the processes first. Otherwise their start would delay the calls, which would then not overlap."""
+    create_concurrently(live, "user-nobody")
 
 
-def test_parallel_requests_get_exactly_what_the_credits_buy(live: Live) -> None:
+def test_concurrent_requests_never_overdraw(live: Live) -> None:
     user = live.add_user(trial=1, paid=5)
 
-    answers = at_once(live, user)
+    answers = create_concurrently(live, user)
 
     images = {answer.json()["result"]["generationRequestId"] for answer in answers if answer.status_code == 200}
     refusals = [answer.json()["error"]["details"]["reason"] for answer in answers if answer.status_code != 200]
@@ -37,20 +37,20 @@ def test_parallel_requests_get_exactly_what_the_credits_buy(live: Live) -> None:
     assert {entry["generationRequestId"] for entry in charged} == images
 
 
-def test_parallel_failures_give_every_credit_back(live: Live) -> None:
+def test_concurrent_failures_are_all_refunded(live: Live) -> None:
     user = live.add_user(trial=5, paid=CALLS_AT_ONCE)
 
-    answers = at_once(live, user, model=BROKEN)
+    answers = create_concurrently(live, user, model=BROKEN)
 
     assert {answer.status_code for answer in answers} == {503}
     assert live.user(user)["credits"] == {"trial": 5, "paid": CALLS_AT_ONCE}
     assert len(live.transactions(user)) == 2 * CALLS_AT_ONCE
 
 
-def test_parallel_calls_with_one_idempotency_key_are_charged_once(live: Live) -> None:
+def test_concurrent_calls_with_one_key_are_charged_once(live: Live) -> None:
     user = live.add_user(paid=CALLS_AT_ONCE)
 
-    answers = at_once(live, user, idempotencyKey="once")
+    answers = create_concurrently(live, user, idempotencyKey="once")
 
     images = [answer.json()["result"] for answer in answers if answer.status_code == 200]
     refusals = {answer.json()["error"]["details"]["reason"] for answer in answers if answer.status_code != 200}

@@ -1,4 +1,4 @@
-"""The examples of README and docs/quickstart.md, run as a reader would paste them, answer as shown.
+"""Tests of the examples of README and docs/quickstart.md, run as a reader would paste them.
 
 The examples are the only tests that use ``user-100``'s credits and the user ``newcomer``.
 """
@@ -24,7 +24,7 @@ def examples(live: Live) -> Iterator[Examples]:
     time.sleep(MAX_AGE_SECONDS)
 
 
-def test_there_is_an_example_for_every_function() -> None:
+def test_examples_call_the_main_functions() -> None:
     commands = "".join(EXAMPLES)
     for function in (
         "createGenerationRequest",
@@ -38,6 +38,6 @@ def test_there_is_an_example_for_every_function() -> None:
 
 
 @pytest.mark.parametrize(("command", "answer"), EXAMPLES.items(), ids=range(len(EXAMPLES)))
-def test_an_example_answers_as_shown(live: Live, examples: Examples, command: str, answer: str) -> None:
-    """In the order of the docs: later examples depend on earlier ones."""
+def test_example_answers_as_shown(live: Live, examples: Examples, command: str, answer: str) -> None:
+    """The examples run in the order of the docs, since later examples depend on earlier ones."""
     assert examples.answer(command, answer, live.suite) == answer, "run: make examples"

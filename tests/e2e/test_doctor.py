@@ -1,4 +1,4 @@
-"""`make doctor` beside the running suite of its own project."""
+"""Tests of `make doctor` while the project's emulators run."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from tools.emulators.project import ROOT, Project
 from tools.emulators.suite import Suite
 
 
-def test_the_ports_of_the_projects_own_suite_are_in_order(
+def test_doctor_accepts_ports_of_its_own_running_emulators(
     suite: Suite, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(doctor, "ROOT", suite.project.directory)
@@ -18,7 +18,7 @@ def test_the_ports_of_the_projects_own_suite_are_in_order(
         assert f"used by the running {name} emulator of this project" in output
 
 
-def test_the_suite_of_another_directory_is_not_this_projects_own(suite: Suite) -> None:
+def test_emulators_of_another_directory_are_not_listed(suite: Suite) -> None:
     other = Project(ROOT, suite.project.id, suite.project.config)
     assert running_emulators(suite.project) != {}
     assert running_emulators(other) == {}

@@ -1,4 +1,4 @@
-"""Input that is refused over real HTTP: always INVALID_INPUT with what is wrong, never charged, never a crash."""
+"""Tests of invalid input over HTTP: it is refused as INVALID_INPUT, not charged, and not logged as a crash."""
 
 import json
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ JSON = {"Content-Type": "application/json"}
 
 MALFORMED: dict[str, dict[str, Any]] = {
     "no body": {"headers": JSON},
-    "no JSON": {"data": "{data", "headers": JSON},
+    "invalid JSON": {"data": "{data", "headers": JSON},
     "no data": {"json": {}},
     "an array": {"json": [{"data": NOBODY}]},
     "a string": {"json": "data"},
@@ -27,7 +27,7 @@ MALFORMED: dict[str, dict[str, Any]] = {
     "deep nesting": {"data": '{"data":' + "[" * 100_000 + "]" * 100_000 + "}", "headers": JSON},
     "NaN": {"data": '{"data": NaN}', "headers": JSON},
     "a lone surrogate": {"data": r'{"data": {"userId": "\ud800"}}', "headers": JSON},
-    "no UTF-8": {"data": b'{"data": {"userId": "\xff"}}', "headers": JSON},
+    "invalid UTF-8": {"data": b'{"data": {"userId": "\xff"}}', "headers": JSON},
     "a number too long": {"data": '{"data": ' + "9" * 5_000 + "}", "headers": JSON},
     "data that is null": {"json": {"data": None}},
     "data that is an array": {"json": {"data": [NOBODY]}},
@@ -71,8 +71,8 @@ INVALID_PAGES: list[tuple[str, object]] = [
 
 
 @pytest.fixture(autouse=True)
-def _logged_without_a_crash(live: Live) -> Iterator[None]:
-    """Nothing that is refused here may look like a bug in the log."""
+def _no_crash_in_the_log(live: Live) -> Iterator[None]:
+    """Assert after each test that the log contains neither a traceback nor an error."""
     before = live.log()
     yield
     logged = live.log()[len(before) :]
@@ -94,19 +94,19 @@ def _violations(response: requests.Response) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("function", ["createGenerationRequest", "getUserCredits"])
 @pytest.mark.parametrize("malformed", MALFORMED.values(), ids=MALFORMED)
-def test_a_malformed_call_is_invalid_input(live: Live, function: str, malformed: dict[str, Any]) -> None:
+def test_malformed_call_is_invalid_input(live: Live, function: str, malformed: dict[str, Any]) -> None:
     assert _violations(live.send(function, **malformed))
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE"])
-def test_another_method_than_post_is_invalid_input(live: Live, method: str) -> None:
+def test_other_method_is_invalid_input(live: Live, method: str) -> None:
     [violation] = _violations(live.send("getUserCredits", method, json={"data": {"userId": "user-100"}}))
 
     assert violation["field"] == "method"
 
 
 @pytest.mark.parametrize(("field", "value"), INVALID)
-def test_an_invalid_field_is_named_and_nothing_is_charged(live: Live, field: str, value: object) -> None:
+def test_invalid_field_is_reported_and_not_charged(live: Live, field: str, value: object) -> None:
     user = live.add_user(paid=1)
 
     [violation] = _violations(live.create(user, **{field: value}))
@@ -117,13 +117,13 @@ def test_an_invalid_field_is_named_and_nothing_is_charged(live: Live, field: str
 
 
 @pytest.mark.parametrize(("field", "value"), INVALID_PAGES)
-def test_an_invalid_page_is_refused(live: Live, field: str, value: object) -> None:
+def test_invalid_page_is_refused(live: Live, field: str, value: object) -> None:
     [violation] = _violations(live.call("getUserCredits", {"userId": "user-ada", field: value}))
 
     assert violation["field"] == field
 
 
-def test_the_page_token_of_somebody_else_is_refused(live: Live) -> None:
+def test_page_token_of_another_user_is_refused(live: Live) -> None:
     token = live.result("getUserCredits", {"userId": "user-ada"})["nextPageToken"]
 
     [violation] = _violations(live.call("getUserCredits", {"userId": "user-bela", "pageToken": token}))
@@ -131,7 +131,7 @@ def test_the_page_token_of_somebody_else_is_refused(live: Live) -> None:
     assert violation["field"] == "pageToken"
 
 
-def test_everything_that_is_wrong_is_reported_at_once(live: Live) -> None:
+def test_all_violations_are_reported_together(live: Live) -> None:
     data = {"userId": "a/b", "model": "Model Z", "style": 7, "colour": "neon", "prompt": " ", "idempotencyKey": None}
 
     violations = {

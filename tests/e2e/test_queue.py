@@ -1,4 +1,4 @@
-"""Queued requests under the real CLI: the tasks emulator delivers, a stranger's call is refused."""
+"""Tests of queued requests under the Firebase CLI, whose tasks emulator delivers the tasks."""
 
 import pytest
 
@@ -10,7 +10,7 @@ from tests.support.queue import queued, state
 @pytest.mark.parametrize(
     ("model", "status", "left"), [("Model A", "completed", 9), ("Model B", "completed", 9), (BROKEN, "failed", 10)]
 )
-def test_the_queue_brings_a_request_to_its_end(live: Live, model: str, status: str, left: int) -> None:
+def test_queued_request_ends(live: Live, model: str, status: str, left: int) -> None:
     user = live.add_user(paid=10)
 
     request_id = queued(live, user, model=model)
@@ -21,7 +21,7 @@ def test_the_queue_brings_a_request_to_its_end(live: Live, model: str, status: s
 
 
 @pytest.mark.parametrize("function", ["generateImage", "generateWithModelA", "generateWithModelB"])
-def test_a_strangers_call_of_a_worker_is_refused_and_changes_nothing(live: Live, function: str) -> None:
+def test_call_of_a_worker_without_a_valid_ticket_is_refused(live: Live, function: str) -> None:
     request_id = live.create(live.add_user(paid=1)).json()["result"]["generationRequestId"]
     before = live.request(request_id)
 
@@ -31,7 +31,7 @@ def test_a_strangers_call_of_a_worker_is_refused_and_changes_nothing(live: Live,
     assert live.request(request_id) == before
 
 
-def test_a_canceled_request_is_never_made(live: Live) -> None:
+def test_canceled_request_stays_canceled(live: Live) -> None:
     user = live.add_user(paid=10)
     live.operator.document("models/model-later").set(
         {**(live.operator.document("models/model-a").get().to_dict() or {}), "name": "Model Later", "latencySeconds": 3}

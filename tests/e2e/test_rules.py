@@ -1,4 +1,4 @@
-"""What clients may do in the database, on the real emulators with real tokens: read what is theirs, write nothing."""
+"""Tests of firestore.rules on the emulators, with tokens: clients may read their own data and write nothing."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ CALLERS = {
     "the owner": OWNER,
     "another user": "user-bela",
     "an unverified user": "user-unverified",
-    "an admin": "user-admin",  # reads for others through the functions alone
+    "an admin": "user-admin",  # reads the data of others only through the functions
 }
 
 NOBODY: set[str] = set()
@@ -27,7 +27,7 @@ ONLY_OWNER = {"the owner"}
 SIGNED_IN = set(CALLERS) - {"anonymous"}
 OTHERS = set(CALLERS) - ONLY_OWNER
 
-# Nobody creates, updates or deletes anything. Requests are listed by a query for one's own: see below.
+# No caller may create, update or delete. The owner may list requests only with a query by userId: see below.
 READERS: dict[str, dict[Operation, set[str]]] = {
     "users": {"get": ONLY_OWNER, "list": NOBODY},
     f"users/{OWNER}/creditTransactions": {"get": ONLY_OWNER, "list": ONLY_OWNER},
@@ -52,7 +52,7 @@ MATRIX = [
     for caller in CALLERS
 ]
 
-RICH = {
+FORGED_CREDITS = {
     "fields": {
         "userId": {"stringValue": OWNER},
         "credits": {"mapValue": {"fields": {"paid": {"integerValue": 1_000_000}}}},
@@ -62,7 +62,7 @@ RICH = {
 
 @dataclass(frozen=True)
 class Client:
-    """A client SDK's view of the database: Firestore's REST API with somebody's ID token, or none."""
+    """A client of Firestore's REST API, with an ID token or without."""
 
     root: str
     token: str | None
@@ -72,16 +72,16 @@ class Client:
         return requests.request(method, self.root + path, json=body, params=params, headers=headers, timeout=30)
 
     def query(self, collection: str, *, of: str | None, everywhere: bool = False) -> requests.Response:
-        """All documents of a collection, or of all collections by that name; those of one user or any."""
+        """Query a collection, or with ``everywhere`` its collection group, for one user's documents or all."""
         return self.send("POST", ":runQuery", {"structuredQuery": structured(collection, of, everywhere)})
 
     def count(self, collection: str, *, of: str | None, everywhere: bool = False) -> requests.Response:
-        """How many there are of these."""
+        """Count the documents of the same query."""
         query = {"structuredQuery": structured(collection, of, everywhere), "aggregations": [{"count": {}}]}
         return self.send("POST", ":runAggregationQuery", {"structuredAggregationQuery": query})
 
     def name(self, path: str) -> str:
-        """A document's name, as requests about several documents have it."""
+        """Return the full name of a document."""
         return f"{self.root.partition('/v1/')[2]}/{path}"
 
 
@@ -98,7 +98,7 @@ def where(operator: str, value: Mapping[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def clients(live: Live) -> dict[str, Client]:
-    """The callers, signed in on the real Auth emulator."""
+    """Return a client for each caller, signed in at the Auth emulator."""
     return {
         caller: client_of(live, live.sign_in(user) if user is not None else None) for caller, user in CALLERS.items()
     }
@@ -106,7 +106,7 @@ def clients(live: Live) -> dict[str, Client]:
 
 @pytest.fixture(scope="module")
 def documents(live: Live) -> dict[str, str]:
-    """The path of an existing document of each collection: the owner's where it has one."""
+    """Return the path of a document in each collection, if possible of the owner."""
     gift = {"userId": OWNER, "credits": 1, "bucket": "paid", "reason": "a gift", "idempotencyKey": "rules"}
     live.result("grantCredits", gift, token=live.sign_in("user-admin"))
     paths = {"users": f"users/{OWNER}"}
@@ -126,7 +126,7 @@ def client_of(live: Live, token: str | None) -> Client:
 
 
 def denied(response: requests.Response) -> bool:
-    """Whether the rules refused it. Anything but that and success is a mistake of the test."""
+    """Return whether the rules refused the request. Any other error fails the test."""
     if response.status_code == HTTPStatus.OK:
         return False
     body = response.json()
@@ -136,7 +136,7 @@ def denied(response: requests.Response) -> bool:
 
 
 @pytest.mark.parametrize(("collection", "operation", "caller", "allowed"), MATRIX)
-def test_the_rules_allow_what_the_table_says_and_nothing_else(
+def test_rules_allow_exactly_the_operations_in_the_table(
     clients: dict[str, Client],
     documents: dict[str, str],
     collection: str,
@@ -151,16 +151,16 @@ def test_the_rules_allow_what_the_table_says_and_nothing_else(
         case "list":
             response = client.send("GET", f"/{collection}")
         case "create":
-            response = client.send("POST", f"/{collection}", RICH, documentId="new")
+            response = client.send("POST", f"/{collection}", FORGED_CREDITS, documentId="new")
         case "update":
-            response = client.send("PATCH", document, RICH, **{"updateMask.fieldPaths": "credits"})
+            response = client.send("PATCH", document, FORGED_CREDITS, **{"updateMask.fieldPaths": "credits"})
         case "delete":
             response = client.send("DELETE", document)
 
     assert denied(response) is not allowed
 
 
-def test_the_owner_may_query_their_own_requests(clients: dict[str, Client]) -> None:
+def test_owner_may_query_own_requests(clients: dict[str, Client]) -> None:
     response = clients["the owner"].query("generationRequests", of=OWNER)
 
     assert not denied(response)
@@ -170,13 +170,13 @@ def test_the_owner_may_query_their_own_requests(clients: dict[str, Client]) -> N
 
 
 @pytest.mark.parametrize("caller", CALLERS)
-def test_nobody_may_query_the_requests_of_all(clients: dict[str, Client], caller: str) -> None:
+def test_query_for_all_requests_is_refused(clients: dict[str, Client], caller: str) -> None:
     assert denied(clients[caller].query("generationRequests", of=None))
 
 
 @pytest.mark.parametrize("caller", sorted(OTHERS))
 @pytest.mark.parametrize("collection", ["users", "generationRequests", "grants"])
-def test_others_may_neither_query_nor_count_what_is_the_owners(
+def test_other_callers_may_neither_query_nor_count_owner_data(
     clients: dict[str, Client], caller: str, collection: str
 ) -> None:
     assert denied(clients[caller].query(collection, of=OWNER))
@@ -191,7 +191,7 @@ def test_others_may_neither_query_nor_count_what_is_the_owners(
         ("GREATER_THAN_OR_EQUAL", {"stringValue": ""}),
     ],
 )
-def test_a_query_for_more_than_ones_own_requests_is_refused(
+def test_query_that_includes_foreign_requests_is_refused(
     clients: dict[str, Client], operator: str, value: dict[str, Any]
 ) -> None:
     query = {"from": [{"collectionId": "generationRequests"}], "where": where(operator, value)}
@@ -202,7 +202,7 @@ def test_a_query_for_more_than_ones_own_requests_is_refused(
 @pytest.mark.parametrize("caller", CALLERS)
 @pytest.mark.parametrize("of", [None, OWNER])
 @pytest.mark.parametrize("collection", ["users", "creditTransactions", "generationRequests", "grants", "notes"])
-def test_nobody_may_query_or_count_all_collections_of_a_name_at_once(
+def test_collection_group_query_is_refused(
     clients: dict[str, Client], caller: str, of: str | None, collection: str
 ) -> None:
     assert denied(clients[caller].query(collection, of=of, everywhere=True))
@@ -211,7 +211,7 @@ def test_nobody_may_query_or_count_all_collections_of_a_name_at_once(
 
 @pytest.mark.parametrize("caller", sorted(OTHERS))
 @pytest.mark.parametrize("collection", ["users", f"users/{OWNER}/creditTransactions", "generationRequests", "grants"])
-def test_others_get_nothing_of_the_owners_in_a_batch_either(
+def test_batch_get_of_owner_data_is_refused(
     clients: dict[str, Client], documents: dict[str, str], caller: str, collection: str
 ) -> None:
     client = clients[caller]
@@ -222,14 +222,14 @@ def test_others_get_nothing_of_the_owners_in_a_batch_either(
 
 
 @pytest.mark.parametrize("caller", CALLERS)
-def test_nobody_may_list_what_lies_under_a_user(clients: dict[str, Client], caller: str) -> None:
+def test_listing_subcollections_is_refused(clients: dict[str, Client], caller: str) -> None:
     assert denied(clients[caller].send("POST", f"/users/{OWNER}:listCollectionIds", {}))
 
 
 @pytest.mark.parametrize("caller", CALLERS)
 @pytest.mark.parametrize("field", ["credits.paid", "lifetime.grant", "ledger.seq", "activity", "usage", "displayName"])
-def test_nobody_writes_any_field_of_a_user(clients: dict[str, Client], caller: str, field: str) -> None:
-    """As the client SDKs write: fields that are set, and counters that are increased, in one commit."""
+def test_write_to_any_user_field_is_refused(clients: dict[str, Client], caller: str, field: str) -> None:
+    """The client SDKs set fields and increment counters in a commit."""
     client = clients[caller]
     name, top = client.name(f"users/{OWNER}"), field.partition(".")[0]
     deleting = {"update": {"name": name, "fields": {}}, "updateMask": {"fieldPaths": [top]}}
@@ -241,16 +241,16 @@ def test_nobody_writes_any_field_of_a_user(clients: dict[str, Client], caller: s
     )
 
 
-def test_a_newcomer_cannot_give_themselves_a_user_document_with_credits(live: Live) -> None:
+def test_new_user_cannot_create_a_user_document(live: Live) -> None:
     user_id, token = live.sign_up()
     newcomer = client_of(live, token)
 
-    assert denied(newcomer.send("POST", "/users", RICH, documentId=user_id))
-    assert denied(newcomer.send("PATCH", f"/users/{user_id}", RICH))
-    assert denied(newcomer.send("POST", f"/users/{user_id}/creditTransactions", RICH))
+    assert denied(newcomer.send("POST", "/users", FORGED_CREDITS, documentId=user_id))
+    assert denied(newcomer.send("PATCH", f"/users/{user_id}", FORGED_CREDITS))
+    assert denied(newcomer.send("POST", f"/users/{user_id}/creditTransactions", FORGED_CREDITS))
     assert newcomer.send("GET", f"/users/{user_id}").status_code == HTTPStatus.NOT_FOUND
 
 
-def test_what_does_not_exist_cannot_be_told_from_what_is_not_theirs(clients: dict[str, Client]) -> None:
+def test_missing_document_is_refused_like_a_foreign_one(clients: dict[str, Client]) -> None:
     assert denied(clients["the owner"].send("GET", "/generationRequests/nothing"))
     assert denied(clients["the owner"].send("GET", "/users/nobody"))

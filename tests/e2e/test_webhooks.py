@@ -1,4 +1,4 @@
-"""Webhooks under the real CLI: the docs' receiver verifies them, the tasks emulator tries them again."""
+"""Tests of webhooks under the Firebase CLI, whose tasks emulator retries them."""
 
 import re
 import subprocess
@@ -21,7 +21,7 @@ from tools.emulators.ports import free_ports
 [RECEIVER] = re.findall(r"```python\n(.*?)```", WEBHOOKS.read_text("utf-8"), re.DOTALL)
 EXAMPLE = "".join(re.findall(r"```sh\n(.*?)```", WEBHOOKS.read_text("utf-8"), re.DOTALL))
 WAIT_SECONDS = 90
-"""The second attempt follows after ten seconds or so; starting processes takes the rest on a busy machine."""
+"""The second attempt follows after about ten seconds. The rest is for starting processes on a busy machine."""
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def secret_of(live: Live, user: str) -> str:
     return secret
 
 
-def test_a_receiver_that_failed_is_told_again_and_once_more_when_asked_for(live: Live, receiver: Receiver) -> None:
+def test_failed_webhook_is_retried_and_delivered_webhook_is_resent(live: Live, receiver: Receiver) -> None:
     user = live.add_user(paid=10)
     receiver.answers = [500, 200]
 
@@ -62,7 +62,7 @@ def test_a_receiver_that_failed_is_told_again_and_once_more_when_asked_for(live:
     assert "s3cret" not in live.log()
 
 
-def test_every_mode_and_end_is_told(live: Live, receiver: Receiver) -> None:
+def test_completed_and_failed_requests_send_webhooks(live: Live, receiver: Receiver) -> None:
     user = live.add_user(paid=10)
     url = receiver.url()
 
@@ -71,11 +71,11 @@ def test_every_mode_and_end_is_told(live: Live, receiver: Receiver) -> None:
     until(lambda: len(receiver.received) == 2, seconds=30)
 
     secret = Webhook(secret_of(live, user))
-    told = {secret.verify(received.body, received.headers)["type"] for received in receiver.received}
-    assert told == {"generation.completed", "generation.failed"}
+    types = {secret.verify(received.body, received.headers)["type"] for received in receiver.received}
+    assert types == {"generation.completed", "generation.failed"}
 
 
-def test_a_strangers_call_of_the_delivery_worker_sends_nothing_twice(live: Live, receiver: Receiver) -> None:
+def test_call_of_the_delivery_worker_sends_nothing_twice(live: Live, receiver: Receiver) -> None:
     user = live.add_user(paid=10)
     live.create(user, webhookUrl=receiver.url())
     until(lambda: [delivery["status"] for delivery in deliveries(live, user)] == ["delivered"], seconds=30)
@@ -90,7 +90,7 @@ def test_a_strangers_call_of_the_delivery_worker_sends_nothing_twice(live: Live,
 
 @contextmanager
 def running(code: str, log: Path) -> Iterator[None]:
-    """A program of its own, whose output goes to ``log``."""
+    """Run a Python program that writes its output to ``log``."""
     with log.open("wb") as output:
         process = subprocess.Popen([sys.executable, "-u", "-c", code], stdout=output, stderr=subprocess.STDOUT)
         try:
@@ -100,7 +100,7 @@ def running(code: str, log: Path) -> Iterator[None]:
             process.wait(20)
 
 
-def test_the_docs_receiver_gets_the_webhook_of_the_docs_example(live: Live, tmp_path: Path) -> None:
+def test_receiver_of_the_docs_gets_the_webhook_of_the_example(live: Live, tmp_path: Path) -> None:
     [port] = free_ports(1)
     user = live.add_user(paid=1)
     log = tmp_path / "receiver.log"
