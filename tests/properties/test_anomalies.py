@@ -1,4 +1,4 @@
-"""The anomaly detector on many simulated weeks: how often it raises a false alarm."""
+"""Tests of how often the anomaly detector raises a false alarm, on many simulated weeks."""
 
 import random
 from statistics import fmean
@@ -16,7 +16,7 @@ from tests.support.anomalies import PRICE, STYLE, WEEK, noisy, search, week, wee
 
 
 @pytest.mark.parametrize("mean", [2, 10, 40])
-def test_a_weekly_rhythm_and_growth_are_no_alarm(mean: float) -> None:
+def test_weekly_rhythm_and_growth_raise_no_alarm(mean: float) -> None:
     found = [
         anomaly
         for seed in range(25)
@@ -26,7 +26,7 @@ def test_a_weekly_rhythm_and_growth_are_no_alarm(mean: float) -> None:
     assert len(found) <= 1, found
 
 
-def test_users_who_come_and_go_are_hardly_ever_an_alarm() -> None:
+def test_irregular_users_hardly_ever_raise_an_alarm() -> None:
     chance = random.Random(9)
     users = {
         Subject(Scope.USER, f"user-{number}"): [
@@ -43,7 +43,7 @@ def test_users_who_come_and_go_are_hardly_ever_an_alarm() -> None:
     assert len(found) <= 1, found
 
 
-def test_the_band_of_the_chart_holds_almost_all_quiet_days() -> None:
+def test_band_contains_almost_all_quiet_days() -> None:
     inside = [
         band.low <= count <= band.high
         for seed in range(40)

@@ -1,4 +1,4 @@
-"""The benchmark of the anomaly detector, in the small."""
+"""Tests of the benchmark of the anomaly detector, with few years."""
 
 from dataclasses import replace
 
@@ -19,7 +19,7 @@ def outcomes() -> list[Outcome]:
     return [run(job) for job in jobs(seed=1, quiet_years=2, events=5, means=[MEAN])]
 
 
-def test_every_event_has_its_row_and_ours_finds_what_is_large(outcomes: list[Outcome]) -> None:
+def test_every_event_has_a_row_and_our_detector_finds_large_events(outcomes: list[Outcome]) -> None:
     found, nominal = rows(outcomes)
     assert [row.event for row in found] == list(EVENTS)
     assert all(row.found.keys() == METHODS.keys() for row in found)
@@ -31,13 +31,13 @@ def test_every_event_has_its_row_and_ours_finds_what_is_large(outcomes: list[Out
     assert [shown.row_count for shown in tables(found)] == [6, 8]
 
 
-def test_every_method_raises_as_many_false_alerts(outcomes: list[Outcome]) -> None:
+def test_every_method_raises_equally_many_false_alerts(outcomes: list[Outcome]) -> None:
     [quiet] = [outcome for outcome in outcomes if not outcome.job.event]
     for key, threshold in thresholds(quiet, 7).items():
         assert np.mean(quiet.scores[key].max(axis=2) > threshold) == pytest.approx(FALSE_ALERTS, abs=0.01)
 
 
-def test_a_year_is_the_same_for_the_same_seed_and_has_its_mean() -> None:
+def test_year_is_determined_by_its_seed_and_mean() -> None:
     one, other = (year(np.random.default_rng(3), MEAN) for _ in range(2))
     assert (one.requests == other.requests).all()
     assert one.usual.mean() == pytest.approx(MEAN)
@@ -46,7 +46,7 @@ def test_a_year_is_the_same_for_the_same_seed_and_has_its_mean() -> None:
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.name)
-def test_what_is_planted_lies_where_it_is_said_to_lie(event: Event) -> None:
+def test_planted_event_changes_only_its_days(event: Event) -> None:
     rng = np.random.default_rng(4)
     quiet = year(rng, 500)
     planted = plant(rng, quiet, replace(event, after_outbreak=False), 100)
@@ -56,7 +56,7 @@ def test_what_is_planted_lies_where_it_is_said_to_lie(event: Event) -> None:
     assert len(planted.requests) == DAYS
 
 
-def test_detection_is_counted_from_the_events_first_day() -> None:
+def test_detection_is_counted_from_the_first_day_of_the_event() -> None:
     quiet = np.zeros((6, 8))
     late, whole, early = quiet.copy(), quiet.copy(), quiet.copy()
     late[1, 2], whole[1, 7], early[0, 0] = 5, 5, 5
@@ -68,7 +68,7 @@ def test_detection_is_counted_from_the_events_first_day() -> None:
     assert days_to_detection(early, 0, SPIKE, 4) == 1
 
 
-def test_it_runs_the_deployed_detector(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_benchmark_runs_the_deployed_detector(monkeypatch: pytest.MonkeyPatch) -> None:
     data = year(np.random.default_rng(5), MEAN)
     data.requests[7 * 20 + 3] += 80
     before = ours(data, Series.REQUESTS, 20)
@@ -79,7 +79,7 @@ def test_it_runs_the_deployed_detector(monkeypatch: pytest.MonkeyPatch) -> None:
     assert before[7] != after[7]
 
 
-def test_the_page_has_a_place_for_the_figures(outcomes: list[Outcome]) -> None:
+def test_figures_are_written_between_the_marks_of_the_page(outcomes: list[Outcome]) -> None:
     text = PAGE.read_text("utf-8")
     new = up_to_date(text, *rows(outcomes))
     assert new.startswith(text.partition(START)[0])
@@ -88,7 +88,7 @@ def test_the_page_has_a_place_for_the_figures(outcomes: list[Outcome]) -> None:
         up_to_date("", *rows(outcomes))
 
 
-def test_the_page_lists_every_row_of_the_benchmark() -> None:
+def test_page_lists_every_event() -> None:
     text = PAGE.read_text("utf-8")
     for event in EVENTS:
         assert f"| {event.name} |" in text

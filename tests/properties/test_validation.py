@@ -1,6 +1,6 @@
-"""Whatever is sent: it is understood in one way, or refused as invalid, and nothing else ever happens.
+"""Property tests of validation: any data is either parsed unambiguously or refused as InvalidInput.
 
-The same examples on every run.
+Every run uses the same examples.
 """
 
 import base64
@@ -49,9 +49,13 @@ ORDER = {"model": "Model A", "style": "anime", "color": "neon", "size": "512x512
 GRANT = {"userId": "user", "credits": 1, "bucket": "paid", "reason": "thanks", "idempotencyKey": "key"}
 INT64 = "type.googleapis.com/google.protobuf.Int64Value"
 
-# Characters that mean trouble somewhere: controls, blanks, marks of direction, joiners, halves of pairs, planes.
-TROUBLE = "\x00\x07\t\n\r\x1b\x7f\x85\xa0\xad\u061c\u200b\u200d\u200e\u202a\u202e\u2028\u2066\ufeff\ue000\ud83d\udd25"
-TEXTS = st.text(st.one_of(st.characters(), st.sampled_from(TROUBLE + " ._/-@:#?%\\é\u0301🦊\u05d0")), max_size=40)
+# Special characters: control, blank, direction marks, joiners, lone surrogates, private use.
+SPECIAL_CHARACTERS = (
+    "\x00\x07\t\n\r\x1b\x7f\x85\xa0\xad\u061c\u200b\u200d\u200e\u202a\u202e\u2028\u2066\ufeff\ue000\ud83d\udd25"
+)
+TEXTS = st.text(
+    st.one_of(st.characters(), st.sampled_from(SPECIAL_CHARACTERS + " ._/-@:#?%\\é\u0301🦊\u05d0")), max_size=40
+)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | TEXTS,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=4),
@@ -59,18 +63,18 @@ JSON = st.recursive(
 )
 
 
-def parsed(shape: type[BaseModel], data: object) -> Any:
-    """The request, or None where it is refused."""
+def parsed(model: type[BaseModel], data: object) -> Any:
+    """Return the request, or None if it is refused."""
     try:
-        return parse(shape, data, CONTEXT)
+        return parse(model, data, CONTEXT)
     except InvalidInput:
         return None
 
 
-def field(shape: type[BaseModel], data: dict[str, Any], name: str, value: object) -> bool:
-    """Whether that value of a field is accepted among ``data`` that is. Of what is refused, that field alone is."""
+def accepts(model: type[BaseModel], data: dict[str, Any], name: str, value: object) -> bool:
+    """Return whether the field accepts the value. ``data`` must be valid, so that no other field is refused."""
     try:
-        parse(shape, {**data, name: value}, CONTEXT)
+        parse(model, {**data, name: value}, CONTEXT)
     except InvalidInput as refusal:
         refused = {violation["field"] for violation in refusal.details["violations"]}
     else:
@@ -79,21 +83,21 @@ def field(shape: type[BaseModel], data: dict[str, Any], name: str, value: object
     return not refused
 
 
-def pattern(shape: str, name: str) -> Draft202012Validator:
-    return Draft202012Validator(DOCUMENT["components"]["schemas"][shape]["properties"][name])
+def schema_validator(model: str, name: str) -> Draft202012Validator:
+    return Draft202012Validator(DOCUMENT["components"]["schemas"][model]["properties"][name])
 
 
-# Anything at all
+# Any data
 
 
-@pytest.mark.parametrize("shape", MODELS, ids=lambda shape: shape.__name__)
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
 @given(data=st.data())
-def test_anything_is_understood_or_invalid_input(shape: type[BaseModel], data: st.DataObject) -> None:
-    names = [info.alias or name for name, info in shape.model_fields.items()]
+def test_any_data_is_parsed_or_raises_invalid_input(model: type[BaseModel], data: st.DataObject) -> None:
+    names = [info.alias or name for name, info in model.model_fields.items()]
     known = st.fixed_dictionaries({}, optional=dict.fromkeys(names, JSON))
     sent = data.draw(st.one_of(JSON, known, st.builds(lambda one, other: {**one, **other}, JSON_OBJECTS, known)))
     try:
-        parse(shape, sent, CONTEXT)
+        parse(model, sent, CONTEXT)
     except InvalidInput as refusal:
         violations = refusal.details["violations"]
         assert 0 < len(violations) <= VIOLATIONS_MAX
@@ -109,25 +113,25 @@ JSON_OBJECTS = st.dictionaries(TEXTS, JSON, max_size=3)
 @example(b'{"data": "\\ud83d"}')
 @example(b'{"data": ' + b"9" * 4_301 + b"}")
 @example(b"[" * 10_000 + b"]" * 10_000)
-def test_a_body_is_json_without_half_characters_or_a_value_error(body: bytes) -> None:
+def test_any_body_is_parsed_or_raises_value_error(body: bytes) -> None:
     try:
         value = from_json(body, allow_inf_nan=False)
     except ValueError:
         return
     for text in re.findall(r'"(?:[^"\\]|\\.)*"', json.dumps(value)):
-        json.loads(text).encode()  # has no half of a surrogate pair
-    requests.fingerprint(value)  # nor a number that cannot be written again
+        json.loads(text).encode()  # raises if it contains a lone surrogate
+    requests.fingerprint(value)  # raises if a number cannot be written as JSON
 
 
 @given(data=JSON_OBJECTS, order=st.randoms(use_true_random=False))
-def test_the_fingerprint_is_of_the_content_alone(data: dict[str, Any], order: Any) -> None:
+def test_fingerprint_depends_only_on_the_content(data: dict[str, Any], order: Any) -> None:
     shuffled = list(data.items())
     order.shuffle(shuffled)
     assert requests.fingerprint(dict(shuffled)) == requests.fingerprint(data)
     assert requests.fingerprint({**data, "more": 1}) != requests.fingerprint({**data, "more": 2})
 
 
-# What is understood is understood in one way
+# Unambiguous parsing
 
 VALID_IDS = st.text(
     st.characters(exclude_categories=["C", "Z"], exclude_characters="/"), min_size=1, max_size=fields.ID_LENGTH_MAX
@@ -139,11 +143,11 @@ PROMPTS = st.text(st.characters(exclude_categories=["Cc", "Cs"], include_charact
 
 
 @given(user=VALID_IDS, prompt=PROMPTS, key=st.none() | KEYS)
-def test_an_order_keeps_every_text_as_it_was_sent(user: str, prompt: str, key: str | None) -> None:
+def test_order_keeps_every_text_unchanged(user: str, prompt: str, key: str | None) -> None:
     sent = {**ORDER, "userId": user, "prompt": prompt, "idempotencyKey": key}
-    through_the_wire = from_json(json.dumps(sent).encode())
+    received = from_json(json.dumps(sent).encode())
 
-    params = parse(requests.CreateGenerationRequest, through_the_wire, CONTEXT)
+    params = parse(requests.CreateGenerationRequest, received, CONTEXT)
 
     assert (params.user_id, params.prompt, params.idempotency_key) == (user, prompt, key)
     assert params == parse(requests.CreateGenerationRequest, sent, CONTEXT)
@@ -160,7 +164,7 @@ def test_an_order_keeps_every_text_as_it_was_sent(user: str, prompt: str, key: s
         }
     )
 )
-def test_a_grant_parses_again_as_what_it_was(grant: dict[str, Any]) -> None:
+def test_grant_survives_a_round_trip(grant: dict[str, Any]) -> None:
     params = parse(requests.GrantCredits, grant, CONTEXT)
     again = params.model_dump(mode="json", by_alias=True)
     assert again == grant
@@ -186,19 +190,17 @@ MOMENTS = st.datetimes(timezones=st.just(UTC))
     at=MOMENTS,
     request_id=VALID_IDS,
 )
-def test_a_list_goes_on_where_its_token_says_and_is_otherwise_the_same(
-    query: dict[str, Any], at: datetime, request_id: str
-) -> None:
+def test_list_continues_at_its_page_token(query: dict[str, Any], at: datetime, request_id: str) -> None:
     params = parse(requests.ListGenerationRequests, query, CONTEXT)
-    going_on = {**query, "pageToken": params.token(at, request_id), "pageSize": 7}
+    next_query = {**query, "pageToken": params.token(at, request_id), "pageSize": 7}
 
-    next_params = parse(requests.ListGenerationRequests, going_on, CONTEXT)
+    next_params = parse(requests.ListGenerationRequests, next_query, CONTEXT)
 
     assert next_params.after == (at, request_id)
     assert next_params.filter == params.filter
-    assert next_params.token(at, request_id) == going_on["pageToken"]
-    assert not field(
-        requests.ListGenerationRequests, going_on | {"userId": "somebody else"}, "pageToken", going_on["pageToken"]
+    assert next_params.token(at, request_id) == next_query["pageToken"]
+    assert not accepts(
+        requests.ListGenerationRequests, next_query | {"userId": "somebody else"}, "pageToken", next_query["pageToken"]
     )
 
 
@@ -212,34 +214,34 @@ def test_a_list_goes_on_where_its_token_says_and_is_otherwise_the_same(
 @example("____")
 @example("..")
 @example("a\n")
-def test_an_id_is_short_printable_and_no_path(value: str) -> None:
-    accepted = field(requests.GetGenerationRequest, {}, "generationRequestId", value)
+def test_id_is_short_and_printable_and_not_a_path(value: str) -> None:
+    accepted = accepts(requests.GetGenerationRequest, {}, "generationRequestId", value)
 
     assert accepted == fields.is_document_id(value)
-    assert accepted == field(requests.GetUserCredits, {}, "userId", value)
+    assert accepted == accepts(requests.GetUserCredits, {}, "userId", value)
     if accepted:
         assert 1 <= len(value) <= 128
         assert value.isprintable()
         assert "/" not in value
         assert value not in (".", "..")
         assert not (len(value) >= 4 and value.startswith("__") and value.endswith("__"))
-        assert pattern("GetGenerationRequest", "generationRequestId").is_valid(value)
+        assert schema_validator("GetGenerationRequest", "generationRequestId").is_valid(value)
 
 
 @pytest.mark.parametrize(
     "character",
     ["\u202e", "\u2066", "\u200e", "\u200b", "\u200d", "\ufeff", "\xad", "\u2028", "\xa0", "\ud83d", "\ue000"],
 )
-def test_ids_and_keys_hold_nothing_that_cannot_be_seen_and_prompts_do(character: str) -> None:
+def test_invisible_characters_are_refused_in_ids_and_keys_and_allowed_in_prompts(character: str) -> None:
     value = f"user{character}100"
-    assert not field(requests.GetUserCredits, {}, "userId", value)
-    assert not field(requests.GrantCredits, GRANT, "idempotencyKey", value)
+    assert not accepts(requests.GetUserCredits, {}, "userId", value)
+    assert not accepts(requests.GrantCredits, GRANT, "idempotencyKey", value)
     is_half = unicodedata.category(character) == "Cs"
-    assert field(requests.CreateGenerationRequest, ORDER, "prompt", value) != is_half
+    assert accepts(requests.CreateGenerationRequest, ORDER, "prompt", value) != is_half
 
 
 @given(value=st.none() | JSON, uid=st.none() | VALID_IDS)
-def test_nobody_is_named_but_by_a_string_or_by_being_signed_in(value: Any, uid: str | None) -> None:
+def test_user_id_is_a_string_or_the_callers_uid(value: Any, uid: str | None) -> None:
     context = Context(Caller(uid), history.catalog)
     try:
         params = parse(requests.GetCreditBalance, {"userId": value}, context)
@@ -254,7 +256,7 @@ def test_nobody_is_named_but_by_a_string_or_by_being_signed_in(value: Any, uid: 
 
 
 @given(user=VALID_IDS, seq=st.integers(1, 2**63 - 1))
-def test_a_history_goes_on_where_its_token_says(user: str, seq: int) -> None:
+def test_history_continues_at_its_page_token(user: str, seq: int) -> None:
     token = parse(requests.GetUserCredits, {"userId": user}, CONTEXT).token(seq)
     assert parse(requests.GetUserCredits, {"userId": user, "pageToken": token}, CONTEXT).before_seq == seq
     assert re.fullmatch("[A-Za-z0-9_-]+", token)
@@ -265,7 +267,7 @@ def test_a_history_goes_on_where_its_token_says(user: str, seq: int) -> None:
 @example(base64.urlsafe_b64encode(b"[" * 2_900).decode())
 @example("W10")
 @example("é")
-def test_any_text_is_a_token_or_a_value_error(token: str) -> None:
+def test_any_text_is_decoded_or_raises_value_error(token: str) -> None:
     try:
         position = page_tokens.decode(token, {"user_id": "user"})
     except ValueError:
@@ -278,10 +280,10 @@ TOKEN = page_tokens.encode({"user_id": "user"}, 17)
 
 
 @given(place=st.integers(0, len(TOKEN) - 1), character=st.characters(codec="ascii"))
-def test_a_token_with_another_character_is_refused(place: int, character: str) -> None:
+def test_changed_token_is_refused(place: int, character: str) -> None:
     token = TOKEN[:place] + character + TOKEN[place + 1 :]
     accepted = parsed(requests.GetUserCredits, {"pageToken": token})
-    # There is no secret in it: another number of the same query is a place in the same history.
+    # A token is not secret. Another position in the same query is a valid token of the same history.
     assert accepted is None or page_tokens.encode({"user_id": "user"}, accepted.before_seq) == token
 
 
@@ -292,7 +294,7 @@ def test_a_token_with_another_character_is_refused(place: int, character: str) -
 @example([1.0])
 @example([10**400, "id"])
 @example([-(10**20), "id"])
-def test_a_position_is_a_place_or_a_value_error(position: list[Any]) -> None:
+def test_any_position_is_parsed_or_raises_value_error(position: list[Any]) -> None:
     for place_of in (page_tokens.entry_number, page_tokens.moment_and_id):
         try:
             place = place_of(position)
@@ -307,15 +309,15 @@ def test_a_position_is_a_place_or_a_value_error(position: list[Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("shape", "data", "name"),
+    ("model", "data", "name"),
     [
         (requests.CreateGenerationRequest, ORDER, "mode"),
         (requests.GetWebhookSecret, {}, "rotate"),
         (requests.ListGenerationRequests, {}, "includeTotalCount"),
     ],
 )
-def test_null_is_as_good_as_left_out(shape: type[BaseModel], data: dict[str, Any], name: str) -> None:
-    assert parse(shape, {**data, name: None}, CONTEXT) == parse(shape, data, CONTEXT)
+def test_null_equals_an_omitted_field(model: type[BaseModel], data: dict[str, Any], name: str) -> None:
+    assert parse(model, {**data, name: None}, CONTEXT) == parse(model, data, CONTEXT)
 
 
 # Numbers
@@ -328,13 +330,13 @@ def test_null_is_as_good_as_left_out(shape: type[BaseModel], data: dict[str, Any
 @example(0)
 @example(1_000_000)
 @example(1_000_001)
-def test_numbers_are_taken_within_their_limits_alone(value: int) -> None:
-    assert field(requests.GetUserCredits, {}, "pageSize", value) == (1 <= value <= 200)
-    assert field(requests.GrantCredits, GRANT, "credits", value) == (1 <= value <= 1_000_000)
+def test_number_is_accepted_only_within_its_limits(value: int) -> None:
+    assert accepts(requests.GetUserCredits, {}, "pageSize", value) == (1 <= value <= 200)
+    assert accepts(requests.GrantCredits, GRANT, "credits", value) == (1 <= value <= 1_000_000)
 
 
 @given(value=st.integers(-(2**70), 2**70) | st.integers(-5, 205))
-def test_the_long_form_of_a_number_is_the_number(value: int) -> None:
+def test_long_form_of_a_number_equals_the_number(value: int) -> None:
     long_form = {"@type": INT64, "value": str(value)}
     plain = parsed(requests.GetUserCredits, {"pageSize": value})
     assert parsed(requests.GetUserCredits, {"pageSize": long_form}) == plain
@@ -348,7 +350,7 @@ def test_the_long_form_of_a_number_is_the_number(value: int) -> None:
 @example("7")
 @example(7.0)
 @example(True)
-def test_nothing_else_is_a_number(value: Any) -> None:
+def test_other_values_are_not_numbers(value: Any) -> None:
     params = parsed(requests.GetUserCredits, {"pageSize": value})
     if params is not None and value is not None:
         assert type(value) is int or (
@@ -356,18 +358,18 @@ def test_nothing_else_is_a_number(value: Any) -> None:
         )
 
 
-# Moments
+# Timestamps
 
 ZONES = st.integers(-1_439, 1_439).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 
 
 @given(at=st.datetimes(timezones=ZONES), digits=st.sampled_from(["milliseconds", "microseconds", "seconds"]))
-def test_a_moment_is_the_same_in_every_zone(at: datetime, digits: str) -> None:
+def test_timestamp_is_converted_from_every_time_zone(at: datetime, digits: str) -> None:
     text = at.isoformat(timespec=digits)
     try:
         expected = datetime.fromisoformat(text).astimezone(UTC)
     except OverflowError:
-        assert not field(requests.ListGenerationRequests, {}, "createdFrom", text)
+        assert not accepts(requests.ListGenerationRequests, {}, "createdFrom", text)
         return
     assert parse(requests.ListGenerationRequests, {"createdFrom": text}, CONTEXT).created_from == expected
 
@@ -387,10 +389,10 @@ def test_a_moment_is_the_same_in_every_zone(at: datetime, digits: str) -> None:
 @example("2026-W46-1T00:00:00Z")
 @example("2026-11-09T24:00:00Z")
 @example("0001-01-01T00:00:00+23:59")
-def test_a_moment_is_written_as_rfc_3339_has_it(text: str) -> None:
-    if field(requests.ListGenerationRequests, {}, "createdFrom", text):
+def test_accepted_timestamp_is_in_rfc_3339_format(text: str) -> None:
+    if accepts(requests.ListGenerationRequests, {}, "createdFrom", text):
         assert re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})", text)
-        assert pattern("ListGenerationRequests", "createdFrom").is_valid(text)
+        assert schema_validator("ListGenerationRequests", "createdFrom").is_valid(text)
 
 
 # Texts
@@ -402,40 +404,40 @@ def test_a_moment_is_written_as_rfc_3339_has_it(text: str) -> None:
 @example(" \u2003\n")
 @example("a" * 2_000)
 @example("🦊" * 2_001)
-def test_a_prompt_is_text_that_can_be_read(value: str) -> None:
-    accepted = field(requests.CreateGenerationRequest, ORDER, "prompt", value)
+def test_prompt_is_not_blank_and_without_control_characters(value: str) -> None:
+    accepted = accepts(requests.CreateGenerationRequest, ORDER, "prompt", value)
     has_half = any(unicodedata.category(character) == "Cs" for character in value)
     has_control = any(unicodedata.category(character) == "Cc" and character not in "\t\n\r" for character in value)
     assert accepted == (bool(value.strip()) and len(value) <= 2_000 and not has_half and not has_control)
     if not has_half:
-        assert pattern("CreateGenerationRequest", "prompt").is_valid(value) == accepted
+        assert schema_validator("CreateGenerationRequest", "prompt").is_valid(value) == accepted
 
 
 @pytest.mark.parametrize("control", [chr(code) for code in (*range(0x20), *range(0x7F, 0xA0))], ids=ascii)
-def test_no_control_character_but_breaks_and_tabs_is_in_a_text(control: str) -> None:
-    for shape, data, name in (
+def test_only_line_breaks_and_tabs_are_allowed_as_control_characters(control: str) -> None:
+    for model, data, name in (
         (requests.CreateGenerationRequest, ORDER, "prompt"),
         (requests.GrantCredits, GRANT, "reason"),
     ):
-        assert field(shape, data, name, f"a{control}fox") == (control in "\t\n\r")
+        assert accepts(model, data, name, f"a{control}fox") == (control in "\t\n\r")
 
 
 @given(key=KEYS)
 @example("é")
 @example("ﬁ")
 @example("\uff21")
-def test_forms_of_the_same_text_are_different_keys(key: str) -> None:
+def test_normalization_forms_are_different_keys(key: str) -> None:
     for form in ("NFC", "NFD", "NFKC", "NFKD"):
         other = unicodedata.normalize(form, key)
         assert (keyed_request_id("user", other) == keyed_request_id("user", key)) == (other == key)
 
 
 @given(value=TEXTS)
-def test_a_key_is_printable(value: str) -> None:
-    accepted = field(requests.GrantCredits, GRANT, "idempotencyKey", value)
+def test_key_is_short_and_printable(value: str) -> None:
+    accepted = accepts(requests.GrantCredits, GRANT, "idempotencyKey", value)
     assert accepted == (1 <= len(value) <= 255 and value.isprintable())
     if accepted:
-        assert pattern("GrantCredits", "idempotencyKey").is_valid(value)
+        assert schema_validator("GrantCredits", "idempotencyKey").is_valid(value)
 
 
 @given(value=TEXTS.map(lambda text: "https://" + text) | TEXTS)
@@ -452,20 +454,20 @@ def test_a_key_is_printable(value: str) -> None:
 @example("https://bücher.example/ä?ö#ü")
 @example("https://[::1]/")
 @example("https://example.com\\@evil.example/")
-def test_a_photo_is_at_an_https_url_without_a_user(value: str) -> None:
+def test_photo_url_is_https_without_user_name(value: str) -> None:
     sent = {**ORDER, "input": {"type": "photo", "photoUrl": value}}
     if parsed(requests.CreateGenerationRequest, sent):
         assert re.match("https://[^/?#]", value)
         assert "@" not in re.split("[/?#]", value)[2]
         assert value.isprintable()
-        assert pattern("PhotoInput", "photoUrl").is_valid(value)
+        assert schema_validator("PhotoInput", "photoUrl").is_valid(value)
 
 
 # The Idempotency-Key header
 
 
 class Echo(BaseModel):
-    """Stands for the answer: what an operation was called with."""
+    """A fake answer that contains the key of the call."""
 
     key: str | None
 
@@ -484,8 +486,8 @@ ECHO: Operation[Any, Any] = Operation(
 )
 
 
-def key_taken(header: str | None, *field: object) -> object:
-    """The key that a call is made under, with that header and that field; False where the call is refused."""
+def key_used(header: str | None, *field: object) -> object:
+    """Return the key of a call with this header and field, or False if the call is refused."""
     data = {**ORDER, "userId": "user"} | ({"idempotencyKey": field[0]} if field else {})
     headers = {} if header is None else {"Idempotency-Key": header}
     call = CallableRequest(data=data, raw_request=cast("Any", SimpleNamespace(headers=headers)))
@@ -499,34 +501,34 @@ def key_taken(header: str | None, *field: object) -> object:
 
 
 @pytest.fixture(autouse=True)
-def _open(monkeypatch: pytest.MonkeyPatch) -> None:
+def _without_required_auth(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REQUIRE_AUTH", "false")
 
 
 @given(key=st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=255))
-def test_a_key_is_the_same_in_the_header_in_the_field_and_in_both(key: str) -> None:
-    assert key_taken(None, key) == key_taken(key) == key_taken(key, None) == key_taken(key, key) == key
+def test_key_is_accepted_in_header_field_or_both(key: str) -> None:
+    assert key_used(None, key) == key_used(key) == key_used(key, None) == key_used(key, key) == key
 
 
 @given(header=TEXTS, value=JSON)
 @example("é", "é")
 @example("", "key")
 @example(" key", "key")
-def test_a_header_is_the_key_or_refused(header: str, value: Any) -> None:
-    assert key_taken(header) in (header, False)
-    assert key_taken(header, value) in (header, False)
-    if key_taken(header):
+def test_header_is_the_key_or_refused(header: str, value: Any) -> None:
+    assert key_used(header) in (header, False)
+    assert key_used(header, value) in (header, False)
+    if key_used(header):
         assert header.isascii()
-        assert pattern_of_header().is_valid(header)
+        assert header_validator().is_valid(header)
     if value not in (None, header):
-        assert key_taken(header, value) is False
+        assert key_used(header, value) is False
 
 
-def pattern_of_header() -> Draft202012Validator:
+def header_validator() -> Draft202012Validator:
     return Draft202012Validator(DOCUMENT["components"]["parameters"]["idempotencyKey"]["schema"])
 
 
-def test_the_longest_valid_call_fits_into_a_body() -> None:
+def test_longest_valid_call_fits_into_a_body() -> None:
     longest = {
         **ORDER,
         "userId": "🦊" * 128,

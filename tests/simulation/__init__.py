@@ -1,1 +1,1 @@
-"""Tests of the simulation itself, and the worlds that every test run simulates."""
+"""Tests of the simulation, and the simulations that every test run makes."""

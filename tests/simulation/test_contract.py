@@ -1,4 +1,4 @@
-"""The stand-in holds what Firestore holds: one set of behaviours, asked of both."""
+"""Contract tests of the database port, on the simulation's in-memory store and on the Firestore emulator."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -27,9 +27,9 @@ from tests.support.times import NOON
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-@pytest.fixture(params=["stand-in", "emulator"])
+@pytest.fixture(params=["in-memory", "emulator"])
 def database(request: pytest.FixtureRequest) -> Database:
-    if request.param == "stand-in":
+    if request.param == "in-memory":
         return Store()
     return FirestoreDatabase(request.getfixturevalue("client"))
 
@@ -50,14 +50,14 @@ def ids(documents: Sequence[Snapshot]) -> list[str]:
 # Reads
 
 
-def test_documents_are_read_in_the_order_asked_for_the_missing_ones_too(database: Database) -> None:
+def test_read_returns_documents_in_order_including_missing_ones(database: Database) -> None:
     version = write(database, "things/b", a=1)
     nothing, thing = database.read("things/a", "things/b")
     assert (nothing.path, nothing.data, nothing.version, nothing.exists) == ("things/a", {}, None, False)
     assert (thing.path, thing.data, thing.version, thing.id) == ("things/b", {"a": 1}, version, "b")
 
 
-def test_a_snapshot_stays_what_it_was_when_its_document_changes(database: Database) -> None:
+def test_snapshot_does_not_change_with_its_document(database: Database) -> None:
     write(database, "things/a", inner={"x": 1})
     [before] = database.read("things/a")
     assert before.version
@@ -65,7 +65,7 @@ def test_a_snapshot_stays_what_it_was_when_its_document_changes(database: Databa
     assert before.data == {"inner": {"x": 1}}
 
 
-def test_values_come_back_as_they_were_written(database: Database) -> None:
+def test_values_are_read_as_they_were_written(database: Database) -> None:
     values = {
         "n": 1,
         "f": 1.5,
@@ -80,7 +80,7 @@ def test_values_come_back_as_they_were_written(database: Database) -> None:
     assert data(database, "things/a") == values
 
 
-def test_what_was_written_does_not_follow_its_author(database: Database) -> None:
+def test_written_data_is_a_copy(database: Database) -> None:
     inner = {"x": [1]}
     write(database, "things/a", inner=inner)
     inner["x"].append(2)
@@ -90,21 +90,21 @@ def test_what_was_written_does_not_follow_its_author(database: Database) -> None
 # Commits
 
 
-def test_each_commit_has_a_later_version_and_all_its_documents_the_same(database: Database) -> None:
+def test_versions_increase_and_are_equal_within_a_commit(database: Database) -> None:
     versions = [database.commit(Create(f"things/{n}", {}), Create(f"others/{n}", {})) for n in range(20)]
     assert all(one == other for one, other in versions)
     assert versions == sorted(versions)
     assert len({one for one, _ in versions}) == 20
 
 
-def test_what_exists_cannot_be_created(database: Database) -> None:
+def test_create_refuses_an_existing_document(database: Database) -> None:
     write(database, "things/a", a=1)
     with pytest.raises(CommitRefused):
         database.commit(Create("things/a", {"a": 2}))
     assert data(database, "things/a") == {"a": 1}
 
 
-def test_an_update_needs_the_very_version_that_its_author_has_read(database: Database) -> None:
+def test_update_refuses_another_version(database: Database) -> None:
     first = write(database, "things/a", a=1)
     [second] = database.commit(Update("things/a", {"a": 2}, first))
     for version in (first, LONG_AGO):
@@ -115,7 +115,7 @@ def test_an_update_needs_the_very_version_that_its_author_has_read(database: Dat
     assert database.read("things/a") == [Snapshot("things/a", {"a": 2}, second)]
 
 
-def test_an_update_replaces_what_it_names_and_nothing_else(database: Database) -> None:
+def test_update_replaces_only_the_named_fields(database: Database) -> None:
     version = write(
         database, "things/a", credits={"trial": 1, "paid": 2}, usage={"2026-W45": {"requests": 1}}, other="x"
     )
@@ -129,20 +129,20 @@ def test_an_update_replaces_what_it_names_and_nothing_else(database: Database) -
     }
 
 
-def test_a_field_below_what_is_no_map_makes_it_one(database: Database) -> None:
+def test_update_of_a_nested_field_replaces_a_value_with_a_map(database: Database) -> None:
     version = write(database, "things/a", credits=7)
     database.commit(Update("things/a", {"credits.paid": 5}, version))
     assert data(database, "things/a") == {"credits": {"paid": 5}}
 
 
-def test_a_put_leaves_nothing_of_what_was_there(database: Database) -> None:
+def test_put_replaces_the_whole_document(database: Database) -> None:
     write(database, "things/a", a=1)
     write(database, "things/a", b=2)
     assert data(database, "things/a") == {"b": 2}
 
 
 @pytest.mark.parametrize("order", [1, -1], ids=["refused first", "refused last"])
-def test_a_commit_is_applied_as_a_whole_or_not_at_all(database: Database, order: int) -> None:
+def test_commit_is_atomic(database: Database, order: int) -> None:
     version = write(database, "things/a", a=1)
     write(database, "things/c", a=1)
     writes: list[Write] = [Create("things/b", {}), Update("things/a", {"a": 2}, version), Create("things/c", {})]
@@ -152,7 +152,7 @@ def test_a_commit_is_applied_as_a_whole_or_not_at_all(database: Database, order:
     assert (thing.data, thing.version, nothing.exists) == ({"a": 1}, version, False)
 
 
-def test_an_update_that_changes_nothing_leaves_the_version(database: Database) -> None:
+def test_update_without_a_change_keeps_the_version(database: Database) -> None:
     version = write(database, "things/a", a=1)
     assert database.commit(Update("things/a", {"a": 1}, version)) == [version]
     assert write(database, "things/a", a=1) == version
@@ -161,7 +161,7 @@ def test_an_update_that_changes_nothing_leaves_the_version(database: Database) -
 # Queries
 
 
-def test_all_conditions_of_a_query_have_to_be_met(database: Database) -> None:
+def test_query_requires_all_conditions(database: Database) -> None:
     write(database, "things/a", kind="x", n=1)
     write(database, "things/b", kind="x", n=2)
     write(database, "things/c", kind="y", n=1)
@@ -177,7 +177,7 @@ def test_all_conditions_of_a_query_have_to_be_met(database: Database) -> None:
     assert ids(database.find(Query("nothing"))) == []
 
 
-def test_a_range_finds_smaller_values_of_its_kind_the_smallest_first(database: Database) -> None:
+def test_less_than_finds_values_of_the_same_type_in_ascending_order(database: Database) -> None:
     lease = "leaseExpiresAt"
     for name, value in {"a": NOON, "b": NOON - timedelta(1), "c": NOON - timedelta(2), "d": None, "e": "soon"}.items():
         write(database, f"generationRequests/{name}", status="processing", **{lease: value})
@@ -188,7 +188,7 @@ def test_a_range_finds_smaller_values_of_its_kind_the_smallest_first(database: D
     assert ids(database.find(Query("generationRequests", where=expired, limit=1))) == ["c"]
 
 
-def test_a_range_may_have_a_lower_end_which_belongs_to_it(database: Database) -> None:
+def test_greater_or_equal_includes_the_bound(database: Database) -> None:
     for name, value in {"a": 3, "b": 1, "c": 2, "d": 4, "e": None, "f": "2"}.items():
         write(database, f"generationRequests/{name}", week="2026-W46", status="completed", processingMs=value)
     write(database, "generationRequests/g", week="2026-W46", status="failed", processingMs=2)
@@ -200,7 +200,7 @@ def test_a_range_may_have_a_lower_end_which_belongs_to_it(database: Database) ->
     assert ids(database.find(Query("generationRequests", where=below_four))) == ["c", "a"]
 
 
-def test_an_order_is_the_largest_first_without_what_has_no_such_field(database: Database) -> None:
+def test_order_is_descending_and_skips_documents_without_the_field(database: Database) -> None:
     ledger = "users/ann/creditTransactions"
     for seq in (2, 10, 1, 3):
         write(database, f"{ledger}/{seq}", seq=seq, type="refund" if seq == 3 else "deduction")
@@ -212,7 +212,7 @@ def test_an_order_is_the_largest_first_without_what_has_no_such_field(database: 
     assert ids(database.find(Query(ledger, deductions, order_by="seq", start_after=(11,)))) == ["10", "2", "1"]
 
 
-def test_a_place_among_equal_values_is_named_with_an_id(database: Database) -> None:
+def test_start_after_uses_the_id_among_equal_values(database: Database) -> None:
     for name, n in {"a": 1, "b": 2, "c": 2, "d": 2, "e": 3}.items():
         write(database, f"generationRequests/{name}", userId="ann", createdAt=n)
     mine = (Where("userId", "==", "ann"),)
@@ -221,7 +221,7 @@ def test_a_place_among_equal_values_is_named_with_an_id(database: Database) -> N
     assert ids(database.find(Query("generationRequests", **by_age, start_after=(3, "e"), limit=2))) == ["d", "c"]  # type: ignore[arg-type]
 
 
-def test_a_range_may_be_bounded_on_both_sides(database: Database) -> None:
+def test_range_may_have_two_bounds(database: Database) -> None:
     for n in range(5):
         write(database, f"generationRequests/{n}", userId="ann", createdAt=n)
     between = (Where("userId", "==", "ann"), Where("createdAt", ">=", 1), Where("createdAt", "<", 4))
@@ -229,7 +229,7 @@ def test_a_range_may_be_bounded_on_both_sides(database: Database) -> None:
     assert database.totals(Sum(Query("generationRequests", between, order_by="createdAt"), None)) == [Totals(3, 0)]
 
 
-def test_a_field_path_reaches_into_maps(database: Database) -> None:
+def test_field_path_may_be_nested(database: Database) -> None:
     write(database, "users/ann", usage={"2026-W46": {"creditsDeducted": 3}})
     write(database, "users/bob", usage={"2026-W46": {"creditsDeducted": 8}})
     write(database, "users/eve", usage={"2026-W45": {"creditsDeducted": 9}})
@@ -237,13 +237,13 @@ def test_a_field_path_reaches_into_maps(database: Database) -> None:
     assert ids(database.find(Query("users", order_by="usage.`2026-W46`.creditsDeducted"))) == ["bob", "ann"]
 
 
-def test_equal_values_are_ordered_by_id_backwards(database: Database) -> None:
+def test_equal_values_are_in_descending_order_of_id(database: Database) -> None:
     for name in ("b", "c", "a"):
         write(database, f"things/{name}", n=1)
     assert ids(database.find(Query("things", order_by="n"))) == ["c", "b", "a"]
 
 
-def test_a_total_counts_and_sums_what_matches(database: Database) -> None:
+def test_totals_count_and_sum_matching_documents(database: Database) -> None:
     for number, status in enumerate(("failed", "failed", "completed"), 1):
         write(database, f"generationRequests/{number}", day="2026-11-09", model="A", status=status, cost=number)
     failed = {"day": "2026-11-09", "model": "A", "status": "failed"}
@@ -251,14 +251,14 @@ def test_a_total_counts_and_sums_what_matches(database: Database) -> None:
     assert database.totals(Sum(query, "cost"), Sum(Query("generationRequests"), "cost")) == [Totals(2, 3), Totals(3, 6)]
 
 
-def test_a_total_may_only_count(database: Database) -> None:
+def test_totals_without_a_field_only_count(database: Database) -> None:
     for number in (1, 2):
         write(database, f"things/{number}", cost=number)
     counted, summed = database.totals(Sum(Query("things"), None), Sum(Query("things"), "cost"))
     assert (counted, summed) == (Totals(2, 0), Totals(2, 3))
 
 
-def test_a_total_may_be_of_all_collections_of_a_name(database: Database) -> None:
+def test_totals_may_cover_a_collection_group(database: Database) -> None:
     for user in ("a", "b"):
         for number in (1, 2):
             at = NOON - timedelta(number)
@@ -268,7 +268,7 @@ def test_a_total_may_be_of_all_collections_of_a_name(database: Database) -> None
     assert database.totals(Sum(refunds, "credits")) == [Totals(2, 4)]
 
 
-def test_a_scan_is_of_one_collection_by_id(database: Database) -> None:
+def test_scan_covers_one_collection_in_order_of_id(database: Database) -> None:
     for name in ("b", "a", "C", "é", "10", "9"):
         write(database, f"users/{name}", n=name)
     write(database, "users/a/creditTransactions/1", n=1)

@@ -1,4 +1,4 @@
-"""The stand-in does what Firestore does with any stream of commits."""
+"""Compares the simulation's in-memory store with Firestore on random commits."""
 
 import random
 from collections.abc import Callable
@@ -15,8 +15,8 @@ LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_random_commits_do_to_the_stand_in_what_they_do_to_firestore(seed: int, client: ObservedClient) -> None:
-    """The same stream of commits, on fresh and on stale versions; each is refused by both or does the same in both."""
+def test_random_commits_have_the_same_result_in_memory_and_in_firestore(seed: int, client: ObservedClient) -> None:
+    """Both databases get the same commits, with fresh and stale versions. Both refuse a commit, or neither does."""
     rng = random.Random(seed)
     databases: list[Database] = [Store(), FirestoreDatabase(client)]
     paths = ["things/a", "things/b", "others/a"]
@@ -36,8 +36,8 @@ def test_random_commits_do_to_the_stand_in_what_they_do_to_firestore(seed: int, 
                     seen[document.path].append(document.version)
         assert applied[0] is applied[1]
         refused += not applied[0]
-        stand_in, firestore = (database.read(*paths) for database in databases)
-        assert [document.data for document in stand_in] == [document.data for document in firestore]
+        in_memory, firestore = (database.read(*paths) for database in databases)
+        assert [document.data for document in in_memory] == [document.data for document in firestore]
         assert [len(seen) for seen in read[0].values()] == [len(seen) for seen in read[1].values()]
     assert 20 < refused < 130
 

@@ -1,4 +1,4 @@
-"""Every mutant is caught: what the simulation reports as sound has been looked at."""
+"""Tests of the mutants: the checks catch every planted bug."""
 
 import os
 import subprocess
@@ -14,9 +14,9 @@ from tools import mutants
 from tools.emulators.project import ROOT
 
 
-@pytest.mark.usefixtures("firestore_host")  # one emulator for all
+@pytest.mark.usefixtures("firestore_host")  # one emulator for all mutants
 def test_every_mutant_is_caught() -> None:
-    """All mutants in `.ci/run`; one in eight in `make test`."""
+    """`.ci/run` tries all mutants, and `make test` one in eight."""
     every = scaled(8, 1)
     tried = subprocess.run(
         [sys.executable, "-m", "tools.mutants", "--check", f"--every={every}"],
@@ -32,7 +32,7 @@ def test_every_mutant_is_caught() -> None:
     assert f"{count} of {count} mutants are caught." in tried.stdout
 
 
-def test_the_table_has_every_mutant_and_no_other() -> None:
+def test_table_lists_exactly_the_mutants() -> None:
     rows = mutants.TABLE.read_text("utf-8").removeprefix(mutants.HEAD).splitlines()
     expected = [f"| {mutant.name} | `{mutants.where(mutant)}` |" for mutant in MUTANTS]
     assert [row[: len(start)] for row, start in zip(rows, expected, strict=True)] == expected
@@ -40,19 +40,19 @@ def test_the_table_has_every_mutant_and_no_other() -> None:
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
-def test_a_mutant_is_a_small_change_of_code_that_compiles(mutant: Mutant) -> None:
+def test_mutant_is_a_small_change_that_compiles(mutant: Mutant) -> None:
     text = mutants.mutated(mutant)
     compile(text, str(mutant.path), "exec")
     assert mutant.new in text
     assert mutant.old.count("\n") <= 1
 
 
-def test_a_mutant_that_no_longer_fits_the_code_is_an_error() -> None:
+def test_mutant_of_missing_code_raises() -> None:
     with pytest.raises(ValueError, match="occurs 0 times"):
         mutants.mutated(replace(MUTANTS[0], old="no such code"))
 
 
-def test_only_the_mutant_module_is_loaded_from_the_mutated_text() -> None:
+def test_only_the_mutated_module_is_loaded_from_the_mutated_text() -> None:
     [mutant] = (mutant for mutant in MUTANTS if mutant.name == "a lease lasts for days")
     finder = mutants.MutantFinder(mutant)
     assert finder.find_spec("imagegen.domain.ledger", None) is None
@@ -64,10 +64,10 @@ def test_only_the_mutant_module_is_loaded_from_the_mutated_text() -> None:
     assert module.LEASE_GRACE.days == 3
 
 
-def test_what_is_no_fault_is_not_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unchanged_code_is_not_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mutants, "SEEDS_MAX", 10)
     assert mutants._simulated(MUTANTS[0], seeds=10) == mutants.Result(MUTANTS[0])
 
 
-def test_a_survivor_stands_out_in_the_table() -> None:
+def test_mutant_that_is_not_caught_is_marked_in_the_table() -> None:
     assert mutants.table([mutants.Result(MUTANTS[0])]).endswith("| **nothing** |  |\n")
