@@ -1,4 +1,4 @@
-// An app on the running emulators, as a web app would set itself up. SUITE says where they are and who may sign in.
+// A client of the running emulators, set up like a web app. SUITE contains their addresses and the accounts.
 
 import assert from 'node:assert/strict';
 import { deleteApp, initializeApp } from 'firebase/app';
@@ -15,7 +15,7 @@ export class Client {
   auth = getAuth(this.#app);
   db = getFirestore(this.#app);
 
-  /** An app of its own, as `user` has it on their device: `{uid, email}`, or nobody. */
+  /** Create a client, signed in as `user` (`{uid, email}`) or anonymous. */
   static async of(user) {
     const client = new Client();
     connectAuthEmulator(client.auth, `http://${suite.auth}`, { disableWarnings: true });
@@ -29,13 +29,13 @@ export class Client {
     return this.auth.currentUser.uid;
   }
 
-  /** The result of a function. */
+  /** Call a function. Return its result. */
   async call(name, data = {}) {
     called.add(name);
     return (await httpsCallable(this.#functions, name)(data)).data;
   }
 
-  /** The FirebaseError that a function has to be refused with. */
+  /** Call a function that must fail. Return its error. */
   async error(name, data = {}) {
     try {
       await this.call(name, data);
@@ -60,7 +60,7 @@ export const order = (options = {}) => ({
   ...options,
 });
 
-/** Changes an account as an operator would. */
+/** Change an account as an operator would. */
 export async function operate(uid, changes) {
   const response = await fetch(
     `http://${suite.auth}/identitytoolkit.googleapis.com/v1/projects/${suite.project}/accounts:update`,

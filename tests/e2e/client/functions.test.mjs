@@ -1,4 +1,4 @@
-// Every function through httpsCallable, and errors as an app catches them. Later tests go on where earlier ones ended.
+// Calls every function with httpsCallable and checks the errors. Later tests depend on earlier ones.
 
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
@@ -9,20 +9,20 @@ import { setTimeout } from 'node:timers/promises';
 import { FirebaseError } from 'firebase/app';
 import { Client, called, operate, order, suite } from './app.mjs';
 
-let user, admin, nobody, made, canceled;
-const told = [];
+let user, admin, anonymous, made, canceled;
+const received = [];
 const receiver = createServer(async (request, response) => {
-  told.push({ headers: request.headers, body: (await request.setEncoding('utf8').toArray()).join('') });
+  received.push({ headers: request.headers, body: (await request.setEncoding('utf8').toArray()).join('') });
   response.writeHead(204).end();
 });
 
 before(async () => {
   await once(receiver.listen(0, '127.0.0.1'), 'listening');
-  [user, admin, nobody] = await Promise.all([suite.newcomer, suite.admin, null].map(Client.of));
+  [user, admin, anonymous] = await Promise.all([suite.newcomer, suite.admin, null].map(Client.of));
 });
 
 after(async () => {
-  await Promise.all([user, admin, nobody].map((client) => client.close()));
+  await Promise.all([user, admin, anonymous].map((client) => client.close()));
   receiver.close().closeAllConnections();
 });
 
@@ -47,20 +47,20 @@ test('registerUser opens the account', async () => {
   assert.equal(account.trialCredits, 10);
 });
 
-test('getCatalog offers what can be chosen', async () => {
+test('getCatalog returns the options', async () => {
   const { sizes, styles } = await user.call('getCatalog');
   assert.deepEqual(Object.fromEntries(sizes.map(({ name, creditCost }) => [name, creditCost])), suite.costs);
   assert.ok(styles.some(({ name }) => name === 'oil painting'));
 });
 
-test('createGenerationRequest delivers an image', async () => {
+test('createGenerationRequest returns an image', async () => {
   const input = { type: 'address', address: '1 Lighthouse Road' };
   made = await user.call('createGenerationRequest', order({ size: '1024x1024', input }));
   assert.equal(made.deductedCredits, 3);
   assert.match(made.imageUrl, /^https:/);
 });
 
-test('getGenerationRequest tells all about it', async () => {
+test('getGenerationRequest returns the request', async () => {
   const request = await user.call('getGenerationRequest', { generationRequestId: made.generationRequestId });
   assert.equal(request.status, 'completed');
   assert.equal(request.imageUrl, made.imageUrl);
@@ -68,28 +68,28 @@ test('getGenerationRequest tells all about it', async () => {
   assert.ok(Date.parse(request.createdAt) <= Date.parse(request.finishedAt));
 });
 
-test('listGenerationRequests finds it', async () => {
+test('listGenerationRequests lists and counts the request', async () => {
   const list = await user.call('listGenerationRequests', { status: 'completed', includeTotalCount: true });
   assert.deepEqual(list.requests.map((request) => request.generationRequestId), [made.generationRequestId]);
   assert.equal(list.totalCount, 1);
 });
 
-test('getUserCredits and getCreditBalance tell what is left', async () => {
+test('getUserCredits and getCreditBalance return the balance', async () => {
   const { currentCredits, transactions } = await user.call('getUserCredits');
   assert.equal(currentCredits, 7);
   assert.deepEqual(transactions.map(({ type, credits }) => [type, credits]), [['deduction', 3]]);
   assert.equal((await user.call('getCreditBalance')).totalAvailable, 7);
 });
 
-test('grantCredits adds to it, for admins', async () => {
-  const gift = { userId: user.uid, credits: 2, bucket: 'paid', reason: 'a gift', idempotencyKey: `gift ${user.uid}` };
-  assertRefused(await user.error('grantCredits', gift), 'permission-denied', { reason: 'PERMISSION_DENIED' });
-  assert.equal((await admin.call('grantCredits', gift)).balanceAfter, 9);
-  const error = await admin.error('grantCredits', { ...gift, credits: 3 });
+test('grantCredits is for admins and grants once per key', async () => {
+  const grant = { userId: user.uid, credits: 2, bucket: 'paid', reason: 'a gift', idempotencyKey: `gift ${user.uid}` };
+  assertRefused(await user.error('grantCredits', grant), 'permission-denied', { reason: 'PERMISSION_DENIED' });
+  assert.equal((await admin.call('grantCredits', grant)).balanceAfter, 9);
+  const error = await admin.error('grantCredits', { ...grant, credits: 3 });
   assertRefused(error, 'already-exists', { reason: 'IDEMPOTENCY_MISMATCH' });
 });
 
-test('cancelGenerationRequest gives back what a queued request has cost', async () => {
+test('cancelGenerationRequest refunds a queued request', async () => {
   const { generationRequestId: ended } = made;
   const late = await user.error('cancelGenerationRequest', { generationRequestId: ended });
   const why = { reason: 'REQUEST_ENDED', generationRequestId: ended, status: 'completed' };
@@ -104,7 +104,7 @@ test('cancelGenerationRequest gives back what a queued request has cost', async 
   assert.deepEqual(canceled, { generationRequestId, status: 'canceled', ...refund });
 });
 
-test('a webhook tells so, signed with what getWebhookSecret tells, and resendWebhook sends it again', async () => {
+test('the webhook is signed with the secret of getWebhookSecret, and resendWebhook sends it again', async () => {
   const { webhookSecret } = await user.call('getWebhookSecret');
   const notMine = await admin.error('getWebhookSecret', { userId: user.uid });
   assertRefused(notMine, 'permission-denied', { reason: 'PERMISSION_DENIED' });
@@ -117,9 +117,9 @@ test('a webhook tells so, signed with what getWebhookSecret tells, and resendWeb
   assert.equal(delivery.type, 'generation.canceled');
   assert.equal(delivery.generationRequestId, canceled.generationRequestId);
   await user.call('resendWebhook', { deliveryId: delivery.deliveryId });
-  await until(() => told.length === 2);
+  await until(() => received.length === 2);
 
-  for (const { headers, body } of told) {
+  for (const { headers, body } of received) {
     const key = Buffer.from(webhookSecret.slice('whsec_'.length), 'base64');
     const signed = `${headers['webhook-id']}.${headers['webhook-timestamp']}.${body}`;
     assert.equal(headers['webhook-signature'], `v1,${createHmac('sha256', key).update(signed).digest('base64')}`);
@@ -152,7 +152,7 @@ test('invalid input names each violation', async () => {
   });
 });
 
-test('a model that fails tells of the refund', async () => {
+test('a failed generation returns the refund', async () => {
   const error = await user.error('createGenerationRequest', order({ model: suite.broken, size: '1024x1024' }));
   const { generationRequestId } = error.details;
   const refund = { generationRequestId, refundedCredits: 3, currentCredits: 9 };
@@ -160,14 +160,14 @@ test('a model that fails tells of the refund', async () => {
   assert.equal((await user.call('getGenerationRequest', { generationRequestId })).refunded, true);
 });
 
-test('a model that takes too long tells of the refund', async () => {
+test('a timeout returns the refund', async () => {
   const error = await user.error('createGenerationRequest', order({ model: suite.slow }));
   const { generationRequestId } = error.details;
   const refund = { generationRequestId, refundedCredits: 1, currentCredits: 9 };
   assertRefused(error, 'deadline-exceeded', { reason: 'GENERATION_TIMEOUT', ...refund });
 });
 
-test('a balance that is too small says what is missing', async () => {
+test('an insufficient balance returns the required credits', async () => {
   await user.call('createGenerationRequest', order({ size: '1024x1792' }));
   await user.call('createGenerationRequest', order({ size: '1024x1792' }));
   const error = await user.error('createGenerationRequest', order({ size: '1024x1024' }));
@@ -175,26 +175,26 @@ test('a balance that is too small says what is missing', async () => {
   assertRefused(error, 'failed-precondition', { reason: 'INSUFFICIENT_CREDITS', ...missing });
 });
 
-test('what is not there is not found', async () => {
+test('an unknown request is not found', async () => {
   const error = await admin.error('getGenerationRequest', { generationRequestId: 'nothing' });
   assertRefused(error, 'not-found', { reason: 'REQUEST_NOT_FOUND', generationRequestId: 'nothing' });
 });
 
-test('who is not an admin sees nobody else', async () => {
+test('only admins see the credits of other users', async () => {
   const error = await user.error('getUserCredits', { userId: admin.uid });
   assertRefused(error, 'permission-denied', { reason: 'PERMISSION_DENIED' });
   assert.equal((await admin.call('getUserCredits', { userId: user.uid })).currentCredits, 1);
 });
 
-test('who is not signed in cannot be granted anything', async () => {
-  const error = await nobody.error('registerUser');
+test('an anonymous registerUser requires a userId', async () => {
+  const error = await anonymous.error('registerUser');
   assertRefused(error, 'invalid-argument', {
     reason: 'INVALID_INPUT',
     violations: [{ field: 'userId', message: 'is required' }],
   });
 });
 
-test('an account that was disabled is signed out', async () => {
+test('a disabled account is unauthenticated', async () => {
   await operate(user.uid, { disableUser: true });
   assertRefused(await user.error('getCatalog'), 'unauthenticated', { reason: 'UNAUTHENTICATED' });
 });

@@ -1,4 +1,4 @@
-// Firestore listeners under the security rules: an app sees its own requests change, and nobody else's.
+// Firestore listeners under the security rules: users see changes of their own requests only.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -17,7 +17,7 @@ after(() => Promise.all([user, other].map((client) => client.close())));
 const requestsOf = (client, uid) => query(collection(client.db, 'generationRequests'), where('userId', '==', uid));
 const requestOf = (client, id) => doc(client.db, 'generationRequests', id);
 
-/** Watches until `enough(snapshot)`, and resolves to all that was seen by then. Rejects as the listener does. */
+/** Listen until `enough(snapshot)`. Resolve to all snapshots seen, or reject with the listener's error. */
 function watched(target, enough) {
   const seen = [];
   return new Promise((resolve, reject) => {
@@ -40,7 +40,7 @@ const refused = (target) =>
     { name: 'FirebaseError', code: 'permission-denied' },
   );
 
-test('the own request is seen from processing to completed', { timeout: 30_000 }, async () => {
+test('the owner sees a request change from processing to completed', { timeout: 30_000 }, async () => {
   const own = requestsOf(user, user.uid);
   const [nothing] = await watched(own, () => true);
   assert.ok(nothing.empty);
@@ -62,7 +62,7 @@ test('the own request is seen from processing to completed', { timeout: 30_000 }
   assert.equal((await balances).at(-1).get('credits.trial'), 9);
 });
 
-test('a queued request is seen from pending to completed', { timeout: 60_000 }, async () => {
+test('the owner sees a queued request change from pending to completed', { timeout: 60_000 }, async () => {
   const own = requestsOf(user, user.uid);
   const statusIn = ({ docs }) => docs.find((request) => request.get('mode') === 'async')?.get('status');
   await watched(own, () => true);
@@ -74,7 +74,7 @@ test('a queued request is seen from pending to completed', { timeout: 60_000 }, 
   assert.deepEqual(statuses, ['pending', 'processing', 'completed']);
 });
 
-test('somebody else is refused', { timeout: 30_000 }, async () => {
+test('another user is refused', { timeout: 30_000 }, async () => {
   const { generationRequestId } = await user.call('createGenerationRequest', order());
 
   await refused(requestOf(other, generationRequestId));
@@ -85,7 +85,7 @@ test('somebody else is refused', { timeout: 30_000 }, async () => {
   await refused(collection(other.db, 'grants'));
 });
 
-test('the own history is seen', { timeout: 30_000 }, async () => {
+test('the owner sees the ledger', { timeout: 30_000 }, async () => {
   const [ledger] = await watched(collection(user.db, 'users', user.uid, 'creditTransactions'), () => true);
   assert.ok(ledger.docs.some((entry) => entry.get('type') === 'grant'));
 });
