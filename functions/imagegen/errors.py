@@ -1,18 +1,18 @@
-"""Everything that can go wrong, as classes that carry their place in the API's outcome table.
+"""The errors of the API.
 
-Services raise them; ``api.firebase`` turns them into the callable protocol once, at the edge; the outcome
-table in the documentation is generated from them.
+Services raise them. ``api.firebase`` converts them to the callable protocol. The error table in ``docs/api.md`` is
+generated from their class attributes.
 """
 
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, ClassVar, NotRequired
 
-from typing_extensions import TypedDict  # pydantic does not take the one of Python 3.11
+from typing_extensions import TypedDict  # pydantic refuses typing.TypedDict on Python 3.11
 
 
 class Code(StrEnum):
-    """The callable protocol's status codes that we answer with."""
+    """The status codes of the callable protocol that the API uses."""
 
     INVALID_ARGUMENT = "invalid-argument"
     FAILED_PRECONDITION = "failed-precondition"
@@ -29,12 +29,12 @@ class Code(StrEnum):
 
     @property
     def status(self) -> str:
-        """As it is written in an answer: ``INVALID_ARGUMENT``."""
+        """The code as an answer spells it, such as ``INVALID_ARGUMENT``."""
         return self.name
 
     @property
     def http_status(self) -> int:
-        """The HTTP status that goes with it, https://cloud.google.com/apis/design/errors#handling_errors"""
+        """The HTTP status of the code, https://cloud.google.com/apis/design/errors#handling_errors"""
         return _HTTP_STATUS[self]
 
 
@@ -55,7 +55,7 @@ _HTTP_STATUS = {
 
 
 class Violation(TypedDict):
-    """One thing that is wrong with a call."""
+    """A problem with one field of a call."""
 
     field: str
     message: str
@@ -63,10 +63,10 @@ class Violation(TypedDict):
 
 
 class ApiError(Exception):
-    """An outcome other than success, as the caller is told it.
+    """An error that the caller receives.
 
-    ``message`` names the remedy; ``details`` are the machine-readable facts beside the ``reason``, and ``facts`` says
-    which there are, with their types; those that may be None may be missing.
+    ``message`` is for people and says what to do. ``details`` are for programs: the ``reason`` and further fields.
+    ``facts`` declares the types of those fields. A field that may be None may be missing.
     """
 
     code: ClassVar[Code]
@@ -83,17 +83,17 @@ class ApiError(Exception):
 
     @property
     def details(self) -> Mapping[str, Any]:
-        """What goes into the answer's ``details``: the stable reason and the facts."""
+        """The ``details`` of the answer: the stable reason and the facts."""
         return {"reason": self.reason, **self._details}
 
 
 class InvalidInput(ApiError):
-    """``violations``: one ``{field, message, allowed?}`` for everything that is wrong, not only for the first."""
+    """Invalid input. ``violations`` has one ``{field, message, allowed?}`` for each problem, not only for the first."""
 
     code = Code.INVALID_ARGUMENT
     reason = "INVALID_INPUT"
-    situation = "malformed or invalid input; `violations` lists all of it"
-    retryable = "after correcting it"
+    situation = "malformed or invalid input: `violations` lists every problem"
+    retryable = "after correcting the input"
     facts: ClassVar = {"violations": list[Violation]}
 
     def __init__(self, violations: list[Violation]) -> None:
@@ -104,21 +104,21 @@ class InvalidInput(ApiError):
 class Unauthenticated(ApiError):
     code = Code.UNAUTHENTICATED
     reason = "UNAUTHENTICATED"
-    situation = "not signed in, or a token that is invalid or expired"
+    situation = "no token, or a token that is invalid, expired or revoked"
     retryable = "after signing in"
 
 
 class AppCheckRequired(ApiError):
     code = Code.UNAUTHENTICATED
     reason = "APP_CHECK_REQUIRED"
-    situation = "no valid App Check token, where they are required"
-    retryable = "from the app itself"
+    situation = "no valid App Check token, where the project requires one"
+    retryable = "from your app"
 
 
 class PermissionDenied(ApiError):
     code = Code.PERMISSION_DENIED
     reason = "PERMISSION_DENIED"
-    situation = "someone else's `userId`, or a function for admins"
+    situation = "another user's `userId`, or a function for admins"
     retryable = "no"
 
 
@@ -126,7 +126,7 @@ class EmailNotVerified(ApiError):
     code = Code.PERMISSION_DENIED
     reason = "EMAIL_NOT_VERIFIED"
     situation = "spending credits from an account whose e-mail address is not verified"
-    retryable = "after verifying it and signing in again"
+    retryable = "after verifying the address and signing in again"
 
 
 class UserNotFound(ApiError):
@@ -140,7 +140,7 @@ class UserNotFound(ApiError):
 class RequestNotFound(ApiError):
     code = Code.NOT_FOUND
     reason = "REQUEST_NOT_FOUND"
-    situation = "no such generation request, or someone else's"
+    situation = "no such generation request, or another user's"
     retryable = "no"
     facts: ClassVar = {"generationRequestId": str}
 
@@ -156,7 +156,7 @@ class ReportNotFound(ApiError):
 class DeliveryNotFound(ApiError):
     code = Code.NOT_FOUND
     reason = "DELIVERY_NOT_FOUND"
-    situation = "no such webhook delivery, or someone else's"
+    situation = "no such webhook delivery, or another user's"
     retryable = "no"
     facts: ClassVar = {"deliveryId": str}
 
@@ -218,7 +218,7 @@ class GenerationAbandoned(ApiError):
 class GenerationCanceled(ApiError):
     code = Code.CANCELLED
     reason = "CANCELED"
-    situation = "the request was canceled meanwhile: same details"
+    situation = "the request was canceled during the call: same details"
     retryable = "yes, as a new request"
     billed = "refunded"
     facts = _REFUND
@@ -235,7 +235,7 @@ class RequestEnded(ApiError):
 class IdempotencyMismatch(ApiError):
     code = Code.ALREADY_EXISTS
     reason = "IDEMPOTENCY_MISMATCH"
-    situation = "the same `idempotencyKey` came with another payload before"
+    situation = "this `idempotencyKey` was used before with another payload"
     retryable = "no, use another key"
     facts: ClassVar = {"generationRequestId": str | None}
 
@@ -260,8 +260,8 @@ class SettlementPending(ApiError):
     code = Code.UNAVAILABLE
     reason = "SETTLEMENT_PENDING"
     situation = "the outcome could not be recorded: `generationRequestId`, `deductedCredits`"
-    retryable = "with the same key, to learn the outcome"
-    billed = "until it is settled"
+    retryable = "yes, with the same key, to learn the outcome"
+    billed = "yes, or refunded later"
     facts: ClassVar = {"generationRequestId": str, "deductedCredits": int}
 
 
@@ -270,18 +270,18 @@ class ServiceUnavailable(ApiError):
     reason = "SERVICE_UNAVAILABLE"
     situation = "the database cannot be reached, or the catalog is empty"
     retryable = "yes, with the same key"
-    billed = "no; perhaps once, if it has a `generationRequestId`"
+    billed = "no, or at most once if it has a `generationRequestId`"
     facts: ClassVar = {"generationRequestId": str | None}
 
 
 class Internal(ApiError):
-    """``correlation_id`` finds the traceback in the log; the caller learns nothing else."""
+    """An unexpected exception. The caller learns only the correlation id, which finds the traceback in the log."""
 
     code = Code.INTERNAL
     reason = "INTERNAL"
-    situation = "a bug: `correlationId`, and nothing else"
-    retryable = "report it with the correlation id"
-    billed = "never silently"
+    situation = "a bug: `correlationId`"
+    retryable = "no, report the correlation id"
+    billed = "perhaps, see the user's transactions"
     facts: ClassVar = {"correlationId": str}
 
     def __init__(self, correlation_id: str) -> None:

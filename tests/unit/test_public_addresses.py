@@ -13,11 +13,11 @@ from imagegen.api.validation import parse
 from imagegen.domain.public_addresses import is_public
 from imagegen.errors import InvalidInput
 
-NO_URL = "is no URL"
+NO_URL = "is not a URL"
 NO_HTTPS = "must be an https URL"
 PRIVATE = "must be at a public host"
-PORT = "must have no port, or 443, or one from 1024 on"
-LOGIN = "must not hold a user name or password"
+PORT = "must not have a port below 1024 except 443"
+LOGIN = "must not contain a user name or password"
 
 
 class WebhookRequest(Request):

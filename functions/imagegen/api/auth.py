@@ -1,4 +1,4 @@
-"""Who is calling, and who may call an operation."""
+"""Authentication of callers and access to operations."""
 
 import time
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ BEARER = "Bearer "
 
 @dataclass(frozen=True)
 class Caller:
-    """Whoever makes a call. Without a ``uid``, anyone: that is nobody but in a project where REQUIRE_AUTH is off."""
+    """The caller. ``uid`` is None for anonymous calls, which are accepted only where REQUIRE_AUTH is off."""
 
     uid: str | None = None
     is_admin: bool = False
@@ -33,15 +33,15 @@ class Caller:
 
     @classmethod
     def of(cls, call: CallableRequest[Any]) -> Self:
-        """The caller, as the token that came along says.
+        """Return the caller that the call's token identifies.
 
-        Raises AppCheckRequired, Unauthenticated, and ServiceUnavailable where the account cannot be looked up.
+        Raises AppCheckRequired and Unauthenticated, and ServiceUnavailable if the account cannot be looked up.
         """
         if call.app is None and settings.app_check_enforced():
-            raise AppCheckRequired("This call needs a valid App Check token. Make it from the app.")
+            raise AppCheckRequired("This call needs a valid App Check token. Call it from your app.")
         if call.auth is None:
             if settings.auth_required():
-                raise Unauthenticated("Sign in first: this call needs a Firebase ID token.")
+                raise Unauthenticated("Sign in first. This call needs a Firebase ID token.")
             return cls()
         claims = call.auth.token
         _check_still_valid(call, claims)
@@ -60,9 +60,9 @@ class Caller:
 
 
 class Access(Enum):
-    """Who may call an operation. The values are the docs' words.
+    """The callers that may call an operation. The documentation shows the values.
 
-    An anonymous caller, accepted only where REQUIRE_AUTH is off, is taken for every owner and never for an admin.
+    An anonymous caller, accepted only where REQUIRE_AUTH is off, can act as any owner, but not as an admin.
     """
 
     SIGNED_IN = "anyone signed in"
@@ -71,7 +71,7 @@ class Access(Enum):
     ADMIN = "an admin"
 
     def allows(self, caller: Caller, owner_id: str) -> bool:
-        """Return whether ``caller`` may call for data of the user ``owner_id``."""
+        """Return whether ``caller`` may call for the data of the user ``owner_id``."""
         is_owner = caller.uid in (None, owner_id)
         match self:
             case Access.SIGNED_IN:
@@ -84,25 +84,29 @@ class Access(Enum):
                 return caller.is_admin
 
     def check(self, caller: Caller, owner_id: str | None) -> None:
-        """Raise PermissionDenied if ``caller`` may not call for ``owner_id``, None in a call that names no owner."""
+        """Raise PermissionDenied if ``caller`` may not call for ``owner_id``.
+
+        ``owner_id`` is None in a call that does not name an owner.
+        """
         if self is Access.ADMIN and not caller.is_admin:
-            raise PermissionDenied("Only admins may do this: accounts with the custom claim admin.")
+            raise PermissionDenied("Only admins can call this function. An admin's account has the custom claim admin.")
         if owner_id is not None and not self.allows(caller, owner_id):
-            raise PermissionDenied("Signed-in users act for themselves only. Send your own userId, or none.")
+            raise PermissionDenied("You can act only for yourself. Send your own userId, or leave it out.")
 
 
 def _check_still_valid(call: CallableRequest[Any], claims: Mapping[str, Any]) -> None:
-    """The SDK has checked the token itself; this looks whether its account still stands behind it.
+    """Check that the token has not expired or been revoked, and that its account is enabled.
 
-    Raises Unauthenticated and ServiceUnavailable.
+    The SDK has verified the token's signature before. Raises Unauthenticated and ServiceUnavailable.
     """
-    issued, expires = claims.get("iat"), claims.get("exp")  # under the Auth emulator, the SDK does not look
+    issued, expires = claims.get("iat"), claims.get("exp")  # under the Auth emulator, the SDK does not check these
     if not (isinstance(issued, int) and isinstance(expires, int) and time.time() < expires):
         raise Unauthenticated("The token has expired. Sign in again.")
     token = call.raw_request.headers["Authorization"].removeprefix(BEARER)
     try:
         auth.verify_id_token(token, check_revoked=True)
     except (auth.InvalidIdTokenError, auth.UserDisabledError, auth.UserNotFoundError):
-        raise Unauthenticated("The token was revoked, or its account disabled or deleted. Sign in again.") from None
+        message = "The token was revoked, or its account was disabled or deleted. Sign in again."
+        raise Unauthenticated(message) from None
     except FirebaseError as error:
-        raise ServiceUnavailable("The account could not be checked. Nothing was done; try again.") from error
+        raise ServiceUnavailable("Your account could not be checked. Nothing was changed. Try again.") from error

@@ -1,4 +1,4 @@
-"""The fields of the API's requests: what each of them may hold."""
+"""The types of the fields of the API's requests, with their limits and validators."""
 
 import re
 import unicodedata
@@ -25,13 +25,14 @@ PAGE_SIZE_DEFAULT = 50
 PAGE_SIZE_MAX = 200
 GRANT_MAX = 1_000_000
 ID_LENGTH_MAX = 128
-"""Of a user in Firebase Auth, https://firebase.google.com/docs/auth/admin/manage-users#create_a_user; ours have 32.
+"""The maximum length of a user id, https://firebase.google.com/docs/auth/admin/manage-users#create_a_user
 
-Firestore would take 1,500 bytes for a document's id, and refuse a query for a field that holds one of that size.
+The ids that the backend creates have 32 characters. Firestore accepts document ids of up to 1,500 bytes, but refuses a
+query for a field value of that size.
 """
 
 
-# What the validators below accept, for the API's documentation: nothing else is accepted, and next to nothing less.
+# The patterns are for the API's documentation. The validators below accept a little less, and never more.
 _CONTROL = r"\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f"
 _BLANKS_AND_FORMATS = r"\u00ad\u061c\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ue000-\uf8ff\ufeff"
 _UNPRINTABLE = rf"\u0000-\u001f\u007f-\u00a0{_BLANKS_AND_FORMATS}"
@@ -42,18 +43,20 @@ URL_PATTERN = rf"^https://[^/?#@\\ {_UNPRINTABLE}]+([/?#][^ {_UNPRINTABLE}]*)?$"
 MOMENT_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})$"
 WEEK_PATTERN = r"^2[0-9]{3}-W[0-9]{2}$"
 HEADER_KEY_PATTERN = r"^[!-~]([ -~]*[!-~])?$"
-"""An idempotency key that fits into a header: there, nobody agrees what other characters mean."""
+"""An idempotency key in a header. Clients and servers decode non-ASCII characters in headers differently."""
 UNPRIVILEGED_PORTS = range(1024, 65_536)
 
 
 def refuse(message: LiteralString, **context: Any) -> PydanticCustomError:
+    """Return the error for a validator to raise. ``context`` fills the placeholders of ``message``."""
     return PydanticCustomError("refused", message, context)
 
 
 def is_document_id(value: str) -> bool:
-    """Firestore's own rules, https://firebase.google.com/docs/firestore/quotas#collections_documents_and_fields
+    """Return whether ``value`` can be a document's id.
 
-    And printable characters only: an id with invisible or reordering ones is a trap for whoever reads it.
+    The rules are Firestore's, https://firebase.google.com/docs/firestore/quotas#collections_documents_and_fields, and
+    one more: only printable characters, because invisible or reordering characters mislead people who read the id.
     """
     return (
         value.isprintable()
@@ -66,12 +69,12 @@ def is_document_id(value: str) -> bool:
 
 def _document_id(value: str) -> str:
     if not is_document_id(value):
-        raise refuse("is no valid id")
+        raise refuse("is not a valid id")
     return value
 
 
-def _own_id(value: object, info: ValidationInfo[Context]) -> object:
-    """The caller's, where nobody is named."""
+def _default_to_caller(value: object, info: ValidationInfo[Context]) -> object:
+    """Return ``value``, or the caller's id if it is None."""
     if value is not None:
         return value
     if info.context.caller.uid is None:
@@ -83,27 +86,27 @@ def _text(value: str) -> str:
     if not value.strip():
         raise refuse("must not be blank")
     if any(unicodedata.category(character) == "Cc" and character not in "\t\n\r" for character in value):
-        raise refuse("must not hold control characters")
+        raise refuse("must not contain control characters")
     return value
 
 
 def _printable(value: str) -> str:
     if not value.isprintable():
-        raise refuse("must hold printable characters only")
+        raise refuse("must contain only printable characters")
     return value
 
 
 def _https_url(value: str) -> str:
     _url(value, "https")
-    if not re.match(URL_PATTERN, value):  # it is kept as it came, so there must be one way to read it
+    if not re.match(URL_PATTERN, value):  # the URL is stored as sent, so every parser must read it the same way
         raise refuse("must be an https URL")
     return value
 
 
 def _webhook_url(value: str) -> str:
-    """As the URL standard writes it, so that whoever sends to it reads it as it was read here.
+    """Return the URL as normalized by the URL standard, so that the sender parses it as this function did.
 
-    Names are judged here, and what they resolve to by whoever sends.
+    Only the host's name is checked here. The sender checks the addresses that the name resolves to.
     """
     is_local_allowed = settings.local_webhooks_allowed()
     url = _url(value, *(("https", "http") if is_local_allowed else ("https",)))
@@ -111,7 +114,7 @@ def _webhook_url(value: str) -> str:
     if not is_public_host(host) and not (is_local_allowed and is_loopback_host(host)):
         raise refuse("must be at a public host")
     if url.port not in {443, 80 if url.scheme == "http" else 443, *UNPRIVILEGED_PORTS}:
-        raise refuse("must have no port, or 443, or one from 1024 on")
+        raise refuse("must not have a port below 1024 except 443")
     return str(url)
 
 
@@ -119,16 +122,19 @@ def _url(value: str, *schemes: str) -> Url:
     try:
         url = Url(value)
     except ValueError:
-        raise refuse("is no URL") from None
+        raise refuse("is not a URL") from None
     if url.username or url.password:
-        raise refuse("must not hold a user name or password")
+        raise refuse("must not contain a user name or password")
     if url.scheme not in schemes or not value.isprintable() or " " in value:
         raise refuse("must be an https URL")
     return url
 
 
 def _integer(value: object) -> object:
-    """The Apple and Android SDKs send 64-bit integers in the callable protocol's long form."""
+    """Return the integer of the callable protocol's long form, or ``value`` unchanged.
+
+    The Apple and Android SDKs send 64-bit integers in the long form.
+    """
     match value:
         case {"@type": "type.googleapis.com/google.protobuf.Int64Value", "value": str(digits), **others}:
             if not others and re.fullmatch("-?[0-9]{1,19}", digits):
@@ -136,8 +142,8 @@ def _integer(value: object) -> object:
     return value
 
 
-def _or(default: object) -> BeforeValidator:
-    """Null is as if left out."""
+def _null_means(default: object) -> BeforeValidator:
+    """Return a validator that replaces null with ``default``, as if the field was left out."""
     return BeforeValidator(lambda value: default if value is None else value)
 
 
@@ -149,7 +155,7 @@ def _moment(value: object) -> datetime:
                 return moment.astimezone(UTC)
     except (ValueError, OverflowError):
         pass
-    raise refuse("must be an RFC 3339 time with its zone, as in 2026-11-09T00:00:00Z")
+    raise refuse("must be an RFC 3339 time with a time zone, such as 2026-11-09T00:00:00Z")
 
 
 def _week(value: object) -> Week:
@@ -158,11 +164,11 @@ def _week(value: object) -> Week:
             return Week.parse(value)
     except ValueError:
         pass
-    raise refuse("must be an ISO week from 2000 on, as in 2026-W46")
+    raise refuse("must be an ISO week from 2000 on, such as 2026-W46")
 
 
-def _choice(kind: Kind) -> BeforeValidator:
-    """Turns a name or id into the catalog's option."""
+def _option_of(kind: Kind) -> BeforeValidator:
+    """Return a validator that replaces the name or id of an option with the option of the catalog."""
 
     def choose(value: object, info: ValidationInfo[Context]) -> Option:
         if not isinstance(value, str):
@@ -175,8 +181,11 @@ def _choice(kind: Kind) -> BeforeValidator:
     return BeforeValidator(choose)
 
 
-def _name(kind: Kind) -> AfterValidator:
-    """Turns an id into the name that requests are recorded with; what is no longer on offer can still be named."""
+def _name_of(kind: Kind) -> AfterValidator:
+    """Return a validator that replaces the id of an option with its name, because requests record names.
+
+    Disabled and deleted options are accepted, because older requests have them.
+    """
 
     def name(value: str, info: ValidationInfo[Context]) -> str:
         return info.context.catalog().name(kind, value)
@@ -184,41 +193,46 @@ def _name(kind: Kind) -> AfterValidator:
     return AfterValidator(name)
 
 
-def _chosen(kind: Kind, example: str) -> WithJsonSchema:
+def _option_schema(kind: Kind, example: str) -> WithJsonSchema:
     return WithJsonSchema(
         {"type": "string", "description": f"The name or id of a {kind.value} on offer.", "examples": [example]}
     )
 
 
-ChosenModel = Annotated[Model, _choice(Kind.MODEL), _chosen(Kind.MODEL, "Model A")]
-ChosenStyle = Annotated[Style, _choice(Kind.STYLE), _chosen(Kind.STYLE, "oil painting")]
-ChosenColor = Annotated[Color, _choice(Kind.COLOR), _chosen(Kind.COLOR, "neon")]
-ChosenSize = Annotated[Size, _choice(Kind.SIZE), _chosen(Kind.SIZE, "1024x1024")]
+ChosenModel = Annotated[Model, _option_of(Kind.MODEL), _option_schema(Kind.MODEL, "Model A")]
+ChosenStyle = Annotated[Style, _option_of(Kind.STYLE), _option_schema(Kind.STYLE, "oil painting")]
+ChosenColor = Annotated[Color, _option_of(Kind.COLOR), _option_schema(Kind.COLOR, "neon")]
+ChosenSize = Annotated[Size, _option_of(Kind.SIZE), _option_schema(Kind.SIZE, "1024x1024")]
 
 _Name = Annotated[str, Field(min_length=1, max_length=NAME_LENGTH_MAX)]
-ModelName = Annotated[_Name, _name(Kind.MODEL)]
-StyleName = Annotated[_Name, _name(Kind.STYLE)]
-ColorName = Annotated[_Name, _name(Kind.COLOR)]
-SizeName = Annotated[_Name, _name(Kind.SIZE)]
+ModelName = Annotated[_Name, _name_of(Kind.MODEL)]
+StyleName = Annotated[_Name, _name_of(Kind.STYLE)]
+ColorName = Annotated[_Name, _name_of(Kind.COLOR)]
+SizeName = Annotated[_Name, _name_of(Kind.SIZE)]
 
 DocumentId = Annotated[
     str,
     Field(min_length=1, max_length=ID_LENGTH_MAX, json_schema_extra={"pattern": ID_PATTERN}),
     AfterValidator(_document_id),
 ]
-UserId = Annotated[DocumentId, BeforeValidator(_own_id)]
-"""Left out, it is the caller's."""
+UserId = Annotated[DocumentId, BeforeValidator(_default_to_caller)]
+"""A user's id. The default is the caller's id."""
 
 
 def _text_of(length_max: int, description: str) -> Any:
+    """Return the field of a text of up to ``length_max`` characters."""
     return Field(max_length=length_max, description=description, json_schema_extra={"pattern": TEXT_PATTERN})
 
 
 Prompt = Annotated[
-    str, _text_of(PROMPT_LENGTH_MAX, "What the image shows; breaks and tabs may be in it."), AfterValidator(_text)
+    str,
+    _text_of(PROMPT_LENGTH_MAX, "A description of the image. It can contain line breaks and tabs."),
+    AfterValidator(_text),
 ]
 Address = Annotated[str, _text_of(ADDRESS_LENGTH_MAX, "A postal address."), AfterValidator(_text)]
-Reason = Annotated[str, _text_of(REASON_LENGTH_MAX, "Why, for people who read the ledger."), AfterValidator(_text)]
+Reason = Annotated[
+    str, _text_of(REASON_LENGTH_MAX, "The reason, for people who read the ledger."), AfterValidator(_text)
+]
 HttpsUrl = Annotated[
     str, Field(max_length=URL_LENGTH_MAX, json_schema_extra={"pattern": URL_PATTERN}), AfterValidator(_https_url)
 ]
@@ -226,20 +240,21 @@ WebhookUrl = Annotated[
     str,
     Field(
         max_length=URL_LENGTH_MAX,
-        description="Where the end is told: an https URL at a public host. Locally, http and loopback are taken, too.",
+        description="The URL that gets a message when the request ends. It must be an https URL at a public host. "
+        "The local emulator also accepts http and loopback hosts.",
     ),
     AfterValidator(_webhook_url),
 ]
 CreditAmount = Annotated[int, Field(ge=1, le=GRANT_MAX), BeforeValidator(_integer)]
-PageSize = Annotated[int, Field(ge=1, le=PAGE_SIZE_MAX), _or(PAGE_SIZE_DEFAULT), BeforeValidator(_integer)]
-Flag = Annotated[bool, _or(False)]
-ModeName = Annotated[Mode, Field(strict=False), _or(Mode.SYNC)]
+PageSize = Annotated[int, Field(ge=1, le=PAGE_SIZE_MAX), _null_means(PAGE_SIZE_DEFAULT), BeforeValidator(_integer)]
+Flag = Annotated[bool, _null_means(False)]
+ModeName = Annotated[Mode, Field(strict=False), _null_means(Mode.SYNC)]
 IdempotencyKey = Annotated[
     str,
     Field(
         min_length=1,
         max_length=IDEMPOTENCY_KEY_LENGTH_MAX,
-        description="Makes a call safe to repeat: what was done under this key before is answered, not done again.",
+        description="Makes the call safe to repeat. A repeated call returns the outcome of the first call.",
         json_schema_extra={"pattern": KEY_PATTERN},
     ),
     AfterValidator(_printable),

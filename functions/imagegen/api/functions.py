@@ -1,4 +1,4 @@
-"""Each function of the API: who may, which service answers, in which form. Their docstrings are its documentation."""
+"""The operations of the API. Each docstring is published as the description of its function."""
 
 from typing import Any
 
@@ -60,9 +60,9 @@ def _answered_earlier(backend: Backend, call: Call[requests.Repeat]) -> response
 def create_generation_request(
     backend: Backend, call: Call[requests.CreateGenerationRequest]
 ) -> responses.CreatedGenerationRequest:
-    """Takes the credits that the size costs, runs the model, and delivers the image or gives the credits back.
+    """Takes the credits, runs the model and returns the URL of the image. Refunds the credits if the model fails.
 
-    In mode async it answers as soon as the credits are taken, with the status; the rest is done by a queue.
+    In mode async, returns the status as soon as the credits are taken. A task queue runs the model later.
     """
     created = backend.generations.create(call.params.order(requests.fingerprint(call.data)))
     return responses.CreatedGenerationRequest.of(created)
@@ -72,7 +72,7 @@ def create_generation_request(
 def get_generation_request(
     backend: Backend, call: Call[requests.GetGenerationRequest]
 ) -> responses.GenerationRequestDetails:
-    """Returns everything about one request."""
+    """Returns all fields of one request."""
     request = backend.requests.get(call.params.generation_request_id)
     if not call.allows(request):
         raise not_found(request.id)
@@ -83,7 +83,7 @@ def get_generation_request(
 def cancel_generation_request(
     backend: Backend, call: Call[requests.CancelGenerationRequest]
 ) -> responses.CanceledGenerationRequest:
-    """Cancels a request of the caller's that has not ended, and gives its credits back."""
+    """Cancels one of the caller's pending or running requests and refunds its credits."""
     canceled = backend.cancellations.cancel(call.params.generation_request_id, call.allows)
     return responses.CanceledGenerationRequest.of(canceled)
 
@@ -92,7 +92,7 @@ def cancel_generation_request(
 def list_generation_requests(
     backend: Backend, call: Call[requests.ListGenerationRequests]
 ) -> responses.GenerationRequestList:
-    """A user's requests, newest first, by page; filtered by status, options and time; counted if asked for."""
+    """Returns a page of a user's requests, newest first. You can filter and count them."""
     params = call.params
     page = backend.requests.list(params.filter, params.page_size, params.after)
     count = backend.requests.count(params.filter) if params.include_total_count else None
@@ -101,7 +101,7 @@ def list_generation_requests(
 
 @operation(UserNotFound, Contention, access=Access.OWNER)
 def get_webhook_secret(backend: Backend, call: Call[requests.GetWebhookSecret]) -> responses.WebhookSecret:
-    """Returns the secret that signs a user's webhooks, or replaces it with another one."""
+    """Returns the secret that signs a user's webhooks. With `rotate`, replaces the secret first."""
     secrets = backend.webhook_secrets
     make = secrets.rotate if call.params.rotate else secrets.current
     return responses.WebhookSecret(webhook_secret=make(call.params.user_id))
@@ -111,7 +111,7 @@ def get_webhook_secret(backend: Backend, call: Call[requests.GetWebhookSecret]) 
 def list_webhook_deliveries(
     backend: Backend, call: Call[requests.ListWebhookDeliveries]
 ) -> responses.WebhookDeliveryList:
-    """A user's webhooks, or a request's, newest first, by page, with what became of their last 50 attempts."""
+    """Returns a page of the webhooks of a user or of one request, newest first, with their last 50 attempts."""
     params = call.params
     page = backend.deliveries.list(params.user_id, params.generation_request_id, params.page_size, params.after)
     return responses.WebhookDeliveryList.of(params, page)
@@ -119,39 +119,39 @@ def list_webhook_deliveries(
 
 @operation(DeliveryNotFound, Contention, access=Access.OWNER)
 def resend_webhook(backend: Backend, call: Call[requests.ResendWebhook]) -> responses.WebhookDelivery:
-    """Sends a webhook of the caller's now, under the same id, whatever has become of it; and for another day."""
+    """Resends one of the caller's webhooks immediately, under the same id, and retries it for another 24 hours."""
     return responses.WebhookDelivery.of(backend.deliveries.resend(call.params.delivery_id, call.allows))
 
 
 @operation(access=Access.SIGNED_IN)
 def get_catalog(backend: Backend, call: Call[requests.Nothing]) -> responses.Catalog:
-    """The models, styles, colors and sizes on offer, and what each size costs."""
+    """Returns the models, styles, colors and sizes on offer, and the price of each size in credits."""
     return responses.Catalog.of(backend.catalogs.current())
 
 
 @operation(UserNotFound, access=Access.OWNER_OR_ADMIN)
 def get_user_credits(backend: Backend, call: Call[requests.GetUserCredits]) -> responses.UserCredits:
-    """A user's balance, and the deductions and refunds behind it, newest first, by page."""
+    """Returns a user's balance and a page of the user's deductions and refunds, newest first."""
     params = call.params
     return responses.UserCredits.of(params, backend.histories.page(params.user_id, params.page_size, params.before_seq))
 
 
 @operation(UserNotFound, access=Access.OWNER_OR_ADMIN)
 def get_credit_balance(backend: Backend, call: Call[requests.GetCreditBalance]) -> responses.CreditBalance:
-    """A user's credits by kind, and what they were granted, have spent and were refunded in all."""
+    """Returns a user's trial and paid credits, and the lifetime totals granted, spent, refunded and corrected."""
     return responses.CreditBalance.of(backend.accounts.wallet(call.params.user_id))
 
 
 @operation(Contention, access=Access.OWNER)
 def register_user(backend: Backend, call: Call[requests.RegisterUser]) -> responses.RegisteredUser:
-    """Opens the caller's account with trial credits, or answers with the one that there is."""
+    """Opens the caller's account with trial credits, or returns the existing account."""
     wallet = backend.accounts.register(call.params.user_id, call.caller.profile, settings.welcome_credits())
     return responses.RegisteredUser.of(wallet)
 
 
 @operation(UserNotFound, IdempotencyMismatch, Contention, access=Access.ADMIN)
 def grant_credits(backend: Backend, call: Call[requests.GrantCredits]) -> responses.GrantedCredits:
-    """Adds credits to a user's account, once under its idempotency key."""
+    """Adds credits to a user's account, once per idempotency key."""
     admin, params = call.caller.uid, call.params
     assert admin is not None, "every admin is signed in"
     grant = backend.accounts.grant(
@@ -170,20 +170,21 @@ def get_weekly_report(backend: Backend, call: Call[requests.GetWeeklyReport]) ->
     """Returns the stored report of a week."""
     report = backend.reports.get(call.params.week)
     if report is None:
-        raise ReportNotFound(f"There is no report of {call.params.week}. Run it first.", week=str(call.params.week))
+        message = f"There is no report of {call.params.week} yet. Call runWeeklyReport first."
+        raise ReportNotFound(message, week=str(call.params.week))
     return responses.WeeklyReport.of(report)
 
 
 @operation(access=Access.ADMIN)
 def list_weekly_reports(backend: Backend, call: Call[requests.ListWeeklyReports]) -> responses.WeeklyReportList:
-    """Returns the stored reports, newest first, by page."""
+    """Returns a page of the stored reports, newest first."""
     params = call.params
     return responses.WeeklyReportList.of(params, backend.reports.list(params.page_size, params.before))
 
 
 @operation(Contention, access=Access.ADMIN)
 def run_weekly_report(backend: Backend, call: Call[requests.RunWeeklyReport]) -> responses.WeeklyReport:
-    """Reports a week that is over, again or for the first time; its revisions say what changed."""
+    """Runs the report of a week that is over, for the first time or again. Its `revisions` list the changes."""
     try:
         return responses.WeeklyReport.of(backend.reports.run(call.params.week))
     except WeekNotOver:
@@ -191,19 +192,20 @@ def run_weekly_report(backend: Backend, call: Call[requests.RunWeeklyReport]) ->
 
 
 def run_task(backend: Backend, data: Any) -> None:
-    """Runs the request that a queue has delivered. Raises what ``Worker.run`` raises, and InvalidInput."""
+    """Run the request that a task names. Raises InvalidInput and the errors of ``Worker.run``."""
     task = parse(requests.RunTask, data, Context(Caller(), backend.catalogs.current))
     backend.worker.run(task.generation_request_id, task.ticket)
 
 
 def deliver_webhook(backend: Backend, data: Any) -> None:
-    """Makes the attempt that a queue has delivered. Raises what ``DeliveryWorker.deliver`` raises, and InvalidInput.
+    """Send the webhook that a task names. Raises InvalidInput and the errors of ``DeliveryWorker.deliver``.
 
-    It needs no ticket: whoever calls it can have sent what is due now, which a task is about to do anyway.
+    The task carries no ticket. A forged task can only cause an attempt that is due now and that has a task of its own.
     """
     task = parse(requests.DeliverWebhook, data, Context(Caller(), backend.catalogs.current))
-    backend.delivery_worker.deliver(task.delivery_id, task.attempt, _described)
+    backend.delivery_worker.deliver(task.delivery_id, task.attempt, _event_data)
 
 
-def _described(request: GenerationRequest) -> dict[str, Any]:
+def _event_data(request: GenerationRequest) -> dict[str, Any]:
+    """Return the data of a webhook's event: the fields that getGenerationRequest returns."""
     return responses.GenerationRequestDetails.of(request).wire()

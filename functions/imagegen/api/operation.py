@@ -1,4 +1,4 @@
-"""A callable function of the API as one value: who may call it, its request, its response and its errors."""
+"""Operations: the callable functions of the API, with their access, request, response and errors."""
 
 import re
 from collections.abc import Callable
@@ -31,7 +31,7 @@ from imagegen.ports.database import CommitRefused, DatabaseUnavailable, OutcomeU
 
 KEY_HEADER = "Idempotency-Key"
 
-EVERYWHERE: tuple[type[ApiError], ...] = (
+COMMON_ERRORS: tuple[type[ApiError], ...] = (
     InvalidInput,
     Unauthenticated,
     AppCheckRequired,
@@ -54,7 +54,7 @@ class Owned(Protocol):
 
 @dataclass(frozen=True)
 class Call(Generic[W]):
-    """A valid call that the operation's ``access`` allows, with the data as it was sent."""
+    """A valid call that ``access`` allows. ``data`` is the data as sent."""
 
     access: Access
     caller: Caller
@@ -62,16 +62,17 @@ class Call(Generic[W]):
     data: Any
 
     def allows(self, document: Owned) -> bool:
-        """Return whether the caller may call for ``document``. A handler asks this if the params name no owner."""
+        """Return whether the caller may access ``document``. A handler checks this if the params do not name a user."""
         return self.access.allows(self.caller, document.user_id)
 
 
 @dataclass(frozen=True)
 class Operation(Generic[W, R]):
-    """``handle`` does what is asked; ``repeated`` answers a call that is invalid now and was valid before.
+    """A callable function of the API.
 
-    ``spends``: a call costs credits, which needs a verified e-mail address. ``own_errors`` come on top of those that
-    follow from the rest.
+    ``handle`` handles a valid call. ``repeated`` returns the stored answer to a repeated call that is no longer valid,
+    or None. ``spends`` is True if a call costs credits and needs a verified e-mail address. ``own_errors`` are the
+    errors that do not follow from the other fields.
     """
 
     request: type[W]
@@ -85,43 +86,43 @@ class Operation(Generic[W, R]):
 
     @property
     def name(self) -> str:
-        """The name that the operation is deployed under."""
+        """The name of the deployed function."""
         return to_camel(self.handle.__name__)
 
     @property
     def who_may_call(self) -> str:
-        """Who may call, in the docs' words."""
+        """The callers that may call, as the documentation shows them."""
         return self.access.value + (", with a verified e-mail address" if self.spends else "")
 
     @property
     def names_owner(self) -> bool:
-        """Whether a call names the user whose data it is about, rather than a document of that user."""
+        """True if a call names a user, and False if it names a document of a user."""
         return "user_id" in self.request.model_fields
 
     @property
     def errors(self) -> tuple[type[ApiError], ...]:
-        """Every error that a call can end in."""
+        """All errors of the operation."""
         is_checked = self.access is Access.ADMIN or (self.names_owner and self.access is not Access.SIGNED_IN)
         denied = (PermissionDenied,) if is_checked else ()
         unverified = (EmailNotVerified,) if self.spends else ()
-        return (*EVERYWHERE, *denied, *unverified, *self.own_errors)
+        return (*COMMON_ERRORS, *denied, *unverified, *self.own_errors)
 
     @property
     def takes_key(self) -> bool:
-        """Whether it may be called with an idempotency key, in its data or in the header."""
+        """True if a call can have an idempotency key, in its data or in the header."""
         return "idempotency_key" in self.request.model_fields
 
     def __call__(self, backend: Backend, received: CallableRequest[Any]) -> Wire:
-        """The answer as it is sent. Raises ApiError."""
+        """Handle a call and return the answer as JSON data. Raises ApiError."""
         caller = Caller.of(received)
         context = Context(caller, backend.catalogs.current)
         data = self._with_key(received)
         try:
             return self._answer(backend, context, data).wire()
         except DatabaseUnavailable as error:
-            raise ServiceUnavailable("The database cannot be reached. Nothing was changed; try again.") from error
+            raise ServiceUnavailable("The database cannot be reached. Nothing was changed. Try again.") from error
         except CommitRefused as error:
-            raise Contention("Too many simultaneous changes. Nothing was changed; try again.") from error
+            raise Contention("Too many simultaneous changes. Nothing was changed. Try again.") from error
         except OutcomeUnknown as error:
             raise ServiceUnavailable("The database did not confirm the change. Send the same call again.") from error
 
@@ -139,7 +140,7 @@ class Operation(Generic[W, R]):
         return self.handle(backend, call)
 
     def _answered_earlier(self, backend: Backend, context: Context, data: Any) -> R | None:
-        """Return the answer to an earlier call that this invalid one repeats, which costs nothing."""
+        """Return the stored answer to the earlier call that this invalid call repeats, or None."""
         if self.repeated is None:
             return None
         try:
@@ -149,22 +150,22 @@ class Operation(Generic[W, R]):
         return self.repeated(backend, self._allowed(context.caller, params, data))
 
     def _allowed(self, caller: Caller, params: Request, data: Any) -> Call[Any]:
-        """Return the call. Raises PermissionDenied."""
+        """Return the call if the caller may make it. Raises PermissionDenied."""
         self.access.check(caller, getattr(params, "user_id", None))
         return Call(self.access, caller, params, data)
 
     def _with_key(self, received: CallableRequest[Any]) -> Any:
-        """The call's data, with the idempotency key of the Idempotency-Key header if it has none of its own.
+        """Return the call's data with the key of the Idempotency-Key header, if there is one.
 
-        Raises InvalidInput for two keys that differ, and for a header that its reader may take for another key than
-        its writer did.
+        Raises InvalidInput if the data has another key, or if the header has characters that clients and servers may
+        decode differently.
         """
         data = received.data
         key = received.raw_request.headers.get(KEY_HEADER)
         if key is None or not self.takes_key or not isinstance(data, dict):
             return data
         if not re.fullmatch(HEADER_KEY_PATTERN, key):
-            message = f"must hold printable ASCII characters only in the {KEY_HEADER} header"
+            message = f"must contain only printable ASCII characters in the {KEY_HEADER} header"
             raise InvalidInput([{"field": "idempotencyKey", "message": message}])
         if data.get("idempotencyKey") not in (None, key):
             raise InvalidInput([{"field": "idempotencyKey", "message": f"differs from the {KEY_HEADER} header"}])
@@ -177,7 +178,10 @@ def operation(
     spends: bool = False,
     repeated: Callable[[Backend, Call[Repeat]], Any] | None = None,
 ) -> Callable[[Callable[[Backend, Call[W]], R]], Operation[W, R]]:
-    """Make an operation of a function that is only called where ``access`` allows it, and that may raise ``errors``."""
+    """Return a decorator that makes an operation of a function.
+
+    The function is called only if ``access`` allows the call. It may raise ``errors``.
+    """
 
     def decorate(handle: Callable[[Backend, Call[W]], R]) -> Operation[W, R]:
         hints = get_type_hints(handle)

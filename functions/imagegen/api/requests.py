@@ -1,4 +1,4 @@
-"""What callers may send: the request models of the API."""
+"""The request models of the API."""
 
 import hashlib
 import json
@@ -42,24 +42,26 @@ from imagegen.domain.weeks import Week
 from imagegen.services.generations.queries import Filter
 
 REPORTS_DEFAULT = 10
-"""Fewer than of other things: a report has some hundred figures."""
+"""Fewer than in other lists, because a report has some hundred figures."""
 
 
 class Request(BaseModel):
-    """camelCase on the wire, nothing coerced, nothing unknown accepted."""
+    """A request. Fields are camelCase in JSON. Values are not coerced, and unknown fields are refused."""
 
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid", strict=True, frozen=True)
 
 
 def _example(**data: JsonValue) -> ConfigDict:
-    """A call that works with the seed, for the documentation."""
+    """Return the config of a request whose example in the documentation is ``data``. It must work with the seed."""
     return ConfigDict(json_schema_extra={"examples": [data]})
 
 
 class OfUser(Request):
-    """A request about one user: the caller, where ``userId`` is left out."""
+    """A request about one user. The default is the caller."""
 
-    user_id: UserId = Field(default=None, validate_default=True, description="Whose; left out, the caller's.")
+    user_id: UserId = Field(
+        default=None, validate_default=True, description="The id of the user. The default is the caller's id."
+    )
 
 
 class Nothing(Request):
@@ -72,14 +74,14 @@ class Nothing(Request):
 
 
 class PhotoInput(Request):
-    """A photo to start from."""
+    """A photo that the model starts from."""
 
     type: Literal["photo"]
     photo_url: HttpsUrl
 
 
 class AddressInput(Request):
-    """A place to start from."""
+    """An address that the model starts from."""
 
     type: Literal["address"]
     address: Address
@@ -122,7 +124,7 @@ class CreateGenerationRequest(OfUser):
 
 
 class Repeat(OfUser):
-    """What an earlier createGenerationRequest is found by, in a payload that may be invalid by now."""
+    """The fields that identify an earlier createGenerationRequest. The other fields may be invalid by now."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -130,7 +132,7 @@ class Repeat(OfUser):
 
 
 def fingerprint(data: object) -> str:
-    """The same for the same ``data``, in whatever order its fields came; a SHA-256 in hex."""
+    """Return a SHA-256 in hex over ``data``. The order of fields does not matter."""
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
 
@@ -147,7 +149,7 @@ class CancelGenerationRequest(Request):
 
 
 class RunTask(Request):
-    """What a queue delivers; ``ticket`` is what the request and its tasks alone know."""
+    """The task of a queued request. ``ticket`` is a secret that only the request's document and its tasks hold."""
 
     generation_request_id: DocumentId
     ticket: Annotated[str, Field(min_length=1, max_length=100)]
@@ -157,7 +159,11 @@ class RunTask(Request):
 
 
 def _page_token(place_of: Callable[[list[Any]], Any], *query_fields: str) -> BeforeValidator:
-    """Turns a token into a place in the results of the query that the fields before it make."""
+    """Return a validator that decodes a page token into a position in the results of a query.
+
+    The fields named ``query_fields`` make the query. They must be declared before the token. A token of another query
+    is refused.
+    """
 
     def place(token: object, info: ValidationInfo) -> Any:
         if token is None:
@@ -165,7 +171,7 @@ def _page_token(place_of: Callable[[list[Any]], Any], *query_fields: str) -> Bef
         if not isinstance(token, str):
             raise refuse("must be a string")
         if not info.data.keys() >= set(query_fields):
-            return None  # what it belongs to is itself refused
+            return None  # a field of the query is invalid, and reported already
         try:
             return place_of(page_tokens.decode(token, _query(info.data, query_fields)))
         except ValueError:
@@ -178,7 +184,7 @@ def _query(fields: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
     return {name: fields[name] for name in names}
 
 
-_TOKEN_SCHEMA = WithJsonSchema({"type": "string", "description": "nextPageToken of the page before."})
+_TOKEN_SCHEMA = WithJsonSchema({"type": "string", "description": "The nextPageToken of the previous page."})
 _CREDITS_QUERY = ("user_id",)
 _LIST_QUERY = ("user_id", "status", "model", "style", "color", "size", "created_from", "created_before")
 
@@ -192,12 +198,12 @@ class GetUserCredits(OfUser):
     )
 
     def token(self, seq: int) -> str:
-        """The token of the page that goes on after the entry of that number."""
+        """Return the token of the page that starts after the entry with the number ``seq``."""
         return page_tokens.encode(_query(vars(self), _CREDITS_QUERY), seq)
 
 
 class ListGenerationRequests(OfUser):
-    """Each field but the paging ones is a filter; createdFrom is inclusive, createdBefore is not."""
+    """Filters and pagination. createdFrom is inclusive and createdBefore is exclusive."""
 
     model_config = _example(userId="user-ada", status="failed", model="Model A", includeTotalCount=True, pageSize=20)
 
@@ -231,7 +237,7 @@ class ListGenerationRequests(OfUser):
         )
 
     def token(self, created_at: datetime, request_id: str) -> str:
-        """The token of the page that goes on after that request."""
+        """Return the token of the page that starts after the request."""
         return page_tokens.encode(_query(vars(self), _LIST_QUERY), page_tokens.moment(created_at), request_id)
 
 
@@ -257,7 +263,7 @@ class ListWebhookDeliveries(OfUser):
     ] = Field(default=None, alias="pageToken")
 
     def token(self, created_at: datetime, delivery_id: str) -> str:
-        """The token of the page that goes on after that delivery."""
+        """Return the token of the page that starts after the delivery."""
         return page_tokens.encode(_query(vars(self), _DELIVERIES_QUERY), page_tokens.moment(created_at), delivery_id)
 
 
@@ -268,7 +274,7 @@ class ResendWebhook(Request):
 
 
 class DeliverWebhook(Request):
-    """What the webhooks' queue delivers; ``attempt`` counts from 0."""
+    """The task of a webhook's attempt. ``attempt`` counts from 0."""
 
     delivery_id: DocumentId
     attempt: Annotated[int, Field(ge=0, strict=False)]
@@ -321,5 +327,5 @@ class ListWeeklyReports(Request):
     )
 
     def token(self, week: Week) -> str:
-        """The token of the page that goes on before that week."""
+        """Return the token of the page that starts with the week before ``week``."""
         return page_tokens.encode({}, str(week))

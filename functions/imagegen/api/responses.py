@@ -1,4 +1,4 @@
-"""What callers get back: the response models of the API."""
+"""The response models of the API."""
 
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, Self
@@ -22,26 +22,29 @@ from imagegen.services.credits.history import History
 from imagegen.services.pagination import Page
 
 Number = Annotated[int, WithJsonSchema({"type": "integer", "minimum": 0})]
-"""Documented, not checked: an odd one in the database is for the audit to find, not a reason to hide the rest."""
+"""A number of 0 or more. The minimum is documented but not checked, so that a wrong number in the database does not
+hide the rest of the answer. The audit finds such numbers."""
 
+NEXT_PAGE = "The pageToken of the next page. The last page has none."
 
 Milliseconds = Annotated[int, BeforeValidator(lambda time: round(time / timedelta(milliseconds=1)))]
 """A timedelta, rounded to whole milliseconds."""
 
 
 class Response(BaseModel):
-    """camelCase on the wire; times are RFC 3339 in UTC; what is None is left out."""
+    """A response. Fields are camelCase in JSON, times are RFC 3339 in UTC, and fields that are None are left out."""
 
     model_config = ConfigDict(
         alias_generator=to_camel, validate_by_name=True, from_attributes=True, frozen=True, extra="forbid"
     )
 
     def wire(self) -> dict[str, Any]:
+        """Return the response as JSON data."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 class Described(Response):
-    """A response whose fields are attributes of one domain object; ``validation_alias`` names those that differ."""
+    """A response made from the attributes of one domain object. ``validation_alias`` maps attributes of other names."""
 
     @classmethod
     def of(cls, described: object) -> Self:
@@ -50,14 +53,14 @@ class Described(Response):
 
 
 class CreatedGenerationRequest(Response):
-    """``image_url`` is the answer of mode sync, ``status`` that of mode async."""
+    """The created request, with its image in mode sync or its status in mode async."""
 
     generation_request_id: str
     deducted_credits: Number
     image_url: str | None = Field(
-        description="The answer of mode sync.", examples=["https://images.example.com/model-a.png"]
+        description="The URL of the image, in mode sync.", examples=["https://images.example.com/model-a.png"]
     )
-    status: Status | None = Field(description="The answer of mode async.")
+    status: Status | None = Field(description="The current status, in mode async.")
 
     @classmethod
     def of(cls, request: GenerationRequest) -> Self:
@@ -92,15 +95,15 @@ class GenerationRequestDetails(Described):
     color: str
     size: str
     prompt: str
-    input: dict[str, str] | None = Field(description="As it was sent.")
+    input: dict[str, str] | None = Field(description="The input, as the caller sent it.")
     cost: Number
-    refunded: bool = Field(validation_alias="is_refunded", description="Whether the cost was given back.")
+    refunded: bool = Field(validation_alias="is_refunded", description="True if the credits were refunded.")
     mode: Mode
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
     processing_time_ms: Milliseconds | None = Field(
-        validation_alias="processing_time", description="There once it has ended."
+        validation_alias="processing_time", description="The time from startedAt to finishedAt."
     )
     image_url: str | None
     error: Failure | None = Field(validation_alias="failure")
@@ -108,8 +111,8 @@ class GenerationRequestDetails(Described):
 
 class GenerationRequestList(Response):
     requests: list[GenerationRequestDetails]
-    next_page_token: str | None = Field(description="There if more follow: the next call's pageToken.")
-    total_count: Number | None = Field(description="Of all pages; there if asked for.")
+    next_page_token: str | None = Field(description=NEXT_PAGE)
+    total_count: Number | None = Field(description="The number of requests on all pages, with includeTotalCount.")
 
     @classmethod
     def of(cls, params: ListGenerationRequests, page: Page[GenerationRequest], total_count: int | None) -> Self:
@@ -126,16 +129,16 @@ class WebhookSecret(Response):
 
 
 class DeliveryAttempt(Described):
-    """``status_code`` is what the receiver answered with; without an answer, ``error`` says why."""
+    """An attempt to send a webhook."""
 
     at: datetime
     duration_ms: Milliseconds = Field(validation_alias="duration")
-    status_code: int | None
-    error: str | None
+    status_code: int | None = Field(description="The HTTP status of the receiver's answer.")
+    error: str | None = Field(description="The reason why there was no answer.")
 
 
 class WebhookDelivery(Described):
-    """``next_attempt_at`` is there while it is pending; ``attempts`` are the newest, oldest first."""
+    """A webhook and its attempts."""
 
     delivery_id: str = Field(validation_alias="id")
     generation_request_id: str
@@ -143,14 +146,16 @@ class WebhookDelivery(Described):
     webhook_url: str = Field(validation_alias="url")
     status: webhooks.DeliveryStatus
     created_at: datetime
-    next_attempt_at: datetime | None = Field(validation_alias="due_at")
+    next_attempt_at: datetime | None = Field(
+        validation_alias="due_at", description="The time of the next attempt, while the webhook is pending."
+    )
     attempt_count: int
-    attempts: list[DeliveryAttempt]
+    attempts: list[DeliveryAttempt] = Field(description="The last 50 attempts, oldest first.")
 
 
 class WebhookDeliveryList(Response):
     deliveries: list[WebhookDelivery]
-    next_page_token: str | None
+    next_page_token: str | None = Field(description=NEXT_PAGE)
 
     @classmethod
     def of(cls, params: ListWebhookDeliveries, page: Page[webhooks.Delivery]) -> Self:
@@ -172,7 +177,7 @@ class Transaction(Described):
 class UserCredits(Response):
     current_credits: Number
     transactions: list[Transaction]
-    next_page_token: str | None = Field(description="There if more follow: the next call's pageToken.")
+    next_page_token: str | None = Field(description=NEXT_PAGE)
 
     @classmethod
     def of(cls, params: GetUserCredits, history: History) -> Self:
@@ -185,7 +190,7 @@ class UserCredits(Response):
 
 
 class Lifetime(Response):
-    """What all entries of each type add up to; granted - spent + refunded + corrected is the balance."""
+    """The sums of all ledger entries by type. granted - spent + refunded + corrected is the balance."""
 
     granted: Number
     spent: Number
@@ -201,16 +206,16 @@ class CreditBalance(Response):
 
     @classmethod
     def of(cls, wallet: Wallet) -> Self:
-        in_all = wallet.lifetime
+        lifetime = wallet.lifetime
         return cls(
             trial_credits=wallet.credits.trial,
             token_balance=wallet.credits.paid,
             total_available=wallet.credits.total,
             lifetime=Lifetime(
-                granted=in_all.get(EntryType.GRANT, 0),
-                spent=in_all.get(EntryType.DEDUCTION, 0),
-                refunded=in_all.get(EntryType.REFUND, 0),
-                corrected=in_all.get(EntryType.CORRECTION, 0),
+                granted=lifetime.get(EntryType.GRANT, 0),
+                spent=lifetime.get(EntryType.DEDUCTION, 0),
+                refunded=lifetime.get(EntryType.REFUND, 0),
+                corrected=lifetime.get(EntryType.CORRECTION, 0),
             ),
         )
 
@@ -228,7 +233,7 @@ class GrantedCredits(Described):
     user_id: str
     bucket: Bucket
     granted_credits: Number = Field(validation_alias="credits")
-    balance_after: Number = Field(description="All credits of the user right after the grant.")
+    balance_after: Number = Field(description="The user's balance after the grant.")
 
 
 class Option(Described):
@@ -243,7 +248,7 @@ class SizeOption(Option):
 
 
 class Catalog(Response):
-    """What can be chosen now, each kind in its order."""
+    """The options on offer, each kind in its display order."""
 
     models: list[Option]
     styles: list[Option]
@@ -261,7 +266,7 @@ class Catalog(Response):
 
 
 class WeeklyReport(Response):
-    """``report`` has the fields of the document ``weeklyReports/{week}``."""
+    """A weekly report, with the fields of the document ``weeklyReports/{week}``."""
 
     report: dict[str, Any]
 
@@ -272,7 +277,7 @@ class WeeklyReport(Response):
 
 class WeeklyReportList(Response):
     reports: list[dict[str, Any]]
-    next_page_token: str | None
+    next_page_token: str | None = Field(description=NEXT_PAGE)
 
     @classmethod
     def of(cls, params: ListWeeklyReports, page: Page[Report]) -> Self:

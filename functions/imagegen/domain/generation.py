@@ -1,4 +1,4 @@
-"""A generation request: what was asked for, what became of it, and what it did to its user's account."""
+"""Generation requests: the order, the status and the outcome."""
 
 import hashlib
 import json
@@ -13,14 +13,14 @@ from imagegen.domain.ledger import Credits, EntryType
 from imagegen.domain.weeks import Week
 
 LEASE_GRACE = timedelta(minutes=3)
-"""More than reserving and settling take together, when the database makes them wait."""
+"""Longer than reserving and settling take together, including their retries."""
 
 QUEUE_LEASE = timedelta(minutes=5)
-"""How long a request waits in its queue before it is queued again: its task may never have got there."""
+"""The time after which the sweeper queues a pending request again, because its task may have been lost."""
 
 
 class Mode(StrEnum):
-    """Whether the call waits for the image, or leaves it to a queue."""
+    """The mode of a call. In mode sync, the call waits for the image. In mode async, a task queue runs the model."""
 
     SYNC = "sync"
     ASYNC = "async"
@@ -28,10 +28,10 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True)
 class Order:
-    """A validated order of an image: everything the caller chose.
+    """A valid order of an image, with everything that the caller chose.
 
-    ``input`` is what the image is of, besides the prompt, as its caller wrote it. ``fingerprint`` is the same for the
-    same payload, and for no other.
+    ``input`` is a photo or an address besides the prompt, as the caller sent it. ``fingerprint`` is a hash of the
+    payload.
     """
 
     user_id: str
@@ -48,27 +48,27 @@ class Order:
 
     @property
     def cost(self) -> int:
-        """In credits; the size alone sets it."""
+        """The cost in credits. It depends only on the size."""
         return self.size.credit_cost
 
 
 def lease(model: Model) -> timedelta:
-    """The longest that whoever runs a request may need, after which its process must have died."""
+    """Return the maximum time to run a request. When a request takes longer, its process must have died."""
     return timedelta(seconds=model.timeout_seconds) + LEASE_GRACE
 
 
 def entry_id(request_id: str, type: EntryType) -> str:
-    """The one id that a request's entry of that type can ever have, so that a second cannot even be written."""
+    """Return the id of the request's ledger entry of this type. The fixed id makes a second entry impossible."""
     return f"{request_id}-{type}"
 
 
 def keyed_request_id(user_id: str, idempotency_key: str) -> str:
-    """The one request id that this user's key can ever lead to."""
+    """Return the request id for an idempotency key of this user. The same key always gives the same id."""
     return hashlib.sha256(json.dumps([user_id, idempotency_key]).encode()).hexdigest()[:32]
 
 
 class Status(StrEnum):
-    """A queued request is pending until a worker claims it; any other is processing from the start."""
+    """The status of a request. In mode async it starts as pending, in mode sync as processing."""
 
     PENDING = "pending"
     PROCESSING = "processing"
@@ -91,7 +91,7 @@ class FailureReason(StrEnum):
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a request brought no image, and what its user was told about their credits."""
+    """The reason why a request failed, and the refund and balance that were reported to the caller."""
 
     reason: FailureReason
     message: str
@@ -101,11 +101,11 @@ class Failure:
 
 @dataclass(frozen=True)
 class GenerationRequest:
-    """A request as recorded. Options are recorded by name; ``paid_from`` says which buckets paid ``cost``.
+    """A request as stored. Options are stored by name. ``paid_from`` splits ``cost`` by bucket.
 
-    ``reservation_id`` names the one call that reserved it, ``claimed_by`` the one delivery of its task that claimed it:
-    a process that finds its own id knows that its commit got through. They have until ``lease_expires_at`` to bring
-    it on; after that, anyone may. What is still pending at ``give_up_at`` is given up.
+    ``reservation_id`` identifies the call that created the request. ``claimed_by`` identifies the task delivery that
+    claimed it. A process that reads its own id knows that its commit succeeded, even if the answer was lost. After
+    ``lease_expires_at``, the sweeper recovers the request. A request still pending at ``give_up_at`` is refunded.
     """
 
     id: str
@@ -164,7 +164,7 @@ class GenerationRequest:
 
     @property
     def processing_time(self) -> timedelta | None:
-        """From its start to its end; None while it runs."""
+        """The time from start to end, or None while the request is unfinished."""
         return self.finished_at - self.started_at if self.finished_at and self.started_at else None
 
     @property
@@ -173,12 +173,12 @@ class GenerationRequest:
 
     @property
     def week(self) -> Week:
-        """The week it counts in, whenever it is settled."""
+        """The week in which the request counts: the week of its creation, not of its settlement."""
         return Week.of(self.created_at)
 
     @property
     def day(self) -> str:
-        """The day of that week, in UTC, as in ``2026-11-09``."""
+        """The day of the creation in UTC, such as ``2026-11-09``."""
         return str(self.created_at.astimezone(UTC).date())
 
     def claimed(self, worker: str, lease: timedelta, at: datetime) -> "GenerationRequest":
@@ -186,11 +186,14 @@ class GenerationRequest:
         return replace(self, status=Status.PROCESSING, claimed_by=worker, started_at=at, lease_expires_at=at + lease)
 
     def enqueued_again(self, at: datetime) -> "GenerationRequest":
+        """Return the request with a new queue lease."""
         return replace(self, lease_expires_at=at + QUEUE_LEASE)
 
     def completed(self, image_url: str, at: datetime) -> "GenerationRequest":
+        """Return the request as completed with an image."""
         return replace(self, status=Status.COMPLETED, image_url=image_url, finished_at=at)
 
     def failed(self, failure: Failure, at: datetime) -> "GenerationRequest":
+        """Return the request as failed, or as canceled if that is the reason."""
         status = Status.CANCELED if failure.reason is FailureReason.CANCELED else Status.FAILED
         return replace(self, status=status, failure=failure, finished_at=at)

@@ -8,18 +8,19 @@ from imagegen.domain.ledger import Credits
 
 
 class Bucket(StrEnum):
-    """What credits are granted as."""
+    """The kind of credits in a grant."""
 
     TRIAL = "trial"
     PAID = "paid"
 
     def of(self, credits: int) -> Credits:
+        """Return ``credits`` as credits of this bucket."""
         return Credits(**{self.value: credits})
 
 
 @dataclass(frozen=True)
 class Grant:
-    """A grant as recorded, under an ``id`` derived from its idempotency key; ``entry_id`` is its line in the ledger."""
+    """A grant as stored. ``id`` is derived from the idempotency key. ``entry_id`` is the id of the ledger entry."""
 
     id: str
     user_id: str
