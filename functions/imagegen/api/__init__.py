@@ -1,1 +1,1 @@
-"""The edge: the only place that knows callables, HTTP, auth context and error codes."""
+"""The API: the callable functions, validation, authentication and logs."""

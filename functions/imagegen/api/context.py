@@ -1,4 +1,4 @@
-"""What a request is judged by, besides itself."""
+"""The context in which a request is validated."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from imagegen.domain.catalog import Catalog
 
 @dataclass(frozen=True)
 class Context:
-    """The caller, and the catalog, which is loaded only for requests that name options."""
+    """The caller and the catalog. The catalog is loaded only for requests that name options."""
 
     caller: Caller
     catalog: Callable[[], Catalog]

@@ -1,7 +1,11 @@
-"""Callable functions and scheduled ones, answering as the contract says.
+"""Firebase endpoints for operations, task handlers and scheduled functions.
 
-The SDK speaks the callable protocol; this adds what it leaves open. There, a body that is no JSON is a crash, a refused
-token has no reason, an exception is logged without its traceback, and a scheduled function has no answer.
+The SDK implements the callable protocol. This module adds the rest of the API's contract:
+
+- A body that is not JSON is answered as INVALID_INPUT. In the SDK it is a crash.
+- A refused token is answered with a reason.
+- An exception is logged with its traceback.
+- A scheduled function returns an answer.
 """
 
 import functools
@@ -27,18 +31,18 @@ Wire = dict[str, Any]
 Endpoint = Callable[[Request], Response]
 
 BODY_BYTES_MAX = 64 * 1024
-"""Far more than the longest valid request."""
+"""Far more than the longest valid request has."""
 
-TOKENS = ("Authorization", "X-Firebase-AppCheck")
+TOKEN_HEADERS = ("Authorization", "X-Firebase-AppCheck")
 PRIVATE_FIELDS = {"prompt", "input", "photoUrl", "address", "reason", "webhookUrl"}
 
 log = logging.getLogger(__name__)
 
 
 def callable_function(operation: Operation[Any, Any], **options: Any) -> Endpoint:
-    """Make the endpoint of an operation: ``on_call``, with its errors answered and its bugs as INTERNAL.
+    """Return the endpoint of an operation. It answers ApiErrors as such and all other exceptions as INTERNAL.
 
-    Raises TypeError for anything but an Operation, so that no function starts that does not declare who may call it.
+    Raises TypeError for anything but an Operation, so that every deployed function declares who may call it.
     """
     if not isinstance(operation, Operation):
         raise TypeError(f"{operation!r} is not an Operation: it does not declare who may call it")
@@ -48,25 +52,26 @@ def callable_function(operation: Operation[Any, Any], **options: Any) -> Endpoin
             return operation(bootstrap.backend(), request)
         except ApiError as error:
             raise _https_error(error) from None
-        except Exception:  # noqa: BLE001 - logged, and told the caller as INTERNAL
+        except Exception:  # noqa: BLE001 - logged, and answered as INTERNAL
             raise _https_error(_internal(operation.name)) from None
 
-    answered.__name__ = operation.name  # what it is deployed under
+    answered.__name__ = operation.name  # the name of the deployed function
     called = on_call(**options)(answered)
 
     @cross_origin(methods="POST")
-    @functools.wraps(called)  # with the attributes that discovery looks for
+    @functools.wraps(called)  # copies the attributes that discovery looks for
     def endpoint(request: Request) -> Response:
         logs.configure()
-        with logs.private(*(secret for name in TOKENS for secret in logs.secrets_of(request.headers.get(name)))):
+        secrets = (secret for name in TOKEN_HEADERS for secret in logs.secrets_of(request.headers.get(name)))
+        with logs.private(*secrets):
             try:
-                data = _opened_envelope(request)
+                data = _data_of(request)
             except InvalidInput as error:
                 return _error_response(error)
             with logs.private(*_private_texts(data)):
-                response: Response = called(request)  # type: ignore[arg-type]  # typed as if it changed nothing
+                response: Response = called(request)  # type: ignore[arg-type]  # typed as taking a CallableRequest
         if response.status_code == 401 and "details" not in response.get_json()["error"]:
-            # The SDK has refused the token that came with the call.
+            # The SDK has refused the token.
             return _error_response(Unauthenticated("The token is invalid or expired. Sign in again."))
         return response
 
@@ -74,7 +79,7 @@ def callable_function(operation: Operation[Any, Any], **options: Any) -> Endpoin
 
 
 def task_function(**options: Any) -> Callable[[Callable[[CallableRequest[Any]], None]], Endpoint]:
-    """``on_task_dispatched`` for a handler whose every error makes the queue deliver the task again."""
+    """Return a decorator that makes the endpoint of a task handler. After any error, the queue delivers again."""
 
     def decorate(handler: Callable[[CallableRequest[Any]], None]) -> Endpoint:
         @on_task_dispatched(**options)
@@ -83,16 +88,16 @@ def task_function(**options: Any) -> Callable[[Callable[[CallableRequest[Any]], 
             try:
                 handler(task)
             except ApiError as error:
-                log.warning("%s has not done its task: %s", handler.__name__, error.message)
+                log.warning("%s did not finish its task: %s", handler.__name__, error.message)
                 raise _https_error(error) from None
-            except Exception:  # noqa: BLE001 - logged, and told the queue as INTERNAL
+            except Exception:  # noqa: BLE001 - logged, and answered as INTERNAL
                 raise _https_error(_internal(handler.__name__)) from None
 
         @functools.wraps(delivered)
         def endpoint(request: Request) -> Response:
             logs.configure()
             try:
-                _opened_envelope(request)
+                _data_of(request)
             except InvalidInput as error:
                 return _error_response(error)
             response: Response = delivered(request)  # type: ignore[call-arg, arg-type, assignment]
@@ -104,9 +109,9 @@ def task_function(**options: Any) -> Callable[[Callable[[CallableRequest[Any]], 
 
 
 def scheduled_function(**options: Any) -> Callable[[Callable[[ScheduledEvent], Wire]], Endpoint]:
-    """``on_schedule`` for a handler whose result is the answer.
+    """Return a decorator that makes the endpoint of a scheduled handler. The answer is the handler's result as JSON.
 
-    Whatever it raises becomes a 500 with a correlation id and nothing else, so that the scheduler tries again.
+    After an exception, the answer is a 500 with only a correlation id, and the scheduler tries again.
     """
 
     def decorate(handler: Callable[[ScheduledEvent], Wire]) -> Endpoint:
@@ -115,13 +120,13 @@ def scheduled_function(**options: Any) -> Callable[[Callable[[ScheduledEvent], W
         def run(event: ScheduledEvent) -> None:
             try:
                 g.answer = jsonify(handler(event))
-            except Exception:  # noqa: BLE001 - logged, and told the scheduler as INTERNAL
+            except Exception:  # noqa: BLE001 - logged, and answered as INTERNAL
                 g.answer = _error_response(_internal(handler.__name__))
 
         @functools.wraps(run)
         def endpoint(request: Request) -> Response:
             logs.configure()
-            run(request)  # type: ignore[call-arg, arg-type]  # typed as a response, it is a function of a request
+            run(request)  # type: ignore[call-arg, arg-type]  # typed as a response, but a function of a request
             answer: Response = g.answer
             return answer
 
@@ -130,34 +135,37 @@ def scheduled_function(**options: Any) -> Callable[[Callable[[ScheduledEvent], W
     return decorate
 
 
-def _opened_envelope(request: Request) -> Any:
-    """What is in the callable protocol's outer form: POST, JSON, and exactly ``{"data": …}``. Raises InvalidInput."""
+def _data_of(request: Request) -> Any:
+    """Return the data of a request in the callable protocol: a POST of the JSON object ``{"data": …}``.
+
+    Raises InvalidInput for any other request.
+    """
     if request.method != "POST":
         raise _malformed("method", f"must be POST, not {request.method}")
     if request.mimetype != "application/json":
         raise _malformed("Content-Type", "must be application/json")
-    sent = request.get_data()  # all of it, as functions-framework does in the end, which a limit on it would crash
+    sent = request.get_data()  # functions-framework reads the whole body later, and crashes if a limit is set on it
     if len(sent) > BODY_BYTES_MAX:
         raise _malformed("body", f"must have at most {BODY_BYTES_MAX} bytes")
     try:
-        # Stricter than the SDK's parser, and without its crashes on deep nesting, NaN and half a surrogate pair.
+        # Stricter than the SDK's parser, which crashes on deep nesting, NaN and lone surrogates.
         body = from_json(sent, allow_inf_nan=False)
     except ValueError as error:
-        raise _malformed("body", f"is no valid JSON: {error}") from None
+        raise _malformed("body", f"is not valid JSON: {error}") from None
     if not isinstance(body, dict) or body.keys() != {"data"}:
         raise _malformed("body", 'must be {"data": {…}}, with no other key')
     return body["data"]
 
 
 def _private_texts(data: Any) -> Iterator[str]:
-    """What a caller wrote in fields that are nobody else's business."""
+    """Yield the texts in the private fields of a call."""
     if isinstance(data, dict):
         for name in data.keys() & PRIVATE_FIELDS:
             yield from _texts(data[name])
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """All strings in a value, however deep."""
+    """Yield all strings in a value, at any depth."""
     match value:
         case str():
             yield value
@@ -171,7 +179,7 @@ def _malformed(field: str, message: str) -> InvalidInput:
 
 
 def _internal(function: str) -> Internal:
-    """Call it while handling an exception: the log gets the traceback, the caller the id that finds it."""
+    """Log the current exception with a new correlation id. Return the error with that id for the caller."""
     correlation_id = uuid.uuid4().hex
     log.exception("%s failed, correlation id %s", function, correlation_id)
     return Internal(correlation_id)

@@ -1,4 +1,4 @@
-"""Structured logs: one JSON object a line, as Cloud Logging reads them, without anything private in it."""
+"""Structured logs for Cloud Logging: one JSON object a line, with private texts redacted."""
 
 import base64
 import json
@@ -14,7 +14,7 @@ from firebase_functions import logger
 
 REDACTED = "[redacted]"
 SHORTEST_PRIVATE = 3
-"""A shorter text is in too many words to be taken out of them."""
+"""The minimum length of a text to redact. A shorter text is part of too many words."""
 
 _SEVERITIES = {
     logging.DEBUG: logger.LogSeverity.DEBUG,
@@ -32,7 +32,7 @@ _private: ContextVar[tuple[str, ...]] = ContextVar("private", default=())
 
 @contextmanager
 def private(*texts: str | None) -> Iterator[None]:
-    """Whatever is logged in this call while the block lasts, by whomever, is logged without these texts."""
+    """Redact these texts in everything that this call logs inside the block, also in the logs of libraries."""
     known = (text for text in texts if text and len(text) >= SHORTEST_PRIVATE)
     token = _private.set((*_private.get(), *known))
     try:
@@ -42,7 +42,7 @@ def private(*texts: str | None) -> Iterator[None]:
 
 
 def secrets_of(header: str | None) -> Iterator[str]:
-    """What a header with a token can be known by: the token, its parts, and what each of these says when decoded."""
+    """Yield the texts that identify a header's token: the token, its parts, and each of these decoded."""
     token = (header or "").replace("Bearer ", "")
     for part in {token, *token.split(".")}:
         yield part
@@ -51,19 +51,19 @@ def secrets_of(header: str | None) -> Iterator[str]:
 
 
 def redacted(message: str) -> str:
-    """``message`` without the call's private texts, and without anything that looks like a token or e-mail address."""
+    """Return ``message`` with the call's private texts, tokens and e-mail addresses redacted."""
     for text in sorted(_private.get(), key=len, reverse=True):
-        message = re.sub(_anyhow(text), REDACTED, message)
+        message = re.sub(_pattern_of(text), REDACTED, message)
     return _EMAIL.sub(REDACTED, _TOKEN.sub(REDACTED, message))
 
 
-def _anyhow(text: str) -> str:
-    """A pattern of ``text`` as it is, or escaped however often, as messages quote it: by repr, in JSON, as bytes."""
-    return "".join(_unit_anyhow(unit) for unit in _UNIT.findall(text))
+def _pattern_of(text: str) -> str:
+    """Return a pattern that matches ``text``, plain or escaped any number of times by repr, JSON or bytes literals."""
+    return "".join(_unit_pattern(unit) for unit in _UNIT.findall(text))
 
 
-def _unit_anyhow(unit: str) -> str:
-    if unit[0] == "\\":  # with the quote after it, so that no two parts of the pattern compete for a backslash
+def _unit_pattern(unit: str) -> str:
+    if unit[0] == "\\":  # includes the quote after it, so that only one part of the pattern matches the backslashes
         return rf"\\{{{unit.count(unit[0])},}}{unit.strip(unit[0])}"
     if unit in "\"'":
         return rf"\\*{unit}"
@@ -72,15 +72,15 @@ def _unit_anyhow(unit: str) -> str:
     as_bytes = "".join(f"\\x{byte:02x}" for byte in unit.encode("utf-8", "surrogatepass"))
     escaped = {ascii(unit)[1:-1], json.dumps(unit)[1:-1], as_bytes}
     forms = [re.escape(form).replace(r"\\", r"\\+") for form in sorted(escaped)]
-    as_it_is = r"\n[ |]*" if unit == "\n" else re.escape(unit)  # the lines of a group of exceptions are indented
-    return f"(?:{'|'.join([as_it_is, *forms])})"
+    plain = r"\n[ |]*" if unit == "\n" else re.escape(unit)  # tracebacks of exception groups indent each line
+    return f"(?:{'|'.join([plain, *forms])})"
 
 
 class StructuredHandler(logging.Handler):
-    """Hands records to the Functions SDK's logger.
+    """Passes records to the logger of the Functions SDK.
 
-    A traceback becomes part of the message, where Error Reporting looks for it. What is logged with
-    ``extra={"json_fields": {...}}`` becomes fields of its own, for filters and alerts to match on.
+    A traceback becomes part of the message, because Error Reporting looks for it there. The ``json_fields`` of a
+    record's ``extra`` become fields of the log entry, which filters and alerts can match.
     """
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -93,7 +93,7 @@ class StructuredHandler(logging.Handler):
 
 
 def _redacted(value: Any) -> Any:
-    """A field's value with every text in it redacted."""
+    """Return a field's value with every text in it redacted."""
     match value:
         case str():
             return redacted(value)
@@ -105,11 +105,11 @@ def _redacted(value: Any) -> Any:
 
 
 def configure() -> None:
-    """Send what is logged to the structured log: by the product from INFO on, by libraries from WARNING on. Once."""
+    """Set up the structured log once: INFO and above from this project, WARNING and above from libraries."""
     root = logging.getLogger()
     if not any(isinstance(handler, StructuredHandler) for handler in root.handlers):
-        # Instead of what functions-framework has set up: the SDK logs the tokens that it refuses.
+        # Replaces the handlers of functions-framework, because the SDK logs the tokens that it refuses.
         root.handlers[:] = [StructuredHandler()]
         logging.getLogger("imagegen").setLevel(logging.INFO)
-        for library in ("httpx", "httpcore"):  # at finer levels they tell whole URLs, which may hold secrets
+        for library in ("httpx", "httpcore"):  # at INFO and below they log whole URLs, which may contain secrets
             logging.getLogger(library).setLevel(logging.WARNING)

@@ -1,4 +1,4 @@
-"""Page tokens: the opaque place in a list where a page ended, which holds for the query that it came from alone."""
+"""Page tokens: opaque positions in a list, each valid only for the query that returned it."""
 
 import base64
 import hashlib
@@ -9,19 +9,19 @@ from typing import Any
 from imagegen.api.fields import is_document_id
 from imagegen.domain.weeks import Week
 
-SEQUENCE = range(1, 2**63)  # what Firestore's integers leave for entry numbers
+SEQUENCE = range(1, 2**63)  # entry numbers; Firestore's integers have 64 bits
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 TOKEN_LENGTH_MAX = 4_000
 
 
 def encode(query: object, *position: int | str) -> str:
-    """The base64url of a digest of ``query`` (JSON-like) and the position in its results."""
+    """Return the token of a position in the results of ``query``: base64url of the query's digest and the position."""
     text = json.dumps([_digest(query), *position], separators=(",", ":"))
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
 def decode(token: str, query: object) -> list[Any]:
-    """The position in ``query``. Raises ValueError for anything that was not given out for it."""
+    """Return the position in the results of ``query``. Raises ValueError if the token is not one of this query."""
     if len(token) > TOKEN_LENGTH_MAX:
         raise ValueError("too long")
     text = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True).decode()
@@ -30,40 +30,40 @@ def decode(token: str, query: object) -> list[Any]:
     except RecursionError:
         raise ValueError("too deep") from None
     if not isinstance(content, list) or not content or token != encode(query, *content[1:]):
-        raise ValueError("of another query, or of none")
+        raise ValueError("not a token of this query")
     return content[1:]
 
 
 def entry_number(position: list[Any]) -> int:
-    """Raises ValueError."""
+    """Return the number of a ledger entry from a decoded position. Raises ValueError."""
     match position:
         case [int(seq)] if seq in SEQUENCE and seq is not True:
             return seq
-    raise ValueError("no place in a history")
+    raise ValueError("not a position in a history")
 
 
 def week(position: list[Any]) -> Week:
-    """Raises ValueError."""
+    """Return the week from a decoded position. Raises ValueError."""
     match position:
         case [str(name)]:
             return Week.parse(name)
-    raise ValueError("no place in a list of reports")
+    raise ValueError("not a position in a list of reports")
 
 
 def moment(at: datetime) -> int:
-    """Microseconds since 1970: how a time is written in a token."""
+    """Return a time as a token stores it, in microseconds since 1970."""
     return (at - EPOCH) // timedelta(microseconds=1)
 
 
 def moment_and_id(position: list[Any]) -> tuple[datetime, str]:
-    """Raises ValueError."""
+    """Return the creation time and the document's id from a decoded position. Raises ValueError."""
     match position:
         case [int(microseconds), str(id)] if is_document_id(id):
             try:
                 return EPOCH + timedelta(microseconds=microseconds), id
             except OverflowError:
                 pass
-    raise ValueError("no place in a list of requests")
+    raise ValueError("not a position in a list of requests or webhooks")
 
 
 def _digest(query: object) -> str:

@@ -1,4 +1,4 @@
-"""From what was sent to a request, or to every violation of it at once."""
+"""Validation of request data. An invalid request gets a list of all its violations."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -10,13 +10,13 @@ from imagegen.api.context import Context
 from imagegen.domain.catalog import Kind
 from imagegen.errors import InvalidInput, Violation
 
-VIOLATIONS_MAX = 100  # an answer must not grow with whatever was sent
+VIOLATIONS_MAX = 100  # bounds the size of the answer to a long invalid request
 
 M = TypeVar("M", bound=BaseModel)
 
 
 def parse(shape: type[M], data: object, context: Context) -> M:
-    """``data`` as a ``shape``. Raises InvalidInput with every violation, up to ``VIOLATIONS_MAX``."""
+    """Return ``data`` as a ``shape``. Raises InvalidInput with every violation, up to ``VIOLATIONS_MAX``."""
     try:
         return shape.model_validate(data, context=context)
     except ValidationError as error:
@@ -26,7 +26,7 @@ def parse(shape: type[M], data: object, context: Context) -> M:
 
 def _violation(problem: Any, context: Context) -> Violation:
     field = _field(problem)
-    violation: Violation = {"field": field, "message": _MESSAGES.get(problem["type"], _as_is)(problem)}
+    violation: Violation = {"field": field, "message": _MESSAGES.get(problem["type"], _pydantic_message)(problem)}
     if field in set(Kind) and problem["type"] != "extra_forbidden":
         violation["allowed"] = context.catalog().names(Kind(field))
     return violation
@@ -34,14 +34,14 @@ def _violation(problem: Any, context: Context) -> Violation:
 
 def _field(problem: Any) -> str:
     path = [str(part) for part in problem["loc"]]
-    if path[:1] == ["input"]:  # a choice of shapes, the chosen one being part of the path
+    if path[:1] == ["input"]:  # a tagged union, for which Pydantic puts the tag into the path
         del path[1:2]
-    if problem["type"] != "extra_forbidden":  # a default goes by the name that the field has in here
+    if problem["type"] != "extra_forbidden":  # Pydantic reports an invalid default under the field's Python name
         path = [to_camel(part) for part in path]
     return ".".join(path) if path else "data"
 
 
-def _as_is(problem: Any) -> str:
+def _pydantic_message(problem: Any) -> str:
     text: str = problem["msg"]
     return text[:1].lower() + text[1:]
 
