@@ -78,7 +78,7 @@ def tokens(live: Live) -> list[str]:
 def test_crash_and_refused_tokens_are_logged(live: Live, tokens: list[str]) -> None:
     assert tokens
     logged = live.log()
-    assert "is no amount of credits" in logged
+    assert "is not an amount of credits" in logged
     assert "Traceback" in logged
     assert "Error validating token: " in logged
 

@@ -70,7 +70,7 @@ def test_bug_is_logged_without_private_text(
 
     [crash] = logged(capfd)
     assert error["details"]["correlationId"] in crash["message"]
-    assert f"'{REDACTED} {REDACTED}' is no amount of credits" in crash["message"]
+    assert f"'{REDACTED} {REDACTED}' is not an amount of credits" in crash["message"]
     client.document("users/user").update({"credits.paid": 1})
 
 

@@ -67,7 +67,7 @@ def letters(text: str) -> str:
 
 
 def test_other_text_is_not_redacted() -> None:
-    message = "users/user-100: 'x' is no amount of credits, C:\\temp, 3.5 % of {}"
+    message = "users/user-100: 'x' is not an amount of credits, C:\\temp, 3.5 % of {}"
     with private("a lighthouse", None, "", "of"):  # two letters occur in too many words
         assert redacted(message) == message
 

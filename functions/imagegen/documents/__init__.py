@@ -1,1 +1,1 @@
-"""How each thing is stored in Firestore, and read back."""
+"""Conversion of values to and from Firestore documents."""

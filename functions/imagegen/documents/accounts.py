@@ -1,6 +1,6 @@
-"""How users, their ledgers and grants are stored in Firestore, and read back.
+"""Conversion of users, ledger entries and grants to and from Firestore documents.
 
-Fields that we do not know are never touched, inside our maps neither: updates name each field that they replace.
+Updates name each field that they replace, so unknown fields are preserved, also inside maps.
 """
 
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ def ledger_path(user_id: str) -> str:
 
 
 def usage_field(week: Week, counter: str) -> str:
-    """The field path of one of a user's weekly counters; a week's name is no plain identifier."""
+    """Return the field path of a weekly counter of a user. The week is in backticks, as it is not an identifier."""
     return f"usage.`{week}`.{counter}"
 
 
@@ -42,6 +42,7 @@ def usage_field(week: Week, counter: str) -> str:
 
 
 def wallet_of(user: Snapshot) -> Wallet:
+    """Return the wallet of a user. Raises ValueError if the balance is not valid."""
     ledger: Mapping[str, Any] = user.data.get("ledger", {})
     return Wallet(
         user_id=user.id,
@@ -53,6 +54,7 @@ def wallet_of(user: Snapshot) -> Wallet:
 
 
 def account_of(user: Snapshot) -> Account:
+    """Return the account of a user. Raises ValueError if the balance is not valid."""
     activity: Mapping[str, Any] = user.data.get("activity", {})
     return Account(
         wallet=wallet_of(user),
@@ -75,7 +77,7 @@ def create_user(wallet: Wallet, profile: Mapping[str, str], at: datetime) -> Cre
 
 
 def update_account(user: Snapshot, account: Account, week: Week) -> Update:
-    """Write the wallet, the activity, and the usage of the one ``week`` that changed."""
+    """Return the update of the wallet, the activity, and the usage of ``week``, the week that changed."""
     wallet = update_wallet(user, account.wallet)
     used = usage_data(account.usage[week])
     counters = {usage_field(week, counter): number for counter, number in used.items()}
@@ -114,11 +116,14 @@ def bucket_fields(amount: Credits) -> dict[str, int]:
 
 
 def _balance_of(user: Snapshot) -> Credits:
-    """Raises ValueError for anything but whole numbers of credits, 0 or more; an operator may have written it."""
+    """Return the balance of a user. Raises ValueError unless each amount is an integer of 0 or more.
+
+    The check is needed because an operator can edit the document.
+    """
     balance = credits_of(user.data.get("credits", {}))
     for credits in (balance.trial, balance.paid):
         if type(credits) is not int or credits < 0:
-            raise ValueError(f"{user.path}: {credits!r} is no amount of credits; it has to be an integer, 0 or more")
+            raise ValueError(f"{user.path}: {credits!r} is not an amount of credits (an integer of 0 or more)")
     return balance
 
 
@@ -130,7 +135,7 @@ def credits_of(buckets: Mapping[str, int]) -> Credits:
 
 
 def create_entry(entry: LedgerEntry, **remarks: str) -> Create:
-    """``remarks`` are for people: the hash does not cover them."""
+    """Return the write of a new ledger entry. ``remarks`` are for people, and not covered by the hash."""
     data = {
         **remarks,
         "schemaVersion": SCHEMA_VERSION,

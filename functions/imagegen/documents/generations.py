@@ -1,4 +1,4 @@
-"""How generation requests are stored in Firestore, and read back."""
+"""Conversion of generation requests to and from Firestore documents."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -42,7 +42,7 @@ def create_request(request: GenerationRequest) -> Create:
 
 
 def progress_fields(request: GenerationRequest) -> dict[str, Any]:
-    """The fields that change while a request is open."""
+    """Return the fields that change while a request is unfinished."""
     return {
         "status": request.status.value,
         "worker": request.claimed_by,
@@ -52,7 +52,7 @@ def progress_fields(request: GenerationRequest) -> dict[str, Any]:
 
 
 def settlement_fields(request: GenerationRequest) -> dict[str, Any]:
-    """The fields that settling a request changes."""
+    """Return the fields that change when a request is settled."""
     failure, processing_time = request.failure, request.processing_time
     return {
         "status": request.status.value,
@@ -107,7 +107,7 @@ def request_of(document: Snapshot) -> GenerationRequest:
 
 @dataclass(frozen=True)
 class StoredRequest:
-    """A request as last seen, and the version of its document then."""
+    """A request as read, with the version of its document."""
 
     request: GenerationRequest
     version: Version

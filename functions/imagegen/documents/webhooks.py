@@ -1,4 +1,4 @@
-"""How webhook deliveries are written in Firestore, and the way back."""
+"""Conversion of webhook deliveries to and from Firestore documents."""
 
 from datetime import timedelta
 from typing import Any
@@ -30,7 +30,7 @@ def create_delivery(delivery: Delivery) -> Create:
 
 
 def update_delivery(document: Snapshot, delivery: Delivery) -> Update:
-    """Write what changes, if the document still is as it was read."""
+    """Return the update of the fields that change, on the condition that the document is unchanged."""
     assert document.version is not None, "deliveries are never deleted"
     return Update(document.path, _progress(delivery), document.version)
 
