@@ -1,1 +1,1 @@
-"""Credits, ledger, requests, catalog, weeks: values and rules that know neither Firestore nor Firebase."""
+"""The values and rules for credits, requests, limits and webhooks. They do no input or output."""

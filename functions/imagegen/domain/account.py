@@ -1,4 +1,4 @@
-"""A user's account: the wallet, its weekly usage, and what the rate limits know of it."""
+"""A user's account: the wallet, the weekly usage, and the activity that the rate limits check."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -12,7 +12,7 @@ from imagegen.domain.weeks import Week
 
 @dataclass(frozen=True)
 class Usage:
-    """What a user did in one week: requests made in it, how many of those failed, and their credits."""
+    """The counts of a user's requests created in one week, and the credits of these requests."""
 
     requests: int = 0
     failed: int = 0
@@ -22,14 +22,14 @@ class Usage:
 
 @dataclass(frozen=True)
 class Account:
-    """The part of a user's document that the money path reads and writes as one."""
+    """The fields of a user's document that reserving and refunding update together."""
 
     wallet: Wallet
     usage: Mapping[Week, Usage] = field(default_factory=dict)
     activity: Activity = field(default_factory=Activity)
 
     def reserve(self, request: GenerationRequest) -> tuple["Account", LedgerEntry]:
-        """The account after paying for ``request``, and the deduction."""
+        """Return the account after paying for ``request``, and the deduction."""
         wallet, entry = self.wallet.post(
             EntryType.DEDUCTION,
             request.paid_from,
@@ -42,7 +42,7 @@ class Account:
         return Account(wallet, {**self.usage, request.week: used}, self.activity.started(request.id)), entry
 
     def refund(self, request: GenerationRequest, reason: FailureReason, at: datetime) -> tuple["Account", LedgerEntry]:
-        """The account after giving back what ``request`` took, to the buckets it came from, and the refund."""
+        """Return the account after refunding ``request`` to the buckets that paid for it, and the refund."""
         wallet, entry = self.wallet.post(
             EntryType.REFUND,
             request.paid_from,

@@ -1,4 +1,4 @@
-"""The options a request chooses from, as operators keep them in Firestore."""
+"""The catalog: the options of a request, which operators define in Firestore."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from pydantic.alias_generators import to_camel
 
 
 class Kind(StrEnum):
-    """A kind of option. The value is its field in a request; its collection is the plural."""
+    """A kind of option. The value is the name of the field in a request. The collection's name is the plural."""
 
     MODEL = "model"
     STYLE = "style"
@@ -23,7 +23,7 @@ class Kind(StrEnum):
 
 
 class Option(BaseModel):
-    """One option. ``name`` is what callers write; fields that we do not know are left alone."""
+    """One option. Callers send its ``name`` or ``id``. Unknown fields of the document are ignored."""
 
     model_config = ConfigDict(frozen=True, alias_generator=to_camel, extra="ignore")
 
@@ -42,7 +42,7 @@ class Color(Option):
 
 
 class Size(Option):
-    """``credit_cost``: the price of a request, which depends on nothing else."""
+    """A size. Its ``credit_cost`` is the price of a request and depends on nothing else."""
 
     credit_cost: Annotated[int, Field(ge=1)]
     width: Annotated[int, Field(ge=1)]
@@ -50,12 +50,12 @@ class Size(Option):
 
 
 class Model(Option):
-    """A model and how to run it.
+    """A model, with its provider, deadline and queue.
 
-    ``provider`` names the generator that makes its images, ``provider_model`` what the provider calls the model (its
-    ``name`` if left out). ``timeout_seconds`` is the deadline of a generation with all its attempts, of which a
-    transient error of the provider costs one. ``queue`` is the task queue function that its queued requests go
-    through, at that queue's pace, and ``max_queue_seconds`` how long one may wait there before it is given up.
+    ``provider`` is the name of the generator. ``provider_model`` is the provider's name for the model, by default
+    ``name``. ``timeout_seconds`` is the deadline of all ``max_attempts`` together. After a transient error of the
+    provider, the next attempt starts. ``queue`` is the task queue function that runs the model's queued requests. A
+    request that waits there longer than ``max_queue_seconds`` fails and is refunded.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -69,13 +69,13 @@ class Model(Option):
 
     @property
     def provider_options(self) -> Mapping[str, Any]:
-        """The document's other fields, under their names there: what only the provider knows."""
+        """The other fields of the document, under their names there. Only the provider uses them."""
         return self.model_extra or {}
 
 
 @dataclass(frozen=True)
 class Catalog:
-    """All options, the disabled ones included, each kind by position."""
+    """All options by kind, ordered by position, including disabled options."""
 
     models: Sequence[Model]
     styles: Sequence[Style]
@@ -83,6 +83,7 @@ class Catalog:
     sizes: Sequence[Size]
 
     def options(self, kind: Kind) -> Sequence[Option]:
+        """Return all options of a kind."""
         by_kind: dict[Kind, Sequence[Option]] = {
             Kind.MODEL: self.models,
             Kind.STYLE: self.styles,
@@ -92,26 +93,26 @@ class Catalog:
         return by_kind[kind]
 
     def names(self, kind: Kind) -> list[str]:
-        """The names a request may use: those of the enabled options."""
+        """Return the names of the enabled options of a kind."""
         return [option.name for option in self.options(kind) if option.enabled]
 
     def name(self, kind: Kind, name_or_id: str) -> str:
-        """The name of the option of that id, if it is not a name already; what is unknown stays as it is."""
+        """Return the name of the option with this name or id, or the text unchanged if there is no such option."""
         options = self.options(kind)
         if name_or_id in (option.name for option in options):
             return name_or_id
         return next((option.name for option in options if option.id == name_or_id), name_or_id)
 
     def model(self, name: str) -> Model | None:
-        """The model of that name, a disabled one too: what was ordered before is still made."""
+        """Return the model with this name, or None. It may be disabled, because earlier requests still run."""
         return next((model for model in self.models if model.name == name), None)
 
     def size(self, name: str) -> Size | None:
-        """The size of that name, a disabled one too."""
+        """Return the size with this name, or None. It may be disabled."""
         return next((size for size in self.sizes if size.name == name), None)
 
     def choose(self, kind: Kind, name_or_id: str) -> Option | None:
-        """The enabled option of that exact name, or else of that document id; None where there is none."""
+        """Return the enabled option with this name, or else with this document id, or None."""
         enabled = [option for option in self.options(kind) if option.enabled]
         by_name = (option for option in enabled if option.name == name_or_id)
         by_id = (option for option in enabled if option.id == name_or_id)

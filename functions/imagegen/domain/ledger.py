@@ -1,4 +1,4 @@
-"""A user's credits and the append-only ledger that explains every one of them."""
+"""A user's credits, and the append-only ledger of every change to them."""
 
 import hashlib
 import json
@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Self
 
 GENESIS = "0" * 64
-"""The head of a ledger without entries."""
+"""The head of an empty ledger."""
 
 
 class EntryType(StrEnum):
@@ -20,17 +20,17 @@ class EntryType(StrEnum):
 
     @property
     def sign(self) -> int:
-        """What the amount of an entry of this type does to the balance: +1 or -1."""
+        """The sign of this type's amounts in the balance: +1 or -1."""
         return -1 if self is EntryType.DEDUCTION else 1
 
 
 class NotEnoughCredits(Exception):
-    """A deduction larger than the balance."""
+    """A deduction is larger than the balance."""
 
 
 @dataclass(frozen=True)
 class Credits:
-    """An amount of credits, by the bucket that it is in or came from."""
+    """An amount of credits by bucket."""
 
     trial: int = 0
     paid: int = 0
@@ -46,10 +46,7 @@ class Credits:
         return Credits(self.trial - other.trial, self.paid - other.paid)
 
     def part(self, credits: int) -> "Credits":
-        """The part of this amount that pays for ``credits``: trial credits first.
-
-        Raises NotEnoughCredits.
-        """
+        """Return the part of this amount that pays ``credits``, trial credits first. Raises NotEnoughCredits."""
         if credits > self.total:
             raise NotEnoughCredits
         trial = min(self.trial, credits)
@@ -58,7 +55,7 @@ class Credits:
 
 @dataclass(frozen=True)
 class LedgerEntry:
-    """One line of a user's ledger. ``type`` says which way ``amount`` goes; only a correction's may be negative."""
+    """An entry of a user's ledger. ``type`` sets the sign of ``amount``. Only a correction can be negative."""
 
     id: str
     user_id: str
@@ -71,7 +68,7 @@ class LedgerEntry:
     hash: str = ""
 
     def sealed(self, previous_hash: str) -> Self:
-        """This entry with the SHA-256 (hex) over itself and its predecessor's hash, its link in the chain."""
+        """Return the entry with its hash: a SHA-256 in hex over the previous entry's hash and this entry's fields."""
         content = [
             previous_hash,
             self.id,
@@ -90,9 +87,10 @@ class LedgerEntry:
 
 @dataclass(frozen=True)
 class Wallet:
-    """A user's balance and the head of their ledger: how many entries there are, and the last one's hash.
+    """A user's balance and the head of the user's ledger.
 
-    ``lifetime``: how many credits all entries of each type add up to.
+    ``seq`` is the number of entries. ``head`` is the hash of the last entry. ``lifetime`` has the sum of all entries
+    of each type, in credits.
     """
 
     user_id: str
@@ -110,7 +108,7 @@ class Wallet:
         generation_request_id: str | None,
         timestamp: datetime,
     ) -> tuple["Wallet", LedgerEntry]:
-        """The wallet after one more ledger entry, and that entry."""
+        """Return the wallet after a new ledger entry, and the entry."""
         balance = self.credits + amount if type.sign > 0 else self.credits - amount
         assert min(balance.trial, balance.paid) >= 0, "a balance never goes below zero"
         entry = LedgerEntry(

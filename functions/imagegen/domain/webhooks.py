@@ -1,4 +1,4 @@
-"""A webhook's delivery: one event, told to the URL that its request named, and what became of each attempt."""
+"""Webhook deliveries: one event for the URL of a request, with the attempts to send it."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -8,23 +8,23 @@ from http import HTTPStatus
 from imagegen.domain.generation import GenerationRequest
 
 RETRY_WINDOW = timedelta(days=1)
-"""How long it is attempted."""
+"""The time in which a delivery is attempted, from its creation or the last resend."""
 
 FIRST_PAUSE = timedelta(seconds=10)
 LONGEST_PAUSE = timedelta(hours=2)
 
 SENDING_LEASE = timedelta(minutes=2)
-"""More than resolving, sending and recording take together, after which whoever attempted it must have died."""
+"""Longer than resolving, sending and recording take together. After it, the task's process must have died."""
 
 OVERDUE = timedelta(minutes=5)
-"""When a delivery has waited this long past its time, its task must have been lost."""
+"""The delay past ``next_attempt_at`` after which the delivery's task must have been lost."""
 
 ATTEMPTS_KEPT = 50
-"""All of a day's, and of some resends."""
+"""Enough for all attempts of one retry window and some resends."""
 
 
 def is_accepted(status_code: int) -> bool:
-    """Return whether a receiver that answers so has accepted a webhook."""
+    """Return whether a receiver that answers with this HTTP status has accepted the webhook."""
     return HTTPStatus.OK <= status_code < HTTPStatus.MULTIPLE_CHOICES
 
 
@@ -36,7 +36,7 @@ class DeliveryStatus(StrEnum):
 
 @dataclass(frozen=True)
 class Attempt:
-    """What one attempt led to: an HTTP status, or why there was none."""
+    """An attempt to send a webhook: the HTTP status of the answer, or the error if there was no answer."""
 
     at: datetime
     duration: timedelta
@@ -50,11 +50,12 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Delivery:
-    """Its id is the event's id, the same for each attempt, so that a receiver can drop what it has had.
+    """The delivery of one event to one URL.
 
-    ``claimed_by`` names the one task that is attempting it, which has until ``next_attempt_at`` to record the outcome.
-    While unclaimed, ``next_attempt_at`` is when it is attempted next. ``attempts`` are the last ``ATTEMPTS_KEPT`` of
-    ``attempt_count``. What has not been accepted at ``give_up_at`` has failed.
+    ``id`` is also the event's id. It is the same for each attempt, so that a receiver can drop duplicates.
+    ``claimed_by`` identifies the task that attempts the delivery. The task must record the outcome by
+    ``next_attempt_at``. While ``claimed_by`` is None, ``next_attempt_at`` is the time of the next attempt.
+    ``attempts`` are the last ``ATTEMPTS_KEPT`` of ``attempt_count``. A delivery not accepted by ``give_up_at`` fails.
     """
 
     id: str
@@ -76,18 +77,19 @@ class Delivery:
 
     @property
     def due_at(self) -> datetime | None:
-        """When the next attempt is made; None once the delivery has ended."""
+        """The time of the next attempt, or None after the delivery has ended."""
         return self.next_attempt_at if self.is_pending else None
 
     def claimed(self, worker: str, at: datetime) -> "Delivery":
+        """Return the delivery as claimed by a task."""
         return replace(self, claimed_by=worker, next_attempt_at=at + SENDING_LEASE)
 
     def pause_max(self, at: datetime) -> timedelta:
-        """The longest pause after a failure: as long again as it has been attempted, so that pauses double."""
+        """Return the maximum delay after a failure: the time since the first attempt, so that delays double."""
         return min(max(at - (self.give_up_at - RETRY_WINDOW), FIRST_PAUSE), LONGEST_PAUSE)
 
     def attempted(self, attempt: Attempt, pause: timedelta, *, is_last: bool) -> "Delivery":
-        """After an attempt; ``pause`` is how long to wait if it failed and was not the last."""
+        """Return the delivery after an attempt. ``pause`` is the delay before the next attempt, if one follows."""
         next_attempt_at = attempt.at + attempt.duration + pause
         if attempt.succeeded:
             status = DeliveryStatus.DELIVERED
@@ -105,6 +107,7 @@ class Delivery:
         )
 
     def enqueued_again(self, at: datetime) -> "Delivery":
+        """Return the delivery as unclaimed and due at ``at``."""
         return replace(self, claimed_by=None, next_attempt_at=at)
 
     def resent(self, at: datetime) -> "Delivery":
@@ -121,10 +124,10 @@ class Delivery:
 
 
 def delivery_about(request: GenerationRequest) -> Delivery | None:
-    """How the end of ``request`` is told to whom it named; None if it named nobody."""
+    """Return the delivery of the event that ``request`` has ended, or None if the request has no webhook URL."""
     if request.webhook_url is None:
         return None
-    assert request.finished_at is not None, "only the end of a request is told"
+    assert request.finished_at is not None, "only a request that has ended has an event"
     return Delivery(
         id=f"{request.id}-{request.status}",
         user_id=request.user_id,

@@ -1,4 +1,4 @@
-"""ISO 8601 weeks in UTC, written as in ``2026-W46``; a week runs from Monday 00:00 to the next."""
+"""ISO 8601 weeks in UTC, such as ``2026-W46``. A week starts on Monday at 00:00."""
 
 import re
 from dataclasses import dataclass
@@ -8,19 +8,19 @@ from typing import Self
 
 @dataclass(frozen=True, order=True)
 class Week:
-    """A week, by its Monday. ``str(week)`` is its name."""
+    """A week, identified by its Monday. ``str(week)`` is its name."""
 
     monday: date
 
     @classmethod
     def of(cls, moment: datetime) -> Self:
-        """The week that ``moment`` falls into."""
+        """Return the week that contains ``moment``."""
         day = moment.astimezone(UTC).date()
         return cls(day - timedelta(days=day.weekday()))
 
     @classmethod
     def parse(cls, name: str) -> Self:
-        """The week called ``name``. Raises ValueError."""
+        """Return the week with this name. Raises ValueError if it is not the name of a week."""
         match = re.fullmatch(r"(\d{4})-W(\d{2})", name)
         try:
             year, number = map(int, match.groups() if match else ())
@@ -44,10 +44,10 @@ class Week:
 
     @property
     def end(self) -> datetime:
-        """The first moment after it."""
+        """The first moment after the week."""
         return self.start + timedelta(weeks=1)
 
     @property
     def days(self) -> list[str]:
-        """Its seven days, Monday first, as in ``2026-11-09``."""
+        """The seven days, Monday first, such as ``2026-11-09``."""
         return [str(self.monday + timedelta(days=offset)) for offset in range(7)]
