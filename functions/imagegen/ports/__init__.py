@@ -1,1 +1,1 @@
-"""What the services need of the outside: protocols that adapters and fakes implement."""
+"""The ports: interfaces to the outside, implemented by adapters and by fakes."""

@@ -1,4 +1,4 @@
-"""Time, as something that can be replaced."""
+"""The port to the clock, so that tests and the simulation can use another one."""
 
 import time
 from datetime import UTC, datetime
@@ -7,17 +7,17 @@ from typing import Protocol
 
 class Clock(Protocol):
     def now(self) -> datetime:
-        """The moment, in UTC."""
+        """Return the current time in UTC."""
 
     def monotonic(self) -> float:
-        """Seconds that only ever grow, for measuring."""
+        """Return seconds that never decrease, to measure durations."""
 
     def sleep(self, seconds: float) -> None:
-        """Let ``seconds`` pass."""
+        """Wait for this many seconds."""
 
 
 class SystemClock:
-    """The machine's own clock."""
+    """The clock of the machine."""
 
     def now(self) -> datetime:
         return datetime.now(UTC)

@@ -1,7 +1,7 @@
-"""The port to the document database: what services may ask of Firestore, and no more.
+"""The port to the document database: the operations of Firestore that the services use.
 
-Everything here is optimistic. A commit is atomic, carries what its author read as preconditions, and is refused as
-a whole when any of it has moved. No operation holds a lock between two calls.
+Concurrency is optimistic. A commit is atomic and has the versions of the documents read before as preconditions. If a
+document has changed, the whole commit is refused. No operation holds a lock between two calls.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,20 +16,20 @@ Version = datetime
 
 
 class CommitRefused(Exception):
-    """A precondition did not hold, or the server gave way to another writer. Nothing was applied."""
+    """A precondition failed, or the server aborted the commit for another writer. Nothing was written."""
 
 
 class OutcomeUnknown(Exception):
-    """The server did not answer, or answered without saying whether it applied the commit."""
+    """The server's answer is missing or does not say whether the commit was applied."""
 
 
 class DatabaseUnavailable(Exception):
-    """A read could not be served."""
+    """A read failed."""
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A document as read; ``version`` is None where there is no such document."""
+    """A document as read. ``version`` is None if the document does not exist."""
 
     path: str
     data: Data
@@ -54,9 +54,9 @@ class Create:
 
 @dataclass(frozen=True)
 class Update:
-    """Replace the named fields of a document, if it still is at ``version``. All others stay.
+    """Replace the named fields of a document if the document still has ``version``. All other fields stay.
 
-    A name may be a path, as in ``credits.paid``; a part of it that is no plain identifier stands in backticks.
+    A name can be a path, such as ``credits.paid``. A part that is not a plain identifier must be in backticks.
     """
 
     path: str
@@ -66,7 +66,7 @@ class Update:
 
 @dataclass(frozen=True)
 class Put:
-    """Write a document whole, whether or not it exists."""
+    """Write a whole document, whether or not it exists."""
 
     path: str
     data: Data
@@ -77,7 +77,7 @@ Write = Create | Update | Put
 
 @dataclass(frozen=True)
 class Where:
-    """A condition on one field; ``in`` takes a tuple of values."""
+    """A condition on one field. The value of ``in`` is a tuple."""
 
     field: str
     op: Literal["==", "<", ">=", "in"]
@@ -86,11 +86,12 @@ class Where:
 
 @dataclass(frozen=True)
 class Query:
-    """The documents of one collection that meet all conditions; ``everywhere``, of all collections of that name.
+    """A query for the documents of a collection that meet all conditions.
 
-    ``order_by`` is one field path, newest (largest) first. ``start_after`` is a value of it, or, where documents may
-    share one, a value and a document's id; among equal values, the largest id comes first then. A part of the path
-    that is no plain identifier stands in backticks.
+    With ``everywhere``, it is a collection group query: for all collections with this name. ``order_by`` is a field
+    path, largest value first. A part of the path that is not a plain identifier must be in backticks. ``start_after``
+    is a value of that field. If documents can share a value, it is a value and a document id, and documents of equal
+    value come in the order of their ids, largest first.
     """
 
     collection: str
@@ -103,7 +104,7 @@ class Query:
 
 @dataclass(frozen=True)
 class Sum:
-    """A question to the server: how many documents match, and what their ``field`` adds up to (None: 0)."""
+    """An aggregation query for the number of documents that match and the sum of their ``field``, if it is not None."""
 
     query: Query
     field: str | None
@@ -111,38 +112,38 @@ class Sum:
 
 @dataclass(frozen=True)
 class Totals:
-    """The answer to a Sum; what only counts has the sum 0."""
+    """The result of a Sum. The sum is 0 if the Sum has no field."""
 
     count: int
     sum: int
 
 
 class Database(Protocol):
-    """A document database with atomic, conditional commits. ``FirestoreDatabase`` is the real one."""
+    """A document database with atomic, conditional commits. ``FirestoreDatabase`` implements it."""
 
     def read(self, *paths: str) -> list[Snapshot]:
-        """The documents at ``paths``, in that order, all as of one moment; one round trip.
+        """Return the documents at ``paths``, in that order and all from one moment, in one round trip.
 
         Raises DatabaseUnavailable.
         """
 
     def commit(self, *writes: Write) -> list[Version]:
-        """Apply all ``writes`` or none of them; the new version of each; one round trip.
+        """Apply all ``writes`` or none, in one round trip. Return the new version of each document.
 
-        Raises CommitRefused (nothing was applied) and OutcomeUnknown (it may have been).
+        Raises CommitRefused if nothing was applied, and OutcomeUnknown if the commit may have been applied.
         """
 
     def find(self, query: Query) -> Sequence[Snapshot]:
-        """The documents that match. Raises DatabaseUnavailable."""
+        """Return the documents that match. Raises DatabaseUnavailable."""
 
     def scan(self, collection: str) -> Iterator[Snapshot]:
-        """Every document of a collection, in the order of their ids, without holding them all at once.
+        """Yield all documents of a collection in the order of their ids, without keeping them all in memory.
 
         Raises DatabaseUnavailable.
         """
 
     def totals(self, *questions: Sum) -> list[Totals]:
-        """Counted and summed by the server, without reading the documents, all as of one moment.
+        """Return the result of each Sum, all from one moment. The server counts without returning documents.
 
         Raises DatabaseUnavailable.
         """

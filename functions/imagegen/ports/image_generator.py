@@ -1,4 +1,4 @@
-"""Providers of images: what the product asks of them. `docs/recipes.md` says how to add one."""
+"""The port to image providers. `docs/recipes.md` shows how to add a provider."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,11 +7,12 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True)
 class Job:
-    """One image to make, in plain values.
+    """An image to generate.
 
-    ``request_id`` is unique to the image: give it to a provider that accepts an idempotency key. ``provider_model`` is
-    the provider's own name for ``model``. ``provider_options`` are the fields of the model's document that only the
-    provider knows. ``width`` and ``height`` are pixels. ``timeout_seconds`` is the deadline of all ``max_attempts``.
+    ``request_id`` is unique to the image. Send it to a provider that accepts an idempotency key. ``provider_model`` is
+    the provider's name for ``model``. ``provider_options`` are the fields of the model's document that only the
+    provider uses. ``width`` and ``height`` are in pixels. ``timeout_seconds`` is the deadline of all ``max_attempts``
+    together.
     """
 
     request_id: str
@@ -30,22 +31,22 @@ class Job:
 
 
 class GeneratorFailed(Exception):
-    """The provider could not make the image; the message may be shown to the caller."""
+    """The provider could not generate the image. The message is shown to the caller."""
 
 
 class GeneratorUnavailable(GeneratorFailed):
-    """The provider could not make the image this time. Another attempt may succeed."""
+    """The provider could not generate the image this time. Another attempt may succeed."""
 
 
 class GeneratorTimedOut(Exception):
-    """The image was not there by the model's deadline."""
+    """The image was not ready by the model's deadline."""
 
 
 class ImageGenerator(Protocol):
-    """A provider. Retries and a deadline are added around it, so an adapter makes one attempt."""
+    """A provider. An adapter makes one attempt. ``bootstrap`` adds the retries and the deadline."""
 
     def check(self, options: Mapping[str, Any]) -> None:
-        """Raise ValueError if a model with these provider options cannot be offered; the message is logged."""
+        """Raise ValueError if a model cannot be offered with these provider options. The message is logged."""
 
     def generate(self, job: Job) -> str:
-        """Return the URL of the image. Raise GeneratorFailed, GeneratorUnavailable or GeneratorTimedOut."""
+        """Return the URL of the image. Raises GeneratorFailed, GeneratorUnavailable and GeneratorTimedOut."""

@@ -1,23 +1,26 @@
-"""The seam between the product and the receivers of its webhooks."""
+"""The port to the receivers of webhooks."""
 
 from collections.abc import Mapping
 from typing import Protocol
 
 
 class Undelivered(Exception):
-    """No answer came; the message says why, and names nothing private."""
+    """The receiver did not answer. The message gives the reason and contains nothing private."""
 
 
 class Unreachable(Undelivered):
-    """It could not be reached, or took too long."""
+    """The receiver could not be reached, or took too long."""
 
 
 class Forbidden(Undelivered):
-    """Webhooks may not go to this URL, or it is not one. Nothing was sent."""
+    """The URL is invalid, or webhooks may not go to it. Nothing was sent."""
 
 
 class WebhookSender(Protocol):
-    """``HttpWebhookSender`` is the real one."""
+    """A sender of webhooks. ``HttpWebhookSender`` implements it."""
 
     def send(self, url: str, body: str, headers: Mapping[str, str]) -> int:
-        """The HTTP status that a POST was answered with, a redirect's included. Raises Unreachable and Forbidden."""
+        """Send a POST and return the HTTP status of the answer, without following redirects.
+
+        Raises Unreachable and Forbidden.
+        """
