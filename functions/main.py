@@ -1,4 +1,4 @@
-"""The surface: every function that is deployed, a line or two each. What they do is in ``imagegen``."""
+"""The deployed functions. The package ``imagegen`` implements them."""
 
 from typing import Any
 
@@ -11,8 +11,8 @@ from imagegen import bootstrap
 from imagegen.api import functions
 from imagegen.api.firebase import callable_function, scheduled_function, task_function
 
-# concurrency: as many calls as .env gives an instance threads for (THREADS); more would queue unseen.
-# timeout_sec: more than a model's 60 s and the time limits of reserving and settling; what is cut off stays unsettled.
+# concurrency equals THREADS in .env. With more calls than threads, calls would wait inside an instance.
+# timeout_sec is longer than a model's 60 s plus reserving and settling, because a call that is cut off stays unsettled.
 set_global_options(
     region="us-central1", memory=MemoryOption.MB_512, cpu=1, concurrency=16, max_instances=20, timeout_sec=300
 )
@@ -22,8 +22,8 @@ except ValueError:  # discovery may load this file more than once in a process
     firebase_admin.initialize_app()
 
 
-# What a queue does when a worker says that it could not: for two minutes; after that, the sweeper sees to the request.
-TRIES = RetryConfig(max_attempts=5, min_backoff_seconds=1, max_backoff_seconds=60, max_retry_seconds=120)
+# A queue retries a failed task for two minutes. After that, the sweeper recovers the request.
+TASK_RETRIES = RetryConfig(max_attempts=5, min_backoff_seconds=1, max_backoff_seconds=60, max_retry_seconds=120)
 
 
 createGenerationRequest = callable_function(functions.create_generation_request)
@@ -43,26 +43,32 @@ listWeeklyReports = callable_function(functions.list_weekly_reports)
 runWeeklyReport = callable_function(functions.run_weekly_report, timeout_sec=540)
 
 
-# Queues, each with a pace of its own: a model's document names the one that its queued requests go through.
+# Task queues, each with its own rate limits. A model's document names the queue of its requests.
 
 
-@task_function(rate_limits=RateLimits(max_concurrent_dispatches=20, max_dispatches_per_second=20), retry_config=TRIES)
+@task_function(
+    rate_limits=RateLimits(max_concurrent_dispatches=20, max_dispatches_per_second=20), retry_config=TASK_RETRIES
+)
 def generateImage(task: CallableRequest[Any]) -> None:
     functions.run_task(bootstrap.backend(), task.data)
 
 
-@task_function(rate_limits=RateLimits(max_concurrent_dispatches=50, max_dispatches_per_second=50), retry_config=TRIES)
+@task_function(
+    rate_limits=RateLimits(max_concurrent_dispatches=50, max_dispatches_per_second=50), retry_config=TASK_RETRIES
+)
 def generateWithModelA(task: CallableRequest[Any]) -> None:
     functions.run_task(bootstrap.backend(), task.data)
 
 
-@task_function(rate_limits=RateLimits(max_concurrent_dispatches=10, max_dispatches_per_second=5), retry_config=TRIES)
+@task_function(
+    rate_limits=RateLimits(max_concurrent_dispatches=10, max_dispatches_per_second=5), retry_config=TASK_RETRIES
+)
 def generateWithModelB(task: CallableRequest[Any]) -> None:
     functions.run_task(bootstrap.backend(), task.data)
 
 
-# Each attempt is a task of its own, which waits until it is due. The queue tries again what could not be recorded, or
-# came too early, as every attempt but the first does in the emulator, which does not let tasks wait.
+# Each attempt is a task that waits until the attempt is due. The queue retries a task if its attempt could not be
+# recorded or came too early. In the emulator, tasks cannot wait, so every attempt but the first comes too early.
 @task_function(
     rate_limits=RateLimits(max_concurrent_dispatches=50, max_dispatches_per_second=50),
     retry_config=RetryConfig(min_backoff_seconds=10, max_backoff_seconds=600, max_retry_seconds=86_400),

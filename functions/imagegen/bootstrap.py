@@ -1,7 +1,7 @@
-"""The composition root: the one place where clients, clock and randomness are made and wired together.
+"""The composition root: creates the clients, the clock and the source of randomness, and wires the services.
 
-Nothing is made on import. Discovery imports ``main`` and has ten seconds; the production server imports it before it
-forks, and a gRPC channel does not survive a fork.
+Nothing is created on import. Discovery imports ``main`` and must finish in ten seconds. The production server imports
+``main`` before it forks, and a gRPC channel does not survive a fork.
 """
 
 import random
@@ -50,7 +50,7 @@ from imagegen.services.webhooks.outbox import Outbox
 from imagegen.services.webhooks.secrets import WebhookSecrets
 
 RESERVING_TIMEOUT_SECONDS = 20.0
-SETTLING_TIMEOUT_SECONDS = 60.0  # longer: until a request is settled, its credits are taken
+SETTLING_TIMEOUT_SECONDS = 60.0  # longer, because the credits of an unsettled request stay taken
 
 
 @dataclass(frozen=True)
@@ -85,10 +85,10 @@ class Backend:
         limits: Limits,
         channels: Sequence[Channel] = (),
     ) -> Self:
-        """Wire the services to a database, queues, webhooks' receivers, providers, time, chance, ids and limits.
+        """Return the services, wired to the given adapters, clock, randomness, ids and limits.
 
-        ``generators`` are the providers by the name that models' documents give. Secrets come from ``rng``: in
-        production, it has to be the operating system's. ``channels`` get the report's alerts.
+        ``generators`` are the providers, by the names that the models' documents use. ``rng`` also makes the webhook
+        secrets, so in production it must be the operating system's. ``channels`` get the alerts of the weekly report.
         """
         catalogs = Catalogs(database, generators, clock)
         outbox = Outbox(database, tasks, clock)
@@ -123,7 +123,7 @@ class Backend:
 
 
 def providers(clock: Clock, rng: random.Random) -> dict[str, ImageGenerator]:
-    """Return every provider under the name that models' documents give; `docs/recipes.md` says how to add one."""
+    """Return all providers, by the names that the models' documents use. `docs/recipes.md` shows how to add one."""
     return guarded(
         clock,
         {
@@ -133,12 +133,12 @@ def providers(clock: Clock, rng: random.Random) -> dict[str, ImageGenerator]:
 
 
 def guarded(clock: Clock, generators: Mapping[str, ImageGenerator]) -> dict[str, ImageGenerator]:
-    """Return the generators with what no adapter has to think of: more attempts, and a deadline for all of them."""
+    """Return the generators with retries, and with a deadline for all attempts together."""
     return {name: WithDeadline(WithRetries(generator, clock)) for name, generator in generators.items()}
 
 
 def on_firestore(client: firestore.Client) -> Backend:
-    """The services on a client's project, with real time, chance and ids, and the settings of the environment."""
+    """Return the services for a client's project, with the production adapters and the settings of the environment."""
     clock, rng = SystemClock(), random.SystemRandom()
     return Backend.on(
         FirestoreDatabase(client),
@@ -154,7 +154,7 @@ def on_firestore(client: firestore.Client) -> Backend:
 
 
 def alert_channels(clock: Clock) -> list[Channel]:
-    """Return the operator's webhook, if one is set. Only the operator chooses its URL, so it may be a private one."""
+    """Return the operator's webhook, if one is set. Its URL may be private, because only the operator can set it."""
     if not (url := settings.REPORT_WEBHOOK_URL.value):
         return []
     sender = HttpWebhookSender(Reach.PRIVATE, total_seconds=alerts.TIMEOUT_SECONDS)
@@ -163,5 +163,5 @@ def alert_channels(clock: Clock) -> list[Channel]:
 
 @cache
 def backend() -> Backend:
-    """A backend on the project that the environment names, made on first use."""
+    """Return the backend for the project of the environment. It is created on first use."""
     return on_firestore(firestore.Client())

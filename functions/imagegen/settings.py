@@ -1,6 +1,6 @@
-"""What an operator sets for a whole deployment, in ``functions/.env``: the parameters, read when they are needed.
+"""The parameters of a deployment, set in ``functions/.env`` and read when they are needed.
 
-Firebase asks at a deploy for parameters without a value, so each has one in that file.
+At a deploy, Firebase asks for parameters without a value, so that file sets each of them.
 """
 
 import os
@@ -28,26 +28,31 @@ ENFORCE_APP_CHECK = BoolParam(
 )
 TRIAL_CREDITS = IntParam("TRIAL_CREDITS", default=10, description="The credits that a new user starts with.")
 RATE_LIMIT_BURST = IntParam(
-    "RATE_LIMIT_BURST", default=20, description="How many requests a user may make at once after a pause."
+    "RATE_LIMIT_BURST",
+    default=20,
+    description="The number of requests that a user can make at once, after a time without requests.",
 )
 RATE_LIMIT_PER_MINUTE = IntParam(
-    "RATE_LIMIT_PER_MINUTE", default=30, description="How many requests a minute a user may make for ever."
+    "RATE_LIMIT_PER_MINUTE",
+    default=30,
+    description="The number of requests per minute that a user can make continuously.",
 )
 MAX_RUNNING_REQUESTS = IntParam(
-    "MAX_RUNNING_REQUESTS", default=10, description="How many unfinished requests a user may have."
+    "MAX_RUNNING_REQUESTS", default=10, description="The number of unfinished requests that a user can have."
 )
 ALLOW_LOCAL_WEBHOOKS = BoolParam(
     "ALLOW_LOCAL_WEBHOOKS",
     default=False,
-    description="Let webhooks go to http URLs and to this machine. On only in the local demo project.",
+    description="Allow webhooks to http URLs and to this machine. On only in the local demo project.",
 )
 
 
 @dataclass(frozen=True)
 class Variable:
-    """A setting that may be left out and that Firebase does not know.
+    """An optional setting, read from the environment.
 
-    Firebase would ask at each deploy for an optional parameter, and for a secret one it would need Secret Manager.
+    It is not a Firebase parameter, because Firebase asks for an optional parameter at each deploy, and a secret one
+    needs Secret Manager.
     """
 
     name: str
@@ -55,46 +60,51 @@ class Variable:
 
     @property
     def value(self) -> str:
-        """The text that is set, without space around it; empty if none is."""
+        """The value without surrounding whitespace, or an empty text if the setting is left out."""
         return os.environ.get(self.name, "").strip()
 
 
 REPORT_WEBHOOK_URL = Variable(
     "REPORT_WEBHOOK_URL",
-    description="Where the weekly report posts its alerts: any https URL, or an http URL of a private address.",
+    description="The URL that the weekly report posts its alerts to: any https URL, or an http URL of a private "
+    "address.",
 )
 REPORT_WEBHOOK_SECRET = Variable(
     "REPORT_WEBHOOK_SECRET",
-    description="What the alerts are signed with: `whsec_` and at least 24 random bytes in base64.",
+    description="The secret that signs the alerts: `whsec_` and at least 24 random bytes in base64.",
 )
 
 
 def auth_required() -> bool:
+    """Return whether calls need a signed-in user."""
     return _is_on(REQUIRE_AUTH)
 
 
 def verified_email_required() -> bool:
+    """Return whether spending credits needs a verified e-mail address."""
     return _is_on(REQUIRE_VERIFIED_EMAIL)
 
 
 def app_check_enforced() -> bool:
+    """Return whether calls need an App Check token."""
     return _is_on(ENFORCE_APP_CHECK) and os.environ.get("FUNCTIONS_EMULATOR") != "true"
 
 
 def local_webhooks_allowed() -> bool:
-    return ALLOW_LOCAL_WEBHOOKS.value  # which takes everything but "true" for False
+    """Return whether webhooks may go to http URLs and to this machine."""
+    return ALLOW_LOCAL_WEBHOOKS.value  # BoolParam reads everything but "true" as False
 
 
 def welcome_credits() -> Credits:
-    """Raises ValueError for a negative number."""
+    """Return the credits of a new user. Raises ValueError for a negative number."""
     credits = TRIAL_CREDITS.value
     if credits < 0:
-        raise ValueError(f"TRIAL_CREDITS is 0 or more, not {credits}")
+        raise ValueError(f"TRIAL_CREDITS must be 0 or more, not {credits}")
     return Credits(trial=credits)
 
 
 def limits() -> Limits:
-    """Raises ValueError for a limit below 1."""
+    """Return the limits of each user. Raises ValueError for a limit below 1."""
     return Limits(
         burst=RATE_LIMIT_BURST.value,
         per_minute=RATE_LIMIT_PER_MINUTE.value,
@@ -103,5 +113,5 @@ def limits() -> Limits:
 
 
 def _is_on(param: BoolParam) -> bool:
-    # BoolParam takes everything but "true" for False; a typing slip must not open the backend.
+    # BoolParam reads everything but "true" as False. A typing error must not turn a protection off.
     return os.environ.get(param.name, str(param.default)).strip().lower() != "false"
