@@ -17,22 +17,24 @@ from imagegen.reports.model import Alert
 from imagegen.services.webhooks.signing import Event, InvalidSecret, send_signed
 
 ALERT = "WEEKLY_REPORT_ANOMALY"
-"""What log-based alerting matches on: ``jsonPayload.event="WEEKLY_REPORT_ANOMALY"``."""
+"""The event to match in log-based alerting: ``jsonPayload.event="WEEKLY_REPORT_ANOMALY"``."""
 
 ATTEMPTS = 4
-LONGEST_PAUSE_SECONDS = 6
+MAX_DELAY_SECONDS = 6
 TIMEOUT_SECONDS = 6.0
-"""For each attempt. All of them take 34 seconds at most, with the pauses and without looking up the name."""
+"""The timeout of each attempt. All attempts and delays take at most 34 seconds, without name resolution."""
 
 RETRIED = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
-"""Besides the statuses of 500 and more."""
+"""The statuses that are retried, in addition to those from 500."""
 
 log = logging.getLogger(__name__)
 
 
 class Channel(Protocol):
+    """A destination of alerts."""
+
     def send(self, week: Week, alerts: Sequence[Alert]) -> None:
-        """Pass on at least one alert. Never raises for what is beyond our control; that is logged."""
+        """Send the alerts, of which there is at least one. Log failures of the receiver instead of raising them."""
 
 
 class Refused(Undelivered):
@@ -45,12 +47,12 @@ class RefusedForNow(Undelivered):
 
 @dataclass(frozen=True)
 class Alerts:
-    """The log always, and the ``channels``."""
+    """Sends alerts to the log and to all ``channels``."""
 
     channels: Sequence[Channel] = ()
 
     def announce(self, week: Week, alerts: Sequence[Alert]) -> None:
-        """One warning for all ``alerts`` together; silent without any."""
+        """Log one warning for all ``alerts`` and send them to each channel. Do nothing without alerts."""
         if not alerts:
             return
         fields = {"event": ALERT, **payload(week, alerts)}
@@ -62,10 +64,10 @@ class Alerts:
 
 @dataclass(frozen=True)
 class AlertWebhook:
-    """A URL that gets alerts as a signed webhook.
+    """Sends alerts to a URL as a signed webhook.
 
-    The event's id is the same for the same alerts, so a receiver can drop what it has already. Neither URL nor secret
-    is logged: such a URL often holds a secret of its own.
+    The same alerts have the same event id, so a receiver can drop duplicates. The URL and the secret are not logged,
+    because such a URL often contains a secret of its own.
     """
 
     url: str
@@ -84,7 +86,7 @@ class AlertWebhook:
         attempts = Retrying(
             retry=retry_if_exception_type((Unreachable, RefusedForNow)),
             stop=stop_after_attempt(ATTEMPTS),
-            wait=wait_exponential_jitter(initial=1, max=LONGEST_PAUSE_SECONDS),
+            wait=wait_exponential_jitter(initial=1, max=MAX_DELAY_SECONDS),
             sleep=self.clock.sleep,
             reraise=True,
         )
@@ -94,15 +96,16 @@ class AlertWebhook:
             log.error("The alerts of week %s did not reach REPORT_WEBHOOK_URL: %s", week, problem)
 
     def _attempt(self, event: Event) -> None:
-        """Send once. Raises Undelivered and InvalidSecret."""
+        """Send the event once. Raises Undelivered and InvalidSecret."""
         status = send_signed(self.sender, self.url, self.secret, event, self.clock.now())
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in RETRIED:
-            raise RefusedForNow(f"it answered {status}")
+            raise RefusedForNow(f"the receiver answered {status}")
         if not is_accepted(status):
-            raise Refused(f"it answered {status}")
+            raise Refused(f"the receiver answered {status}")
 
 
 def payload(week: Week, alerts: Sequence[Alert]) -> dict[str, object]:
+    """Return the alerts as JSON data."""
     return {
         "week": str(week),
         "alerts": [{"id": alert.id, "message": alert.message, "credits": alert.credits} for alert in alerts],

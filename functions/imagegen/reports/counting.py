@@ -1,4 +1,4 @@
-"""Counts a week's requests on the server, day by day, and remembers the days that are done."""
+"""Counts a week's requests on the server, day by day, and saves the progress."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,11 +15,11 @@ from imagegen.ports.clock import Clock
 from imagegen.ports.database import CommitRefused, Database, OutcomeUnknown, Put, Query, Sum, Totals, Where
 from imagegen.reports.model import OTHER, Daily, DayCounts, Processing, Tally, total
 from imagegen.reports.progress import PROGRESS_PATH, progress_data, progress_of
-from imagegen.reports.quantiles import Place, Range, interpolated, locate, octaves, parts, rank
+from imagegen.reports.quantiles import Position, Range, interpolated, locate, octaves, parts, rank
 
-QUERIES_AT_ONCE = 8
+PARALLEL_QUERIES = 8
 PROGRESS_KEPT = timedelta(minutes=15)
-"""More than the scheduler waits before it tries again; a run that starts later counts anew."""
+"""Longer than the scheduler waits before it tries again. A later run counts all days again."""
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -27,24 +27,24 @@ B = TypeVar("B")
 
 @dataclass(frozen=True)
 class Counting:
-    """Every number is an aggregation query: billed as one read for each started 1,000 index entries."""
+    """Counts with aggregation queries, which are billed as one read for every 1,000 index entries or part of them."""
 
     database: Database
     clock: Clock
 
     def days(self, week: Week, catalog: Catalog) -> dict[str, DayCounts]:
-        """Each day of the week. A run that broke off in the last minutes is continued. Raises DatabaseUnavailable."""
-        done = self._progress(week)
+        """Return the counts of each day of the week. Continues an interrupted run. Raises DatabaseUnavailable."""
+        done = self._load_progress(week)
         for day in week.days:
             if day not in done:
                 done[day] = self._day(day, catalog)
-                self._remember(done)
+                self._save_progress(done)
         return {day: done[day] for day in week.days}
 
     def processing(self, week: Week, completed: int) -> Processing:
-        """The quantiles of ``processingMs`` of the week's ``completed`` requests; those without it do not count.
+        """Return the quantiles of ``processingMs`` of the week's ``completed`` requests. Ignores requests without it.
 
-        See ``reports.quantiles`` for the error. Raises DatabaseUnavailable.
+        See ``reports.quantiles`` for the error of the quantiles. Raises DatabaseUnavailable.
         """
         if not completed:
             return Processing()
@@ -55,18 +55,18 @@ class Counting:
             return Processing()
         median, p95 = (locate(rank(share, timed), ranges, counts) for share in (0.5, 0.95))
         refined = {octave: self._processed(week, parts(octave)) for octave in {median.range, p95.range}}
-        return Processing(timed, *(_refined(place, refined[place.range]) for place in (median, p95)))
+        return Processing(timed, *(_refined(position, refined[position.range]) for position in (median, p95)))
 
     def trial_credits(self, week: Week) -> int:
-        """The part of the week's deducted credits that came from trial buckets. Raises DatabaseUnavailable."""
-        # Only the requests that have such a part are looked at: the rest of the deducted credits was paid.
+        """Return how many of the week's deducted credits came from trial buckets. Raises DatabaseUnavailable."""
+        # Requests without trial credits need not be counted: their credits were all paid.
         used = Query(REQUESTS, (Where("week", "==", str(week)), Where("paidFrom.trial", ">=", 1)))
         [totals] = self.database.totals(Sum(used, "paidFrom.trial"))
         return totals.sum
 
     def _day(self, day: str, catalog: Catalog) -> DayCounts:
         by_status = self._by_status((Where("day", "==", day),), list(Status))
-        # What nobody asked for on that day, and statuses that nothing has, are known to be empty.
+        # Save queries: skip statuses that no request of the day has, and all options if there is no request.
         statuses = [status for status, totals in by_status.items() if totals.count]
         options = [(kind, option.name) for kind in Kind for option in catalog.options(kind)] if statuses else []
 
@@ -74,7 +74,7 @@ class Counting:
             kind, name = option
             return _tally(self._by_status((Where("day", "==", day), Where(kind.value, "==", name)), statuses))
 
-        tallies = dict(zip(options, self._at_once(counted, options), strict=True))
+        tallies = dict(zip(options, self._in_parallel(counted, options), strict=True))
         return DayCounts(
             _tally(by_status),
             {kind: {name: tally for (of, name), tally in tallies.items() if of is kind} for kind in Kind},
@@ -94,26 +94,26 @@ class Counting:
             [totals] = self.database.totals(Sum(Query(REQUESTS, (*completed, *bounds)), None))
             return totals.count
 
-        return self._at_once(counted, ranges)
+        return self._in_parallel(counted, ranges)
 
-    def _progress(self, week: Week) -> dict[str, DayCounts]:
+    def _load_progress(self, week: Week) -> dict[str, DayCounts]:
         [stored] = self.database.read(PROGRESS_PATH)
         at, days = progress_of(stored)
         is_fresh = at >= self.clock.now() - PROGRESS_KEPT
         return {day: days[day] for day in week.days if is_fresh and day in days}
 
-    def _remember(self, days: Mapping[str, DayCounts]) -> None:
-        """There is one such document; runs of two weeks at once only take each other's chance to resume."""
-        with suppress(CommitRefused, OutcomeUnknown):  # then a run that has to resume counts this day again
+    def _save_progress(self, days: Mapping[str, DayCounts]) -> None:
+        """Save the progress. Concurrent runs share one document, so each may overwrite the other's progress."""
+        with suppress(CommitRefused, OutcomeUnknown):  # a resumed run then counts this day again
             self.database.commit(Put(PROGRESS_PATH, progress_data(self.clock.now(), days)))
 
-    def _at_once(self, ask: Callable[[A], B], questions: Iterable[A]) -> list[B]:
-        with ThreadPoolExecutor(QUERIES_AT_ONCE) as pool:
+    def _in_parallel(self, ask: Callable[[A], B], questions: Iterable[A]) -> list[B]:
+        with ThreadPoolExecutor(PARALLEL_QUERIES) as pool:
             return list(pool.map(ask, questions))
 
 
 def daily(days: Mapping[str, DayCounts], kind: Kind) -> dict[str, Daily]:
-    """Each option's days, and the rest of the totals where there is one."""
+    """Return the days of each option, and of the requests whose option is not in the catalog, if there are any."""
     names = dict.fromkeys(name for day in days.values() for name in day.options[kind])
     by_name: dict[str, Daily] = {
         name: [day.options[kind].get(name, Tally()) for day in days.values()] for name in names
@@ -122,10 +122,10 @@ def daily(days: Mapping[str, DayCounts], kind: Kind) -> dict[str, Daily]:
     return {**by_name, OTHER: rest} if total(rest).requests else by_name
 
 
-def _refined(place: Place, counts: Sequence[int]) -> float:
-    ranges = parts(place.range)
+def _refined(position: Position, counts: Sequence[int]) -> float:
+    ranges = parts(position.range)
     found = sum(counts)
-    return interpolated(locate(min(place.rank, found), ranges, counts)) if found else interpolated(place)
+    return interpolated(locate(min(position.rank, found), ranges, counts)) if found else interpolated(position)
 
 
 def _tally(by_status: Mapping[Status, Totals]) -> Tally:

@@ -1,4 +1,4 @@
-"""How a weekly report is written in Firestore, and the way back."""
+"""Converts weekly reports to and from Firestore documents."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -25,7 +25,7 @@ from imagegen.reports.model import (
 REPORTS = "weeklyReports"
 
 MISMATCH = "mismatch"
-"""The kind of the anomaly that says that the books do not balance. It follows from ``reconciliation``."""
+"""The kind of the anomaly for a reconciliation difference. It is derived from ``reconciliation``."""
 
 COUNTERS = {
     "requests": "requests",
@@ -99,7 +99,7 @@ def report_data(report: Report) -> dict[str, Any]:
 
 
 def report_of(document: Snapshot) -> Report:
-    """A report as stored; what an older one lacks is as in a week without it."""
+    """Return the stored report. Fields missing from older documents get their defaults."""
     data = document.data
     week = Week.parse(data["week"])
     processing = data.get("processing", {})
@@ -151,7 +151,7 @@ def tally_of(data: Mapping[str, int]) -> Tally:
 
 
 def _by_day(daily: Daily) -> dict[str, list[int]]:
-    """A list of seven for each counter: shorter than a list of days."""
+    """Return a list of seven numbers for each counter, which is shorter than a list of days."""
     return {name: [getattr(tally, attribute) for tally in daily] for name, attribute in COUNTERS.items()}
 
 
@@ -179,14 +179,14 @@ def _forecast_of(data: Mapping[str, Any] | None) -> Forecast | None:
     return Forecast(Week.parse(data["week"]), data["credits"], data["low"], data["high"])
 
 
-def _reconciliation(books: Reconciliation | None) -> dict[str, Any] | None:
-    if books is None:
+def _reconciliation(reconciliation: Reconciliation | None) -> dict[str, Any] | None:
+    if reconciliation is None:
         return None
     return {
-        "opening": books.opening,
-        "booked": {type.value: credits for type, credits in books.booked.items()},
-        "closing": books.closing,
-        "difference": books.difference,
+        "opening": reconciliation.opening,
+        "booked": {type.value: credits for type, credits in reconciliation.booked.items()},
+        "closing": reconciliation.closing,
+        "difference": reconciliation.difference,
     }
 
 
@@ -197,9 +197,9 @@ def _reconciliation_of(data: Mapping[str, Any] | None) -> Reconciliation | None:
     return Reconciliation(data["opening"], booked, data["closing"])
 
 
-def _mismatch(books: Reconciliation | None) -> list[dict[str, Any]]:
-    """A difference in the books, in the form of an anomaly."""
-    if books is None or not books.difference:
+def _mismatch(reconciliation: Reconciliation | None) -> list[dict[str, Any]]:
+    """Return the reconciliation difference as an anomaly, or nothing if there is none."""
+    if reconciliation is None or not reconciliation.difference:
         return []
     return [
         {
@@ -208,14 +208,14 @@ def _mismatch(books: Reconciliation | None) -> list[dict[str, Any]]:
             "kind": MISMATCH,
             "day": None,
             "also": [],
-            "observed": books.closing,
-            "expected": books.expected,
-            "low": books.expected,
-            "high": books.expected,
+            "observed": reconciliation.closing,
+            "expected": reconciliation.expected,
+            "low": reconciliation.expected,
+            "high": reconciliation.expected,
             "pValue": 0.0,
             "severity": Severity.HIGH.value,
-            "credits": abs(books.difference),
-            "message": books.message,
+            "credits": abs(reconciliation.difference),
+            "message": reconciliation.message,
         }
     ]
 

@@ -1,4 +1,4 @@
-"""Next week's credits, from the weeks before."""
+"""Forecasts next week's credits from the weeks before."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,16 +9,16 @@ from imagegen.domain.weeks import Week
 
 WEEKS_NEEDED = 4
 WEEKS_USED = 12
-WIDEST = 10
-"""An interval that reaches further than to the tenth or to the tenfold says nothing."""
+MAX_FACTOR = 10
+"""A forecast is left out if its interval is wider than from a tenth to ten times the forecast."""
 
-# Student's t at 95 %, for 2, 3, … 10 degrees of freedom: what leaves out 5 % on each side.
+# The 95 % quantiles of Student's t for 2, 3, … 10 degrees of freedom, which leave out 5 % on each side.
 _T = (2.920, 2.353, 2.132, 2.015, 1.943, 1.895, 1.860, 1.833, 1.812)
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """The credits that ``week`` will deduct if all goes on as before: nine times in ten from ``low`` to ``high``."""
+    """The expected ``credits`` to be deducted in ``week``, with a 90 % prediction interval from ``low`` to ``high``."""
 
     week: Week
     credits: int
@@ -27,12 +27,13 @@ class Forecast:
 
 
 def forecast(credits: Mapping[Week, int]) -> Forecast | None:
-    """The week after the last of ``credits``; None where they are fewer than ``WEEKS_NEEDED`` or too uneven.
+    """Forecast the week after the last one in ``credits``.
 
-    A straight line through the logarithms of the last ``WEEKS_USED`` weeks, as growth multiplies, and its prediction
-    interval: t * s * sqrt(1 + 1/n + (x - mean)^2 / sum((x_i - mean)^2))
-    (Hyndman and Athanasopoulos, Forecasting: Principles and Practice, 3rd edition, 7.6). The scatter s is never taken
-    smaller than a Poisson count's. It knows neither holidays nor plans; one odd week widens the interval.
+    Returns None if there are fewer than ``WEEKS_NEEDED`` weeks, or if they vary too much. The forecast is a straight
+    line through the logarithms of the last ``WEEKS_USED`` weeks. Its prediction interval is
+    t * s * sqrt(1 + 1/n + (x - mean)^2 / sum((x_i - mean)^2))
+    (Hyndman and Athanasopoulos, Forecasting: Principles and Practice, 3rd edition, 7.6). The standard error s is at
+    least that of a Poisson count. The forecast does not know holidays. One unusual week widens the interval.
     """
     weeks = sorted(credits)[-WEEKS_USED:]
     if len(weeks) < WEEKS_NEEDED:
@@ -46,8 +47,10 @@ def forecast(credits: Mapping[Week, int]) -> Forecast | None:
     scatter = sqrt(max(squares / freedom, 1 / max(level, 1.0)))
     ahead = x[-1] + 1
     leverage = (ahead - fmean(x)) ** 2 / sum((at - fmean(x)) ** 2 for at in x)
-    reach = _T[freedom - 2] * scatter * sqrt(1 + 1 / len(weeks) + leverage)
-    if reach > log(WIDEST):
+    half_width = _T[freedom - 2] * scatter * sqrt(1 + 1 / len(weeks) + leverage)
+    if half_width > log(MAX_FACTOR):
         return None
     middle = intercept + slope * ahead
-    return Forecast(weeks[-1] + 1, *(max(0, round(expm1(value))) for value in (middle, middle - reach, middle + reach)))
+    return Forecast(
+        weeks[-1] + 1, *(max(0, round(expm1(value))) for value in (middle, middle - half_width, middle + half_width))
+    )

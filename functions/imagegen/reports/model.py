@@ -1,4 +1,4 @@
-"""What a weekly report says."""
+"""The values of a weekly report."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from imagegen.reports.anomalies import ALL_REQUESTS, Anomaly, Counts, Findings, 
 from imagegen.reports.forecast import Forecast
 
 OTHER = "(no longer in the catalog)"
-"""Where requests are counted whose option has been deleted or renamed since."""
+"""The name that stands for options that were deleted or renamed after they were used."""
 
 TOP_USERS = 10
 POPULARITY_WEEKS = 4
@@ -23,9 +23,9 @@ NOTHING_TESTED = Findings(anomalies=(), bands=(), series_tested=0, not_enough_hi
 
 @dataclass(frozen=True)
 class Reconciliation:
-    """The sum of all balances at the week's start (``opening``) and end (``closing``), and what was booked between.
+    """The sum of all balances at the week's start (``opening``) and end (``closing``), in credits.
 
-    ``booked`` has the signed sum of the week's ledger entries by type. All are credits.
+    ``booked`` has the signed sum of the week's ledger entries by type.
     """
 
     opening: int
@@ -39,7 +39,7 @@ class Reconciliation:
 
     @property
     def difference(self) -> int:
-        """Credits that were invented (above 0) or lost (below 0); 0 is the only right answer."""
+        """Credits that appeared (above 0) or disappeared (below 0) without a ledger entry. It must be 0."""
         return self.closing - self.expected
 
     @property
@@ -47,14 +47,14 @@ class Reconciliation:
         """The difference in one sentence."""
         what = "more" if self.difference > 0 else "less"
         return (
-            f"All balances together hold {abs(self.difference):,} credits {what} than the ledgers explain: "
+            f"The sum of all balances is {abs(self.difference):,} credits {what} than the ledgers explain: "
             f"{self.closing:,} instead of {self.expected:,}. Run make audit."
         )
 
 
 @dataclass(frozen=True)
 class Tally:
-    """Requests of some group, and their credits. What is neither completed, failed nor canceled is still open."""
+    """The number of requests of a group by status, and their credits. The remaining requests are still open."""
 
     requests: int = 0
     completed: int = 0
@@ -65,17 +65,18 @@ class Tally:
 
     @property
     def processing(self) -> int:
+        """The number of requests that have not ended."""
         return self.requests - self.completed - self.failed - self.canceled
 
     @property
     def success_rate(self) -> float | None:
-        """Completed ones among those that completed or failed, 0 to 1; None where none did."""
+        """The share of completed requests among completed and failed ones, 0 to 1. None without any."""
         ended = self.completed + self.failed
         return self.completed / ended if ended else None
 
     @property
     def refund_share(self) -> float | None:
-        """The part of the deducted credits that was given back, 0 to 1; None where none were deducted."""
+        """The share of the deducted credits that was refunded, 0 to 1. None if no credits were deducted."""
         return self.credits_refunded / self.credits_deducted if self.credits_deducted else None
 
     @property
@@ -109,7 +110,7 @@ def total(daily: Daily) -> Tally:
 
 @dataclass(frozen=True)
 class DayCounts:
-    """One day. The tallies of each kind add up to ``total``."""
+    """The counts of one day. The tallies of each kind add up to ``total`` unless options left the catalog."""
 
     total: Tally
     options: Mapping[Kind, Mapping[str, Tally]]
@@ -117,7 +118,7 @@ class DayCounts:
 
 @dataclass(frozen=True)
 class Processing:
-    """How long the week's completed ``requests`` took, in milliseconds; None where there were none."""
+    """The processing times of the week's completed ``requests``, in milliseconds. None without requests."""
 
     requests: int = 0
     median_ms: float | None = None
@@ -126,7 +127,7 @@ class Processing:
 
 @dataclass(frozen=True)
 class Users:
-    """Who registered in the week, and who made requests in it."""
+    """The number of users who registered in the week, and of users who made requests in it."""
 
     new: int = 0
     active: int = 0
@@ -134,9 +135,9 @@ class Users:
 
 @dataclass(frozen=True)
 class Popularity:
-    """An option's ``share`` of the requests, 0 to 1, with that of the week before and of the four weeks before.
+    """An option's ``share`` of the requests, 0 to 1, and its shares in the week before and the four weeks before.
 
-    None where there are no reports to compare with.
+    The earlier shares are None if their reports are missing.
     """
 
     name: str
@@ -148,7 +149,7 @@ class Popularity:
 
 @dataclass(frozen=True)
 class Revision:
-    """What a later run of the same week found otherwise: figures before and after, and other ``parts`` that moved."""
+    """The changes by a later run of the same week: figures before and after, and the names of other ``parts``."""
 
     at: datetime
     figures: Mapping[str, tuple[float | None, float | None]]
@@ -157,7 +158,7 @@ class Revision:
 
 @dataclass(frozen=True)
 class Alert:
-    """Something that somebody should look at today. Its ``id`` is the same in every run that finds it."""
+    """A message that needs attention. Its ``id`` is the same in every run that finds it."""
 
     id: str
     message: str
@@ -166,9 +167,10 @@ class Alert:
 
 @dataclass(frozen=True)
 class Report:
-    """One week. ``days`` and the options of each kind add up to ``total``, ``trial_credits`` are part of the deducted.
+    """A weekly report.
 
-    ``revisions``: what reruns have corrected, newest first.
+    ``days`` and the options of each kind add up to ``total``. ``trial_credits`` are the deducted credits from trial
+    buckets. ``revisions`` are the changes by reruns, newest first.
     """
 
     week: Week
@@ -191,16 +193,16 @@ class Report:
 
     @property
     def paid_credits(self) -> int:
-        """The rest of the deducted credits."""
+        """The deducted credits from paid buckets."""
         return self.total.credits_deducted - self.trial_credits
 
     def totals(self, kind: Kind) -> dict[str, Tally]:
-        """The week of each option."""
+        """Return the week's total of each option."""
         return {name: total(daily) for name, daily in self.options[kind].items()}
 
     @property
     def series(self) -> dict[Subject, list[Counts]]:
-        """Its daily numbers as the detector takes them."""
+        """The daily counts of each subject, in the form of ``anomalies.find``."""
         daily = {ALL_REQUESTS: self.days}
         for kind, by_name in self.options.items():
             daily |= {Subject(Scope(kind.value), name): days for name, days in by_name.items()}
@@ -211,15 +213,18 @@ class Report:
 
     @property
     def alerts(self) -> list[Alert]:
-        """Books that do not balance, then the anomalies of high severity."""
-        books = self.reconciliation
-        wrong = [Alert("mismatch", books.message, abs(books.difference))] if books and books.difference else []
-        serious = [found for found in self.findings.anomalies if found.severity is Severity.HIGH]
-        return wrong + [Alert(_id(anomaly), anomaly.message, anomaly.credits) for anomaly in serious]
+        """The reconciliation difference, if there is one, then the anomalies of high severity."""
+        found = self.reconciliation
+        mismatch = [Alert("mismatch", found.message, abs(found.difference))] if found and found.difference else []
+        severe = [anomaly for anomaly in self.findings.anomalies if anomaly.severity is Severity.HIGH]
+        return mismatch + [Alert(_id(anomaly), anomaly.message, anomaly.credits) for anomaly in severe]
 
 
 def popularity(week: Mapping[str, Tally], before: Sequence[Mapping[str, Tally]]) -> list[Popularity]:
-    """The options that were used, the most popular first; ``before``: the four weeks before, oldest first, if known."""
+    """Return the options that were used, most popular first.
+
+    ``before`` has the weeks to compare with, oldest first: the four weeks before, as far as they have reports.
+    """
     return [
         Popularity(
             name,
@@ -234,7 +239,7 @@ def popularity(week: Mapping[str, Tally], before: Sequence[Mapping[str, Tally]])
 
 
 def _share(name: str, weeks: Sequence[Mapping[str, Tally]]) -> float | None:
-    """The option's share of the requests of all ``weeks`` together; None where there were none."""
+    """Return the option's share of the requests of all ``weeks``. None if there were no requests."""
     requests = sum(total(list(week.values())).requests for week in weeks)
     return sum(week.get(name, Tally()).requests for week in weeks) / requests if requests else None
 

@@ -1,4 +1,4 @@
-"""How an unfinished run of the weekly report is written in Firestore, and the way back."""
+"""Converts the progress of an unfinished report to and from its Firestore document."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -10,7 +10,7 @@ from imagegen.reports.documents import counters, tally_of
 from imagegen.reports.model import DayCounts
 
 PROGRESS_PATH = "reportProgress/latest"
-"""There is one such document; a finished run empties it."""
+"""The only progress document. A finished run empties it."""
 
 NO_PROGRESS = Put(PROGRESS_PATH, {})
 
@@ -32,7 +32,7 @@ def progress_data(at: datetime, days: Mapping[str, DayCounts]) -> dict[str, Any]
 
 
 def progress_of(document: Snapshot) -> tuple[datetime, dict[str, DayCounts]]:
-    """The days that an unfinished run has counted, and when it did the last one; none where no run is unfinished."""
+    """Return the time of the last save and the counted days. Without an unfinished run, there are no days."""
     data = document.data
     if not data:
         return datetime.min.replace(tzinfo=UTC), {}

@@ -1,4 +1,4 @@
-"""A week's reconciliation, summed by the server as of one moment."""
+"""Reconciles the balances with the ledgers, with sums that the server calculates as of one moment."""
 
 from dataclasses import dataclass
 from itertools import chain
@@ -12,19 +12,20 @@ from imagegen.reports.model import Reconciliation
 
 @dataclass(frozen=True)
 class Reconciler:
-    """Holds what all balances have changed by in a week against what all ledgers say.
+    """Compares the change of all balances in a week with the sum of all ledger entries.
 
-    A wallet and its ledger entry are written by one commit, so at any one moment the balances are the sum of the
-    ledgers. The closing balance of a week is what the balances are now without what was booked since.
+    One commit writes a wallet and its ledger entry, so at any moment the sum of the balances equals the sum of the
+    ledgers. The closing balance of a week is the sum of the balances now, minus the entries after the week.
     """
 
     database: Database
 
     def reconciliation(self, week: Week, opening: int | None) -> Reconciliation:
-        """``opening``: the closing balance of the week before; None: what the ledgers say was booked until then.
+        """Return the week's reconciliation. Raises DatabaseUnavailable.
 
-        So a balance that changes without an entry shows in the week in which it changed, and in no other; putting it
-        right with ``make repair ARGS="rebuild ..."`` shows in its own week as the opposite. Raises DatabaseUnavailable.
+        ``opening`` is the closing balance of the week before. If it is None, the sum of the entries before the week is
+        used. An unexplained balance change is reported only in the week it happened. Repairing it with ``make repair
+        ARGS="rebuild ..."`` produces the opposite difference in the week of the repair.
         """
         until, since = Where("timestamp", "<", week.start), Where("timestamp", ">=", week.end)
         periods = [_entries(Where("timestamp", ">=", week.start), Where("timestamp", "<", week.end)), _entries(since)]
@@ -43,7 +44,7 @@ class Reconciler:
 
 
 def _entries(*period: Where) -> list[Sum]:
-    """The credits of all users' entries of a period, a sum for each type."""
+    """Return one sum for each entry type: the credits of all users' entries in a period."""
     return [
         Sum(Query(LEDGER, (Where("type", "==", type.value), *period), everywhere=True), "credits") for type in EntryType
     ]

@@ -1,4 +1,4 @@
-"""What a rerun of a weekly report has found otherwise, from the two documents."""
+"""Compares two versions of a weekly report's document."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -8,13 +8,13 @@ from imagegen.ports.database import Data
 from imagegen.reports.model import Revision
 
 FIGURES = ("total", "users", "processing", "paidFrom", "reconciliation")
-"""The parts of a report whose changes are told number by number; of the others, that they changed."""
+"""The parts of a report whose changed numbers are listed. Of other parts, only the name is listed."""
 
 NOT_REVISED = ("schemaVersion", "generatedAt", "revisions")
 
 
 def revision(before: Data, after: Data, at: datetime) -> Revision | None:
-    """What is otherwise in the report ``after`` a rerun; None where nothing is."""
+    """Return the changes from document ``before`` to document ``after``, or None if there are none."""
     parts = [name for name in after if name not in NOT_REVISED and before.get(name) != after[name]]
     figures = {
         name: (old, new)
@@ -27,7 +27,7 @@ def revision(before: Data, after: Data, at: datetime) -> Revision | None:
 
 
 def _numbers(path: str, before: Data, after: Data) -> dict[str, tuple[Any, Any]]:
-    """Every number in two maps of the same form, by its path."""
+    """Return every number of two maps of the same form, as pairs by path."""
     found: dict[str, tuple[Any, Any]] = {}
     for name in {**before, **after}:
         old, new = before.get(name), after.get(name)

@@ -1,4 +1,4 @@
-"""The weekly report: counted by the server, compared with earlier reports, written under the week's name."""
+"""Runs the weekly report: counts the week, compares it with earlier reports, and stores the report by week."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -30,16 +30,17 @@ REVISIONS_KEPT = 10
 
 
 class WeekNotOver(Exception):
-    """What is reported would change until the week's end."""
+    """The week has not ended, so its figures may still change."""
 
 
 @dataclass(frozen=True)
 class Reports:
-    """Reads no requests: what a report costs grows with a thousandth of them.
+    """Runs, stores and reads weekly reports.
 
-    A run can break off anywhere and be repeated: the days that it has counted are kept for some minutes, and the
-    report's document is written once, whole. Of two runs at once the first to finish writes, and both return that.
-    A rerun gives the same document; what has changed since is noted in its ``revisions``.
+    A report never reads requests one by one: 1,000 requests cost about one read in each count. An interrupted run can
+    be repeated: it continues with the counted days for some minutes, and the report's document is written in one
+    commit. If two runs overlap, the first to finish writes the report, and both return it. A rerun lists the changed
+    figures in ``revisions``.
     """
 
     database: Database
@@ -53,9 +54,9 @@ class Reports:
     def write(self, scheduled_at: datetime) -> Report:
         """Report the last week that was complete at ``scheduled_at``.
 
-        Requests of the week before that were unsettled when it was reported have ended since, and nothing else in it
-        can have changed: if there were any, that week is reported anew first.
-        Raises ServiceUnavailable, DatabaseUnavailable, CommitRefused and OutcomeUnknown; the scheduler tries again.
+        If the report of the week before has requests that had not ended, that week is reported again first.
+        Raises ServiceUnavailable, DatabaseUnavailable, CommitRefused and OutcomeUnknown. The scheduler then tries
+        again.
         """
         week = Week.of(scheduled_at) - 1
         before = self.get(week - 1)
@@ -64,18 +65,18 @@ class Reports:
         return self._run(week)
 
     def run(self, week: Week) -> Report:
-        """Report one week, again or for the first time. Raises WeekNotOver, and as above."""
+        """Report one week, again or for the first time. Raises WeekNotOver, and the same errors as ``write``."""
         if week.end > self.clock.now():
             raise WeekNotOver(week)
         return self._run(week)
 
     def get(self, week: Week) -> Report | None:
-        """The stored report of a week. Raises DatabaseUnavailable."""
+        """Return the stored report of a week, or None. Raises DatabaseUnavailable."""
         [document] = self.database.read(report_path(week))
         return report_of(document) if document.exists else None
 
     def list(self, size: int, before: Week | None = None) -> Page[Report]:
-        """At most ``size`` stored reports, newest first: of the newest weeks, or of those before one.
+        """Return up to ``size`` stored reports, newest week first, of weeks before ``before`` if given.
 
         Raises DatabaseUnavailable.
         """
@@ -86,7 +87,7 @@ class Reports:
         [stored] = self.database.read(report_path(week))
         report = self._compared(self._counted(week, self.catalogs.load()), self._earlier(week))
         known = {alert.id for alert in report_of(stored).alerts} if stored.exists else set()
-        # Before the report is stored: a run that breaks off in between announces twice rather than never.
+        # Send alerts before the report is stored. An interrupted run then may send them twice, but never not at all.
         self.alerts.announce(week, [alert for alert in report.alerts if alert.id not in known])
         return self.retry(lambda _tries: self._stored(report, stored))
 
@@ -109,7 +110,7 @@ class Reports:
         return Users(new.count, active.count)
 
     def _earlier(self, week: Week) -> dict[Week, Report]:
-        """The reports that are compared with, oldest first."""
+        """Return the stored reports of the weeks to compare with, oldest first."""
         documents = self.database.read(*(report_path(week - back) for back in range(WEEKS_COMPARED, 0, -1)))
         reports = [report_of(document) for document in documents if document.exists]
         return {report.week: report for report in reports}
@@ -118,8 +119,8 @@ class Reports:
         week = report.week
         before = earlier.get(week - 1)
         opening = before.reconciliation.closing if before and before.reconciliation else None
-        # Whoever is chosen for a big week would look like a spike; these are chosen for the week before.
-        regulars = self._biggest_users(week - 1, USERS_TESTED)
+        # The biggest users of this week would look like spikes, so take those of the week before.
+        users = self._biggest_users(week - 1, USERS_TESTED)
         in_use = _in_use([*earlier.values(), report])
         recent = [week - back for back in range(POPULARITY_WEEKS, 0, -1)]
         styles = [earlier[past].totals(Kind.STYLE) for past in recent if past in earlier]
@@ -129,19 +130,24 @@ class Reports:
             popular_styles=popularity(report.totals(Kind.STYLE), styles if before else []),
             forecast=forecast({past.week: past.total.credits_deducted for past in in_use}),
             reconciliation=self.reconciler.reconciliation(week, opening),
-            findings=_findings(report, in_use[:-1], regulars),
+            findings=_findings(report, in_use[:-1], users),
         )
 
     def _biggest_users(self, week: Week, limit: int) -> dict[str, Mapping[Week, Usage]]:
-        """From the counters that the money path keeps: one read each."""
+        """Return the usage of the users with the most deducted credits in a week. Costs one read for each user."""
         biggest = Query(USERS, order_by=usage_field(week, "creditsDeducted"), limit=limit)
         return {user.id: account_of(user).usage for user in self.database.find(biggest)}
 
     def _stored(self, report: Report, read: Snapshot) -> Report:
-        """Raises CommitRefused and OutcomeUnknown, after which a further try sees what became of it."""
+        """Store ``report``, unless another run has changed the document since ``read``. Return the stored report.
+
+        Raises CommitRefused and OutcomeUnknown. The next try then sees whether the commit was applied.
+        """
         [current] = self.database.read(read.path)
         if current.version != read.version:
-            return report_of(current)  # a run at the same time has finished first, or an unanswered try of ours
+            return report_of(
+                current
+            )  # another run finished first, or our own commit was applied, but its answer was lost
         data = report_data(report)
         if current.version is None:
             self.database.commit(Create(current.path, data), NO_PROGRESS)
@@ -154,7 +160,7 @@ class Reports:
 
 
 def _in_use(reports: Sequence[Report]) -> Sequence[Report]:
-    """Those from the first week with requests on."""
+    """Return the reports from the first week with requests."""
     return list(dropwhile(lambda report: not report.total.requests, reports))
 
 
