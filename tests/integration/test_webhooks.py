@@ -266,7 +266,12 @@ def test_standardwebhooks_library_verifies_the_signature(
 def test_failed_attempts_are_retried_with_growing_delays_for_24_hours(
     api: Api, queue: TimedTaskList, receiver: Receiver, clock: ManualClock, delivery_id: str
 ) -> None:
-    receiver.answers = [500, Unreachable("its name cannot be resolved"), Forbidden("its address is not public"), 302]
+    receiver.answers = [
+        500,
+        Unreachable("the host name cannot be resolved"),
+        Forbidden("the host's address is not public"),
+        302,
+    ]
     statuses = []
     for number in range(1, 100):
         if only_delivery(api)["status"] != "pending":
@@ -296,9 +301,9 @@ def test_failed_attempts_are_retried_with_growing_delays_for_24_hours(
 def test_attempt_without_an_answer_records_its_error(
     api: Api, queue: TimedTaskList, receiver: Receiver, clock: ManualClock, delivery_id: str
 ) -> None:
-    receiver.answers = [Forbidden("its address is not public"), 200]
+    receiver.answers = [Forbidden("the host's address is not public"), 200]
     deliver(api, queue)
-    assert only_delivery(api)["attempts"][0]["error"] == "its address is not public"
+    assert only_delivery(api)["attempts"][0]["error"] == "the host's address is not public"
     clock.at = queue.webhooks[-1][0]
     deliver(api, queue)
     assert [attempt.get("statusCode") for attempt in only_delivery(api)["attempts"]] == [None, 200]

@@ -1,1 +1,1 @@
-"""What implements the ports: Firestore, Cloud Tasks, webhooks over HTTP, image generators."""
+"""Implementations of the ports: Firestore, Cloud Tasks, webhooks over HTTP, image generators."""

@@ -9,14 +9,14 @@ from google.auth.exceptions import GoogleAuthError
 from imagegen.ports.task_queue import QueueUnavailable
 
 DISPATCH_SECONDS = 300
-"""How long a delivery may take: as long as a function."""
+"""The timeout of a delivery, the same as a function's."""
 
 
 class CloudTasks:
-    """Task queue functions through the Admin SDK, in the emulator too."""
+    """Enqueues tasks for task queue functions with the Admin SDK, in the emulator too."""
 
     def put(self, queue: str, task: dict[str, str], not_before: datetime | None = None) -> None:
-        """The emulator knows no ``not_before``: there, whoever is called too early has to refuse."""
+        """Enqueue the task. The emulator ignores ``not_before``, so the function must refuse a task that is early."""
         options = functions.TaskOptions(dispatch_deadline_seconds=DISPATCH_SECONDS, schedule_time=not_before)
         try:
             functions.task_queue(queue).enqueue({"data": task}, options)

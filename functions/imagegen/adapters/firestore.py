@@ -25,16 +25,16 @@ from imagegen.ports.database import (
 )
 
 CALL_TIMEOUT_SECONDS = 10.0
-"""The longest that a read, with its retries, or a commit may take."""
+"""The timeout of a commit, and of a read with its retries."""
 
 TOTALS_TIMEOUT_SECONDS = 60.0
-"""The longest that a count or sum may take: Firestore itself gives up on one after a minute."""
+"""The timeout of a count or sum. Firestore itself stops one after a minute."""
 
 SCAN_PAGE_SIZE = 300
 
-# The server looked at the commit and declined it: these leave nothing behind.
+# The server refused the commit. Nothing was written.
 _REFUSALS = (exceptions.Aborted, exceptions.AlreadyExists, exceptions.FailedPrecondition, exceptions.NotFound)
-# The answer got lost or the server gave up somewhere: the commit may have been applied.
+# The answer was lost or the server failed. The commit may have been applied.
 _UNCERTAIN = (
     exceptions.ServiceUnavailable,
     exceptions.DeadlineExceeded,
@@ -85,7 +85,7 @@ class FirestoreDatabase:
                 case Put(data=data):
                     batch.set(document, dict(data))
         try:
-            # No retry below us: after a lost answer only a fresh read can tell whether to send the commit again.
+            # The client must not retry. After a lost answer, read again before you decide to send the commit again.
             results = batch.commit(retry=None, timeout=self._timeout_seconds)
         except _REFUSALS as error:
             raise CommitRefused(str(error)) from error
@@ -117,7 +117,7 @@ class FirestoreDatabase:
 
     def totals(self, *questions: Sum) -> list[Totals]:
         answers: list[Totals] = []
-        moment: datetime | None = None  # the first answer's, which the others are asked for
+        moment: datetime | None = None  # the read time of the first answer, used for the others too
         for question in questions:
             aggregation = self._prepare(question.query).count(alias="count")
             if question.field is not None:
@@ -151,7 +151,7 @@ class FirestoreDatabase:
 
 
 def _read_options(timeout_seconds: float) -> Any:
-    """How long a read is tried: the client's own policy keeps on for minutes, far beyond what a caller waits."""
+    """Return the retry policy and timeout of reads. The client's default policy retries for minutes: too long."""
     retry = Retry(
         predicate=if_exception_type(exceptions.ServiceUnavailable, exceptions.ResourceExhausted, exceptions.Aborted),
         initial=0.1,

@@ -1,4 +1,4 @@
-"""Webhooks over HTTP: only where they may go, each address connected to as it was checked, for ten seconds at most."""
+"""Sends webhooks over HTTP, only to addresses that were checked."""
 
 import asyncio
 import socket
@@ -17,35 +17,36 @@ from imagegen.domain.public_addresses import Address, is_public
 from imagegen.ports.webhook_sender import Forbidden, Unreachable
 
 TOTAL_SECONDS = 10.0
-CONNECTING = 0.3
-"""The part of it that connecting may take, and TLS as much again."""
+CONNECT_SHARE = 0.3
+"""The share of the timeout for connecting. TLS may take the same share again."""
 
 USER_AGENT = "imagegen-webhooks"
 
 
 class Reach(Enum):
-    """Which addresses a sender may reach, and how."""
+    """The addresses that a sender may connect to, and the allowed schemes."""
 
     PUBLIC = "public addresses by https: for URLs that users choose"
     LOCAL = "public addresses and this machine, by http too: for URLs that users of the local demo project choose"
     PRIVATE = "any address by https, and private ones by http: for URLs that the operator sets"
 
     def refusal(self, scheme: str, address: Address) -> str | None:
-        """Return why ``address`` may not be reached; None if it may."""
+        """Return the reason why ``address`` is forbidden, or None if it is allowed."""
         if self is Reach.PRIVATE:
-            return "it is http to a public address" if scheme == "http" and is_public(address) else None
+            return "the URL is http to a public address" if scheme == "http" and is_public(address) else None
         if is_public(address) or (self is Reach.LOCAL and address.is_loopback):
             return None
-        return "its address is not public"
+        return "the host's address is not public"
 
 
 @dataclass(frozen=True)
 class HttpWebhookSender:
     """The ``WebhookSender`` of the deployed functions.
 
-    A name is resolved once, and all its addresses have to be allowed: who checks one answer and connects to the next
-    can be led anywhere (DNS rebinding). Certificate, SNI and Host are the name's. Redirects are not followed, proxies
-    of the environment not used, bodies of answers not read.
+    A name is resolved once, all its addresses must be allowed, and the connection goes to one of these addresses. With
+    a second lookup, a DNS server could change its answer after the check (DNS rebinding). Certificate, SNI and Host
+    header are those of the name. Redirects are not followed, proxy settings of the environment are ignored, and bodies
+    of answers are not read.
     """
 
     reach: Reach = Reach.PUBLIC
@@ -55,7 +56,7 @@ class HttpWebhookSender:
     def send(self, url: str, body: str, headers: Mapping[str, str]) -> int:
         target = _parsed(url)
         if target.scheme not in (("https",) if self.reach is Reach.PUBLIC else ("https", "http")):
-            raise Forbidden("it is not an https URL")
+            raise Forbidden("the address is not an https URL")
         addresses = resolve(target.host or "", target.port or 0)
         for address in addresses:
             if refusal := self.reach.refusal(target.scheme, address):
@@ -63,18 +64,18 @@ class HttpWebhookSender:
         try:
             return asyncio.run(self._post(target, addresses, body, headers))
         except httpx.ConnectTimeout:
-            raise Unreachable(f"no connection within {CONNECTING * self.total_seconds:g} s") from None
+            raise Unreachable(f"no connection within {CONNECT_SHARE * self.total_seconds:g} s") from None
         except (TimeoutError, httpx.TimeoutException):
-            raise Unreachable(f"it took longer than {self.total_seconds:g} s") from None
+            raise Unreachable(f"the receiver took longer than {self.total_seconds:g} s") from None
         except (httpx.TransportError, httpx.InvalidURL) as error:
             raise Unreachable(f"no answer: {error or type(error).__name__}"[:200]) from None
 
     async def _post(self, target: Url, addresses: Sequence[Address], body: str, headers: Mapping[str, str]) -> int:
-        """The status of the first address that can be connected to, while there is time to try another."""
+        """Post to the first address that accepts a connection, while there is time left. Return the HTTP status."""
         time = asyncio.get_running_loop().time
-        seconds = httpx.Timeout(self.total_seconds, connect=CONNECTING * self.total_seconds)
-        last_start = time() + (1 - 2 * CONNECTING) * self.total_seconds
-        # Each of httpx's timeouts is for one step; a receiver that trickles would take for ever.
+        seconds = httpx.Timeout(self.total_seconds, connect=CONNECT_SHARE * self.total_seconds)
+        last_start = time() + (1 - 2 * CONNECT_SHARE) * self.total_seconds
+        # httpx limits each step only. A receiver that sends byte by byte needs a limit for the whole call.
         async with (
             asyncio.timeout(self.total_seconds),
             httpx.AsyncClient(verify=self._trust, trust_env=False, timeout=seconds) as http,
@@ -85,7 +86,7 @@ class HttpWebhookSender:
                 except (httpx.ConnectError, httpx.ConnectTimeout):
                     if address == addresses[-1] or time() > last_start:
                         raise
-        raise AssertionError("unreachable: a name that is resolved has an address")
+        raise AssertionError("unreachable: a resolved name has an address")
 
     @cached_property
     def _trust(self) -> ssl.SSLContext:
@@ -93,21 +94,21 @@ class HttpWebhookSender:
 
 
 def _parsed(url: str) -> Url:
-    """Read a URL by the same code that checks those of users when they come in. Raise Forbidden if it is not one."""
+    """Parse a URL with the same code that validates the URLs of users. Raises Forbidden if it is not a URL."""
     try:
         return Url(url)
     except ValueError:
-        raise Forbidden("it is not a URL") from None
+        raise Forbidden("the address is not a URL") from None
 
 
 async def _post_to(
     http: httpx.AsyncClient, address: Address, target: Url, body: str, headers: Mapping[str, str]
 ) -> int:
-    place = f"[{address}]" if address.version == 6 else str(address)
+    host = f"[{address}]" if address.version == 6 else str(address)
     query = "" if target.query is None else f"?{target.query}"
     async with http.stream(
         "POST",
-        f"{target.scheme}://{place}:{target.port}{target.path or '/'}{query}",
+        f"{target.scheme}://{host}:{target.port}{target.path or '/'}{query}",
         content=body,
         headers={**headers, "host": _authority(target), "user-agent": USER_AGENT},
         extensions={"sni_hostname": (target.host or "").strip("[]")},
@@ -117,15 +118,15 @@ async def _post_to(
 
 
 def _authority(target: Url) -> str:
-    """As it stands in the Host header: the port only where it is not the scheme's own."""
+    """Return the Host header, with the port only if it is not the scheme's default."""
     usual = {"https": 443, "http": 80}[target.scheme]
     return target.host or "" if target.port == usual else f"{target.host}:{target.port}"
 
 
 def resolve(host: str, port: int) -> list[Address]:
-    """All addresses of a URL's host, in the order in which to try them. Raises Unreachable."""
+    """Return all addresses of a URL's host, in the order in which to try them. Raises Unreachable."""
     try:
         found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
-        raise Unreachable("its name cannot be resolved") from None
-    return list(dict.fromkeys(ip_address(place[0]) for *_, place in found))
+        raise Unreachable("the host name cannot be resolved") from None
+    return list(dict.fromkeys(ip_address(socket_address[0]) for *_, socket_address in found))

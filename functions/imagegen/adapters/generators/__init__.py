@@ -1,1 +1,1 @@
-"""Image generators, and what wraps any of them: retries and a deadline."""
+"""Image generators, and the retries and deadline around each of them."""

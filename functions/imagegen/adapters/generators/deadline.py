@@ -1,4 +1,4 @@
-"""Deadlines for generators that may not keep one themselves."""
+"""Adds a deadline to an image generator."""
 
 import threading
 from concurrent.futures import Future, wait
@@ -8,9 +8,9 @@ from imagegen.ports.image_generator import GeneratorTimedOut, ImageGenerator, Jo
 
 
 class WithDeadline:
-    """Waits for another generator no longer than the model's ``timeout_seconds``.
+    """Runs another generator with the model's ``timeout_seconds`` as its deadline.
 
-    Python cannot stop a thread: one that overstays is left behind as a daemon and its result is dropped.
+    Python cannot stop a thread. After the deadline, the thread continues as a daemon and its result is discarded.
     """
 
     def __init__(self, generator: ImageGenerator) -> None:
@@ -23,10 +23,10 @@ class WithDeadline:
         def run() -> None:
             try:
                 result.set_result(self._generator.generate(job))
-            except BaseException as error:  # noqa: BLE001 - handed to the waiting caller, whatever it is
+            except BaseException as error:  # noqa: BLE001 - every exception is passed to the waiting caller
                 result.set_exception(error)
 
-        # In the caller's context, so that whatever the generator logs is logged as in the caller's own thread.
+        # Use the caller's context, so that log lines of the generator have the caller's fields.
         in_context = copy_context()
         threading.Thread(target=in_context.run, args=(run,), name=f"generate-{job.request_id}", daemon=True).start()
         wait([result], timeout=job.timeout_seconds)

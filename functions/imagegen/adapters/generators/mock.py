@@ -1,4 +1,4 @@
-"""A model that draws nothing: it answers with its catalog document's fixed image, or fails at its rate."""
+"""The mock provider: returns the fixed image URL of the model's document, or fails at the model's rate."""
 
 import random
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from imagegen.ports.image_generator import GeneratorUnavailable, Job
 
 
 class MockOptions(BaseModel):
-    """What only the mock needs of a model's document. ``failure_rate`` is the part of all jobs that fail, 0 to 1."""
+    """The mock's fields of a model's document. ``failure_rate`` is the share of jobs that fail, 0 to 1."""
 
     model_config = ConfigDict(frozen=True, alias_generator=to_camel, extra="ignore")
 
@@ -22,7 +22,7 @@ class MockOptions(BaseModel):
 
 
 class MockGenerator:
-    """Answers, or fails, after the model's latency."""
+    """Returns the image URL, or fails, after the model's latency."""
 
     def __init__(self, clock: Clock, rng: random.Random) -> None:
         self._clock = clock

@@ -1,4 +1,4 @@
-"""More attempts for providers that fail now and then."""
+"""Adds retries to an image generator."""
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, stop_after_delay, wait_random_exponential
 
@@ -7,7 +7,7 @@ from imagegen.ports.image_generator import GeneratorUnavailable, ImageGenerator,
 
 
 class WithRetries:
-    """Asks another generator again after a transient error: ``max_attempts`` times in all, with jittered pauses."""
+    """Retries another generator on GeneratorUnavailable: ``max_attempts`` attempts in all, with jittered delays."""
 
     def __init__(self, generator: ImageGenerator, clock: Clock) -> None:
         self._generator = generator
@@ -17,7 +17,7 @@ class WithRetries:
     def generate(self, job: Job) -> str:
         attempts = Retrying(
             retry=retry_if_exception_type(GeneratorUnavailable),
-            # Past the deadline nobody waits any more: an attempt would cost the provider's price for nothing.
+            # After the deadline, the result would be discarded, but the provider would still charge for the attempt.
             stop=stop_after_attempt(job.max_attempts) | stop_after_delay(job.timeout_seconds),
             wait=wait_random_exponential(multiplier=0.5, max=10),
             sleep=self._clock.sleep,
