@@ -27,7 +27,7 @@ COLOR = Color(id="neon", name="neon")
 
 WEBHOOK_URL = "https://receiver.example.com/images"
 
-STRANGER = "stranger"
+UNREGISTERED_USER = "stranger"
 """A user who is not registered."""
 
 PERIOD_SECONDS = 900.0
@@ -93,26 +93,26 @@ def plan(rng: random.Random, users: list[str]) -> list[Call]:
     calls = [
         call
         for number in range(rng.randint(2, 7))
-        for call in _wish(rng, users, rng.choice(rushes), f"key-{number // 2}")
+        for call in _calls_for_image(rng, users, rng.choice(rushes), f"key-{number // 2}")
     ]
     return [replace(call, name=f"client-{number}") for number, call in enumerate(calls, 1)]
 
 
-def _wish(rng: random.Random, users: list[str], rush_seconds: float, key: str) -> Iterator[Call]:
+def _calls_for_image(rng: random.Random, users: list[str], rush_seconds: float, key: str) -> Iterator[Call]:
     """One image that somebody wants, and every call they make for it."""
-    user = STRANGER if rng.random() < 0.02 else rng.choice(users)
+    user = UNREGISTERED_USER if rng.random() < 0.02 else rng.choice(users)
     start_seconds = rush_seconds if rng.random() < 0.7 else rng.uniform(0, PERIOD_SECONDS)
-    wanted = _order(rng, user, key if rng.random() < 0.7 else None)
-    yield Call("", start_seconds, wanted)
-    if wanted.idempotency_key is None:
+    order = _order(rng, user, key if rng.random() < 0.7 else None)
+    yield Call("", start_seconds, order)
+    if order.idempotency_key is None:
         return
     for _ in range(rng.choice((0, 0, 1, 2, 4))):
-        again = wanted if rng.random() < 0.85 else _order(rng, user, key)
-        yield Call("", start_seconds + _later(rng), again)
+        repeated = order if rng.random() < 0.85 else _order(rng, user, key)
+        yield Call("", start_seconds + _later(rng), repeated)
     if rng.random() < 0.3:
-        yield Cancel("", start_seconds + _later(rng), wanted)
-    for _ in range(rng.choice((0, 0, 1, 2)) if wanted.webhook_url else 0):
-        yield Resend("", start_seconds + _later(rng), wanted)
+        yield Cancel("", start_seconds + _later(rng), order)
+    for _ in range(rng.choice((0, 0, 1, 2)) if order.webhook_url else 0):
+        yield Resend("", start_seconds + _later(rng), order)
 
 
 def _later(rng: random.Random) -> float:

@@ -36,7 +36,7 @@ def requests_of(database: Database) -> dict[str, GenerationRequest]:
     return {document.id: request_of(document) for document in database.scan(REQUESTS)}
 
 
-def own(call: Call, requests: Requests) -> list[GenerationRequest]:
+def reserved_by(call: Call, requests: Requests) -> list[GenerationRequest]:
     """What this very call reserved."""
     return [
         request
@@ -50,27 +50,29 @@ def double_charges(calls: Iterable[Call], requests: Requests) -> Iterator[Violat
     by_key: dict[tuple[str, str], set[str]] = defaultdict(set)
     for call in calls:
         if call.order.idempotency_key is not None:
-            by_key[call.order.user_id, call.order.idempotency_key] |= {request.id for request in own(call, requests)}
+            by_key[call.order.user_id, call.order.idempotency_key] |= {
+                request.id for request in reserved_by(call, requests)
+            }
     for (user_id, key), ids in by_key.items():
         if len(ids) > 1:
             yield Violation("IDEMPOTENCY", f"{user_id} was charged {len(ids)} times under {key}")
 
 
-def made_twice(asked: Iterable[str]) -> Iterator[Violation]:
+def duplicate_generations(generated: Iterable[str]) -> Iterator[Violation]:
     """Requests whose image was asked for more than once: each costs its provider's price."""
-    for request_id, times in Counter(asked).items():
+    for request_id, times in Counter(generated).items():
         if times > 1:
             yield Violation("ONCE", f"the image of {request_id} was to be made {times} times")
 
 
-def given_up(requests: Requests) -> Iterator[Violation]:
+def needless_abandonments(requests: Requests) -> Iterator[Violation]:
     """Requests that were abandoned in a world where everybody brings theirs to an end in time."""
     for request in requests.values():
         if request.failure and request.failure.reason is FailureReason.ABANDONED:
             yield Violation("PROGRESS", f"{request.id} was abandoned for no reason")
 
 
-def over_limits(limits: Limits, requests: Requests) -> Iterator[Violation]:
+def limit_violations(limits: Limits, requests: Requests) -> Iterator[Violation]:
     """Users who had more unfinished requests, or made more in a while, than they may."""
     by_user: dict[str, list[GenerationRequest]] = defaultdict(list)
     for request in sorted(requests.values(), key=lambda request: request.created_at):
@@ -90,7 +92,7 @@ def over_limits(limits: Limits, requests: Requests) -> Iterator[Violation]:
 
 def replayable(calls: Iterable[Call], requests: Requests) -> list[Call]:
     """The calls whose answer must be repeated: those that have reserved a request under a key."""
-    return [call for call in calls if call.order.idempotency_key is not None and own(call, requests)]
+    return [call for call in calls if call.order.idempotency_key is not None and reserved_by(call, requests)]
 
 
 def broken_invariants(database: Database, granted: int) -> Iterator[Violation]:
@@ -98,9 +100,9 @@ def broken_invariants(database: Database, granted: int) -> Iterator[Violation]:
     for finding in Audit(database, ManualClock(AFTER_ALL_LEASES)).findings():
         yield Violation(finding.invariant.name, f"{finding.message} {finding.documents}")
     requests = requests_of(database)
-    yield from _unexplained(requests)
-    yield from _robbed(requests)
-    yield from _misnamed(database)
+    yield from _inconsistent_outcomes(requests)
+    yield from _early_ends(requests)
+    yield from _misnamed_entries(database)
     yield from _misstated_refunds(database, requests)
     balances = sum(account_of(user).wallet.credits.total for user in database.scan(USERS))
     spent = sum(request.cost for request in requests.values() if request.status not in REFUNDED)
@@ -108,7 +110,7 @@ def broken_invariants(database: Database, granted: int) -> Iterator[Violation]:
         yield Violation("CONSERVATION", f"of {granted} credits, {balances} are left and {spent} spent")
 
 
-def _unexplained(requests: Requests) -> Iterator[Violation]:
+def _inconsistent_outcomes(requests: Requests) -> Iterator[Violation]:
     """Requests whose status and outcome do not go together."""
     for request in requests.values():
         has_image, has_failure = request.image_url is not None, request.failure is not None
@@ -135,7 +137,7 @@ def _misstated_refunds(database: Database, requests: Requests) -> Iterator[Viola
                     yield Violation("TRUTH", f"{request.id} states {stated}, its refund {entry}")
 
 
-def _robbed(requests: Requests) -> Iterator[Violation]:
+def _early_ends(requests: Requests) -> Iterator[Violation]:
     """Requests that were given up while their process had a right to them."""
     for request in requests.values():
         if request.failure and request.failure.reason is FailureReason.ABANDONED:
@@ -148,7 +150,7 @@ def _robbed(requests: Requests) -> Iterator[Violation]:
                 yield Violation("LEASE", f"{request.id} expired at {request.finished_at}, before {request.give_up_at}")
 
 
-def _misnamed(database: Database) -> Iterator[Violation]:
+def _misnamed_entries(database: Database) -> Iterator[Violation]:
     """Ledger entries of which a second could be written."""
     for user in database.scan(USERS):
         for document in database.scan(ledger_path(user.id)):

@@ -47,18 +47,18 @@ class Faults:
         self.scheduler = scheduler
         self._rng = rng
 
-    def end(self) -> None:
+    def stop(self) -> None:
         self.rates = Rates()
 
-    def strikes(self, rate: float) -> bool:
+    def occurs(self, rate: float) -> bool:
         return rate > 0 and self._rng.random() < rate
 
     def step(self, seconds: float) -> None:
         """Pass time in an actor, which may crash before it goes on, or stand still for minutes."""
-        if self.strikes(self.rates.crash):
+        if self.occurs(self.rates.crash):
             self.scheduler.note("crash")
             self.scheduler.crash()
-        if self.strikes(self.rates.stall):
+        if self.occurs(self.rates.stall):
             seconds += self._rng.uniform(1, STALL_SECONDS_MAX)
             self.scheduler.note("stall", f"{seconds:.0f} s")
         self.scheduler.pause(seconds)

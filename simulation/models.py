@@ -7,7 +7,7 @@ from typing import Any
 from imagegen.ports.image_generator import GeneratorFailed, GeneratorTimedOut, Job
 from simulation.faults import Faults
 
-OVERSTAY_SECONDS = (200.0, 900.0)
+LATE_SECONDS = (200.0, 900.0)
 """So long that the lease has run out meanwhile: as if its process had been frozen."""
 
 
@@ -17,7 +17,7 @@ class SimulatedModel:
     def __init__(self, faults: Faults, rng: random.Random) -> None:
         self._faults = faults
         self._rng = rng
-        self.asked: list[str] = []
+        self.generated: list[str] = []
         """The request of every image that was to be made."""
         self._weights = [rng.choice((0.0, 1.0, 5.0)) for _ in range(5)]
 
@@ -25,20 +25,18 @@ class SimulatedModel:
         """Accept all options."""
 
     def generate(self, job: Job) -> str:
-        self.asked.append(job.request_id)
+        self.generated.append(job.request_id)
         deadline = job.timeout_seconds
-        [ending] = self._rng.choices(
-            ("image", "failure", "crash", "nothing", "timeout", "overstay"), [5.0, *self._weights]
+        [outcome] = self._rng.choices(
+            ("image", "failure", "crash", "nothing", "timeout", "late"), [5.0, *self._weights]
         )
-        self._faults.scheduler.note(f"model: {ending}")
-        if ending == "timeout":
+        self._faults.scheduler.note(f"model: {outcome}")
+        if outcome == "timeout":
             self._faults.step(deadline)
             raise GeneratorTimedOut(f"{job.model} did not answer within {deadline:g} s.")
-        self._faults.step(
-            self._rng.uniform(*OVERSTAY_SECONDS) if ending == "overstay" else self._rng.uniform(0, deadline)
-        )
-        if ending == "failure":
+        self._faults.step(self._rng.uniform(*LATE_SECONDS) if outcome == "late" else self._rng.uniform(0, deadline))
+        if outcome == "failure":
             raise GeneratorFailed("The provider could not make it.")
-        if ending == "crash":
+        if outcome == "crash":
             raise RuntimeError("a bug of the provider's client")
-        return "" if ending == "nothing" else f"https://images.example.com/{job.request_id}.png"
+        return "" if outcome == "nothing" else f"https://images.example.com/{job.request_id}.png"

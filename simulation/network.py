@@ -23,7 +23,7 @@ from simulation.scheduler import Scheduler
 from simulation.store import Store
 
 TIMEOUT_SECONDS = 10.0
-LATE_SECONDS = (0.1, 20.0, 400.0)
+LATE_ARRIVAL_SECONDS = (0.1, 20.0, 400.0)
 """How late a commit may arrive whose caller was told that nobody knows: at once, while it retries, or long after."""
 
 
@@ -40,23 +40,23 @@ class RemoteDatabase:
         self._violations = violations
 
     def read(self, *paths: str) -> list[Snapshot]:
-        self._reach()
+        self._arrive()
         documents = self._store.read(*paths)
-        self._travel()
+        self._pass_latency()
         return documents
 
     def find(self, query: Query) -> Sequence[Snapshot]:
-        self._reach()
+        self._arrive()
         documents = self._store.find(query)
-        self._travel()
+        self._pass_latency()
         return documents
 
     def scan(self, collection: str) -> Iterator[Snapshot]:
-        self._reach()
+        self._arrive()
         return self._store.scan(collection)
 
     def totals(self, *questions: Sum) -> list[Totals]:
-        self._reach()
+        self._arrive()
         return self._store.totals(*questions)
 
     def commit(self, *writes: Write) -> list[Version]:
@@ -64,33 +64,33 @@ class RemoteDatabase:
         self._violations += [
             Violation("APPEND_ONLY", f"{write.path} is rewritten") for write in writes if _rewrites_ledger(write)
         ]
-        self._travel()
+        self._pass_latency()
         rates = self._faults.rates
-        if self._faults.strikes(rates.refused):
+        if self._faults.occurs(rates.refused):
             self._note("refused", writes)
-            self._travel()
+            self._pass_latency()
             raise CommitRefused("the server gave way to another writer")
-        if self._faults.strikes(rates.lost_before):
+        if self._faults.occurs(rates.lost_before):
             self._note("lost before", writes)
-            self._lose()
-        if self._faults.strikes(rates.late):
+            self._lose_answer()
+        if self._faults.occurs(rates.late):
             self._note("sent, still on its way", writes)
             self._scheduler.later(
-                self._rng.uniform(0, self._rng.choice(LATE_SECONDS)), lambda: self._arrive_late(writes)
+                self._rng.uniform(0, self._rng.choice(LATE_ARRIVAL_SECONDS)), lambda: self._arrive_late(writes)
             )
-            self._lose()
-        lost_after = self._faults.strikes(rates.lost_after)
+            self._lose_answer()
+        lost_after = self._faults.occurs(rates.lost_after)
         try:
             versions = self._apply(writes)
         except CommitRefused:
             self._note("conflict", writes)
-            self._travel()
+            self._pass_latency()
             raise
         if lost_after:
             self._note("lost after", writes)
-            self._lose()
+            self._lose_answer()
         self._note("applied", writes)
-        self._travel()
+        self._pass_latency()
         return versions
 
     def _apply(self, writes: Sequence[Write]) -> list[Version]:
@@ -103,18 +103,18 @@ class RemoteDatabase:
         ]
         return versions
 
-    def _reach(self) -> None:
-        self._travel()
-        if self._faults.strikes(self._faults.rates.unavailable):
+    def _arrive(self) -> None:
+        self._pass_latency()
+        if self._faults.occurs(self._faults.rates.unavailable):
             self._scheduler.note("unavailable")
-            self._travel()
+            self._pass_latency()
             raise DatabaseUnavailable("the server is not there")
 
-    def _travel(self) -> None:
+    def _pass_latency(self) -> None:
         """Often no time at all: what happens at one moment happens in any order."""
         self._faults.step(self._rng.choice((0.0, 0.001, 0.002, 0.05)))
 
-    def _lose(self) -> None:
+    def _lose_answer(self) -> None:
         """The connection breaks, or nobody answers."""
         self._faults.step(self._rng.choice((0.01, TIMEOUT_SECONDS)))
         raise OutcomeUnknown("no answer")

@@ -24,7 +24,7 @@ class SimulatedQueue:
     """
 
     def __init__(self, scheduler: Scheduler, clock: Clock, faults: Faults, rng: random.Random, work: Work) -> None:
-        self.waits = rng.random() < 0.5
+        self.has_delays = rng.random() < 0.5
         self._scheduler = scheduler
         self._clock = clock
         self._faults = faults
@@ -35,24 +35,24 @@ class SimulatedQueue:
     def put(self, queue: str, task: dict[str, str], not_before: datetime | None = None) -> None:
         self._faults.step(self._rng.choice((0.0, 0.01)))
         rates = self._faults.rates
-        if self._faults.strikes(rates.lost_before):
+        if self._faults.occurs(rates.lost_before):
             self._scheduler.note("task refused")
             raise QueueUnavailable("the queue is not there")
-        if self._faults.strikes(rates.task_lost):
+        if self._faults.occurs(rates.task_lost):
             self._scheduler.note("task lost")
             return
-        wait = not_before - self._clock.now() if self.waits and not_before else timedelta()
+        wait = not_before - self._clock.now() if self.has_delays and not_before else timedelta()
         seconds = max(wait.total_seconds(), 0.0)
         self._deliver(queue, task, DELIVERIES_MAX, seconds)
-        while self._faults.strikes(rates.task_twice):
+        while self._faults.occurs(rates.task_twice):
             self._scheduler.note("task delivered again")
             self._deliver(queue, task, DELIVERIES_MAX, seconds)
-        if self._faults.strikes(rates.lost_after):
+        if self._faults.occurs(rates.lost_after):
             self._scheduler.note("task put, answer lost")
             raise QueueUnavailable("no answer")
 
     def _deliver(self, queue: str, task: dict[str, str], tries: int, after_seconds: float) -> None:
-        late = self._faults.strikes(self._faults.rates.late)
+        late = self._faults.occurs(self._faults.rates.late)
         seconds = after_seconds + (self._rng.uniform(0, self._rng.choice(DELAYS_SECONDS)) if late else 0.0)
         self._delivered += 1
 

@@ -11,11 +11,11 @@ from simulation.faults import Faults
 SLOW_SECONDS = 9.5
 """Just within what the real sender waits."""
 
-REFUSALS = (HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GONE)
+REFUSAL_CODES = (HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GONE)
 
 
 @dataclass
-class Sent:
+class SentEvent:
     """One event on its way: whether the receiver has taken it, and what the sender was told, if anything.
 
     ``ended_us`` is None where the sender died.
@@ -25,7 +25,7 @@ class Sent:
     headers: Mapping[str, str]
     began_us: int
     ended_us: int | None = None
-    is_taken: bool = False
+    is_accepted: bool = False
     status_code: int | None = None
 
     @property
@@ -47,28 +47,28 @@ class SimulatedReceiver:
     def __init__(self, faults: Faults, rng: random.Random) -> None:
         self._faults = faults
         self._rng = rng
-        self.sent: list[Sent] = []
+        self.sent: list[SentEvent] = []
         """Everything that was sent, wherever it ended."""
         weights = [rng.choice((0.0, 0.0, 1.0, 5.0)) for _ in range(4)]
         self._weights = [5.0, *weights] if rng.random() < 0.9 else [0.0, 0.0, 0.0, 0.0, 1.0]
 
     def send(self, url: str, body: str, headers: Mapping[str, str]) -> int:
-        sent = Sent(body, headers, self._faults.scheduler.now_us)
+        sent = SentEvent(body, headers, self._faults.scheduler.now_us)
         self.sent.append(sent)
         try:
             return self._answer(sent)
         finally:
             sent.ended_us = self._faults.scheduler.now_us
 
-    def _answer(self, sent: Sent) -> int:
-        [ending] = self._rng.choices(("taken", "slow", "answer lost", "refused", "unreachable"), self._weights)
-        self._faults.scheduler.note(f"webhook: {ending}")
-        self._faults.step(self._rng.uniform(0, SLOW_SECONDS if ending == "slow" else 0.1))
-        if ending == "unreachable":
+    def _answer(self, sent: SentEvent) -> int:
+        [outcome] = self._rng.choices(("accepted", "slow", "answer lost", "refused", "unreachable"), self._weights)
+        self._faults.scheduler.note(f"webhook: {outcome}")
+        self._faults.step(self._rng.uniform(0, SLOW_SECONDS if outcome == "slow" else 0.1))
+        if outcome == "unreachable":
             raise Unreachable("there is nobody")
-        sent.is_taken = ending != "refused"
+        sent.is_accepted = outcome != "refused"
         self._faults.step(self._rng.choice((0.0, 0.1)))
-        if ending == "answer lost":
+        if outcome == "answer lost":
             raise Unreachable("no answer")
-        sent.status_code = HTTPStatus.OK if sent.is_taken else self._rng.choice(REFUSALS)
+        sent.status_code = HTTPStatus.OK if sent.is_accepted else self._rng.choice(REFUSAL_CODES)
         return sent.status_code

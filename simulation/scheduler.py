@@ -51,9 +51,9 @@ class Scheduler:
         self._hub = getcurrent()
         self._numbers = count()
         self._due: list[tuple[int, float, int, Callable[[], object]]] = []
-        self._dead: list[Actor] = []
+        self._crashed: list[Actor] = []
         self._steps = 0
-        self._over = False
+        self._closed = False
 
     @property
     def actor(self) -> Actor | None:
@@ -89,7 +89,7 @@ class Scheduler:
         actor = self.actor
         assert actor is not None, "only actors crash"
         actor.crashed = True
-        self._dead.append(actor)
+        self._crashed.append(actor)
         self._hub.switch()
 
     def run(self) -> None:
@@ -103,12 +103,12 @@ class Scheduler:
 
     def close(self) -> None:
         """Free the stacks of those that crashed, when nothing that they do counts any more."""
-        self._over = True
-        for actor in self._dead:
+        self._closed = True
+        for actor in self._crashed:
             actor.throw(GreenletExit)
 
     def _check(self) -> None:
-        if self._over:
+        if self._closed:
             raise GreenletExit
 
 

@@ -104,16 +104,16 @@ def try_mutant(mutant: Mutant, seeds: int) -> Result:
 
 
 def _simulated(mutant: Mutant, seeds: int) -> Result:
-    world = importlib.import_module("simulation.world")
+    runner = importlib.import_module("simulation.runner")
     checks: set[str] = set()
     first = None
     for seed in range(SEEDS_MAX):
         if seed >= seeds and first is not None:
             break
-        broken = {violation.name for violation in world.run(seed).violations}
-        if broken and first is None:
+        failed = {violation.name for violation in runner.run(seed).violations}
+        if failed and first is None:
             first = seed
-        checks |= broken
+        checks |= failed
     return Result(mutant, tuple(sorted(checks)), first)
 
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 from rich.table import Table
 
-from simulation import world
+from simulation import runner
 
 SEEDS_AT_ONCE = 50
 FAILURES_SHOWN = 10
@@ -36,7 +36,7 @@ def tally(seeds: range) -> Tally:
     """Run ``seeds`` one after the other, and return their results."""
     result = Tally()
     for seed in seeds:
-        run = world.run(seed)
+        run = runner.run(seed)
         failures = {seed: [str(violation) for violation in run.violations]} if run.violations else {}
         result.add(Tally(1, run.counts, failures))
     return result
@@ -75,7 +75,7 @@ def _simulate(seeds: range, console: Console) -> Tally:
 
 
 def _replay(seed: int, console: Console) -> int:
-    run = world.run(seed)
+    run = runner.run(seed)
     _print_all([str(event) for event in run.trace], console)
     _print_all([str(violation) for violation in run.violations] or ["Every invariant holds."], console)
     return 1 if run.violations else 0

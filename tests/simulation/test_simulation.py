@@ -8,7 +8,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from simulation import world
+from simulation import runner
 from simulation.checks import Violation
 from simulation.scheduler import Event
 from tests.support.scale import scaled
@@ -19,16 +19,16 @@ SEEDS = scaled(500, 2500)
 SOME_SEEDS = range(150)
 
 EVENTS = {
-    *(f"client: told {reason}" for reason in ("IMAGE", "INSUFFICIENT_CREDITS", "USER_NOT_FOUND", "CONTENTION")),
-    *(f"client: told {reason}" for reason in ("GENERATION_FAILED", "GENERATION_TIMEOUT", "ABANDONED")),
-    *(f"client: told {reason}" for reason in ("IDEMPOTENCY_MISMATCH", "REQUEST_IN_PROGRESS")),
-    *(f"client: told {reason}" for reason in ("SERVICE_UNAVAILABLE", "SETTLEMENT_PENDING")),
-    *(f"client: model: {ending}" for ending in ("image", "failure", "crash", "nothing", "timeout", "overstay")),
+    *(f"client: outcome: {reason}" for reason in ("IMAGE", "INSUFFICIENT_CREDITS", "USER_NOT_FOUND", "CONTENTION")),
+    *(f"client: outcome: {reason}" for reason in ("GENERATION_FAILED", "GENERATION_TIMEOUT", "ABANDONED")),
+    *(f"client: outcome: {reason}" for reason in ("IDEMPOTENCY_MISMATCH", "REQUEST_IN_PROGRESS")),
+    *(f"client: outcome: {reason}" for reason in ("SERVICE_UNAVAILABLE", "SETTLEMENT_PENDING")),
+    *(f"client: model: {ending}" for ending in ("image", "failure", "crash", "nothing", "timeout", "late")),
     *(f"{who}: {what}" for who in ("client", "sweeper") for what in ("crash", "stall", "unavailable", "conflict")),
     *(f"{who}: {what}" for who in ("client", "sweeper") for what in ("refused", "lost before", "lost after")),
     *(f"sweeper: {what}" for what in ("settled some", "found nothing to do", "gave up")),
-    *(f"client: told {what}" for what in ("RESENT", "DELIVERY_NOT_FOUND")),
-    *(f"worker: webhook: {ending}" for ending in ("taken", "slow", "answer lost", "refused", "unreachable")),
+    *(f"client: outcome: {what}" for what in ("RESENT", "DELIVERY_NOT_FOUND")),
+    *(f"worker: webhook: {ending}" for ending in ("accepted", "slow", "answer lost", "refused", "unreachable")),
     *(f"worker: deliverWebhook: {what}" for what in ("delivered", "failed", "pending", "left alone")),
     *(f"network: arrived late, {what}" for what in ("applied", "refused")),
 }
@@ -60,8 +60,8 @@ def test_every_kind_of_fault_occurs() -> None:
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_same_seed_gives_the_same_trace(seed: int) -> None:
-    assert world.run(seed).trace == world.run(seed).trace
-    assert world.run(seed).trace != world.run(seed + 1).trace
+    assert runner.run(seed).trace == runner.run(seed).trace
+    assert runner.run(seed).trace != runner.run(seed + 1).trace
 
 
 def test_seed_gives_the_same_output_in_every_process() -> None:
@@ -72,8 +72,8 @@ def test_seed_gives_the_same_output_in_every_process() -> None:
 
 
 def test_violation_is_reported_with_the_command_to_replay_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    broken = world.Run(17, [Event(1_500_000, "client-1", "crash", "")], [Violation("BALANCE", "1 is not 2")])
-    monkeypatch.setattr(world, "run", lambda _seed: broken)
+    broken = runner.Run(17, [Event(1_500_000, "client-1", "crash", "")], [Violation("BALANCE", "1 is not 2")])
+    monkeypatch.setattr(runner, "run", lambda _seed: broken)
     monkeypatch.setattr(simulate, "_simulate", lambda seeds, _console: simulate.tally(seeds))
     report, replay = StringIO(), StringIO()
     assert simulate.main(["1", "--first", "17"], Console(file=report, width=120)) == 1

@@ -14,7 +14,7 @@ from imagegen.errors import ServiceUnavailable, SettlementPending
 from imagegen.ports.database import CommitRefused, DatabaseUnavailable, OutcomeUnknown
 from imagegen.services.credits.accounts import opened
 from imagegen.services.webhooks import outbox
-from simulation import calls, checks, truth, webhooks
+from simulation import answers, calls, checks, webhooks
 from simulation.calls import Call, Cancel, Resend
 from simulation.checks import Violation
 from simulation.faults import Faults, Rates
@@ -29,7 +29,7 @@ MIDNIGHT = datetime(2026, 11, 16, tzinfo=UTC)
 """A Monday's: every world lives close to the end of a week, and often on both sides of it."""
 
 SWEEP_EVERY_SECONDS = 300.0
-AFTERMATH_SECONDS = 600.0
+ALL_LEASES_SECONDS = 600.0
 """When the faults have ended, every lease has run out after this time."""
 
 HOUR_SECONDS = 3600.0
@@ -54,17 +54,17 @@ class Run:
 def run(seed: int) -> Run:
     """The world of ``seed``: the same at every run."""
     with _quiet():
-        return World(seed).run()
+        return Simulation(seed).run()
 
 
-class World:
+class Simulation:
     def __init__(self, seed: int) -> None:
         self.seed = seed
         self._rng = rng = random.Random(seed)
         self._scheduler = Scheduler(rng)
         self._faults = Faults(self._scheduler, rng)
-        self._is_calm = self._faults.rates == Rates()
-        self._is_steady = self._faults.rates.stall == 0
+        self._is_fault_free = self._faults.rates == Rates()
+        self._never_stalls = self._faults.rates.stall == 0
         self._store = Store()
         self._violations: list[Violation] = []
         database = RemoteDatabase(self._store, self._scheduler, self._faults, rng, self._violations)
@@ -90,50 +90,50 @@ class World:
 
     def run(self) -> Run:
         try:
-            self._live()
-            self._come_to_rest()
-            broken = [*self._broken()]
-            self._tell_the_rest()
-            violations = [*self._violations, *broken, *self._broken_webhooks()]
+            self._run_actors()
+            self._sweep_after_all_leases()
+            at_rest = [*self._violations_at_rest()]
+            self._sweep_until_webhooks_end()
+            violations = [*self._violations, *at_rest, *self._webhook_violations()]
         except NoQuiescence:
             violations = [*self._violations, Violation("LIVENESS", "the world never comes to rest")]
         self._scheduler.close()
         return Run(self.seed, self._scheduler.trace, violations)
 
-    def _broken(self) -> Iterator[Violation]:
+    def _violations_at_rest(self) -> Iterator[Violation]:
         """Everything that does not hold of the world at rest."""
-        settled = self._store.version
+        version = self._store.version
         replays = self._replay()
         for call in replays:
-            if not truth.is_final(call):
-                yield Violation("IDEMPOTENCY", f"{call.name} was told {truth.told(call)}")
-        if self._store.version != settled:
+            if not answers.is_final(call):
+                yield Violation("IDEMPOTENCY", f"{call.name} was told {answers.outcome_of(call)}")
+        if self._store.version != version:
             yield Violation("IDEMPOTENCY", "a replay wrote something")
         requests = checks.requests_of(self._store)
         yield from checks.broken_invariants(self._store, self._granted)
         yield from checks.double_charges(self._calls, requests)
-        yield from checks.made_twice(self._model.asked)
-        yield from checks.over_limits(self._limits, requests)
-        if self._is_calm:
-            overstayed = {event.actor for event in self._scheduler.trace if event.kind == "model: overstay"}
-            yield from truth.needless_refusals(self._calls, requests, overstayed)
-            if not overstayed:
-                yield from checks.given_up(requests)
+        yield from checks.duplicate_generations(self._model.generated)
+        yield from checks.limit_violations(self._limits, requests)
+        if self._is_fault_free:
+            late_callers = {event.actor for event in self._scheduler.trace if event.kind == "model: late"}
+            yield from answers.needless_refusals(self._calls, requests, late_callers)
+            if not late_callers:
+                yield from checks.needless_abandonments(requests)
         for call in self._calls + replays:
-            yield from truth.untruths(call, requests)
+            yield from answers.wrong_answers(call, requests)
 
-    def _broken_webhooks(self) -> Iterator[Violation]:
+    def _webhook_violations(self) -> Iterator[Violation]:
         """Everything that does not hold of what was told."""
         requests = checks.requests_of(self._store)
         resends = Counter(call.request_id for call in self._calls if isinstance(call, Resend))
-        told = webhooks.all_told(webhooks.deliveries_of(self._store), self._receiver.sent, resends)
-        yield from webhooks.broken_invariants(self._store, requests, told)
-        if self._is_steady:
-            yield from webhooks.at_once(told)
-        if self._is_calm:
-            yield from webhooks.needless(told, waits=self._queue.waits)
+        observed = webhooks.observed_deliveries(webhooks.deliveries_of(self._store), self._receiver.sent, resends)
+        yield from webhooks.broken_invariants(self._store, requests, observed)
+        if self._never_stalls:
+            yield from webhooks.concurrent_sends(observed)
+        if self._is_fault_free:
+            yield from webhooks.duplicate_or_late(observed, has_delays=self._queue.has_delays)
 
-    def _live(self) -> None:
+    def _run_actors(self) -> None:
         """All that clients, sweepers and misfortune do, until none of it is under way any more."""
         for call in self._calls:
             self._spawn(call, call.at_seconds)
@@ -143,13 +143,13 @@ class World:
                 self._scheduler.spawn(name, self._sweep, round_number * SWEEP_EVERY_SECONDS)
         self._scheduler.run()
 
-    def _come_to_rest(self) -> None:
+    def _sweep_after_all_leases(self) -> None:
         """One sweep without misfortunes, after every lease."""
-        self._faults.end()
-        self._scheduler.spawn("sweeper-last", self._sweep, AFTERMATH_SECONDS)
+        self._faults.stop()
+        self._scheduler.spawn("sweeper-last", self._sweep, ALL_LEASES_SECONDS)
         self._scheduler.run()
 
-    def _tell_the_rest(self) -> None:
+    def _sweep_until_webhooks_end(self) -> None:
         """A sweep an hour, until nobody is left to be told, or the retry window of all of them must be over."""
         for hour in range(RETRY_HOURS):
             if not any(delivery.is_pending for delivery in webhooks.deliveries_of(self._store)):
@@ -188,12 +188,12 @@ class World:
                 call.outcome = self._generations.create(call.order)
         except Exception as error:  # noqa: BLE001 - whatever it is, the checks judge it
             call.outcome = error
-        self._scheduler.note(f"told {truth.told(call)}", call.order.idempotency_key or "")
+        self._scheduler.note(f"outcome: {answers.outcome_of(call)}", call.order.idempotency_key or "")
 
     def _work(self, queue: str, task: dict[str, str]) -> bool:
         """One delivery of a task; whether the queue need not deliver it again."""
         try:
-            status = self._tell(task) if queue == outbox.QUEUE else self._generate(task)
+            status = self._deliver(task) if queue == outbox.QUEUE else self._generate(task)
         except (CommitRefused, DatabaseUnavailable, OutcomeUnknown, ServiceUnavailable, SettlementPending) as error:
             self._scheduler.note("gave up", repr(error))
             return False
@@ -206,7 +206,7 @@ class World:
     def _generate(self, task: dict[str, str]) -> str | None:
         return self._worker.run(task["generationRequestId"], task["ticket"])
 
-    def _tell(self, task: dict[str, str]) -> str | None:
+    def _deliver(self, task: dict[str, str]) -> str | None:
         return self._delivery_worker.deliver(task["deliveryId"], int(task["attempt"]), webhooks.described)
 
     def _sweep(self) -> None:

@@ -1,0 +1,190 @@
+"""What each client was told, held against what the database says in the end."""
+
+from collections.abc import Callable, Iterable, Iterator, Set
+from dataclasses import dataclass
+
+from imagegen.domain.generation import GenerationRequest, Mode, Status
+from imagegen.domain.webhooks import Delivery
+from imagegen.errors import ApiError
+from imagegen.ports.database import CommitRefused, DatabaseUnavailable, OutcomeUnknown
+from simulation.calls import Call, Cancel, Resend
+from simulation.checks import Requests, Violation, reserved_by
+
+
+def outcome_of(call: Call) -> str:
+    """What a call ended in, in one word."""
+    outcome = call.outcome
+    if isinstance(call, (Cancel, Resend)) and isinstance(outcome, (CommitRefused, DatabaseUnavailable, OutcomeUnknown)):
+        return "GAVE UP"
+    if isinstance(outcome, GenerationRequest):
+        return "CANCELED" if isinstance(call, Cancel) else "QUEUED" if outcome.mode is Mode.ASYNC else "IMAGE"
+    if isinstance(outcome, Delivery):
+        return "RESENT"
+    return outcome.reason if isinstance(outcome, ApiError) else repr(outcome)
+
+
+def is_final(call: Call) -> bool:
+    """Whether it was told how its request has ended."""
+    return outcome_of(call) in {
+        "IMAGE",
+        "QUEUED",
+        *(reason for reason, check in _ERROR_CHECKS.items() if check is _check_refund),
+    }
+
+
+def wrong_answers(call: Call, requests: Requests) -> Iterator[Violation]:
+    """Every respect in which what a call was told differs from what the database says."""
+    for contradiction in _contradictions(call, requests):
+        yield Violation("TRUTH", f"{call.name} was told {outcome_of(call)}, but {contradiction}")
+
+
+def needless_refusals(calls: Iterable[Call], requests: Requests, late_callers: Set[str]) -> Iterator[Violation]:
+    """Everyone who was turned away in a world where the database was always there, and whose model kept its time."""
+    for call in calls:
+        refused = outcome_of(call) in ("CONTENTION", "SERVICE_UNAVAILABLE", "SETTLEMENT_PENDING")
+        abandoned = outcome_of(call) == "ABANDONED" and reserved_by(call, requests) and call.name not in late_callers
+        if refused or abandoned:
+            yield Violation("PROGRESS", f"{call.name} was told {outcome_of(call)} for no reason")
+
+
+def _contradictions(call: Call, requests: Requests) -> Iterator[str]:
+    outcome = call.outcome
+    reserved = reserved_by(call, requests)
+    if len(reserved) > 1:
+        yield f"it reserved {len(reserved)} requests"
+    if outcome_of(call) == "GAVE UP":
+        return
+    if isinstance(outcome, GenerationRequest):
+        yield from {"CANCELED": _check_canceled, "QUEUED": _check_queued, "IMAGE": _check_image}[outcome_of(call)](
+            call, outcome, requests
+        )
+    elif isinstance(outcome, Delivery):
+        yield from _check_resent(call, outcome, requests)
+    elif isinstance(outcome, ApiError) and outcome.reason in _ERROR_CHECKS:
+        request = requests.get(outcome.details.get("generationRequestId", ""))
+        yield from _ERROR_CHECKS[outcome.reason](ErrorAnswer(call, outcome, request, reserved))
+    elif outcome is not None or call.process is None or not call.process.crashed:
+        yield "there is no such answer"
+
+
+def _check_image(call: Call, image: GenerationRequest, requests: Requests) -> Iterator[str]:
+    if image.status is not Status.COMPLETED or not image.image_url:
+        yield f"there is none: {image}"
+    if requests.get(image.id) != image:
+        yield f"the database has {requests.get(image.id)}"
+    yield from _check_payload(call, image)
+
+
+def _check_queued(call: Call, request: GenerationRequest, requests: Requests) -> Iterator[str]:
+    if request.id not in requests:
+        yield "there is no such request"
+    yield from _check_payload(call, request)
+
+
+def _check_canceled(call: Call, canceled: GenerationRequest, requests: Requests) -> Iterator[str]:
+    if canceled.status is not Status.CANCELED or requests.get(canceled.id) != canceled:
+        yield f"the database has {requests.get(canceled.id)}"
+    if canceled.failure is None or canceled.failure.refunded_credits != canceled.cost:
+        yield f"it says {canceled.failure}"
+
+
+def _check_resent(call: Call, delivery: Delivery, requests: Requests) -> Iterator[str]:
+    request = requests.get(delivery.generation_request_id)
+    if request is None or (request.id, request.webhook_url) != (call.request_id, delivery.url):
+        yield f"the database has {request}"
+    assert call.began_at is not None, "it has been answered"
+    if not delivery.is_pending and delivery.attempts[-1].at < call.began_at:
+        yield f"nobody is to send {delivery}"
+
+
+@dataclass(frozen=True)
+class ErrorAnswer:
+    """An error that a call ended in, the request that it names, and what the call really reserved."""
+
+    call: Call
+    error: ApiError
+    request: GenerationRequest | None
+    reserved: list[GenerationRequest]
+
+
+def _check_request_ended(answer: ErrorAnswer) -> Iterator[str]:
+    if answer.request is None or answer.request.status.value != answer.error.details["status"]:
+        yield f"the database has {answer.request}"
+
+
+def _check_nothing_reserved(answer: ErrorAnswer) -> Iterator[str]:
+    if answer.reserved:
+        yield f"it reserved {answer.reserved[0]}"
+
+
+def _check_insufficient_credits(answer: ErrorAnswer) -> Iterator[str]:
+    yield from _check_nothing_reserved(answer)
+    details = answer.error.details
+    if not 0 <= details["currentCredits"] < details["requiredCredits"] == answer.call.order.cost:
+        yield f"that does not follow from {details}"
+
+
+def _check_mismatch(answer: ErrorAnswer) -> Iterator[str]:
+    yield from _check_nothing_reserved(answer)
+    if answer.request is None or answer.request.fingerprint == answer.call.order.fingerprint:
+        yield "there was no other payload under this key"
+
+
+def _check_in_progress(answer: ErrorAnswer) -> Iterator[str]:
+    yield from _check_nothing_reserved(answer)
+    if answer.request is None:
+        yield "there is no such request"
+    else:
+        yield from _check_payload(answer.call, answer.request)
+
+
+def _check_unavailable(answer: ErrorAnswer) -> Iterator[str]:
+    for request in answer.reserved:
+        if request.id != answer.error.details.get("generationRequestId"):
+            yield f"it reserved {request}"
+
+
+def _check_settlement_pending(answer: ErrorAnswer) -> Iterator[str]:
+    if answer.request not in answer.reserved:
+        yield "it reserved no such request"
+    elif answer.request and answer.request.cost != answer.error.details["deductedCredits"]:
+        yield f"it cost {answer.request.cost}"
+
+
+def _check_refund(answer: ErrorAnswer) -> Iterator[str]:
+    if answer.request is None or answer.request.failure is None:
+        yield f"the database has {answer.request}"
+        return
+    failure, details = answer.request.failure, answer.error.details
+    recorded = (failure.reason.value, failure.refunded_credits, failure.current_credits)
+    if recorded != (details["reason"], details.get("refundedCredits"), details.get("currentCredits")):
+        yield f"the database has {failure}"
+    if failure.refunded_credits != answer.request.cost:
+        yield f"it had cost {answer.request.cost}"
+    yield from _check_payload(answer.call, answer.request)
+
+
+def _check_payload(call: Call, request: GenerationRequest) -> Iterator[str]:
+    order = call.order
+    if (request.user_id, request.fingerprint, request.cost) != (order.user_id, order.fingerprint, order.cost):
+        yield f"it asked for {order.fingerprint} of {order.user_id}"
+
+
+_ERROR_CHECKS: dict[str, Callable[[ErrorAnswer], Iterator[str]]] = {
+    "USER_NOT_FOUND": _check_nothing_reserved,
+    "RATE_LIMITED": _check_nothing_reserved,
+    "TOO_MANY_RUNNING": _check_nothing_reserved,
+    "INSUFFICIENT_CREDITS": _check_insufficient_credits,
+    "IDEMPOTENCY_MISMATCH": _check_mismatch,
+    "REQUEST_IN_PROGRESS": _check_in_progress,
+    "CONTENTION": _check_nothing_reserved,
+    "SERVICE_UNAVAILABLE": _check_unavailable,
+    "SETTLEMENT_PENDING": _check_settlement_pending,
+    "GENERATION_FAILED": _check_refund,
+    "GENERATION_TIMEOUT": _check_refund,
+    "ABANDONED": _check_refund,
+    "CANCELED": _check_refund,
+    "REQUEST_ENDED": _check_request_ended,
+    "REQUEST_NOT_FOUND": _check_nothing_reserved,
+    "DELIVERY_NOT_FOUND": _check_nothing_reserved,
+}
