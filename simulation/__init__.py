@@ -1,5 +1,10 @@
-"""The deterministic simulation: the real services on a virtual clock, where one seed decides everything.
+"""The deterministic simulation: runs the real services on a virtual clock. One seed determines the whole run.
 
-``store`` is the stand-in for Firestore, ``scheduler`` runs the actors, ``faults`` and ``network`` are what goes wrong,
-``calls`` is what clients do, ``checks`` what must hold in the end, and ``world`` puts them together.
+- ``runner`` builds and runs the simulation of a seed.
+- ``calls`` plans the calls of the clients.
+- ``scheduler`` runs the actors, which are simulated processes, on a virtual clock.
+- ``store`` is an in-memory Firestore. ``network``, ``queue``, ``models`` and ``receiver`` are fakes of the ports.
+- ``faults`` draws the faults.
+- ``checks``, ``answers`` and ``webhooks`` check the result.
+- ``corpus`` lists the mutants.
 """

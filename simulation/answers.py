@@ -1,4 +1,4 @@
-"""What each client was told, held against what the database says in the end."""
+"""Compares the answer to each call with the final state of the database."""
 
 from collections.abc import Callable, Iterable, Iterator, Set
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from simulation.checks import Requests, Violation, reserved_by
 
 
 def outcome_of(call: Call) -> str:
-    """What a call ended in, in one word."""
+    """Return the outcome of a call: the kind of its result, the reason of its error, or GAVE UP."""
     outcome = call.outcome
     if isinstance(call, (Cancel, Resend)) and isinstance(outcome, (CommitRefused, DatabaseUnavailable, OutcomeUnknown)):
         return "GAVE UP"
@@ -24,7 +24,7 @@ def outcome_of(call: Call) -> str:
 
 
 def is_final(call: Call) -> bool:
-    """Whether it was told how its request has ended."""
+    """Return whether the answer to the call states the outcome of its request, or that the request is queued."""
     return outcome_of(call) in {
         "IMAGE",
         "QUEUED",
@@ -33,25 +33,28 @@ def is_final(call: Call) -> bool:
 
 
 def wrong_answers(call: Call, requests: Requests) -> Iterator[Violation]:
-    """Every respect in which what a call was told differs from what the database says."""
+    """Yield a violation for each contradiction between the answer to a call and the database."""
     for contradiction in _contradictions(call, requests):
-        yield Violation("TRUTH", f"{call.name} was told {outcome_of(call)}, but {contradiction}")
+        yield Violation("TRUTH", f"{call.name} got {outcome_of(call)}, but {contradiction}")
 
 
 def needless_refusals(calls: Iterable[Call], requests: Requests, late_callers: Set[str]) -> Iterator[Violation]:
-    """Everyone who was turned away in a world where the database was always there, and whose model kept its time."""
+    """Yield the calls that were refused or abandoned, in a run without faults.
+
+    ``late_callers`` are the calls whose model answered after the lease had expired. They may be abandoned.
+    """
     for call in calls:
         refused = outcome_of(call) in ("CONTENTION", "SERVICE_UNAVAILABLE", "SETTLEMENT_PENDING")
         abandoned = outcome_of(call) == "ABANDONED" and reserved_by(call, requests) and call.name not in late_callers
         if refused or abandoned:
-            yield Violation("PROGRESS", f"{call.name} was told {outcome_of(call)} for no reason")
+            yield Violation("PROGRESS", f"{call.name} got {outcome_of(call)} for no reason")
 
 
 def _contradictions(call: Call, requests: Requests) -> Iterator[str]:
     outcome = call.outcome
     reserved = reserved_by(call, requests)
     if len(reserved) > 1:
-        yield f"it reserved {len(reserved)} requests"
+        yield f"the call reserved {len(reserved)} requests"
     if outcome_of(call) == "GAVE UP":
         return
     if isinstance(outcome, GenerationRequest):
@@ -64,12 +67,12 @@ def _contradictions(call: Call, requests: Requests) -> Iterator[str]:
         request = requests.get(outcome.details.get("generationRequestId", ""))
         yield from _ERROR_CHECKS[outcome.reason](ErrorAnswer(call, outcome, request, reserved))
     elif outcome is not None or call.process is None or not call.process.crashed:
-        yield "there is no such answer"
+        yield "it is not an expected outcome"
 
 
 def _check_image(call: Call, image: GenerationRequest, requests: Requests) -> Iterator[str]:
     if image.status is not Status.COMPLETED or not image.image_url:
-        yield f"there is none: {image}"
+        yield f"the request has no image: {image}"
     if requests.get(image.id) != image:
         yield f"the database has {requests.get(image.id)}"
     yield from _check_payload(call, image)
@@ -77,7 +80,7 @@ def _check_image(call: Call, image: GenerationRequest, requests: Requests) -> It
 
 def _check_queued(call: Call, request: GenerationRequest, requests: Requests) -> Iterator[str]:
     if request.id not in requests:
-        yield "there is no such request"
+        yield f"the database has no request {request.id}"
     yield from _check_payload(call, request)
 
 
@@ -85,21 +88,21 @@ def _check_canceled(call: Call, canceled: GenerationRequest, requests: Requests)
     if canceled.status is not Status.CANCELED or requests.get(canceled.id) != canceled:
         yield f"the database has {requests.get(canceled.id)}"
     if canceled.failure is None or canceled.failure.refunded_credits != canceled.cost:
-        yield f"it says {canceled.failure}"
+        yield f"its failure is {canceled.failure}"
 
 
 def _check_resent(call: Call, delivery: Delivery, requests: Requests) -> Iterator[str]:
     request = requests.get(delivery.generation_request_id)
     if request is None or (request.id, request.webhook_url) != (call.request_id, delivery.url):
         yield f"the database has {request}"
-    assert call.began_at is not None, "it has been answered"
+    assert call.began_at is not None, "an answered call has begun"
     if not delivery.is_pending and delivery.attempts[-1].at < call.began_at:
-        yield f"nobody is to send {delivery}"
+        yield f"no attempt follows for {delivery}"
 
 
 @dataclass(frozen=True)
 class ErrorAnswer:
-    """An error that a call ended in, the request that it names, and what the call really reserved."""
+    """An error returned to a call, the request that the error names, and the requests that the call reserved."""
 
     call: Call
     error: ApiError
@@ -114,26 +117,26 @@ def _check_request_ended(answer: ErrorAnswer) -> Iterator[str]:
 
 def _check_nothing_reserved(answer: ErrorAnswer) -> Iterator[str]:
     if answer.reserved:
-        yield f"it reserved {answer.reserved[0]}"
+        yield f"the call reserved {answer.reserved[0]}"
 
 
 def _check_insufficient_credits(answer: ErrorAnswer) -> Iterator[str]:
     yield from _check_nothing_reserved(answer)
     details = answer.error.details
     if not 0 <= details["currentCredits"] < details["requiredCredits"] == answer.call.order.cost:
-        yield f"that does not follow from {details}"
+        yield f"its details are {details}"
 
 
 def _check_mismatch(answer: ErrorAnswer) -> Iterator[str]:
     yield from _check_nothing_reserved(answer)
     if answer.request is None or answer.request.fingerprint == answer.call.order.fingerprint:
-        yield "there was no other payload under this key"
+        yield "no other payload was sent with this key"
 
 
 def _check_in_progress(answer: ErrorAnswer) -> Iterator[str]:
     yield from _check_nothing_reserved(answer)
     if answer.request is None:
-        yield "there is no such request"
+        yield "the request that it names does not exist"
     else:
         yield from _check_payload(answer.call, answer.request)
 
@@ -141,14 +144,14 @@ def _check_in_progress(answer: ErrorAnswer) -> Iterator[str]:
 def _check_unavailable(answer: ErrorAnswer) -> Iterator[str]:
     for request in answer.reserved:
         if request.id != answer.error.details.get("generationRequestId"):
-            yield f"it reserved {request}"
+            yield f"the call reserved {request}"
 
 
 def _check_settlement_pending(answer: ErrorAnswer) -> Iterator[str]:
     if answer.request not in answer.reserved:
-        yield "it reserved no such request"
+        yield "the call did not reserve the request that it names"
     elif answer.request and answer.request.cost != answer.error.details["deductedCredits"]:
-        yield f"it cost {answer.request.cost}"
+        yield f"the request cost {answer.request.cost}"
 
 
 def _check_refund(answer: ErrorAnswer) -> Iterator[str]:
@@ -160,14 +163,14 @@ def _check_refund(answer: ErrorAnswer) -> Iterator[str]:
     if recorded != (details["reason"], details.get("refundedCredits"), details.get("currentCredits")):
         yield f"the database has {failure}"
     if failure.refunded_credits != answer.request.cost:
-        yield f"it had cost {answer.request.cost}"
+        yield f"the request cost {answer.request.cost}"
     yield from _check_payload(answer.call, answer.request)
 
 
 def _check_payload(call: Call, request: GenerationRequest) -> Iterator[str]:
     order = call.order
     if (request.user_id, request.fingerprint, request.cost) != (order.user_id, order.fingerprint, order.cost):
-        yield f"it asked for {order.fingerprint} of {order.user_id}"
+        yield f"the call ordered {order.fingerprint} for {order.user_id}"
 
 
 _ERROR_CHECKS: dict[str, Callable[[ErrorAnswer], Iterator[str]]] = {

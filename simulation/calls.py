@@ -1,4 +1,4 @@
-"""What clients do: who asks for what, when, how often, under which idempotency key."""
+"""Plans the calls of the clients: users, orders, times, repetitions and idempotency keys."""
 
 import random
 from collections.abc import Iterator
@@ -28,17 +28,17 @@ COLOR = Color(id="neon", name="neon")
 WEBHOOK_URL = "https://receiver.example.com/images"
 
 UNREGISTERED_USER = "stranger"
-"""A user who is not registered."""
+"""The id of a user who is not registered."""
 
 PERIOD_SECONDS = 900.0
-"""Everybody calls within this time."""
+"""The latest time of the first call for an image, and the longest delay of each further call."""
 
 
 class FixedCatalogs(Catalogs):
-    """What is on offer, without a load."""
+    """A fixed catalog, which is not read from the database."""
 
     def __init__(self) -> None:
-        """Reads nothing."""
+        """Take no arguments: unlike the base class, it needs no database."""
 
     def current(self) -> Catalog:
         return Catalog(MODELS, [STYLE], [COLOR], SIZES)
@@ -46,7 +46,7 @@ class FixedCatalogs(Catalogs):
 
 @dataclass
 class Call:
-    """One call of createGenerationRequest by one client, and what it was told; None where its process crashed."""
+    """A call of createGenerationRequest, and its outcome. The outcome is None if the process crashed."""
 
     name: str
     at_seconds: float
@@ -57,23 +57,23 @@ class Call:
 
     @property
     def request_id(self) -> str:
-        """The request that the order leads to."""
-        assert self.order.idempotency_key, "only a keyed request is known before its answer"
+        """The id of the request that the order creates."""
+        assert self.order.idempotency_key, "only a request with a key has an id before it is created"
         return keyed_request_id(self.order.user_id, self.order.idempotency_key)
 
 
 @dataclass
 class Cancel(Call):
-    """One call of cancelGenerationRequest, for the request that ``order`` leads to."""
+    """A call of cancelGenerationRequest for the request that ``order`` creates."""
 
 
 @dataclass
 class Resend(Call):
-    """One call of listWebhookDeliveries, and of resendWebhook for what tells how ``order`` ended."""
+    """A call of listWebhookDeliveries, and then of resendWebhook, for the request that ``order`` creates."""
 
 
 def accounts(rng: random.Random) -> dict[str, Credits]:
-    """A few users with little: most seeds see somebody run out of credits."""
+    """Return a few users with few credits, so that a user runs out of credits in most seeds."""
     return {
         name: Credits(rng.randint(0, 5), rng.choice((0, 2, 5, 20)))
         for name in ("ann", "bob", "eve")[: rng.randint(1, 3)]
@@ -81,14 +81,14 @@ def accounts(rng: random.Random) -> dict[str, Credits]:
 
 
 def limits(rng: random.Random) -> Limits:
-    """None that anybody meets in most worlds; narrow ones in the others."""
+    """Return limits that no user reaches in 70 % of the seeds, and narrow limits in the others."""
     if rng.random() < 0.7:
         return NO_LIMITS
     return Limits(burst=rng.randint(1, 4), per_minute=rng.choice((1, 2, 60)), concurrent=rng.randint(1, 3))
 
 
 def plan(rng: random.Random, users: list[str]) -> list[Call]:
-    """The calls of all clients; many of them at the very same moment."""
+    """Return the calls of all clients. Many calls are at the same moment."""
     rushes = [rng.uniform(0, PERIOD_SECONDS) for _ in range(3)]
     calls = [
         call
@@ -99,7 +99,7 @@ def plan(rng: random.Random, users: list[str]) -> list[Call]:
 
 
 def _calls_for_image(rng: random.Random, users: list[str], rush_seconds: float, key: str) -> Iterator[Call]:
-    """One image that somebody wants, and every call they make for it."""
+    """Yield all calls that a user makes for one image."""
     user = UNREGISTERED_USER if rng.random() < 0.02 else rng.choice(users)
     start_seconds = rush_seconds if rng.random() < 0.7 else rng.uniform(0, PERIOD_SECONDS)
     order = _order(rng, user, key if rng.random() < 0.7 else None)

@@ -1,4 +1,4 @@
-"""What must hold when a world has come to rest: what the audit checks, and what only a simulation can see."""
+"""Checks the database after a run: the invariants of the audit, and invariants that only a simulation can check."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,12 +18,12 @@ from tools.fakes import ManualClock
 AFTER_ALL_LEASES = datetime(2100, 1, 1, tzinfo=UTC)
 
 Requests = Mapping[str, GenerationRequest]
-"""Every request there is, by its id."""
+"""All requests by id."""
 
 
 @dataclass(frozen=True)
 class Violation:
-    """Something that must not be: the name of what does not hold, and what shows it."""
+    """A violated invariant: its name, and a message that shows the violation."""
 
     name: str
     message: str
@@ -37,7 +37,7 @@ def requests_of(database: Database) -> dict[str, GenerationRequest]:
 
 
 def reserved_by(call: Call, requests: Requests) -> list[GenerationRequest]:
-    """What this very call reserved."""
+    """Return the requests that this call reserved, not those of other calls with the same key."""
     return [
         request
         for request in requests.values()
@@ -46,7 +46,7 @@ def reserved_by(call: Call, requests: Requests) -> list[GenerationRequest]:
 
 
 def double_charges(calls: Iterable[Call], requests: Requests) -> Iterator[Violation]:
-    """Every idempotency key that led to more than one request."""
+    """Yield the idempotency keys that were charged for more than one request."""
     by_key: dict[tuple[str, str], set[str]] = defaultdict(set)
     for call in calls:
         if call.order.idempotency_key is not None:
@@ -59,21 +59,21 @@ def double_charges(calls: Iterable[Call], requests: Requests) -> Iterator[Violat
 
 
 def duplicate_generations(generated: Iterable[str]) -> Iterator[Violation]:
-    """Requests whose image was asked for more than once: each costs its provider's price."""
+    """Yield the requests that were generated more than once. Each generation costs the provider's price."""
     for request_id, times in Counter(generated).items():
         if times > 1:
-            yield Violation("ONCE", f"the image of {request_id} was to be made {times} times")
+            yield Violation("ONCE", f"the image of {request_id} was generated {times} times")
 
 
 def needless_abandonments(requests: Requests) -> Iterator[Violation]:
-    """Requests that were abandoned in a world where everybody brings theirs to an end in time."""
+    """Yield the abandoned requests of a run in which every process can end its request in time."""
     for request in requests.values():
         if request.failure and request.failure.reason is FailureReason.ABANDONED:
             yield Violation("PROGRESS", f"{request.id} was abandoned for no reason")
 
 
 def limit_violations(limits: Limits, requests: Requests) -> Iterator[Violation]:
-    """Users who had more unfinished requests, or made more in a while, than they may."""
+    """Yield the requests that exceeded a limit: the number of unfinished requests, or the rate."""
     by_user: dict[str, list[GenerationRequest]] = defaultdict(list)
     for request in sorted(requests.values(), key=lambda request: request.created_at):
         by_user[request.user_id].append(request)
@@ -91,12 +91,15 @@ def limit_violations(limits: Limits, requests: Requests) -> Iterator[Violation]:
 
 
 def replayable(calls: Iterable[Call], requests: Requests) -> list[Call]:
-    """The calls whose answer must be repeated: those that have reserved a request under a key."""
+    """Return the calls that reserved a request with a key. A repeated call must return the outcome of this request."""
     return [call for call in calls if call.order.idempotency_key is not None and reserved_by(call, requests)]
 
 
 def broken_invariants(database: Database, granted: int) -> Iterator[Violation]:
-    """Whatever does not hold of a database at rest, to which ``granted`` credits were given in all."""
+    """Yield the violated invariants of a database in which no process is running.
+
+    ``granted`` is the sum of all credits that users were granted.
+    """
     for finding in Audit(database, ManualClock(AFTER_ALL_LEASES)).findings():
         yield Violation(finding.invariant.name, f"{finding.message} {finding.documents}")
     requests = requests_of(database)
@@ -111,7 +114,7 @@ def broken_invariants(database: Database, granted: int) -> Iterator[Violation]:
 
 
 def _inconsistent_outcomes(requests: Requests) -> Iterator[Violation]:
-    """Requests whose status and outcome do not go together."""
+    """Yield the requests whose status does not match their image, failure and end."""
     for request in requests.values():
         has_image, has_failure = request.image_url is not None, request.failure is not None
         ended = request.finished_at is not None
@@ -126,7 +129,7 @@ def _inconsistent_outcomes(requests: Requests) -> Iterator[Violation]:
 
 
 def _misstated_refunds(database: Database, requests: Requests) -> Iterator[Violation]:
-    """Failed requests that state another balance than their refund has led to."""
+    """Yield the failed requests whose stated refund or balance differs from their refund's ledger entry."""
     for user in database.scan(USERS):
         for document in database.scan(ledger_path(user.id)):
             entry = entry_of(user.id, document)
@@ -138,7 +141,7 @@ def _misstated_refunds(database: Database, requests: Requests) -> Iterator[Viola
 
 
 def _early_ends(requests: Requests) -> Iterator[Violation]:
-    """Requests that were given up while their process had a right to them."""
+    """Yield the requests that were abandoned before their lease expired, or that expired too early."""
     for request in requests.values():
         if request.failure and request.failure.reason is FailureReason.ABANDONED:
             assert request.finished_at, "an abandoned request has ended"
@@ -151,7 +154,7 @@ def _early_ends(requests: Requests) -> Iterator[Violation]:
 
 
 def _misnamed_entries(database: Database) -> Iterator[Violation]:
-    """Ledger entries of which a second could be written."""
+    """Yield the ledger entries whose id does not follow from their request, so that a duplicate could be written."""
     for user in database.scan(USERS):
         for document in database.scan(ledger_path(user.id)):
             entry = entry_of(user.id, document)

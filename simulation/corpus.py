@@ -1,4 +1,4 @@
-"""The mutants: plausible one-line faults in the money path and on the way of webhooks, each to be caught by a check."""
+"""The mutants: plausible one-line bugs in the code that moves credits or sends webhooks. A check must catch each."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +13,9 @@ from imagegen.services.webhooks import deliveries, delivery_worker, outbox, secr
 
 @dataclass(frozen=True)
 class Mutant:
-    """A fault: ``old``, which stands once in the source of ``module``, is replaced by ``new``.
+    """A bug: ``new`` replaces ``old``, which occurs once in the source of ``module``.
 
-    ``test`` is what catches it where the simulation cannot: arguments of pytest.
+    If the simulation cannot catch the bug, ``test`` has the arguments of pytest that run the test that does.
     """
 
     name: str
@@ -27,7 +27,7 @@ class Mutant:
     @property
     def path(self) -> Path:
         """The module's source file."""
-        assert self.module.__file__ is not None, "modules of the product have a file"
+        assert self.module.__file__ is not None, "the modules of the backend have a file"
         return Path(self.module.__file__)
 
 
@@ -62,10 +62,10 @@ MUTANTS = [
         READ_BOTH,
         f"vars(self).setdefault(reservation_id, {READ_BOTH})",
     ),
-    Mutant("an existing request is not looked for", create, "if document.exists:", "if False:"),
+    Mutant("an existing request with the same key is ignored", create, "if document.exists:", "if False:"),
     # The queue
     Mutant(
-        "a worker does not look at the ticket",
+        "a worker does not check the ticket",
         worker,
         ".request.reservation_id != ticket",
         ".request is None",
@@ -73,7 +73,7 @@ MUTANTS = [
     ),
     Mutant("a worker runs a claimed or ended request", worker, "current.request.status is not Status.PENDING", "False"),
     Mutant(
-        "a worker takes any claim for its own",
+        "a worker treats any claim as its own",
         worker,
         "current.request.claimed_by == worker",
         "current.request.claimed_by",
@@ -97,43 +97,55 @@ MUTANTS = [
         "lease_expires_at=at + lease)",
         "lease_expires_at=at)",
     ),
-    Mutant("a request whose task was lost is forgotten", sweeper, "for status in OPEN", "for status in OPEN[1:]"),
+    Mutant("a request whose task was lost is not swept", sweeper, "for status in OPEN", "for status in OPEN[1:]"),
     Mutant(
-        "a request waits indefinitely",
+        "a pending request never expires",
         sweeper,
         "_has_waited_too_long(request, now)",
         "False",
         test="tests/integration/test_queue.py::test_expired_request_is_refunded",
     ),
-    Mutant("a request waits for no time", sweeper, "request.give_up_at <= now", "request.created_at <= now"),
-    Mutant("a swept request is not enqueued again", sweeper, "        enqueue(self.tasks, again, model)\n", ""),
+    Mutant(
+        "a pending request expires at the next sweep", sweeper, "request.give_up_at <= now", "request.created_at <= now"
+    ),
+    Mutant("a swept request is not queued again", sweeper, "        enqueue(self.tasks, again, model)\n", ""),
     # Cancellation
     Mutant(
-        "a cancellation does not look who settled first", cancellation, "settled.status is not Status.CANCELED", "False"
+        "a cancellation does not check the settled status",
+        cancellation,
+        "settled.status is not Status.CANCELED",
+        "False",
     ),
-    Mutant("a cancellation is no failure but counts as one", account, "(reason is not FailureReason.CANCELED)", "1"),
-    Mutant("a canceled request is failed", generation, "failure.reason is FailureReason.CANCELED", "False"),
+    Mutant("a cancellation counts as a failure", account, "(reason is not FailureReason.CANCELED)", "1"),
     Mutant(
-        "a stranger may cancel",
+        "a canceled request gets the status failed", generation, "failure.reason is FailureReason.CANCELED", "False"
+    ),
+    Mutant(
+        "any user may cancel a request",
         cancellation,
         "not may_cancel((stored := StoredRequest.of(document)).request)",
         "not (stored := StoredRequest.of(document))",
         test="tests/integration/test_queue.py::test_only_the_owner_may_cancel",
     ),
     # Limits
-    Mutant("nobody is too fast", create, "_paced(account.activity, self.limits, now)", "account.activity"),
-    Mutant("a pause earns any number of requests", limits, "max(self.earned_at or now, now)", "self.earned_at or now"),
+    Mutant("the rate limit is not checked", create, "_paced(account.activity, self.limits, now)", "account.activity"),
     Mutant(
-        "nobody has too many unfinished requests", create, "len(activity.running) >= self.limits.concurrent", "False"
+        "the burst of the rate limit is not bounded", limits, "max(self.earned_at or now, now)", "self.earned_at or now"
     ),
     Mutant(
-        "whatever seems to run has ended",
+        "the number of unfinished requests is not checked",
+        create,
+        "len(activity.running) >= self.limits.concurrent",
+        "False",
+    ),
+    Mutant(
+        "a running request is treated as ended",
         create,
         "not request_of(document).is_open",
         "True",
     ),
     Mutant(
-        "a request's start is not noted",
+        "a started request is not added to the activity",
         account,
         "self.activity.started(request.id)",
         "self.activity",
@@ -145,14 +157,19 @@ MUTANTS = [
         "self.new_id() if key is None else keyed_request_id(order.user_id, key)",
         "self.new_id()",
     ),
-    Mutant("the same key of two users is one", generation, "json.dumps([user_id, idempotency_key])", "idempotency_key"),
+    Mutant(
+        "two users with the same key share a request",
+        generation,
+        "json.dumps([user_id, idempotency_key])",
+        "idempotency_key",
+    ),
     Mutant("a replay ignores the fingerprint", create, "request.fingerprint != order.fingerprint", "False"),
     Mutant(
         "a call does not recognise its own reservation", create, "request.reservation_id == reservation_id", "False"
     ),
-    Mutant("a call takes any reservation for its own", create, "request.reservation_id == reservation_id", "True"),
+    Mutant("a call treats any reservation as its own", create, "request.reservation_id == reservation_id", "True"),
     # Commits of unknown outcome
-    Mutant("an unknown outcome is taken for a refusal", retry, "isinstance(error, OutcomeUnknown)", "False"),
+    Mutant("an unknown outcome is treated as a refusal", retry, "isinstance(error, OutcomeUnknown)", "False"),
     Mutant(
         "an unknown outcome is not retried",
         retry,
@@ -162,13 +179,13 @@ MUTANTS = [
     ),
     # Settling
     Mutant(
-        "a settlement does not look at the status",
+        "a settlement does not check the status",
         settlement,
         "not current.request.is_open",
         "False",
     ),
     Mutant(
-        "a settlement is no compare-and-set",
+        "a settlement commits without compare-and-set",
         settlement,
         "settlement_fields(settled), current.version)",
         "settlement_fields(settled), self.database.read(request_path(settled.id))[0].version)",
@@ -186,30 +203,30 @@ MUTANTS = [
         f"vars(self).setdefault(request.user_id, {READ_USER})",
     ),
     Mutant(
-        "a completion and a refund may both happen",
+        "a request may be completed and refunded",
         settlement,
         "self.database.commit(ending, *refund, *webhooks)",
         "self.database.commit(*refund, *webhooks, *([] if refund else [ending]))",
     ),
     Mutant(
-        "the refund is a commit of its own",
+        "the refund is a separate commit",
         settlement,
         "self.database.commit(ending, *refund, *webhooks)",
         "self.database.commit(ending, *webhooks); refund and self.database.commit(*refund)",
     ),
     Mutant(
-        "a loser tells its own outcome",
+        "the second to settle returns its own outcome",
         settlement,
         "return current.request\n",
         "return self._settled(current.request, outcome)[0]\n",
     ),
     Mutant(
-        "a pending refund is said to be done",
+        "a pending refund is reported as done",
         execution,
         "raise SettlementPending(",
         "raise __import__('imagegen.errors').errors.GenerationFailed(",
     ),
-    Mutant("an answer without an image is paid", execution, "if not url:", "if False:"),
+    Mutant("a result without an image is charged", execution, "if not url:", "if False:"),
     # Refunds
     Mutant(
         "a refund goes to the wrong bucket",
@@ -231,7 +248,7 @@ MUTANTS = [
         ".refund(__import__('dataclasses').replace(request, created_at=now), outcome.reason, now)",
     ),
     Mutant(
-        "the answer states the balance before the refund",
+        "the error states the balance before the refund",
         settlement,
         "request.cost, account.wallet.credits.total)",
         "request.cost, account_of(user).wallet.credits.total)",
@@ -240,33 +257,31 @@ MUTANTS = [
     Mutant("the sweeper ignores the lease", sweeper, 'Where("leaseExpiresAt", "<", self.clock.now()),', ""),
     Mutant("a lease lasts for days", generation, "timedelta(minutes=3)", "timedelta(days=3)"),
     Mutant("a lease does not last for the generation", generation, "timedelta(minutes=3)", "timedelta(seconds=-60)"),
-    Mutant("one that cannot be settled ends the sweep", sweeper, "return False", "raise"),
+    Mutant("a request that cannot be settled stops the sweep", sweeper, "return False", "raise"),
     # Webhooks
     Mutant(
-        "an event is written after its request has ended",
+        "the event is a separate commit",
         settlement,
         "self.database.commit(ending, *refund, *webhooks)",
         "self.database.commit(ending, *refund); webhooks and self.database.commit(*webhooks)",
     ),
     Mutant(
-        "every end is told as a completion",
+        "every event has the type completed",
         webhooks,
         'type=f"generation.{request.status}"',
         'type="generation.completed"',
     ),
-    Mutant("a webhook is left to a sweep", settlement, "self.outbox.enqueue(event)", "pass"),
-    Mutant("a next attempt is left to a sweep", delivery_worker, "self.outbox.enqueue(recorded)", "pass"),
+    Mutant("the first attempt of a webhook waits for a sweep", settlement, "self.outbox.enqueue(event)", "pass"),
+    Mutant("the next attempt of a webhook waits for a sweep", delivery_worker, "self.outbox.enqueue(recorded)", "pass"),
+    Mutant("a task is queued without its due time", outbox, "not_before=delivery.next_attempt_at", "not_before=None"),
     Mutant(
-        "the queue is not told when an attempt is due", outbox, "not_before=delivery.next_attempt_at", "not_before=None"
-    ),
-    Mutant(
-        "a delivery worker does not look when an attempt is due",
+        "a delivery worker does not check when an attempt is due",
         delivery_worker,
         "now < delivery.next_attempt_at",
         "False",
     ),
     Mutant(
-        "a delivery worker claims nothing before it sends",
+        "a delivery worker sends without a claim",
         delivery_worker,
         "self.database.commit(update_delivery(document, claimed))",
         "pass",
@@ -278,14 +293,16 @@ MUTANTS = [
         "update_delivery(self._read(delivery_id)[0], claimed)",
     ),
     Mutant(
-        "a delivery worker takes any claim for its own",
+        "a delivery worker treats any claim as its own",
         delivery_worker,
         "delivery.claimed_by == worker",
         "delivery.claimed_by",
     ),
-    Mutant("a delivery's lease ends at once", webhooks, "next_attempt_at=at + SENDING_LEASE", "next_attempt_at=at"),
     Mutant(
-        "a delivery worker that was too slow records over another",
+        "a delivery's lease expires immediately", webhooks, "next_attempt_at=at + SENDING_LEASE", "next_attempt_at=at"
+    ),
+    Mutant(
+        "a delivery worker records an attempt after it lost its claim",
         delivery_worker,
         "delivery.claimed_by != worker",
         "False",
@@ -296,7 +313,7 @@ MUTANTS = [
         "update_delivery(document, attempted)",
         "update_delivery(self._read(attempted.id)[0], attempted)",
     ),
-    Mutant("an attempt is recorded over those before", webhooks, "(*self.attempts, attempt)", "(attempt,)"),
+    Mutant("a new attempt replaces the earlier attempts", webhooks, "(*self.attempts, attempt)", "(attempt,)"),
     Mutant("an attempt is not counted", webhooks, "self.attempt_count + 1", "self.attempt_count"),
     Mutant(
         "an accepted webhook is sent again",
@@ -304,10 +321,12 @@ MUTANTS = [
         "status = DeliveryStatus.DELIVERED",
         "status = DeliveryStatus.PENDING",
     ),
-    Mutant("whoever is gone is asked again", webhooks, "attempt.status_code == HTTPStatus.GONE", "False"),
-    Mutant("a webhook is given up when it fails", delivery_worker, "return made, False", "return made, True"),
+    Mutant("a webhook is retried after 410 Gone", webhooks, "attempt.status_code == HTTPStatus.GONE", "False"),
+    Mutant("a webhook is given up after the first failure", delivery_worker, "return made, False", "return made, True"),
     Mutant("a webhook is never given up", webhooks, "next_attempt_at > self.give_up_at", "False"),
-    Mutant("a lost webhook is forgotten", sweeper, " + self._each(overdue, self.outbox.enqueue_again)", ""),
+    Mutant(
+        "a webhook whose task was lost is not swept", sweeper, " + self._each(overdue, self.outbox.enqueue_again)", ""
+    ),
     Mutant(
         "an overdue webhook stays overdue",
         webhooks,
@@ -315,43 +334,43 @@ MUTANTS = [
         "replace(self, claimed_by=None)",
     ),
     Mutant(
-        "a webhook being sent is resent",
+        "a resend interrupts an attempt in progress",
         webhooks,
         "self.is_pending and self.claimed_by is not None and at < self.next_attempt_at",
         "False",
     ),
     Mutant(
-        "a resend counts from zero",
+        "a resend resets the number of attempts",
         webhooks,
         "next_attempt_at=at, give_up_at=at + RETRY_WINDOW",
         "next_attempt_at=at, give_up_at=at + RETRY_WINDOW, attempt_count=0",
     ),
     Mutant(
-        "a resend does not recognise its own",
+        "a resend does not recognise its own commit",
         deliveries,
         "tries and delivery.was_resent(since=now)",
         "False",
         test="tests/unit/test_deliveries.py",
     ),
-    Mutant("each webhook is signed with another secret", secrets, "secret is None or rotate", "True"),
+    Mutant("each webhook is signed with a new secret", secrets, "secret is None or rotate", "True"),
     # The ledger
-    Mutant("a deduction adds", ledger, "-1 if self is EntryType.DEDUCTION else 1", "1"),
-    Mutant("an entry has its predecessor's number", ledger, "seq=self.seq + 1", "seq=self.seq"),
+    Mutant("a deduction adds credits", ledger, "-1 if self is EntryType.DEDUCTION else 1", "1"),
+    Mutant("an entry has the number of the previous entry", ledger, "seq=self.seq + 1", "seq=self.seq"),
     Mutant(
         "an entry states the balance before it",
         ledger,
         "balance_after=balance.total",
         "balance_after=self.credits.total",
     ),
-    Mutant("an entry is not sealed to the one before", ledger, ").sealed(self.head)", ").sealed(GENESIS)"),
+    Mutant("an entry's hash does not cover the previous entry", ledger, ").sealed(self.head)", ").sealed(GENESIS)"),
     Mutant(
-        "a seal leaves out the predecessor",
+        "the hash leaves out the previous hash",
         ledger,
         "            previous_hash,\n",
         "",
         test="tests/unit/test_ledger.py",
     ),
-    # The adapter, which the stand-in stands in for
+    # The adapter, which the simulation replaces by its in-memory Firestore
     Mutant(
         "the adapter forgets the version",
         firestore,

@@ -1,4 +1,4 @@
-"""What goes wrong, and how often: drawn anew for each seed, so that each meets its own mixture."""
+"""Draws the faults of a run. Each seed has its own rates of faults."""
 
 import random
 from dataclasses import dataclass, field, fields
@@ -7,12 +7,12 @@ from typing import Self
 from simulation.scheduler import Scheduler
 
 STALL_SECONDS_MAX = 900.0
-"""Well beyond any lease."""
+"""Longer than any lease."""
 
 
 @dataclass(frozen=True)
 class Rates:
-    """How often each fault strikes, from 0 (never) to 1, at each step or call that it can strike at."""
+    """The probability of each fault, from 0 to 1, at each step or call at which it can occur."""
 
     crash: float = field(default=0.0, metadata={"usual": 0.03, "worst": 0.3})
     stall: float = field(default=0.0, metadata={"usual": 0.03, "worst": 0.2})
@@ -26,7 +26,10 @@ class Rates:
 
     @classmethod
     def drawn(cls, rng: random.Random) -> Self:
-        """Each fault is absent as often as not, and now and then there is nothing else. Some worlds have none."""
+        """Draw the rates. Half of the rates are 0, and one in ten may be up to its worst value.
+
+        One seed in ten has no faults.
+        """
         if rng.random() < 0.1:
             return cls()
         return cls(**{fault.name: cls._rate(rng, **fault.metadata) for fault in fields(cls)})
@@ -40,7 +43,7 @@ class Rates:
 
 
 class Faults:
-    """The chances that fate takes with actors; ``end`` makes the world a safe place."""
+    """The faults of a run. After ``stop``, no fault occurs."""
 
     def __init__(self, scheduler: Scheduler, rng: random.Random) -> None:
         self.rates = Rates.drawn(rng)
@@ -54,7 +57,7 @@ class Faults:
         return rate > 0 and self._rng.random() < rate
 
     def step(self, seconds: float) -> None:
-        """Pass time in an actor, which may crash before it goes on, or stand still for minutes."""
+        """Let ``seconds`` pass for the current actor. The actor may crash first, or stall for up to 15 minutes."""
         if self.occurs(self.rates.crash):
             self.scheduler.note("crash")
             self.scheduler.crash()

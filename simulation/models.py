@@ -1,4 +1,4 @@
-"""A model that does everything that models do, on the virtual clock."""
+"""A fake image generator on the virtual clock, with every outcome that a real one can have."""
 
 import random
 from collections.abc import Mapping
@@ -8,17 +8,17 @@ from imagegen.ports.image_generator import GeneratorFailed, GeneratorTimedOut, J
 from simulation.faults import Faults
 
 LATE_SECONDS = (200.0, 900.0)
-"""So long that the lease has run out meanwhile: as if its process had been frozen."""
+"""The duration of a late answer. Most last longer than the lease, as if the process had been frozen."""
 
 
 class SimulatedModel:
-    """Delivers, fails, crashes, answers with nothing, or takes too long; each seed has its own mixture of these."""
+    """Returns an image, fails, crashes, returns nothing, times out or answers late. Each seed has its own weights."""
 
     def __init__(self, faults: Faults, rng: random.Random) -> None:
         self._faults = faults
         self._rng = rng
         self.generated: list[str] = []
-        """The request of every image that was to be made."""
+        """The id of the request of each call of ``generate``."""
         self._weights = [rng.choice((0.0, 1.0, 5.0)) for _ in range(5)]
 
     def check(self, options: Mapping[str, Any]) -> None:

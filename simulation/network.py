@@ -1,4 +1,4 @@
-"""The database as a process reaches it: over a network that is slow, loses answers, and delivers commits late."""
+"""The database behind a faulty network, which is slow, loses answers, and delivers commits late."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -24,11 +24,11 @@ from simulation.store import Store
 
 TIMEOUT_SECONDS = 10.0
 LATE_ARRIVAL_SECONDS = (0.1, 20.0, 400.0)
-"""How late a commit may arrive whose caller was told that nobody knows: at once, while it retries, or long after."""
+"""The delays of a commit that arrives after its caller got OutcomeUnknown: soon, during a retry, or long after."""
 
 
 class RemoteDatabase:
-    """A ``Store`` behind a faulty network. Every call is two steps: until it arrives, and until its answer does."""
+    """A ``Store`` behind a faulty network. Time passes before a call arrives, and before its answer arrives."""
 
     def __init__(
         self, store: Store, scheduler: Scheduler, faults: Faults, rng: random.Random, violations: list[Violation]
@@ -60,16 +60,16 @@ class RemoteDatabase:
         return self._store.totals(*questions)
 
     def commit(self, *writes: Write) -> list[Version]:
-        # No correct backend ever sends such a write, whatever would become of it.
+        # A correct backend never sends such a write, even if it would be refused.
         self._violations += [
-            Violation("APPEND_ONLY", f"{write.path} is rewritten") for write in writes if _rewrites_ledger(write)
+            Violation("APPEND_ONLY", f"{write.path} is overwritten") for write in writes if _overwrites_ledger(write)
         ]
         self._pass_latency()
         rates = self._faults.rates
         if self._faults.occurs(rates.refused):
             self._note("refused", writes)
             self._pass_latency()
-            raise CommitRefused("the server gave way to another writer")
+            raise CommitRefused("the server preferred another writer")
         if self._faults.occurs(rates.lost_before):
             self._note("lost before", writes)
             self._lose_answer()
@@ -97,9 +97,9 @@ class RemoteDatabase:
         before = self._store.read(*(write.path for write in writes))
         versions = self._store.commit(*writes)
         self._violations += [
-            Violation("APPEND_ONLY", f"{write.path} forgets an attempt")
+            Violation("APPEND_ONLY", f"{write.path} loses an attempt")
             for write, document in zip(writes, before, strict=True)
-            if isinstance(write, Update) and _forgets_attempts(document.data, write.fields)
+            if isinstance(write, Update) and _loses_attempts(document.data, write.fields)
         ]
         return versions
 
@@ -108,14 +108,14 @@ class RemoteDatabase:
         if self._faults.occurs(self._faults.rates.unavailable):
             self._scheduler.note("unavailable")
             self._pass_latency()
-            raise DatabaseUnavailable("the server is not there")
+            raise DatabaseUnavailable("the server cannot be reached")
 
     def _pass_latency(self) -> None:
-        """Often no time at all: what happens at one moment happens in any order."""
+        """Let the latency of one direction pass. It is often zero, so that many events are simultaneous."""
         self._faults.step(self._rng.choice((0.0, 0.001, 0.002, 0.05)))
 
     def _lose_answer(self) -> None:
-        """The connection breaks, or nobody answers."""
+        """Raise OutcomeUnknown, soon (the connection breaks) or after a timeout."""
         self._faults.step(self._rng.choice((0.01, TIMEOUT_SECONDS)))
         raise OutcomeUnknown("no answer")
 
@@ -131,12 +131,12 @@ class RemoteDatabase:
         self._scheduler.note(kind, ", ".join(write.path.rpartition("/")[2][:32] for write in writes))
 
 
-def _rewrites_ledger(write: Write) -> bool:
+def _overwrites_ledger(write: Write) -> bool:
     return "/creditTransactions/" in write.path and not isinstance(write, Create)
 
 
-def _forgets_attempts(before: Data, after: Data) -> bool:
-    """Whether a delivery has other attempts then, and not more of them."""
+def _loses_attempts(before: Data, after: Data) -> bool:
+    """Return whether a write changes a delivery's attempts without adding one."""
     if "attempts" not in before or after["attemptCount"] > before["attemptCount"]:
         return False
     return bool(after["attempts"] != before["attempts"])

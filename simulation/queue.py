@@ -1,4 +1,4 @@
-"""A task queue as it may behave: tasks arrive late, or too early, in any order, twice, at once, or never."""
+"""A fake task queue, which delivers tasks late, too early, in any order, twice, simultaneously or never."""
 
 import random
 from collections.abc import Callable
@@ -14,13 +14,13 @@ DELIVERIES_MAX = 4
 RETRY_SECONDS = 10.0
 
 Work = Callable[[str, dict[str, str]], bool]
-"""Takes the name of a queue and a task of it, and tells whether it is done with it."""
+"""A worker: takes the name of a queue and a task, and returns whether the task is done."""
 
 
 class SimulatedQueue:
-    """Delivers each task to ``work``, in a process of its own.
+    """Runs ``work`` for each task in a separate actor.
 
-    ``waits`` is whether it knows how to, as Cloud Tasks does and its emulator does not.
+    ``has_delays`` is whether the queue supports ``not_before``. Cloud Tasks does, and its emulator does not.
     """
 
     def __init__(self, scheduler: Scheduler, clock: Clock, faults: Faults, rng: random.Random, work: Work) -> None:
@@ -37,7 +37,7 @@ class SimulatedQueue:
         rates = self._faults.rates
         if self._faults.occurs(rates.lost_before):
             self._scheduler.note("task refused")
-            raise QueueUnavailable("the queue is not there")
+            raise QueueUnavailable("the queue cannot be reached")
         if self._faults.occurs(rates.task_lost):
             self._scheduler.note("task lost")
             return

@@ -1,4 +1,4 @@
-"""A receiver of webhooks that does everything that receivers do, on the virtual clock."""
+"""A fake receiver of webhooks on the virtual clock, with every outcome that a real one can have."""
 
 import random
 from collections.abc import Mapping
@@ -9,16 +9,16 @@ from imagegen.ports.webhook_sender import Unreachable
 from simulation.faults import Faults
 
 SLOW_SECONDS = 9.5
-"""Just within what the real sender waits."""
+"""Just below the timeout of the real sender."""
 
 REFUSAL_CODES = (HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GONE)
 
 
 @dataclass
 class SentEvent:
-    """One event on its way: whether the receiver has taken it, and what the sender was told, if anything.
+    """An event that was sent, whether the receiver accepted it, and the status code that the sender received, if any.
 
-    ``ended_us`` is None where the sender died.
+    ``ended_us`` is None if the sender died.
     """
 
     body: str
@@ -34,21 +34,21 @@ class SentEvent:
 
     @property
     def at(self) -> int:
-        """When it was signed, in seconds."""
+        """The time of its signature, in seconds since 1970."""
         return int(self.headers["webhook-timestamp"])
 
 
 class SimulatedReceiver:
-    """Takes events, at once or slowly, or loses its answer, refuses them, or is not there; in some worlds, it never is.
+    """Accepts events immediately or slowly, loses its answer, refuses events, or cannot be reached.
 
-    Each seed has its own mixture of these.
+    Each seed has its own weights. In one seed in ten, the receiver can never be reached.
     """
 
     def __init__(self, faults: Faults, rng: random.Random) -> None:
         self._faults = faults
         self._rng = rng
         self.sent: list[SentEvent] = []
-        """Everything that was sent, wherever it ended."""
+        """All events that were sent, including events that were refused or did not arrive."""
         weights = [rng.choice((0.0, 0.0, 1.0, 5.0)) for _ in range(4)]
         self._weights = [5.0, *weights] if rng.random() < 0.9 else [0.0, 0.0, 0.0, 0.0, 1.0]
 
@@ -65,7 +65,7 @@ class SimulatedReceiver:
         self._faults.scheduler.note(f"webhook: {outcome}")
         self._faults.step(self._rng.uniform(0, SLOW_SECONDS if outcome == "slow" else 0.1))
         if outcome == "unreachable":
-            raise Unreachable("there is nobody")
+            raise Unreachable("no connection")
         sent.is_accepted = outcome != "refused"
         self._faults.step(self._rng.choice((0.0, 0.1)))
         if outcome == "answer lost":

@@ -1,4 +1,4 @@
-"""One simulated world: the backend's own services, a few clients, sweepers and misfortunes, all from one seed."""
+"""Runs the simulation of one seed: the backend's real services, a few clients, sweepers and faults."""
 
 import logging
 import random
@@ -26,20 +26,20 @@ from simulation.scheduler import Event, NoQuiescence, Scheduler, VirtualClock
 from simulation.store import Store
 
 MIDNIGHT = datetime(2026, 11, 16, tzinfo=UTC)
-"""A Monday's: every world lives close to the end of a week, and often on both sides of it."""
+"""The start of a Monday. Every run starts just before it, so many runs cross the end of a week."""
 
 SWEEP_EVERY_SECONDS = 300.0
 ALL_LEASES_SECONDS = 600.0
-"""When the faults have ended, every lease has run out after this time."""
+"""Every lease has expired after this time without faults."""
 
 HOUR_SECONDS = 3600.0
 RETRY_HOURS = 27
-"""A day, and as long as a last attempt may be overdue before a sweep finds it."""
+"""The retry window of a day, and the time until a sweep finds an overdue last attempt."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """What became of a world."""
+    """The result of a seed: the trace and the violations."""
 
     seed: int
     trace: list[Event]
@@ -47,17 +47,19 @@ class Run:
 
     @property
     def counts(self) -> Counter[str]:
-        """How often each kind of event happened, to clients and to sweepers."""
+        """The number of events of each kind, by kind of actor."""
         return Counter(f"{event.actor.partition('-')[0] or 'network'}: {event.kind}" for event in self.trace)
 
 
 def run(seed: int) -> Run:
-    """The world of ``seed``: the same at every run."""
+    """Run the simulation of ``seed``. The result is the same every time."""
     with _quiet():
         return Simulation(seed).run()
 
 
 class Simulation:
+    """The simulation of a seed: the backend on fakes of its ports, the planned calls and the sweepers."""
+
     def __init__(self, seed: int) -> None:
         self.seed = seed
         self._rng = rng = random.Random(seed)
@@ -96,19 +98,19 @@ class Simulation:
             self._sweep_until_webhooks_end()
             violations = [*self._violations, *at_rest, *self._webhook_violations()]
         except NoQuiescence:
-            violations = [*self._violations, Violation("LIVENESS", "the world never comes to rest")]
+            violations = [*self._violations, Violation("LIVENESS", "the run never ends")]
         self._scheduler.close()
         return Run(self.seed, self._scheduler.trace, violations)
 
     def _violations_at_rest(self) -> Iterator[Violation]:
-        """Everything that does not hold of the world at rest."""
+        """Yield the violations after all requests have ended. Repeat the calls with a key first."""
         version = self._store.version
         replays = self._replay()
         for call in replays:
             if not answers.is_final(call):
-                yield Violation("IDEMPOTENCY", f"{call.name} was told {answers.outcome_of(call)}")
+                yield Violation("IDEMPOTENCY", f"{call.name} got {answers.outcome_of(call)}")
         if self._store.version != version:
-            yield Violation("IDEMPOTENCY", "a replay wrote something")
+            yield Violation("IDEMPOTENCY", "a repeated call changed the database")
         requests = checks.requests_of(self._store)
         yield from checks.broken_invariants(self._store, self._granted)
         yield from checks.double_charges(self._calls, requests)
@@ -123,7 +125,7 @@ class Simulation:
             yield from answers.wrong_answers(call, requests)
 
     def _webhook_violations(self) -> Iterator[Violation]:
-        """Everything that does not hold of what was told."""
+        """Yield the violations of webhooks."""
         requests = checks.requests_of(self._store)
         resends = Counter(call.request_id for call in self._calls if isinstance(call, Resend))
         observed = webhooks.observed_deliveries(webhooks.deliveries_of(self._store), self._receiver.sent, resends)
@@ -134,23 +136,25 @@ class Simulation:
             yield from webhooks.duplicate_or_late(observed, has_delays=self._queue.has_delays)
 
     def _run_actors(self) -> None:
-        """All that clients, sweepers and misfortune do, until none of it is under way any more."""
+        """Run the clients, the sweepers and the workers until all have ended."""
         for call in self._calls:
             self._spawn(call, call.at_seconds)
-        for round_number in range(1, self._rng.choice((1, 4, 8))):  # often over before any request is abandoned
+        for round_number in range(
+            1, self._rng.choice((1, 4, 8))
+        ):  # often none, or too early to find an abandoned request
             for twin in "ab"[: self._rng.choice((1, 1, 2))]:
                 name = f"sweeper-{round_number}{twin}"
                 self._scheduler.spawn(name, self._sweep, round_number * SWEEP_EVERY_SECONDS)
         self._scheduler.run()
 
     def _sweep_after_all_leases(self) -> None:
-        """One sweep without misfortunes, after every lease."""
+        """Run one sweep without faults, after every lease has expired."""
         self._faults.stop()
         self._scheduler.spawn("sweeper-last", self._sweep, ALL_LEASES_SECONDS)
         self._scheduler.run()
 
     def _sweep_until_webhooks_end(self) -> None:
-        """A sweep an hour, until nobody is left to be told, or the retry window of all of them must be over."""
+        """Run a sweep every hour until no delivery is pending, or until the retry window of every delivery is over."""
         for hour in range(RETRY_HOURS):
             if not any(delivery.is_pending for delivery in webhooks.deliveries_of(self._store)):
                 break
@@ -158,7 +162,7 @@ class Simulation:
             self._scheduler.run()
 
     def _replay(self) -> list[Call]:
-        """Once more every call under a key that led to a request: each must be given the one answer."""
+        """Repeat each call that reserved a request with a key. Each must return the outcome of this request."""
         requests = checks.requests_of(self._store)
         replays = [Call(f"{call.name}-again", 0, call.order) for call in checks.replayable(self._calls, requests)]
         for call in replays:
@@ -174,7 +178,7 @@ class Simulation:
         self._store.commit(*writes)
 
     def _serve(self, call: Call) -> None:
-        """One process that serves one call."""
+        """Serve a call, and record its outcome."""
         call.began_at = self._clock.now()
         try:
             owner = call.order.user_id
@@ -182,23 +186,23 @@ class Simulation:
                 call.outcome = self._cancellations.cancel(call.request_id, lambda request: request.user_id == owner)
             elif isinstance(call, Resend):
                 listed = self._deliveries.list(owner, call.request_id, 1).items
-                chosen = listed[0].id if listed else call.request_id  # which is no delivery's
+                chosen = listed[0].id if listed else call.request_id  # not the id of a delivery
                 call.outcome = self._deliveries.resend(chosen, lambda delivery: delivery.user_id == owner)
             else:
                 call.outcome = self._generations.create(call.order)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the checks judge it
+        except Exception as error:  # noqa: BLE001 - the checks decide whether the error is expected
             call.outcome = error
         self._scheduler.note(f"outcome: {answers.outcome_of(call)}", call.order.idempotency_key or "")
 
     def _work(self, queue: str, task: dict[str, str]) -> bool:
-        """One delivery of a task; whether the queue need not deliver it again."""
+        """Run a worker for a task. Return False if the queue must deliver the task again."""
         try:
             status = self._deliver(task) if queue == outbox.QUEUE else self._generate(task)
         except (CommitRefused, DatabaseUnavailable, OutcomeUnknown, ServiceUnavailable, SettlementPending) as error:
             self._scheduler.note("gave up", repr(error))
             return False
         except Exception as error:  # noqa: BLE001 - a worker that raises anything else is a finding
-            self._violations.append(Violation("LIVENESS", f"a worker ended in {error!r}"))
+            self._violations.append(Violation("LIVENESS", f"a worker raised {error!r}"))
         else:
             self._scheduler.note(f"{queue}: {status or 'left alone'}", ", ".join(task.values()))
         return True
@@ -216,11 +220,11 @@ class Simulation:
         except DatabaseUnavailable:
             self._scheduler.note("gave up")
         except Exception as error:  # noqa: BLE001 - a sweeper that raises anything else is a finding
-            self._violations.append(Violation("LIVENESS", f"a sweep ended in {error!r}"))
+            self._violations.append(Violation("LIVENESS", f"a sweep raised {error!r}"))
         else:
             self._scheduler.note("settled some" if settled else "found nothing to do", str(settled))
             if self._faults.rates == Rates() and settled > unfinished:
-                self._violations.append(Violation("ONCE", f"a sweep brought on {settled} of {unfinished}"))
+                self._violations.append(Violation("ONCE", f"a sweep recovered {settled} of {unfinished}"))
 
     def _new_id(self) -> str:
         new = f"{self._rng.getrandbits(64):016x}"
@@ -231,7 +235,7 @@ class Simulation:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """The services log what goes wrong, which here is nearly everything."""
+    """Turn off the logs of the services. The simulated faults would fill them."""
     log = logging.getLogger("imagegen")
     level = log.level
     log.setLevel(logging.CRITICAL + 1)

@@ -1,4 +1,4 @@
-"""Actors that take turns on a virtual clock: always one at a time, in an order that the seed decides."""
+"""Runs actors on a virtual clock, one at a time, in an order that the seed determines."""
 
 import heapq
 import random
@@ -11,16 +11,16 @@ from greenlet import GreenletExit, getcurrent, greenlet
 
 MICROSECONDS = 1_000_000
 STEPS_MAX = 100_000
-"""Many times what any world has needed to come to rest."""
+"""Many times the steps of the longest run so far."""
 
 
 class NoQuiescence(Exception):
-    """The actors go on for ever."""
+    """The actors have not ended after ``STEPS_MAX`` steps."""
 
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened: when (in microseconds of virtual time), to whom, and what."""
+    """An event of the trace: its virtual time in microseconds, its actor, its kind and details."""
 
     at_us: int
     actor: str
@@ -32,7 +32,7 @@ class Event:
 
 
 class Actor(greenlet):
-    """A process of its own: it shares nothing with the others but the database and the clock."""
+    """A simulated process. Actors share only the ports, such as the database, and the clock."""
 
     def __init__(self, name: str, run: Callable[[], object], parent: greenlet) -> None:
         super().__init__(run, parent)
@@ -42,7 +42,7 @@ class Actor(greenlet):
 
 
 class Scheduler:
-    """Runs actors until all of them have ended; what happens at the same moment happens in a random order."""
+    """Runs actors until all have ended. The order of simultaneous actions is random."""
 
     def __init__(self, rng: random.Random) -> None:
         self.now_us = 0
@@ -57,7 +57,7 @@ class Scheduler:
 
     @property
     def actor(self) -> Actor | None:
-        """Whose turn it is."""
+        """The actor that is running, or None."""
         current = getcurrent()
         return current if isinstance(current, Actor) else None
 
@@ -66,25 +66,25 @@ class Scheduler:
         self.trace.append(Event(self.now_us, "-" if actor is None else actor.name, kind, detail))
 
     def spawn(self, name: str, run: Callable[[], object], after_seconds: float = 0.0) -> Actor:
-        """An actor that starts in ``after_seconds``."""
+        """Create an actor that starts in ``after_seconds``."""
         actor = Actor(name, run, self._hub)
         self.later(after_seconds, actor.switch)
         return actor
 
     def later(self, seconds: float, action: Callable[[], object]) -> None:
-        """Do something in ``seconds``, on nobody's behalf."""
+        """Run ``action`` in ``seconds``, outside of any actor."""
         due = self.now_us + round(seconds * MICROSECONDS)
         heapq.heappush(self._due, (due, self._rng.random(), next(self._numbers), action))
 
     def pause(self, seconds: float) -> None:
-        """Let others act until ``seconds`` have passed for the current actor."""
+        """Pause the current actor for ``seconds``, and run other actors meanwhile."""
         self._check()
         actor = getcurrent()
         self.later(seconds, actor.switch)
         self._hub.switch()
 
     def crash(self) -> None:
-        """End the current actor right here. It is never resumed, so that nothing of it runs any more."""
+        """End the current actor here. It is not resumed during the run, so not even its ``finally`` blocks run."""
         self._check()
         actor = self.actor
         assert actor is not None, "only actors crash"
@@ -93,7 +93,7 @@ class Scheduler:
         self._hub.switch()
 
     def run(self) -> None:
-        """Until nothing is left to do. Raises Restless."""
+        """Run until no action is left. Raises NoQuiescence after ``STEPS_MAX`` steps."""
         while self._due:
             self._steps += 1
             if self._steps > STEPS_MAX:
@@ -102,7 +102,7 @@ class Scheduler:
             action()
 
     def close(self) -> None:
-        """Free the stacks of those that crashed, when nothing that they do counts any more."""
+        """Free the stacks of the crashed actors. Call it after the run, when their effects no longer count."""
         self._closed = True
         for actor in self._crashed:
             actor.throw(GreenletExit)
@@ -113,7 +113,7 @@ class Scheduler:
 
 
 class VirtualClock:
-    """The ``Clock`` of the actors; ``sleep`` is what passes their time."""
+    """The ``Clock`` of the actors. ``sleep`` is called to pass their time."""
 
     def __init__(self, scheduler: Scheduler, start: datetime, sleep: Callable[[float], None]) -> None:
         self._scheduler = scheduler

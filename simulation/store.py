@@ -1,6 +1,6 @@
-"""A stand-in for Firestore in memory, with its isolation: reads of one moment, atomic conditional commits.
+"""An in-memory Firestore with the same isolation: consistent reads, and atomic commits with preconditions.
 
-``test_contract`` holds it against the official emulator.
+``test_contract`` runs the same operations on it and on the official emulator, and compares the results.
 """
 
 from collections import defaultdict
@@ -34,7 +34,7 @@ _MISSING = object()
 
 @dataclass
 class Store:
-    """Documents in memory. A snapshot once handed out never changes: every write makes new maps where it writes."""
+    """The documents. A snapshot never changes after it was returned, because each write creates new maps."""
 
     collections: dict[str, dict[str, Snapshot]] = field(default_factory=lambda: defaultdict(dict))
     version: Version = _FIRST_VERSION
@@ -43,7 +43,9 @@ class Store:
         return [self._document(path) for path in paths]
 
     def commit(self, *writes: Write) -> list[Version]:
-        assert len({write.path for write in writes}) == len(writes), "Firestore does not take all pairs of writes"
+        assert len({write.path for write in writes}) == len(writes), (
+            "Firestore refuses some pairs of writes to one document"
+        )
         now = self.version + _TICK
         written = [self._written(write, now) for write in writes]
         self.version = now
@@ -59,7 +61,7 @@ class Store:
             if all(_meets(document.data, condition) for condition in query.where)
         ]
         for condition in query.where:
-            if condition.op in ("<", ">="):  # a range is answered in the order of its index
+            if condition.op in ("<", ">="):  # Firestore returns a range in the order of its index
                 found.sort(key=lambda document, path=condition.field: _value(document.data, path))  # type: ignore[misc]
         if (path := query.order_by) is not None:
             found = [document for document in found if _value(document.data, path) is not _MISSING]
@@ -95,12 +97,12 @@ class Store:
     def _written(self, write: Write, now: Version) -> Snapshot:
         current = self._document(write.path)
         data = _applied(current, write)
-        # As in Firestore, a write that changes nothing does not count as one.
+        # As in Firestore, a write that changes nothing keeps the version.
         return current if current.exists and data == current.data else Snapshot(write.path, data, now)
 
 
 def _applied(current: Snapshot, write: Write) -> dict[str, Any]:
-    """What ``write`` makes of a document. Raises CommitRefused."""
+    """Return a document's data after ``write``. Raises CommitRefused if the precondition fails."""
     match write:
         case Create() if current.exists:
             raise CommitRefused(f"{write.path} exists already")
@@ -130,7 +132,7 @@ def _meets(data: Data, condition: Where) -> bool:
             return bool(value == condition.value)
         case "in":
             return value in condition.value
-        case "<":  # only values of the same kind are compared
+        case "<":  # only values of the same type are compared
             return isinstance(value, type(condition.value)) and bool(value < condition.value)
         case ">=":
             return isinstance(value, type(condition.value)) and bool(value >= condition.value)
@@ -154,7 +156,7 @@ def _parts(path: str) -> tuple[str, ...]:
 
 
 def _copied(value: Any) -> Any:
-    """``value`` apart from its author's maps and lists, which may change later."""
+    """Return a deep copy of ``value``, because the caller may change its maps and lists later."""
     if isinstance(value, Mapping):
         return {name: _copied(inner) for name, inner in value.items()}
     if isinstance(value, list):
