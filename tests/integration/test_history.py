@@ -75,8 +75,8 @@ def test_balance_and_history_are_consistent(api: Api, database: FirestoreDatabas
     """A request is made after the balance is read and before the history is read."""
     add_user(paid=10)
     api.result("createGenerationRequest", ORDER)
-    rival = FaultyDatabase(database, before_find=lambda: api.result("createGenerationRequest", ORDER))
-    page = Histories(rival).page("user", 50)
+    faulty = FaultyDatabase(database, before_find=lambda: api.result("createGenerationRequest", ORDER))
+    page = Histories(faulty).page("user", 50)
     assert (page.wallet.credits.total, [entry.balance_after for entry in page.entries.items]) == (7, [7])
 
 

@@ -46,13 +46,13 @@ INVALID_ORDERS: dict[str, tuple[dict[str, object], set[str]]] = {
 }
 
 
-@pytest.mark.parametrize("what", INVALID_ORDERS)
+@pytest.mark.parametrize("case", INVALID_ORDERS)
 def test_invalid_order_is_refused_with_every_violation(
-    api: Api, client: ObservedClient, add_user: AddUser, what: str, capfd: pytest.CaptureFixture[str]
+    api: Api, client: ObservedClient, add_user: AddUser, case: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     add_user(paid=10)
     client.document("colors/vintage").update({"enabled": False})
-    data, fields = INVALID_ORDERS[what]
+    data, fields = INVALID_ORDERS[case]
     error = api.error("createGenerationRequest", data)
     assert (error["status"], error["details"]["reason"]) == ("INVALID_ARGUMENT", "INVALID_INPUT")
     assert {violation["field"] for violation in error["details"]["violations"]} == fields

@@ -241,18 +241,18 @@ def test_retry_decides_on_fresh_reads(
     api: Api, faulty: FaultyDatabase, database: FirestoreDatabase, provider: Provider, add_user: AddUser
 ) -> None:
     add_user(paid=4)
-    rival = Backend.on(
+    other_process = Backend.on(
         database,
         TaskList(),
         AcceptingSender(),
         {"mock": provider},
         ManualClock(NOON),
         random.Random(2),
-        (f"rival-{n}" for n in range(9)).__next__,
+        (f"other-{n}" for n in range(9)).__next__,
         NO_LIMITS,
     )
-    params = parse(CreateGenerationRequest, ORDER, Context(Caller(), rival.catalogs.current))
-    faulty.faults = [lambda: rival.generations.create(params.order("rival"))]
+    params = parse(CreateGenerationRequest, ORDER, Context(Caller(), other_process.catalogs.current))
+    faulty.faults = [lambda: other_process.generations.create(params.order("other"))]
     error = api.error("createGenerationRequest", ORDER)
     assert error["details"] == {"reason": "INSUFFICIENT_CREDITS", "requiredCredits": 3, "currentCredits": 1}
 

@@ -19,14 +19,14 @@ from imagegen.ports.database import (
 
 
 class Lost(Enum):
-    """When the connection was lost, relative to the commit."""
+    """The time of a lost connection, relative to the commit."""
 
     BEFORE = "the server never saw the commit"
     AFTER = "the server had applied the commit"
 
 
 Fault = Lost | Callable[[], object] | None
-"""The fault of one commit. A callable runs just before the commit, like a conflicting process. None is no fault."""
+"""The fault of one commit. A callable runs just before the commit, like a conflicting process. None means no fault."""
 
 
 @dataclass
@@ -78,4 +78,4 @@ class FaultyDatabase:
 
 def refuse() -> None:
     """Refuse the commit, as if another process had committed first."""
-    raise CommitRefused("a rival was first")
+    raise CommitRefused("another commit was first")

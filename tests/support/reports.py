@@ -18,7 +18,7 @@ def daily(*requests: int, cost: int = 3) -> Daily:
     return [Tally(n, n - n // 10, n // 10, 0, cost * n, cost * (n // 10)) for n in requests]
 
 
-def a_report() -> Report:
+def sample_report() -> Report:
     days = daily(60, 55, 130, 57, 41, 33, 34)
     spike = Anomaly(ALL_REQUESTS, AnomalyKind.SPIKE, "2026-11-11", 130, 54, 31, 77, 1e-8, Severity.HIGH, 228)
     failures = Anomaly(

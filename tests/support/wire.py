@@ -75,7 +75,7 @@ class ObservedStream:
 class Wire(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):  # type: ignore[misc]
     """All calls, as pairs of method name and request. The properties count the calls since the last ``reset``.
 
-    The next commits use up ``commit_faults``, one each. None is no fault.
+    The next commits use up ``commit_faults``, one each. None means no fault.
     """
 
     seen: list[tuple[str, Any]] = field(default_factory=list)

@@ -76,8 +76,7 @@ def test_function_timeout_covers_slowest_generation_and_its_commits(manifest: di
 
 
 def test_request_lease_is_longer_than_its_call() -> None:
-    # The last try may begin just before the timeout. Reserving takes a read and a commit, settling two reads and a
-    # commit.
+    # The last try may begin just before the timeout, as above.
     reserving = RESERVING_TIMEOUT_SECONDS + 2 * CALL_TIMEOUT_SECONDS
     settling = SETTLING_TIMEOUT_SECONDS + 3 * CALL_TIMEOUT_SECONDS
     assert LEASE_GRACE.total_seconds() > reserving + settling

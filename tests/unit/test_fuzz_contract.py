@@ -85,14 +85,14 @@ INVALID_ANSWERS = {
 }
 
 
-@pytest.mark.parametrize("what", VALID_ANSWERS)
-def test_valid_answer_has_no_problems(what: str) -> None:
-    assert CONTRACT.problems(VALID_ANSWERS[what]) == []
+@pytest.mark.parametrize("case", VALID_ANSWERS)
+def test_valid_answer_has_no_problems(case: str) -> None:
+    assert CONTRACT.problems(VALID_ANSWERS[case]) == []
 
 
-@pytest.mark.parametrize("what", INVALID_ANSWERS)
-def test_invalid_answer_has_problems(what: str) -> None:
-    assert CONTRACT.problems(INVALID_ANSWERS[what])
+@pytest.mark.parametrize("case", INVALID_ANSWERS)
+def test_invalid_answer_has_problems(case: str) -> None:
+    assert CONTRACT.problems(INVALID_ANSWERS[case])
 
 
 # Writes to the database

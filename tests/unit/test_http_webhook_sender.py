@@ -188,11 +188,11 @@ def test_invalid_url_is_refused(reach: Reach, url: str) -> None:
 
 def test_dns_rebinding_has_no_effect(names: FakeResolver) -> None:
     """The name is resolved once, so a later answer of the resolver is not used."""
-    with receiving(Receiver()) as honest, receiving(Receiver(port=honest.port), host="127.0.0.2") as rebound:
+    with receiving(Receiver()) as first, receiving(Receiver(port=first.port), host="127.0.0.2") as second:
         names.give(NAME, ["127.0.0.1"], ["127.0.0.2"])
-        assert LOCAL.send(honest.url(host=NAME), "{}", HEADERS) == 204
-        assert (len(honest.received), rebound.received) == (1, [])
-        assert honest.received[0].headers["host"] == f"{NAME}:{honest.port}"
+        assert LOCAL.send(first.url(host=NAME), "{}", HEADERS) == 204
+        assert (len(first.received), second.received) == (1, [])
+        assert first.received[0].headers["host"] == f"{NAME}:{first.port}"
     assert names.asked == [NAME]
 
 

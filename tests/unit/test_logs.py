@@ -119,11 +119,11 @@ def test_token_and_its_parts_are_redacted(shown: str, known: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    "said", [b"{user-100, 'Grace'", b"\xff\xfe user \x00", "Füchslein {".encode(), b'{"a": "it\'s"', b'"\\" user']
+    "payload", [b"{user-100, 'Grace'", b"\xff\xfe user \x00", "Füchslein {".encode(), b'{"a": "it\'s"', b'"\\" user']
 )
-def test_claims_of_a_token_are_redacted(said: bytes) -> None:
-    with private(*secrets_of(f"Bearer e30.{encoded(said)}.x")):
-        assert redacted(f"Can't parse segment: {said!r}") in {
+def test_claims_of_a_token_are_redacted(payload: bytes) -> None:
+    with private(*secrets_of(f"Bearer e30.{encoded(payload)}.x")):
+        assert redacted(f"Can't parse segment: {payload!r}") in {
             f"Can't parse segment: b'{REDACTED}'",
             f'Can\'t parse segment: b"{REDACTED}"',
         }

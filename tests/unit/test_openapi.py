@@ -77,7 +77,7 @@ def test_operation_documents_exactly_the_errors_it_declares(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "access", "who", "reasons"),
+    ("name", "access", "callers", "reasons"),
     [
         ("getCatalog", "signedIn", "anyone signed in", None),
         ("getGenerationRequest", "ownerOrAdmin", "the owner or an admin", None),
@@ -92,11 +92,11 @@ def test_operation_documents_exactly_the_errors_it_declares(name: str) -> None:
     ],
 )
 def test_operation_documents_its_access_and_its_403_reasons(
-    name: str, access: str, who: str, reasons: set[str] | None
+    name: str, access: str, callers: str, reasons: set[str] | None
 ) -> None:
     documented = DOCUMENT["paths"][f"/{name}"]["post"]
     assert documented["x-access"] == access
-    assert documented["description"] == f"Who may call: {who}."
+    assert documented["description"] == f"Who may call: {callers}."
     assert documented_reasons(documented).get("403") == reasons
 
 

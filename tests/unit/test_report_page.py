@@ -9,17 +9,19 @@ import pytest
 from rich.console import Console
 
 from imagegen.reports.model import Reconciliation, Report
-from tests.support.reports import WEEK, a_report, daily
+from tests.support.reports import WEEK, daily, sample_report
 from tools.report.charts import COLORS
 from tools.report.page import page
 from tools.report.terminal import show
 
-NO_REQUESTS = Report(WEEK, a_report().generated_at, daily(*[0] * 7), {kind: {} for kind in a_report().options})
+NO_REQUESTS = Report(
+    WEEK, sample_report().generated_at, daily(*[0] * 7), {kind: {} for kind in sample_report().options}
+)
 
 
 @cache
 def whole_page() -> str:
-    return page(a_report())
+    return page(sample_report())
 
 
 def printed(report: Report, width: int = 80) -> str:
@@ -61,7 +63,7 @@ def test_names_are_escaped_on_the_page() -> None:
 @pytest.mark.parametrize("render", [page, printed])
 def test_page_and_terminal_show_the_same_facts(render: object) -> None:
     assert callable(render)
-    text = " ".join(render(a_report()).split())
+    text = " ".join(render(sample_report()).split())
     for fact in ("410", "90.5%", "5.2 s", "8.6 s", "980 to 1,560", "2 new", "100 of it trial", "18,881", "24 series"):
         assert fact in text
     for fact in ("130 requests instead of 31 to 77", "user-0 (user)", "2 more", "total.failed 38 → 39"):
@@ -71,13 +73,13 @@ def test_page_and_terminal_show_the_same_facts(render: object) -> None:
 @pytest.mark.parametrize("render", [page, printed])
 def test_unexplained_difference_is_shown_first(render: object) -> None:
     assert callable(render)
-    text = " ".join(render(replace(a_report(), reconciliation=Reconciliation(10, {}, 15))).split())
+    text = " ".join(render(replace(sample_report(), reconciliation=Reconciliation(10, {}, 15))).split())
     assert 0 < text.index("5 credits more than the ledgers explain") < text.index("130 requests instead of")
     assert "Balanced: " not in text
 
 
 def test_terminal_output_fits_80_columns() -> None:
-    text = printed(a_report())
+    text = printed(sample_report())
     assert "…" not in text
     assert max(map(len, text.splitlines())) <= 80
     [total] = [line.split() for line in text.splitlines() if line.strip().startswith("Total")]

@@ -61,7 +61,7 @@ def test_delays_are_jittered() -> None:
 
 def test_unknown_outcome_is_raised_even_after_later_refusals() -> None:
     def attempt(tries: int) -> None:
-        raise OutcomeUnknown("lost") if tries == 0 else CommitRefused("a rival was first")
+        raise OutcomeUnknown("lost") if tries == 0 else CommitRefused("another commit was first")
 
     with pytest.raises(OutcomeUnknown, match="lost"):
         Retry(ManualClock(START), random.Random(1), timeout_seconds=20)(attempt)

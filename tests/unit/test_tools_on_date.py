@@ -27,9 +27,8 @@ print(json.dumps([time.strftime("%F %H:%M", time.gmtime()), of_node[:16].replace
 @pytest.mark.skipif(find_spec("libfaketime") is None, reason="libfaketime is not for this platform")
 def test_all_processes_see_the_date_and_time_passes() -> None:
     command = [sys.executable, "-m", "tools.on_date", "2028-02-29T23:40", sys.executable, "-c", CLOCKS]
-    today = {
-        name: value for name, value in os.environ.items() if name != "LD_PRELOAD"
-    }  # if these tests run on another date
+    # These tests may run on another date themselves.
+    today = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
     run = subprocess.run(command, cwd=ROOT, env=today, capture_output=True, text=True, check=True)
     python, node, *passed = json.loads(run.stdout)
     assert python.startswith("2028-02-29 23:4")
