@@ -15,7 +15,7 @@ from standardwebhooks import Webhook
 from imagegen.documents.accounts import USERS
 from imagegen.documents.webhooks import DELIVERIES, delivery_of
 from imagegen.domain.generation import GenerationRequest
-from imagegen.domain.webhooks import ATTEMPTS_KEPT, FIRST_PAUSE, LONGEST_PAUSE, RETRY_WINDOW, Delivery, DeliveryStatus
+from imagegen.domain.webhooks import ATTEMPTS_KEPT, FIRST_DELAY, LONGEST_DELAY, RETRY_WINDOW, Delivery, DeliveryStatus
 from imagegen.ports.database import Database
 from simulation.checks import Requests, Violation, requests_of
 from simulation.receiver import SentEvent
@@ -161,7 +161,7 @@ def _early_attempts(item: ObservedDelivery) -> Iterator[Violation]:
     if final > 1 + item.resends:
         yield Violation("ONCE", f"{item.name} had {final} final attempts and {item.resends} resends")
     for before, after in pairwise(attempts):
-        if not item.resends and after.at < before.at + before.duration + FIRST_PAUSE / 2:
+        if not item.resends and after.at < before.at + before.duration + FIRST_DELAY / 2:
             yield Violation("RETRY_WINDOW", f"{item.name} was attempted at {before.at} and at {after.at}")
 
 
@@ -174,6 +174,6 @@ def _late_attempts(item: ObservedDelivery, *, has_delays: bool) -> Iterator[Viol
     created_at = item.delivery.created_at
     times = [created_at, *(datetime.fromtimestamp(event.at, UTC) for event in item.sent)]
     for before, after in pairwise(times if has_delays else times[:2]):
-        delay = min(max(before - created_at, FIRST_PAUSE), LONGEST_PAUSE)
+        delay = min(max(before - created_at, FIRST_DELAY), LONGEST_DELAY)
         if after > before + delay + LATENESS_MAX:
             yield Violation("PROGRESS", f"{item.name} was attempted at {before} and only then at {after}")

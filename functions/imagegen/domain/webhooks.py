@@ -10,8 +10,8 @@ from imagegen.domain.generation import GenerationRequest
 RETRY_WINDOW = timedelta(days=1)
 """The time in which a delivery is attempted, from its creation or the last resend."""
 
-FIRST_PAUSE = timedelta(seconds=10)
-LONGEST_PAUSE = timedelta(hours=2)
+FIRST_DELAY = timedelta(seconds=10)
+LONGEST_DELAY = timedelta(hours=2)
 
 SENDING_LEASE = timedelta(minutes=2)
 """Longer than resolving, sending and recording take together. After it, the task's process must have died."""
@@ -84,13 +84,13 @@ class Delivery:
         """Return the delivery as claimed by a task."""
         return replace(self, claimed_by=worker, next_attempt_at=at + SENDING_LEASE)
 
-    def pause_max(self, at: datetime) -> timedelta:
+    def delay_max(self, at: datetime) -> timedelta:
         """Return the maximum delay after a failure: the time since the first attempt, so that delays double."""
-        return min(max(at - (self.give_up_at - RETRY_WINDOW), FIRST_PAUSE), LONGEST_PAUSE)
+        return min(max(at - (self.give_up_at - RETRY_WINDOW), FIRST_DELAY), LONGEST_DELAY)
 
-    def attempted(self, attempt: Attempt, pause: timedelta, *, is_last: bool) -> "Delivery":
-        """Return the delivery after an attempt. ``pause`` is the delay before the next attempt, if one follows."""
-        next_attempt_at = attempt.at + attempt.duration + pause
+    def attempted(self, attempt: Attempt, delay: timedelta, *, is_last: bool) -> "Delivery":
+        """Return the delivery after an attempt. ``delay`` is the delay before the next attempt, if one follows."""
+        next_attempt_at = attempt.at + attempt.duration + delay
         if attempt.succeeded:
             status = DeliveryStatus.DELIVERED
         elif is_last or attempt.status_code == HTTPStatus.GONE or next_attempt_at > self.give_up_at:
@@ -123,7 +123,7 @@ class Delivery:
         return self.give_up_at >= since + RETRY_WINDOW
 
 
-def delivery_about(request: GenerationRequest) -> Delivery | None:
+def delivery_for(request: GenerationRequest) -> Delivery | None:
     """Return the delivery of the event that ``request`` has ended, or None if the request has no webhook URL."""
     if request.webhook_url is None:
         return None

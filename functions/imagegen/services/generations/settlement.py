@@ -11,7 +11,7 @@ from imagegen.documents.accounts import account_of, create_entry, update_account
 from imagegen.documents.generations import StoredRequest, request_path, settlement_fields
 from imagegen.documents.webhooks import create_delivery
 from imagegen.domain.generation import Failure, FailureReason, GenerationRequest
-from imagegen.domain.webhooks import delivery_about
+from imagegen.domain.webhooks import delivery_for
 from imagegen.ports.clock import Clock
 from imagegen.ports.database import Database, Update, Write
 from imagegen.services.retry import Retry
@@ -55,12 +55,12 @@ class Settlements:
                 return current.request
             settled, refund = self._settled(current.request, outcome)
             ending = Update(request_path(settled.id), settlement_fields(settled), current.version)
-            webhooks = [create_delivery(event)] if (event := delivery_about(settled)) else []
+            webhooks = [create_delivery(event)] if (event := delivery_for(settled)) else []
             self.database.commit(ending, *refund, *webhooks)
             return settled
 
         settled = self.retry(attempt)
-        if event := delivery_about(settled):
+        if event := delivery_for(settled):
             self.outbox.enqueue(event)  # even if another process was first: a duplicate task does nothing
         return settled
 

@@ -54,9 +54,9 @@ class DeliveryWorker:
         if claimed is None:
             return None
         made, is_last = self._attempt(claimed, describe)
-        pause = claimed.pause_max(self.clock.now()).total_seconds()
+        delay = claimed.delay_max(self.clock.now()).total_seconds()
         # Half of the delay is random, so that webhooks to a host that was down do not all retry at once.
-        attempted = claimed.attempted(made, timedelta(seconds=self.rng.uniform(pause / 2, pause)), is_last=is_last)
+        attempted = claimed.attempted(made, timedelta(seconds=self.rng.uniform(delay / 2, delay)), is_last=is_last)
         return self._record(attempted, worker).status
 
     def _claim(self, delivery_id: str, attempt: int, worker: str) -> Delivery | None:
