@@ -83,7 +83,7 @@ class Store:
         return answers
 
     def _all_in(self, query: Query) -> Iterator[Snapshot]:
-        for collection in sorted(self.collections) if query.everywhere else [query.collection]:
+        for collection in sorted(self.collections) if query.collection_group else [query.collection]:
             if collection.rpartition("/")[2] == query.collection.rpartition("/")[2]:
                 yield from (document for _, document in sorted(self._in(collection).items()))
 

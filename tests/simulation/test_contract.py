@@ -264,7 +264,7 @@ def test_totals_may_cover_a_collection_group(database: Database) -> None:
             at = NOON - timedelta(number)
             write(database, f"users/{user}/creditTransactions/{number}", type="refund", credits=number, timestamp=at)
     early = (Where("type", "==", "refund"), Where("timestamp", "<", NOON - timedelta(1)))
-    refunds = Query("creditTransactions", where=early, everywhere=True)
+    refunds = Query("creditTransactions", where=early, collection_group=True)
     assert database.totals(Sum(refunds, "credits")) == [Totals(2, 4)]
 
 

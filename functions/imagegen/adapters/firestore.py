@@ -133,7 +133,7 @@ class FirestoreDatabase:
 
     def _prepare(self, query: Query) -> Any:
         client = self._client
-        prepared: Any = (client.collection_group if query.everywhere else client.collection)(query.collection)
+        prepared: Any = (client.collection_group if query.collection_group else client.collection)(query.collection)
         for condition in query.where:
             value = list(condition.value) if condition.op == "in" else condition.value
             prepared = prepared.where(filter=FieldFilter(condition.field, condition.op, value))

@@ -88,10 +88,10 @@ class Where:
 class Query:
     """A query for the documents of a collection that meet all conditions.
 
-    With ``everywhere``, it is a collection group query: for all collections with this name. ``order_by`` is a field
-    path, largest value first. A part of the path that is not a plain identifier must be in backticks. ``start_after``
-    is a value of that field. If documents can share a value, it is a value and a document id, and documents of equal
-    value come in the order of their ids, largest first.
+    With ``collection_group``, the query reads all collections with this name. ``order_by`` is a field path, largest
+    value first. A part of the path that is not a plain identifier must be in backticks. ``start_after`` is a value of
+    that field. If documents can share a value, it is a value and a document id, and documents of equal value come in
+    the order of their ids, largest first.
     """
 
     collection: str
@@ -99,7 +99,7 @@ class Query:
     order_by: str | None = None
     start_after: tuple[Any] | tuple[Any, str] | None = None
     limit: int | None = None
-    everywhere: bool = False
+    collection_group: bool = False
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ class Database(Protocol):
         Raises DatabaseUnavailable.
         """
 
-    def totals(self, *questions: Sum) -> list[Totals]:
+    def totals(self, *sums: Sum) -> list[Totals]:
         """Return the result of each Sum, all from one moment. The server counts without returning documents.
 
         Raises DatabaseUnavailable.

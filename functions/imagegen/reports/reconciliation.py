@@ -46,5 +46,6 @@ class Reconciler:
 def _entries(*period: Where) -> list[Sum]:
     """Return one sum for each entry type: the credits of all users' entries in a period."""
     return [
-        Sum(Query(LEDGER, (Where("type", "==", type.value), *period), everywhere=True), "credits") for type in EntryType
+        Sum(Query(LEDGER, (Where("type", "==", type.value), *period), collection_group=True), "credits")
+        for type in EntryType
     ]
