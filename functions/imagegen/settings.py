@@ -95,7 +95,7 @@ def local_webhooks_allowed() -> bool:
     return ALLOW_LOCAL_WEBHOOKS.value  # BoolParam reads everything but "true" as False
 
 
-def welcome_credits() -> Credits:
+def trial_credits() -> Credits:
     """Return the credits of a new user. Raises ValueError for a negative number."""
     credits = TRIAL_CREDITS.value
     if credits < 0:

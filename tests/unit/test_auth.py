@@ -15,7 +15,7 @@ from imagegen.api.responses import Response
 from imagegen.bootstrap import Backend
 from imagegen.domain.ledger import Credits
 from imagegen.errors import AppCheckRequired, EmailNotVerified, InvalidInput, PermissionDenied, Unauthenticated
-from imagegen.settings import limits, welcome_credits
+from imagegen.settings import limits, trial_credits
 from tests.support.access import ALLOWED, CallerKind
 from tools.docs import openapi
 
@@ -163,7 +163,7 @@ def test_limits_and_welcome_credits_are_read_from_the_environment(monkeypatch: p
         monkeypatch.setenv(name, value)
     found = limits()
     assert (found.burst, found.per_minute, found.concurrent) == (2, 3, 4)
-    assert welcome_credits() == Credits(trial=5)
+    assert trial_credits() == Credits(trial=5)
 
 
 @pytest.mark.parametrize("name", ["RATE_LIMIT_BURST", "RATE_LIMIT_PER_MINUTE", "MAX_RUNNING_REQUESTS"])
@@ -176,4 +176,4 @@ def test_limit_of_zero_raises(monkeypatch: pytest.MonkeyPatch, name: str) -> Non
 def test_negative_trial_credits_raise(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRIAL_CREDITS", "-1")
     with pytest.raises(ValueError, match="0 or more"):
-        welcome_credits()
+        trial_credits()

@@ -145,7 +145,7 @@ def get_credit_balance(backend: Backend, call: Call[requests.GetCreditBalance]) 
 @operation(Contention, access=Access.OWNER)
 def register_user(backend: Backend, call: Call[requests.RegisterUser]) -> responses.RegisteredUser:
     """Opens the caller's account with trial credits, or returns the existing account."""
-    wallet = backend.accounts.register(call.params.user_id, call.caller.profile, settings.welcome_credits())
+    wallet = backend.accounts.register(call.params.user_id, call.caller.profile, settings.trial_credits())
     return responses.RegisteredUser.of(wallet)
 
 
