@@ -124,7 +124,7 @@ class Backend:
 
 def providers(clock: Clock, rng: random.Random) -> dict[str, ImageGenerator]:
     """Return all providers, by the names that the models' documents use. `docs/recipes.md` shows how to add one."""
-    return guarded(
+    return with_retries_and_deadlines(
         clock,
         {
             "mock": MockGenerator(clock, rng),
@@ -132,7 +132,7 @@ def providers(clock: Clock, rng: random.Random) -> dict[str, ImageGenerator]:
     )
 
 
-def guarded(clock: Clock, generators: Mapping[str, ImageGenerator]) -> dict[str, ImageGenerator]:
+def with_retries_and_deadlines(clock: Clock, generators: Mapping[str, ImageGenerator]) -> dict[str, ImageGenerator]:
     """Return the generators with retries, and with a deadline for all attempts together."""
     return {name: WithDeadline(WithRetries(generator, clock)) for name, generator in generators.items()}
 

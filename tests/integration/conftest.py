@@ -10,7 +10,7 @@ import pytest
 
 from imagegen.adapters.firestore import FirestoreDatabase
 from imagegen.adapters.generators.mock import MockGenerator
-from imagegen.bootstrap import Backend, guarded
+from imagegen.bootstrap import Backend, with_retries_and_deadlines
 from imagegen.domain.ledger import Credits
 from imagegen.domain.limits import Limits
 from imagegen.ports.clock import Clock, SystemClock
@@ -88,7 +88,7 @@ def backend(
     limits: Limits,
     listeners: Sequence[Channel],
 ) -> Backend:
-    ids, generators = itertools.count(1), guarded(clock, {"mock": provider})
+    ids, generators = itertools.count(1), with_retries_and_deadlines(clock, {"mock": provider})
     return Backend.on(
         faulty, queue, receiver, generators, clock, random.Random(1), lambda: f"id-{next(ids)}", limits, listeners
     )
