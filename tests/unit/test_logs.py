@@ -50,7 +50,7 @@ QUOTED: dict[str, Callable[[str], str]] = {
 
 
 @pytest.mark.parametrize("quoted", QUOTED)
-@pytest.mark.parametrize("prompt", [prompt for prompt in PROMPTS if len(prompt) >= logs.SHORTEST_PRIVATE])
+@pytest.mark.parametrize("prompt", [prompt for prompt in PROMPTS if len(prompt) >= logs.PRIVATE_LENGTH_MIN])
 def test_private_text_is_redacted_in_every_quoting(prompt: str, quoted: str) -> None:
     message, around = QUOTED[quoted](prompt), QUOTED[quoted]("")
 

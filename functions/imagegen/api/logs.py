@@ -13,7 +13,7 @@ from typing import Any
 from firebase_functions import logger
 
 REDACTED = "[redacted]"
-SHORTEST_PRIVATE = 3
+PRIVATE_LENGTH_MIN = 3
 """The minimum length of a text to redact. A shorter text is part of too many words."""
 
 _SEVERITIES = {
@@ -33,7 +33,7 @@ _private: ContextVar[tuple[str, ...]] = ContextVar("private", default=())
 @contextmanager
 def private(*texts: str | None) -> Iterator[None]:
     """Redact these texts in everything that this call logs inside the block, also in the logs of libraries."""
-    known = (text for text in texts if text and len(text) >= SHORTEST_PRIVATE)
+    known = (text for text in texts if text and len(text) >= PRIVATE_LENGTH_MIN)
     token = _private.set((*_private.get(), *known))
     try:
         yield
