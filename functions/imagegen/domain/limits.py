@@ -49,9 +49,7 @@ class Activity:
         (ITU-T I.371, https://en.wikipedia.org/wiki/Generic_cell_rate_algorithm).
         """
         earned_at = max(self.earned_at or now, now)
-        earned_at = min(
-            earned_at, now + limits.burst * limits.interval
-        )  # a later time comes from a clock ahead of ours
+        earned_at = min(earned_at, now + limits.burst * limits.interval)  # later only if another clock is ahead
         too_early = earned_at - now - (limits.burst - 1) * limits.interval
         if too_early > timedelta():
             raise TooFast(too_early)
