@@ -3,7 +3,6 @@
 from typing import Any
 
 import firebase_admin
-from firebase_functions.https_fn import CallableRequest
 from firebase_functions.options import MemoryOption, RateLimits, RetryConfig, set_global_options
 from firebase_functions.scheduler_fn import ScheduledEvent
 
@@ -16,10 +15,13 @@ from imagegen.api.firebase import callable_function, scheduled_function, task_fu
 set_global_options(
     region="us-central1", memory=MemoryOption.MB_512, cpu=1, concurrency=16, max_instances=20, timeout_sec=300
 )
+# The timeout of each attempt to look up an account. The SDK makes at most five.
+ACCOUNT_TIMEOUT_SECONDS = 5
+
 try:
     firebase_admin.get_app()
 except ValueError:  # discovery may load this file more than once in a process
-    firebase_admin.initialize_app()
+    firebase_admin.initialize_app(options={"httpTimeout": ACCOUNT_TIMEOUT_SECONDS})
 
 
 # A queue retries a failed task for two minutes. After that, the sweeper recovers the request.
@@ -49,22 +51,22 @@ runWeeklyReport = callable_function(functions.run_weekly_report, timeout_sec=540
 @task_function(
     rate_limits=RateLimits(max_concurrent_dispatches=20, max_dispatches_per_second=20), retry_config=TASK_RETRIES
 )
-def generateImage(task: CallableRequest[Any]) -> None:
-    functions.run_task(bootstrap.backend(), task.data)
+def generateImage(task: Any) -> None:
+    functions.run_task(bootstrap.backend(), task)
 
 
 @task_function(
     rate_limits=RateLimits(max_concurrent_dispatches=50, max_dispatches_per_second=50), retry_config=TASK_RETRIES
 )
-def generateWithModelA(task: CallableRequest[Any]) -> None:
-    functions.run_task(bootstrap.backend(), task.data)
+def generateWithModelA(task: Any) -> None:
+    functions.run_task(bootstrap.backend(), task)
 
 
 @task_function(
     rate_limits=RateLimits(max_concurrent_dispatches=10, max_dispatches_per_second=5), retry_config=TASK_RETRIES
 )
-def generateWithModelB(task: CallableRequest[Any]) -> None:
-    functions.run_task(bootstrap.backend(), task.data)
+def generateWithModelB(task: Any) -> None:
+    functions.run_task(bootstrap.backend(), task)
 
 
 # Each attempt is a task that waits until the attempt is due. The queue retries a task if its attempt could not be
@@ -73,8 +75,8 @@ def generateWithModelB(task: CallableRequest[Any]) -> None:
     rate_limits=RateLimits(max_concurrent_dispatches=50, max_dispatches_per_second=50),
     retry_config=RetryConfig(min_backoff_seconds=10, max_backoff_seconds=600, max_retry_seconds=86_400),
 )
-def deliverWebhook(task: CallableRequest[Any]) -> None:
-    functions.deliver_webhook(bootstrap.backend(), task.data)
+def deliverWebhook(task: Any) -> None:
+    functions.deliver_webhook(bootstrap.backend(), task)
 
 
 @scheduled_function(schedule="0 6 * * 1", timezone="Etc/UTC", timeout_sec=540, retry_count=3, min_backoff_seconds=60)

@@ -12,7 +12,6 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from firebase_functions.https_fn import CallableRequest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
@@ -21,9 +20,9 @@ from pydantic_core import from_json
 
 from imagegen.api import fields, page_tokens, requests
 from imagegen.api.auth import Access, Caller
+from imagegen.api.bodies import BYTES_MAX
 from imagegen.api.context import Context
-from imagegen.api.firebase import BODY_BYTES_MAX
-from imagegen.api.operation import Operation
+from imagegen.api.operation import Operation, Received
 from imagegen.api.validation import VIOLATIONS_MAX, parse
 from imagegen.domain.generation import keyed_request_id
 from imagegen.errors import InvalidInput
@@ -489,8 +488,7 @@ ECHO: Operation[Any, Any] = Operation(
 def key_used(header: str | None, *field: object) -> object:
     """Return the key of a call with this header and field, or False if the call is refused."""
     data = {**ORDER, "userId": "user"} | ({"idempotencyKey": field[0]} if field else {})
-    headers = {} if header is None else {"Idempotency-Key": header}
-    call = CallableRequest(data=data, raw_request=cast("Any", SimpleNamespace(headers=headers)))
+    call = Received(data, cast("Any", {} if header is None else {"Idempotency-Key": header}))
     backend = SimpleNamespace(catalogs=SimpleNamespace(current=history.catalog))
     try:
         return ECHO(cast("Any", backend), call)["key"]
@@ -537,4 +535,4 @@ def test_longest_valid_call_fits_into_a_body() -> None:
         "idempotencyKey": "🦊" * 255,
     }
     assert parsed(requests.CreateGenerationRequest, longest)
-    assert len(json.dumps({"data": longest}).encode()) <= BODY_BYTES_MAX
+    assert len(json.dumps({"data": longest}).encode()) <= BYTES_MAX

@@ -5,11 +5,11 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from firebase_functions.https_fn import CallableRequest
+from werkzeug.datastructures import Headers
 
 from imagegen.api.auth import Access, Caller
 from imagegen.api.firebase import callable_function
-from imagegen.api.operation import Call, Operation, operation
+from imagegen.api.operation import Call, Operation, Received, operation
 from imagegen.api.requests import GetUserCredits, Repeat
 from imagegen.api.responses import Response
 from imagegen.bootstrap import Backend
@@ -21,7 +21,7 @@ from tools.docs import openapi
 
 FUNCTIONS = openapi.operations()
 
-ANYONE: CallableRequest[Any] = CallableRequest(data={}, raw_request=cast("Any", None))
+ANYONE = Headers()
 CALLERS = {
     CallerKind.ANONYMOUS: Caller(),
     CallerKind.OWNER: Caller("owner", email_verified=True),
@@ -78,9 +78,9 @@ def call(monkeypatch: pytest.MonkeyPatch) -> CallAs:
     """Return a function that calls an operation as a kind of caller."""
 
     def call(operation: Operation[Any, Any], kind: CallerKind, **data: object) -> object:
-        monkeypatch.setattr(Caller, "of", lambda _received: CALLERS[kind])
+        monkeypatch.setattr(Caller, "of", lambda _headers: CALLERS[kind])
         backend = SimpleNamespace(catalogs=SimpleNamespace(current=None))
-        received = CallableRequest(data=data, raw_request=cast("Any", SimpleNamespace(headers={})))
+        received = Received(data, Headers())
         return operation(cast("Any", backend), received)["text"]
 
     return call

@@ -1,193 +1,177 @@
-"""Tests of the log: private text is redacted in every quoting, and all other text is kept."""
+"""Tests of the log: it says what is known to be safe, and nothing that a caller wrote."""
 
+import ast
 import json
 import logging
 import re
-import threading
-from collections.abc import Callable
-from contextvars import copy_context
+import sys
+from typing import Any
 
 import pytest
 
+from imagegen import events
 from imagegen.api import logs
-from imagegen.api.logs import REDACTED, private, redacted, secrets_of
-from tests.support.tokens import encoded, unsigned
+from imagegen.errors import InvalidInput
+from imagegen.events import WITHHELD, Event, SafeText
+from tools.emulators.project import ROOT
 
-PROMPTS = [
+HOSTILE = [
     "a lighthouse at dusk",
-    "it's a fox",
-    'a sign that says "open"',
-    """it's a sign that says "open\"""",
-    "two\nlines\tand a tab",
-    "windows\r\nlines",
-    "C:\\temp\\new",
-    'ends in a backslash\\"quote',
-    "Füchslein",
+    "grace@example.com",
+    'it\'s "open"\nand {"severity": "DEBUG"}',
     "狐 in 雪",
-    "a 🦊 in snow",
-    "a family 👨‍👩‍👧",
-    "(a|b)*[c]{2}.+?^$",
-    "\\\\ \\' \\\" \\",
-    "é",  # one character, three bytes escaped
+    "\\é" * 12,
+    "x" * 301,
+    "",
 ]
 
-QUOTED: dict[str, Callable[[str], str]] = {
-    "as it is": str,
-    "repr": repr,
-    "ascii": ascii,
-    "JSON": json.dumps,
-    "JSON with other letters": lambda text: json.dumps(text, ensure_ascii=False),
-    "bytes": lambda text: repr(text.encode()),
-    "in a map": lambda text: repr({"prompt": text, "other": "it's"}),
-    "in a message that is quoted": lambda text: repr(f"""no "such" prompt: '{text}'"""),
-    "repr of repr": lambda text: repr(repr(text)),
-    "JSON of JSON": lambda text: json.dumps(json.dumps({"prompt": text})),
-    "repr of JSON": lambda text: repr(json.dumps(text)),
-    "JSON of a map": lambda text: json.dumps(repr({"prompt": text})),
-    "bytes of JSON": lambda text: repr(json.dumps(text).encode()),
-    "in a group of exceptions": lambda text: text.replace("\n", "\n    | "),
-}
+
+@pytest.fixture(autouse=True)
+def _structured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write to the structured log as in a deployed function."""
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [])
+    logs.configure()
 
 
-@pytest.mark.parametrize("quoted", QUOTED)
-@pytest.mark.parametrize("prompt", [prompt for prompt in PROMPTS if len(prompt) >= logs.PRIVATE_LENGTH_MIN])
-def test_private_text_is_redacted_in_every_quoting(prompt: str, quoted: str) -> None:
-    message, around = QUOTED[quoted](prompt), QUOTED[quoted]("")
-
-    with private(prompt):
-        left = redacted(message)
-
-    assert left.count(REDACTED) == 1
-    assert letters(left.replace(REDACTED, "")) == letters(around)
+def logged(capfd: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    """Return the only line of the log."""
+    [line] = "".join(capfd.readouterr()).splitlines()
+    entry: dict[str, Any] = json.loads(line)
+    return entry
 
 
-def letters(text: str) -> str:
-    """Return the text without punctuation: the choice of quotes depends on the text between them."""
-    return re.sub(r"\W", "", text)
+def test_event_is_logged_with_its_fields(capfd: pytest.CaptureFixture[str]) -> None:
+    events.warning(Event.REQUEST_NOT_SWEPT, generationRequestId="0f3a", attempts=3, seconds=0.5, last=None, ok=True)
+    assert logged(capfd) == {
+        "severity": "WARNING",
+        "message": "REQUEST_NOT_SWEPT generationRequestId=0f3a attempts=3 seconds=0.5 last=None ok=True",
+        "event": "REQUEST_NOT_SWEPT",
+        "generationRequestId": "0f3a",
+        "attempts": 3,
+        "seconds": 0.5,
+        "last": None,
+        "ok": True,
+    }
 
 
-def test_other_text_is_not_redacted() -> None:
-    message = "users/user-100: 'x' is not an amount of credits, C:\\temp, 3.5 % of {}"
-    with private("a lighthouse", None, "", "of"):  # two letters occur in too many words
-        assert redacted(message) == message
+@pytest.mark.parametrize("text", HOSTILE)
+def test_text_that_is_not_an_id_is_withheld(capfd: pytest.CaptureFixture[str], text: str) -> None:
+    events.error(Event.CALL_FAILED, path=text, inner=[text, {"deep": text}])
+    entry = logged(capfd)
+    assert (entry["path"], entry["inner"]) == (WITHHELD, [WITHHELD, {"deep": WITHHELD}])
+    assert not text or text not in json.dumps(entry, ensure_ascii=False)
 
 
-def test_longest_private_text_is_redacted_first() -> None:
-    with private("fox", "a fox in snow"):
-        assert redacted("a fox in snow, a fox") == f"{REDACTED}, a {REDACTED}"
+def test_text_of_our_own_words_is_logged(capfd: pytest.CaptureFixture[str]) -> None:
+    events.error(Event.OPTION_NOT_OFFERED, path="sizes/huge", problems=SafeText("cost: must be 1 or more"))
+    assert logged(capfd)["problems"] == "cost: must be 1 or more"
 
 
-def test_text_is_private_only_inside_its_block() -> None:
-    with private("a fox"):
-        with private("in snow"):
-            assert redacted("a fox in snow") == f"{REDACTED} {REDACTED}"
-        assert redacted("a fox in snow") == f"{REDACTED} in snow"
-    with pytest.raises(ZeroDivisionError), private("a fox"):
-        raise ZeroDivisionError
-    assert redacted("a fox in snow") == "a fox in snow"
+@pytest.mark.parametrize("text", HOSTILE)
+def test_library_is_logged_without_its_message(capfd: pytest.CaptureFixture[str], text: str) -> None:
+    logging.getLogger("some.library").warning(f"Error validating token: {text}")
+    entry = logged(capfd)
+    assert (entry["severity"], entry["event"], entry["logger"]) == ("WARNING", "LIBRARY", "some.library")
+    assert re.fullmatch(r"test_logs:\d+", entry["place"])
+    assert not text or text not in json.dumps(entry, ensure_ascii=False)
 
 
-def test_concurrent_calls_have_separate_private_texts() -> None:
-    seen: list[str] = []
+def test_traceback_has_the_frames_and_types_of_the_chain_but_no_messages(capfd: pytest.CaptureFixture[str]) -> None:
+    prompt = HOSTILE[0]
 
-    def other_call() -> None:
-        with private("in snow"):
-            seen.append(redacted("a fox in snow"))
-
-    with private("a fox"):
-        thread = threading.Thread(target=other_call)
-        thread.start()
-        thread.join()
-        within = copy_context()
-    assert seen == [f"a fox {REDACTED}"]
-    assert within.run(redacted, "a fox in snow") == f"{REDACTED} in snow"
-
-
-TOKEN = unsigned({"sub": "user-100", "name": "Grace"})
-
-
-@pytest.mark.parametrize("known", [True, False])
-@pytest.mark.parametrize(
-    "shown", [TOKEN, TOKEN.rpartition(".")[0], *TOKEN.split(".")[:2], repr(TOKEN.encode()), f"Bearer {TOKEN}"]
-)
-def test_token_and_its_parts_are_redacted(shown: str, known: bool) -> None:
-    with private(*secrets_of(f"Bearer {TOKEN}" if known else None)):
-        logged = redacted(f"Error validating token: {shown}!")
-    assert not any(part in logged for part in TOKEN.split(".") if part)
-    assert logged.startswith("Error validating token: ")
-    assert logged.endswith("!")
-
-
-@pytest.mark.parametrize(
-    "payload", [b"{user-100, 'Grace'", b"\xff\xfe user \x00", "Füchslein {".encode(), b'{"a": "it\'s"', b'"\\" user']
-)
-def test_claims_of_a_token_are_redacted(payload: bytes) -> None:
-    with private(*secrets_of(f"Bearer e30.{encoded(payload)}.x")):
-        assert redacted(f"Can't parse segment: {payload!r}") in {
-            f"Can't parse segment: b'{REDACTED}'",
-            f'Can\'t parse segment: b"{REDACTED}"',
-        }
-
-
-@pytest.mark.parametrize("header", [None, "", "Bearer ", "Bearer é.ü", "Bearer a.b.c", "Basic dXNlcg==", "=.=.="])
-def test_any_header_is_accepted_as_private(header: str | None) -> None:
-    with private(*secrets_of(header)):
-        assert redacted("all is well") == "all is well"
-
-
-@pytest.mark.parametrize(
-    "address", ["grace@example.com", "g.hopper+x%y@mail.example.co.uk", "grüße@exämple.de", "grace%40example.com"]
-)
-def test_email_address_is_redacted(address: str) -> None:
-    assert redacted(f"<{address}> is there") == f"<{REDACTED}> is there"
-
-
-def test_traceback_is_in_the_message_and_redacted(capfd: pytest.CaptureFixture[str]) -> None:
-    handler, prompt = logs.StructuredHandler(), 'a fox\n"in snow"'
-    log = logging.Logger("test")
-    log.addHandler(handler)
-
-    with private(prompt):
+    def crash(prompt: str) -> None:
         try:
-            raise ExceptionGroup("both", [ValueError(prompt), KeyError(prompt)])  # noqa: TRY301 - what is caught is the point
-        except ExceptionGroup:
-            log.exception("It crashed for grace@example.com")
+            int(prompt)
+        except ValueError as error:
+            raise ExceptionGroup(
+                prompt, [KeyError(prompt), InvalidInput([{"field": prompt, "message": prompt}])]
+            ) from error
 
-    [line] = capfd.readouterr().err.splitlines()
-    entry = json.loads(line)
+    try:
+        crash(prompt)
+    except ExceptionGroup as group:
+        group.add_note(prompt)
+        events.exception(Event.PROVIDER_CRASHED, generationRequestId="0f3a")
+    entry = logged(capfd)
     assert entry["severity"] == "ERROR"
-    assert entry["message"].startswith(f"It crashed for {REDACTED}\n")
-    assert "ExceptionGroup: both" in entry["message"]
-    assert f"ValueError: {REDACTED}" in entry["message"]
-    assert f"KeyError: '{REDACTED}'" in entry["message"]
-    assert "fox" not in line
-    assert "in snow" not in line
+    first, *rest = entry["message"].splitlines()
+    assert first == "PROVIDER_CRASHED generationRequestId=0f3a"
+    assert [line for line in rest if not line.startswith(("Traceback", " "))] == [
+        "imagegen.errors.InvalidInput",
+        "builtins.KeyError",
+        "builtins.ValueError",
+        "builtins.ExceptionGroup",
+    ]
+    assert "Traceback (most recent call last):" in rest
+    assert "    int(prompt)" in rest
+    assert prompt not in json.dumps(entry)
+
+
+def test_traceback_of_endless_recursion_has_the_innermost_frames(capfd: pytest.CaptureFixture[str]) -> None:
+    def recurse(depth: int) -> int:
+        return recurse(depth + 1)
+
+    try:
+        recurse(0)
+    except RecursionError:
+        events.exception(Event.CALL_FAILED)
+    assert logged(capfd)["message"].count("recurse(depth + 1)") <= logs.FRAMES_MAX
+
+
+def test_circular_and_long_chains_of_exceptions_end(capfd: pytest.CaptureFixture[str]) -> None:
+    first = error = ValueError()
+    for _ in range(100):
+        error.__cause__ = ValueError()
+        error = error.__cause__
+    error.__cause__ = first
+    try:
+        raise first
+    except ValueError:
+        events.exception(Event.CALL_FAILED)
+    assert logged(capfd)["message"].count("Traceback") == logs.EXCEPTIONS_MAX
+
+
+@pytest.mark.parametrize("unit", ["\\é", "\\\\xe9", "'\"", "狐", "a@a.", "eyJ.", "\n| "])
+def test_cost_of_a_line_grows_no_faster_than_its_text(unit: str) -> None:
+    """Count the function calls of a line: the interpreter's own steps do not depend on the machine."""
+
+    def calls(length: int) -> int:
+        count = 0
+
+        def counted(_frame: object, kind: str, _argument: object) -> None:
+            nonlocal count
+            count += kind in ("call", "c_call")
+
+        text = unit * length
+        sys.setprofile(counted)
+        try:
+            logging.getLogger("library").warning("about %s", text)
+            events.warning(Event.CALL_FAILED, path=text)
+        finally:
+            sys.setprofile(None)
+        return count
+
+    calls(1)  # imports
+    assert calls(20_000) <= calls(10) + 10
 
 
 @pytest.mark.parametrize(
     ("level", "severity"), [(5, "DEBUG"), (20, "INFO"), (25, "INFO"), (30, "WARNING"), (45, "ERROR"), (60, "CRITICAL")]
 )
 def test_every_level_has_a_severity(level: int, severity: str, capfd: pytest.CaptureFixture[str]) -> None:
-    logs.StructuredHandler().handle(logging.LogRecord("test", level, __file__, 1, "a %s", ("fox",), None))
-    [line] = "".join(capfd.readouterr()).splitlines()
-    assert json.loads(line) == {"severity": severity, "message": "a fox"}
+    logs.StructuredHandler().handle(logging.LogRecord("library", level, __file__, 1, "a %s", ("fox",), None))
+    assert logged(capfd)["severity"] == severity
 
 
-def logged(capfd: pytest.CaptureFixture[str], message: str, **fields: object) -> dict[str, object]:
-    record = logging.LogRecord("imagegen", logging.WARNING, "", 0, message, (), None)
-    record.json_fields = fields
-    logs.StructuredHandler().emit(record)
-    line: dict[str, object] = json.loads("".join(capfd.readouterr()).strip())
-    return line
-
-
-def test_fields_are_logged_beside_the_message(capfd: pytest.CaptureFixture[str]) -> None:
-    line = logged(capfd, "something", event="E", alerts=[{"credits": 5}], severity="DEBUG")
-    assert line == {"severity": "WARNING", "message": "something", "event": "E", "alerts": [{"credits": 5}]}
-
-
-def test_fields_are_redacted(capfd: pytest.CaptureFixture[str]) -> None:
-    with logs.private("a secret prompt"):
-        line = logged(capfd, "of ann@example.com", alerts=[{"message": "a secret prompt of ann@example.com", "n": 1}])
-    assert line["message"] == "of [redacted]"
-    assert line["alerts"] == [{"message": "[redacted] of [redacted]", "n": 1}]
+def test_only_the_log_itself_uses_logging() -> None:
+    """Everything else logs events, so no text of a caller can come into the log."""
+    package = ROOT / "functions" / "imagegen"
+    users = {
+        str(path.relative_to(package))
+        for path in package.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        and "logging" in [getattr(node, "module", None), *(alias.name for alias in node.names)]
+    }
+    assert users == {"events.py", "api/logs.py"}

@@ -22,8 +22,11 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generat
 from cryptography.x509.oid import NameOID
 from firebase_admin import credentials
 from jwt.algorithms import RSAAlgorithm
+from werkzeug.datastructures import Headers
 from werkzeug.test import TestResponse
 
+from imagegen.api.auth import Caller
+from imagegen.errors import EmailNotVerified
 from tests.support.api import CALLABLES, Api
 from tests.support.tokens import encoded
 from tools.seed import history
@@ -34,12 +37,18 @@ KEY_ID = "key of today"
 KEY, OTHER_KEY = (generate_private_key(public_exponent=65537, key_size=2048) for _ in range(2))
 
 
+def account(**fields: object) -> dict[str, Any]:
+    """Return an account as Firebase Auth describes it."""
+    return {"localId": USER, "validSince": "0", **fields}
+
+
 @dataclass
 class FakeGoogle:
     """A fake of the Google services that the SDK calls. ``account`` is None if it was deleted."""
 
-    account: dict[str, Any] | None = field(default_factory=lambda: {"localId": USER, "validSince": "0"})
+    account: dict[str, Any] | None = field(default_factory=account)
     is_down: bool = False
+    lookups: int = 0
 
     def answer(self, url: str) -> Any:
         match url.partition("?")[0]:
@@ -48,6 +57,7 @@ class FakeGoogle:
             case "https://oauth2.googleapis.com/token":
                 return {"access_token": "of the backend", "expires_in": 3600}
             case "https://identitytoolkit.googleapis.com/v1/projects/imagegen-production/accounts:lookup":
+                self.lookups += 1
                 return {"users": [self.account]} if self.account else {}
         raise AssertionError(f"unexpected call of {url}")
 
@@ -156,7 +166,7 @@ INVALID: dict[str, Callable[[], str]] = {
     "expired": lambda: token(iat=int(time.time()) - 7200, exp=int(time.time()) - 3600),
     "without an expiry": lambda: token(exp=None),
     "with an expiry that is not a number": lambda: token(exp=[]),
-    "not yet valid": lambda: token(iat=int(time.time()) + 600, exp=int(time.time()) + 3600),
+    "not yet valid": lambda: token(iat=int(time.time()) + 60, exp=int(time.time()) + 3600),
     "changed after it was signed": lambda: with_other_claims(token()),
     "signed with another key": lambda: token(OTHER_KEY),
     "signed with an unknown key": lambda: token(OTHER_KEY, key_id="unknown key"),
@@ -171,8 +181,8 @@ INVALID: dict[str, Callable[[], str]] = {
     "with an empty subject": lambda: token(sub=""),
 }
 STATES: dict[str, Callable[[], dict[str, Any] | None]] = {
-    "revoked": lambda: {"localId": USER, "validSince": str(int(time.time()))},
-    "disabled": lambda: {"localId": USER, "validSince": "0", "disabled": True},
+    "revoked": lambda: account(validSince=str(int(time.time()))),
+    "disabled": lambda: account(disabled=True),
     "deleted": lambda: None,
 }
 
@@ -193,6 +203,32 @@ def test_valid_token_identifies_the_caller(api: Api) -> None:
     assert call(api, "getCatalog", token()).status_code == 200
     others = api.call("getUserCredits", {"userId": "user-ada"}, Authorization=f"Bearer {token()}")
     assert refusal(others) == (403, "PERMISSION_DENIED", "PERMISSION_DENIED")
+
+
+def test_clocks_may_differ_by_seconds(api: Api) -> None:
+    now = int(time.time())
+    assert call(api, "getCatalog", token(iat=now + 5)).status_code == 200
+    assert call(api, "getCatalog", token(iat=now - 3600, exp=now - 5)).status_code == 200
+
+
+def test_call_costs_one_lookup_of_the_account(api: Api, google: FakeGoogle) -> None:
+    assert call(api, "getCatalog", token()).status_code == 200
+    assert google.lookups == 1
+
+
+def test_admin_claim_counts_as_the_account_has_it_now(api: Api, google: FakeGoogle) -> None:
+    refused = (403, "PERMISSION_DENIED", "PERMISSION_DENIED")
+    assert refusal(call(api, "listWeeklyReports", token(admin=True))) == refused  # withdrawn since
+    google.account = account(customAttributes='{"admin": true}')
+    assert refusal(call(api, "runWeeklyReport", token()))[0] == 400  # an admin, who sent no week
+
+
+def test_verified_email_counts_as_the_account_has_it_now(google: FakeGoogle) -> None:
+    google.account = account(email="grace@example.com", emailVerified=True)
+    Caller.of(Headers({"Authorization": f"Bearer {token(email_verified=False)}"})).check_may_spend()
+    google.account = account(email="grace@example.com", emailVerified=False)
+    with pytest.raises(EmailNotVerified):
+        Caller.of(Headers({"Authorization": f"Bearer {token(email_verified=True)}"})).check_may_spend()
 
 
 def test_missing_token_is_refused_by_every_function(api: Api) -> None:

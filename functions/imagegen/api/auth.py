@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Self
 
-from firebase_admin import auth
+from firebase_admin import app_check, auth
 from firebase_admin.exceptions import FirebaseError
-from firebase_functions.https_fn import CallableRequest
+from google.auth.exceptions import GoogleAuthError
+from werkzeug.datastructures import Headers
 
 from imagegen import settings
 from imagegen.errors import (
@@ -19,7 +20,8 @@ from imagegen.errors import (
     Unauthenticated,
 )
 
-BEARER = "Bearer "
+CLOCK_SKEW_SECONDS = 10
+"""The most that the clocks of Firebase Auth and of an instance may differ."""
 
 
 @dataclass(frozen=True)
@@ -32,31 +34,32 @@ class Caller:
     profile: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, call: CallableRequest[Any]) -> Self:
-        """Return the caller that the call's token identifies.
+    def of(cls, headers: Headers) -> Self:
+        """Return the caller that the call's ID token identifies, as the account is now.
 
-        Raises AppCheckRequired and Unauthenticated, and ServiceUnavailable if the account cannot be looked up.
+        Raises AppCheckRequired and Unauthenticated, and ServiceUnavailable if the token or the account cannot be
+        looked up.
         """
-        if call.app is None and settings.app_check_enforced():
-            raise AppCheckRequired("This call needs a valid App Check token. Call it from your app.")
-        if call.auth is None:
+        if settings.app_check_enforced():
+            _check_app(headers.get("X-Firebase-AppCheck"))
+        authorization = headers.get("Authorization")
+        if authorization is None:
             if settings.auth_required():
                 raise Unauthenticated("Sign in first. This call needs a Firebase ID token.")
             return cls()
-        claims = call.auth.token
-        _check_still_valid(call, claims)
-        profile = {"displayName": claims.get("name"), "email": claims.get("email")}
+        account = _account_of(_claims_of(authorization))
+        profile = {"displayName": account.display_name, "email": account.email}
         return cls(
-            uid=claims["uid"],
-            is_admin=claims.get("admin") is True,
-            email_verified=claims.get("email_verified") is True,
-            profile={name: value for name, value in profile.items() if isinstance(value, str)},
+            uid=account.uid,
+            is_admin=(account.custom_claims or {}).get("admin") is True,
+            email_verified=account.email_verified is True,
+            profile={name: value for name, value in profile.items() if value},
         )
 
     def check_may_spend(self) -> None:
         """Raise EmailNotVerified if a verified e-mail address is required and the caller has none."""
         if self.uid is not None and not self.email_verified and settings.verified_email_required():
-            raise EmailNotVerified("Verify your e-mail address, then sign in again to spend credits.")
+            raise EmailNotVerified("Verify your e-mail address to spend credits. Then try again.")
 
 
 class Access(Enum):
@@ -94,19 +97,46 @@ class Access(Enum):
             raise PermissionDenied("You can act only for yourself. Send your own userId, or leave it out.")
 
 
-def _check_still_valid(call: CallableRequest[Any], claims: Mapping[str, Any]) -> None:
-    """Check that the token has not expired or been revoked, and that its account is enabled.
-
-    The SDK has verified the token's signature before. Raises Unauthenticated and ServiceUnavailable.
-    """
-    issued, expires = claims.get("iat"), claims.get("exp")  # under the Auth emulator, the SDK does not check these
-    if not (isinstance(issued, int) and isinstance(expires, int) and time.time() < expires):
-        raise Unauthenticated("The token has expired. Sign in again.")
-    token = call.raw_request.headers["Authorization"].removeprefix(BEARER)
+def _check_app(token: str | None) -> None:
+    """Raise AppCheckRequired unless ``token`` is a valid App Check token."""
     try:
-        auth.verify_id_token(token, check_revoked=True)
-    except (auth.InvalidIdTokenError, auth.UserDisabledError, auth.UserNotFoundError):
-        message = "The token was revoked, or its account was disabled or deleted. Sign in again."
-        raise Unauthenticated(message) from None
-    except FirebaseError as error:
+        app_check.verify_token(token)
+    except Exception:  # noqa: BLE001 - a malformed token makes the SDK raise all kinds of errors
+        raise AppCheckRequired("This call needs a valid App Check token. Call it from your app.") from None
+
+
+def _claims_of(authorization: str) -> Mapping[str, Any]:
+    """Return the claims of the ID token in an Authorization header, which are as they were when it was issued.
+
+    Raises Unauthenticated, and ServiceUnavailable if Google's certificates cannot be fetched.
+    """
+    scheme, _, token = authorization.partition(" ")
+    if scheme != "Bearer":
+        raise Unauthenticated("The Authorization header must be: Bearer <ID token>.")
+    try:
+        claims = auth.verify_id_token(token, clock_skew_seconds=CLOCK_SKEW_SECONDS)
+    except auth.CertificateFetchError as error:
+        raise ServiceUnavailable("Your token could not be checked. Nothing was changed. Try again.") from error
+    except Exception:  # noqa: BLE001 - a malformed token makes the SDK raise all kinds of errors
+        raise Unauthenticated("The token is invalid or expired. Sign in again.") from None
+    issued, expires = claims.get("iat"), claims.get("exp")  # the SDK does not check these under the Auth emulator
+    if not (isinstance(issued, int) and isinstance(expires, int)):
+        raise Unauthenticated("The token is invalid. Sign in again.")
+    if not issued - CLOCK_SKEW_SECONDS <= time.time() < expires + CLOCK_SKEW_SECONDS:
+        raise Unauthenticated("The token has expired. Sign in again.")
+    return dict(claims)
+
+
+def _account_of(claims: Mapping[str, Any]) -> auth.UserRecord:
+    """Return the account of a token. Raises Unauthenticated if the token is no longer valid, and ServiceUnavailable."""
+    try:
+        account = auth.get_user(claims["sub"])
+    except auth.UserNotFoundError:
+        raise Unauthenticated("The account was deleted.") from None
+    except (FirebaseError, GoogleAuthError) as error:
         raise ServiceUnavailable("Your account could not be checked. Nothing was changed. Try again.") from error
+    if account.disabled:
+        raise Unauthenticated("The account is disabled.")
+    if claims["iat"] * 1000 < account.tokens_valid_after_timestamp:
+        raise Unauthenticated("The token was revoked. Sign in again.")
+    return account

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from inspect import getdoc
 from typing import Any, Generic, Protocol, TypeVar, get_type_hints
 
-from firebase_functions.https_fn import CallableRequest
 from pydantic.alias_generators import to_camel
+from werkzeug.datastructures import Headers
 
 from imagegen.api.auth import Access, Caller
 from imagegen.api.context import Context
@@ -43,6 +43,14 @@ COMMON_ERRORS: tuple[type[ApiError], ...] = (
 W = TypeVar("W", bound=Request)
 R = TypeVar("R", bound=Response)
 Wire = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Received:
+    """A call as it was received."""
+
+    data: Any
+    headers: Headers
 
 
 class Owned(Protocol):
@@ -112,9 +120,9 @@ class Operation(Generic[W, R]):
         """True if a call can have an idempotency key, in its data or in the header."""
         return "idempotency_key" in self.request.model_fields
 
-    def __call__(self, backend: Backend, received: CallableRequest[Any]) -> Wire:
+    def __call__(self, backend: Backend, received: Received) -> Wire:
         """Handle a call and return the answer as JSON data. Raises ApiError."""
-        caller = Caller.of(received)
+        caller = Caller.of(received.headers)
         context = Context(caller, backend.catalogs.current)
         data = self._with_key(received)
         try:
@@ -154,14 +162,14 @@ class Operation(Generic[W, R]):
         self.access.check(caller, getattr(params, "user_id", None))
         return Call(self.access, caller, params, data)
 
-    def _with_key(self, received: CallableRequest[Any]) -> Any:
+    def _with_key(self, received: Received) -> Any:
         """Return the call's data with the key of the Idempotency-Key header, if there is one.
 
         Raises InvalidInput if the data has another key, or if the header has characters that clients and servers may
         decode differently.
         """
         data = received.data
-        key = received.raw_request.headers.get(KEY_HEADER)
+        key = received.headers.get(KEY_HEADER)
         if key is None or not self.takes_key or not isinstance(data, dict):
             return data
         if not re.fullmatch(HEADER_KEY_PATTERN, key):

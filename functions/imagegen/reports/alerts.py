@@ -1,23 +1,21 @@
 """Sends a report's new alerts: to the log, and to the operator's webhook if one is set."""
 
 import hashlib
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Protocol
+from typing import Any, Protocol
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
+from imagegen import events
 from imagegen.domain.webhooks import is_accepted
 from imagegen.domain.weeks import Week
+from imagegen.events import SafeText
 from imagegen.ports.clock import Clock
 from imagegen.ports.webhook_sender import Undelivered, Unreachable, WebhookSender
 from imagegen.reports.model import Alert
 from imagegen.services.webhooks.signing import Event, InvalidSecret, send_signed
-
-ALERT = "WEEKLY_REPORT_ANOMALY"
-"""The event to match in log-based alerting: ``jsonPayload.event="WEEKLY_REPORT_ANOMALY"``."""
 
 ATTEMPTS = 4
 MAX_DELAY_SECONDS = 6
@@ -26,8 +24,6 @@ TIMEOUT_SECONDS = 6.0
 
 RETRIED = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
 """The statuses that are retried, in addition to those from 500."""
-
-log = logging.getLogger(__name__)
 
 
 class Channel(Protocol):
@@ -55,9 +51,7 @@ class Alerts:
         """Log one warning for all ``alerts`` and send them to each channel. Do nothing without alerts."""
         if not alerts:
             return
-        fields = {"event": ALERT, **payload(week, alerts)}
-        messages = " ".join(alert.message for alert in alerts)
-        log.warning("%s %s: %s", ALERT, week, messages, extra={"json_fields": fields})
+        events.warning(events.Event.WEEKLY_REPORT_ANOMALY, **payload(week, alerts))
         for channel in self.channels:
             channel.send(week, alerts)
 
@@ -93,7 +87,7 @@ class AlertWebhook:
         try:
             attempts(self._attempt, event)
         except (Undelivered, InvalidSecret) as problem:
-            log.error("The alerts of week %s did not reach REPORT_WEBHOOK_URL: %s", week, problem)
+            events.error(events.Event.ALERTS_NOT_DELIVERED, week=str(week), problem=SafeText(problem))
 
     def _attempt(self, event: Event) -> None:
         """Send the event once. Raises Undelivered and InvalidSecret."""
@@ -104,9 +98,11 @@ class AlertWebhook:
             raise Refused(f"the receiver answered {status}")
 
 
-def payload(week: Week, alerts: Sequence[Alert]) -> dict[str, object]:
+def payload(week: Week, alerts: Sequence[Alert]) -> dict[str, Any]:
     """Return the alerts as JSON data."""
     return {
         "week": str(week),
-        "alerts": [{"id": alert.id, "message": alert.message, "credits": alert.credits} for alert in alerts],
+        "alerts": [
+            {"id": SafeText(alert.id), "message": SafeText(alert.message), "credits": alert.credits} for alert in alerts
+        ],
     }

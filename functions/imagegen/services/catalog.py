@@ -1,21 +1,20 @@
 """Loads the catalog from Firestore and caches it for a few seconds."""
 
-import logging
 import threading
 from collections.abc import Mapping
 from typing import TypeVar
 
 from pydantic import ValidationError
 
+from imagegen import events
 from imagegen.domain.catalog import Catalog, Color, Kind, Model, Option, Size, Style
 from imagegen.errors import ServiceUnavailable
+from imagegen.events import Event, SafeText
 from imagegen.ports.clock import Clock
 from imagegen.ports.database import Database, DatabaseUnavailable, Query, Snapshot
 from imagegen.ports.image_generator import ImageGenerator
 
 MAX_AGE_SECONDS = 5.0
-
-log = logging.getLogger(__name__)
 
 O = TypeVar("O", bound=Option)  # noqa: E741
 
@@ -71,7 +70,7 @@ class Catalogs:
             if isinstance(option, Model):
                 self._check(option)
         except ValueError as error:
-            log.error("%s is not offered until it is corrected: %s", document.path, _problems(error))
+            events.error(Event.OPTION_NOT_OFFERED, path=document.path, problems=SafeText(_problems(error)))
             return None
         return option
 

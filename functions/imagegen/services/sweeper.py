@@ -4,14 +4,15 @@ A request whose process died is refunded. A request or webhook whose task was lo
 has waited too long is refunded.
 """
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from imagegen import events
 from imagegen.documents.generations import REQUESTS, StoredRequest, progress_fields, request_path
 from imagegen.domain.generation import OPEN, FailureReason, GenerationRequest, Status
 from imagegen.errors import ServiceUnavailable
+from imagegen.events import Event, type_of
 from imagegen.ports.clock import Clock
 from imagegen.ports.database import (
     CommitRefused,
@@ -30,8 +31,6 @@ from imagegen.services.generations.worker import enqueue
 from imagegen.services.webhooks.outbox import Outbox
 
 PAGE_SIZE = 100
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ class Sweeper:
             else:
                 self.settlements.settle(stored, Failed(FailureReason.ABANDONED, "The request was interrupted."))
         except (CommitRefused, OutcomeUnknown, DatabaseUnavailable, ServiceUnavailable) as error:
-            log.warning("Request %s is left for the next sweep: %s", stored.request.id, error)
+            events.warning(Event.REQUEST_NOT_SWEPT, generationRequestId=stored.request.id, error=type_of(error))
             return False
         return True
 

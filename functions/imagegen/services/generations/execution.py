@@ -1,18 +1,17 @@
 """Runs a request, in a call or in a worker: generates the image without a lock, then settles the request."""
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from imagegen import events
 from imagegen.documents.generations import StoredRequest
 from imagegen.domain.catalog import Model, Size
 from imagegen.domain.generation import FailureReason, GenerationRequest
 from imagegen.errors import SettlementPending
+from imagegen.events import Event
 from imagegen.ports.database import CommitRefused, DatabaseUnavailable, OutcomeUnknown
 from imagegen.ports.image_generator import GeneratorFailed, GeneratorTimedOut, ImageGenerator, Job
 from imagegen.services.generations.settlement import Failed, Settlements, Succeeded
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -46,8 +45,8 @@ class Execution:
             return Failed(FailureReason.GENERATION_FAILED, str(failure))
         except GeneratorTimedOut as timeout:
             return Failed(FailureReason.GENERATION_TIMEOUT, str(timeout))
-        except Exception:
-            log.exception("The generator of %s crashed on request %s", model.name, request.id)
+        except Exception:  # noqa: BLE001 - logged, and settled as a failure
+            events.exception(Event.PROVIDER_CRASHED, generationRequestId=request.id, provider=model.provider)
             return Failed(FailureReason.GENERATION_FAILED, f"{model.name} could not generate this image.")
 
 

@@ -4,20 +4,19 @@ One commit completes the request, or fails it and refunds its credits. The commi
 the request first. If the request names a webhook, the same commit writes its delivery.
 """
 
-import logging
 from dataclasses import dataclass
 
+from imagegen import events
 from imagegen.documents.accounts import account_of, create_entry, update_account, user_path
 from imagegen.documents.generations import StoredRequest, request_path, settlement_fields
 from imagegen.documents.webhooks import create_delivery
 from imagegen.domain.generation import Failure, FailureReason, GenerationRequest
 from imagegen.domain.webhooks import delivery_for
+from imagegen.events import Event
 from imagegen.ports.clock import Clock
 from imagegen.ports.database import Database, Update, Write
 from imagegen.services.retry import Retry
 from imagegen.services.webhooks.outbox import Outbox
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ class Settlements:
             return request.completed(outcome.url, now), []
         [user] = self.database.read(user_path(request.user_id))
         if not user.exists:
-            log.error("%s does not exist, so request %s cannot be refunded", user.path, request.id)
+            events.error(Event.REFUND_WITHOUT_USER, path=user.path, generationRequestId=request.id)
             return request.failed(Failure(outcome.reason, outcome.message, 0, 0), now), []
         account, refund = account_of(user).refund(request, outcome.reason, now)
         failure = Failure(outcome.reason, outcome.message, request.cost, account.wallet.credits.total)

@@ -4,15 +4,16 @@ A task may be delivered twice, in parallel, late, or never. A commit on the requ
 sweeper enqueues a request again if no delivery has claimed it.
 """
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
+from imagegen import events
 from imagegen.documents.generations import StoredRequest, progress_fields, request_path
 from imagegen.domain.catalog import Model
 from imagegen.domain.generation import LEASE_GRACE, FailureReason, GenerationRequest, Status, lease
 from imagegen.errors import PermissionDenied
+from imagegen.events import Event, type_of
 from imagegen.ports.clock import Clock
 from imagegen.ports.database import Database, Update
 from imagegen.ports.task_queue import QueueUnavailable, TaskQueue
@@ -21,15 +22,13 @@ from imagegen.services.generations.execution import Execution
 from imagegen.services.generations.settlement import Failed
 from imagegen.services.retry import Retry
 
-log = logging.getLogger(__name__)
-
 
 def enqueue(tasks: TaskQueue, request: GenerationRequest, model: Model) -> None:
     """Put a pending request's task on its model's queue. If the queue is unavailable, the next sweep enqueues it."""
     try:
         tasks.put(model.queue, {"generationRequestId": request.id, "ticket": request.reservation_id})
     except QueueUnavailable as error:
-        log.warning("Request %s could not be queued and is left for the next sweep: %s", request.id, error)
+        events.warning(Event.REQUEST_NOT_QUEUED, generationRequestId=request.id, error=type_of(error))
 
 
 @dataclass(frozen=True)

@@ -4,15 +4,13 @@ The queue may deliver a task twice, in parallel, early, late, or never. A commit
 sends the webhook. A receiver may still get an event twice, under the same id, if its answer was lost.
 """
 
-import logging
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from pydantic_core import Url
-
+from imagegen import events
 from imagegen.documents.generations import request_of, request_path
 from imagegen.documents.webhooks import delivery_of, delivery_path, update_delivery
 from imagegen.domain.generation import GenerationRequest
@@ -28,8 +26,6 @@ from imagegen.services.webhooks.signing import Event, send_signed
 
 Describe = Callable[[GenerationRequest], Mapping[str, Any]]
 """Converts a request to the JSON that receivers get."""
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -93,8 +89,7 @@ class DeliveryWorker:
             error = str(undelivered)
         made = Attempt(at, timedelta(seconds=self.clock.monotonic() - began), status_code, error)
         if not made.succeeded:
-            host = Url(delivery.url).host  # the rest of the URL may contain secrets
-            log.info("Webhook %s was not accepted by %s: %s", delivery.id, host, error or status_code)
+            events.info(events.Event.WEBHOOK_NOT_ACCEPTED, deliveryId=delivery.id, statusCode=status_code)
         return made, False
 
     def _record(self, attempted: Delivery, worker: str) -> Delivery:

@@ -4,18 +4,17 @@ The commit that ends a request also writes its delivery, so no event is lost, an
 was not recorded.
 """
 
-import logging
 from dataclasses import dataclass
 
+from imagegen import events
 from imagegen.documents.webhooks import DELIVERIES, delivery_of, update_delivery
 from imagegen.domain.webhooks import OVERDUE, Delivery, DeliveryStatus
+from imagegen.events import Event, type_of
 from imagegen.ports.clock import Clock
 from imagegen.ports.database import CommitRefused, Database, OutcomeUnknown, Query, Snapshot, Where
 from imagegen.ports.task_queue import QueueUnavailable, TaskQueue
 
 QUEUE = "deliverWebhook"
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class Outbox:
         try:
             self.tasks.put(QUEUE, task, not_before=delivery.next_attempt_at)
         except QueueUnavailable as error:
-            log.warning("Webhook %s could not be queued and is left for a sweep: %s", delivery.id, error)
+            events.warning(Event.WEBHOOK_NOT_QUEUED, deliveryId=delivery.id, error=type_of(error))
 
     def overdue(self, limit: int) -> Query:
         """Return a query for deliveries whose task must have been lost."""
@@ -52,7 +51,7 @@ class Outbox:
         try:
             self.database.commit(update_delivery(document, again))
         except (CommitRefused, OutcomeUnknown) as error:
-            log.warning("Webhook %s is left for the next sweep: %s", again.id, error)
+            events.warning(Event.WEBHOOK_NOT_SWEPT, deliveryId=again.id, error=type_of(error))
             return False
         self.enqueue(again)
         return True

@@ -1,0 +1,81 @@
+"""Log events: a name and typed fields, and nothing that a caller wrote.
+
+An event's fields are ids, codes, counts and durations. Exceptions are logged as their types and frames, because their
+messages may quote a caller. ``api.logs`` writes the events.
+"""
+
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+
+
+class Event(StrEnum):
+    """All events. Alerts match their names in ``jsonPayload.event``."""
+
+    CALL_FAILED = "CALL_FAILED"
+    TASK_NOT_DONE = "TASK_NOT_DONE"
+    PROVIDER_CRASHED = "PROVIDER_CRASHED"
+    REFUND_WITHOUT_USER = "REFUND_WITHOUT_USER"
+    REQUEST_NOT_QUEUED = "REQUEST_NOT_QUEUED"
+    REQUEST_NOT_SWEPT = "REQUEST_NOT_SWEPT"
+    WEBHOOK_NOT_QUEUED = "WEBHOOK_NOT_QUEUED"
+    WEBHOOK_NOT_SWEPT = "WEBHOOK_NOT_SWEPT"
+    WEBHOOK_NOT_ACCEPTED = "WEBHOOK_NOT_ACCEPTED"
+    OPTION_NOT_OFFERED = "OPTION_NOT_OFFERED"
+    WEEKLY_REPORT_ANOMALY = "WEEKLY_REPORT_ANOMALY"
+    ALERTS_NOT_DELIVERED = "ALERTS_NOT_DELIVERED"
+    LIBRARY = "LIBRARY"
+
+
+class SafeText(str):
+    """A text of our own or an operator's words, which contains nothing that a caller wrote."""
+
+    __slots__ = ()
+
+
+Field = bool | int | float | str | None | Sequence["Field"] | Mapping[str, "Field"]
+
+WITHHELD = "[withheld]"
+_ID = re.compile(r"[A-Za-z0-9_.:/+-]{1,300}")
+
+_log = logging.getLogger("imagegen")
+
+
+def info(event: Event, **fields: Field) -> None:
+    _write(logging.INFO, event, fields)
+
+
+def warning(event: Event, **fields: Field) -> None:
+    _write(logging.WARNING, event, fields)
+
+
+def error(event: Event, **fields: Field) -> None:
+    _write(logging.ERROR, event, fields)
+
+
+def exception(event: Event, **fields: Field) -> None:
+    """Log an error with the traceback of the exception that is being handled."""
+    _write(logging.ERROR, event, fields, with_traceback=True)
+
+
+def type_of(error: BaseException) -> str:
+    """Return the name of an exception's type, as the field of an event."""
+    return type(error).__name__
+
+
+def _write(level: int, event: Event, fields: Mapping[str, Field], *, with_traceback: bool = False) -> None:
+    safe = {name: _safe(value) for name, value in fields.items()}
+    _log.log(level, event, extra={"event": event, "fields": safe}, exc_info=with_traceback)
+
+
+def _safe(value: Field) -> Field:
+    """Return a field's value with every text withheld that is neither an id nor a SafeText."""
+    match value:
+        case str():
+            return value if isinstance(value, SafeText) or _ID.fullmatch(value) else WITHHELD
+        case Mapping():
+            return {name: _safe(inner) for name, inner in value.items()}
+        case Sequence():
+            return [_safe(inner) for inner in value]
+    return value
