@@ -128,7 +128,12 @@ MUTANTS = [
         test="tests/integration/test_queue.py::test_only_the_owner_may_cancel",
     ),
     # Limits
-    Mutant("the rate limit is not checked", create, "_paced(account.activity, self.limits, now)", "account.activity"),
+    Mutant(
+        "the rate limit is not checked",
+        create,
+        "_within_rate_limit(account.activity, self.limits, now)",
+        "account.activity",
+    ),
     Mutant(
         "the burst of the rate limit is not bounded", limits, "max(self.earned_at or now, now)", "self.earned_at or now"
     ),
@@ -325,7 +330,10 @@ MUTANTS = [
     Mutant("a webhook is given up after the first failure", delivery_worker, "return made, False", "return made, True"),
     Mutant("a webhook is never given up", webhooks, "next_attempt_at > self.give_up_at", "False"),
     Mutant(
-        "a webhook whose task was lost is not swept", sweeper, " + self._each(overdue, self.outbox.enqueue_again)", ""
+        "a webhook whose task was lost is not swept",
+        sweeper,
+        " + self._recover_all(overdue, self.outbox.enqueue_again)",
+        "",
     ),
     Mutant(
         "an overdue webhook stays overdue",

@@ -12,7 +12,7 @@ from imagegen.bootstrap import Backend
 from imagegen.domain.ledger import Credits
 from imagegen.errors import ServiceUnavailable, SettlementPending
 from imagegen.ports.database import CommitRefused, DatabaseUnavailable, OutcomeUnknown
-from imagegen.services.credits.accounts import opened
+from imagegen.services.credits.accounts import new_account
 from imagegen.services.webhooks import outbox
 from simulation import answers, calls, checks, webhooks
 from simulation.calls import Call, Cancel, Resend
@@ -174,7 +174,7 @@ class Simulation:
         call.process = self._scheduler.spawn(call.name, lambda: self._serve(call), after_seconds)
 
     def _open(self, user_id: str, granted: Credits, at: datetime) -> None:
-        _, writes = opened(user_id, {"displayName": user_id}, granted, at)
+        _, writes = new_account(user_id, {"displayName": user_id}, granted, at)
         self._store.commit(*writes)
 
     def _serve(self, call: Call) -> None:

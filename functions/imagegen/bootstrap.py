@@ -99,8 +99,8 @@ class Backend:
         return cls(
             accounts=Accounts(database, clock, retry),
             catalogs=catalogs,
-            generations=Generations(database, execution, tasks, clock, limits, reserving=retry, new_id=new_id),
-            worker=Worker(database, catalogs, execution, clock, claiming=retry, new_id=new_id),
+            generations=Generations(database, execution, tasks, clock, limits, retry=retry, new_id=new_id),
+            worker=Worker(database, catalogs, execution, clock, retry=retry, new_id=new_id),
             cancellations=Cancellations(database, settlements),
             delivery_worker=DeliveryWorker(database, sender, webhook_secrets, outbox, clock, rng, retry, new_id),
             deliveries=Deliveries(database, outbox, clock, retry),
@@ -157,7 +157,7 @@ def alert_channels(clock: Clock) -> list[Channel]:
     """Return the operator's webhook, if one is set. Its URL may be private, because only the operator can set it."""
     if not (url := settings.REPORT_WEBHOOK_URL.value):
         return []
-    sender = HttpWebhookSender(Reach.PRIVATE, total_seconds=alerts.TIMEOUT_SECONDS)
+    sender = HttpWebhookSender(Reach.PRIVATE, timeout_seconds=alerts.TIMEOUT_SECONDS)
     return [AlertWebhook(url, settings.REPORT_WEBHOOK_SECRET.value, sender, clock)]
 
 

@@ -101,7 +101,7 @@ def test_audit_reads_more_than_one_page(
     api: Api, backend: Backend, client: ObservedClient, request_ids: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("imagegen.adapters.firestore.SCAN_PAGE_SIZE", 2)
-    monkeypatch.setattr("imagegen.services.credits.audit.READ_AT_ONCE", 2)
+    monkeypatch.setattr("imagegen.services.credits.audit.READ_PAGE_SIZE", 2)
     set_models(client, failureRate=0)
     for _ in range(5):
         api.result("createGenerationRequest", order(size="512x512"))

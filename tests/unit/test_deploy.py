@@ -9,7 +9,7 @@ from firebase_functions.private.serving import functions_as_yaml
 
 import main
 from imagegen.adapters.firestore import CALL_TIMEOUT_SECONDS
-from imagegen.adapters.http_webhook_sender import TOTAL_SECONDS
+from imagegen.adapters.http_webhook_sender import TIMEOUT_SECONDS
 from imagegen.bootstrap import RESERVING_TIMEOUT_SECONDS, SETTLING_TIMEOUT_SECONDS
 from imagegen.domain.catalog import Kind, Model
 from imagegen.domain.generation import LEASE_GRACE
@@ -87,7 +87,7 @@ def test_delivery_lease_is_longer_than_its_attempt() -> None:
     # commit), resolves the name (glibc tries two servers twice), sends the webhook, and tries once to record it.
     resolving = 20
     secret = RESERVING_TIMEOUT_SECONDS + 2 * CALL_TIMEOUT_SECONDS
-    attempt = CALL_TIMEOUT_SECONDS + secret + resolving + TOTAL_SECONDS + 2 * CALL_TIMEOUT_SECONDS
+    attempt = CALL_TIMEOUT_SECONDS + secret + resolving + TIMEOUT_SECONDS + 2 * CALL_TIMEOUT_SECONDS
     assert SENDING_LEASE.total_seconds() > attempt
     assert OVERDUE > SENDING_LEASE
 

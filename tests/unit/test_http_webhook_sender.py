@@ -262,7 +262,7 @@ def test_certificate_of_an_address_is_accepted(trusting_sender: HttpWebhookSende
 
 @pytest.fixture
 def short_timeout_sender() -> HttpWebhookSender:
-    return HttpWebhookSender(Reach.LOCAL, total_seconds=0.5)
+    return HttpWebhookSender(Reach.LOCAL, timeout_seconds=0.5)
 
 
 def test_receiver_that_does_not_answer_times_out(short_timeout_sender: HttpWebhookSender) -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from imagegen.ports.database import CommitRefused, DatabaseUnavailable, OutcomeUnknown
-from imagegen.services.retry import LONGEST_PAUSE_SECONDS, Retry
+from imagegen.services.retry import MAX_DELAY_SECONDS, Retry
 from tools.fakes import ManualClock
 
 START = datetime(2026, 11, 9, tzinfo=UTC)
@@ -33,7 +33,7 @@ def test_timeout_ends_retries_with_the_last_error() -> None:
         Retry(clock, random.Random(1), timeout_seconds=20)(attempt)
     assert str(refused.value) == str(tries_made[-1])
     waited = (clock.at - START).total_seconds()
-    assert 20 - LONGEST_PAUSE_SECONDS <= waited <= 20
+    assert 20 - MAX_DELAY_SECONDS <= waited <= 20
 
 
 def test_bug_is_not_retried() -> None:

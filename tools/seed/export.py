@@ -21,7 +21,7 @@ from imagegen.bootstrap import Backend, providers
 from imagegen.domain.ledger import Credits
 from imagegen.errors import GenerationFailed
 from imagegen.ports.database import Put
-from imagegen.services.credits.accounts import opened
+from imagegen.services.credits.accounts import new_account
 from tools.emulators.project import ROOT
 from tools.emulators.suite import Suite, workspace
 from tools.fakes import NO_LIMITS, AcceptingSender, ManualClock, TaskList
@@ -89,7 +89,7 @@ def write_documents(client: firestore.Client) -> None:
 
 def write_user(database: FirestoreDatabase, user_id: str, name: str, granted: Credits, at: datetime) -> None:
     """Open an account as registerUser does, with the given credits."""
-    _, writes = opened(user_id, {"displayName": name, "email": email(user_id)}, granted, at)
+    _, writes = new_account(user_id, {"displayName": name, "email": email(user_id)}, granted, at)
     database.commit(*writes)
 
 

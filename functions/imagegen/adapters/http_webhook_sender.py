@@ -16,7 +16,9 @@ from pydantic_core import Url
 from imagegen.domain.public_addresses import Address, is_public
 from imagegen.ports.webhook_sender import Forbidden, Unreachable
 
-TOTAL_SECONDS = 10.0
+TIMEOUT_SECONDS = 10.0
+"""The timeout of an attempt, without name resolution."""
+
 CONNECT_SHARE = 0.3
 """The share of the timeout for connecting. TLS may take the same share again."""
 
@@ -51,7 +53,7 @@ class HttpWebhookSender:
 
     reach: Reach = Reach.PUBLIC
     authorities: str = field(default_factory=certifi.where)
-    total_seconds: float = TOTAL_SECONDS
+    timeout_seconds: float = TIMEOUT_SECONDS
 
     def send(self, url: str, body: str, headers: Mapping[str, str]) -> int:
         target = _parsed(url)
@@ -64,20 +66,20 @@ class HttpWebhookSender:
         try:
             return asyncio.run(self._post(target, addresses, body, headers))
         except httpx.ConnectTimeout:
-            raise Unreachable(f"no connection within {CONNECT_SHARE * self.total_seconds:g} s") from None
+            raise Unreachable(f"no connection within {CONNECT_SHARE * self.timeout_seconds:g} s") from None
         except (TimeoutError, httpx.TimeoutException):
-            raise Unreachable(f"the receiver took longer than {self.total_seconds:g} s") from None
+            raise Unreachable(f"the receiver took longer than {self.timeout_seconds:g} s") from None
         except (httpx.TransportError, httpx.InvalidURL) as error:
             raise Unreachable(f"no answer: {error or type(error).__name__}"[:200]) from None
 
     async def _post(self, target: Url, addresses: Sequence[Address], body: str, headers: Mapping[str, str]) -> int:
         """Post to the first address that accepts a connection, while there is time left. Return the HTTP status."""
         time = asyncio.get_running_loop().time
-        seconds = httpx.Timeout(self.total_seconds, connect=CONNECT_SHARE * self.total_seconds)
-        last_start = time() + (1 - 2 * CONNECT_SHARE) * self.total_seconds
+        seconds = httpx.Timeout(self.timeout_seconds, connect=CONNECT_SHARE * self.timeout_seconds)
+        last_start = time() + (1 - 2 * CONNECT_SHARE) * self.timeout_seconds
         # httpx limits each step only. A receiver that sends byte by byte needs a limit for the whole call.
         async with (
-            asyncio.timeout(self.total_seconds),
+            asyncio.timeout(self.timeout_seconds),
             httpx.AsyncClient(verify=self._trust, trust_env=False, timeout=seconds) as http,
         ):
             for address in addresses:

@@ -11,8 +11,8 @@ from imagegen.ports.database import CommitRefused, DatabaseUnavailable, OutcomeU
 
 T = TypeVar("T")
 
-FIRST_PAUSE_SECONDS = 0.02
-LONGEST_PAUSE_SECONDS = 1.0
+FIRST_DELAY_SECONDS = 0.02
+MAX_DELAY_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,9 @@ class Retry:
             except (CommitRefused, OutcomeUnknown, DatabaseUnavailable) as error:
                 if isinstance(error, OutcomeUnknown):
                     uncertain = error
-                pause = self.rng.uniform(0, min(FIRST_PAUSE_SECONDS * 2 ** min(tries, 10), LONGEST_PAUSE_SECONDS))
+                delay = self.rng.uniform(0, min(FIRST_DELAY_SECONDS * 2 ** min(tries, 10), MAX_DELAY_SECONDS))
                 # Always try twice: while this process was slow, another one may have settled the matter.
-                if tries and self.clock.monotonic() + pause > deadline:
+                if tries and self.clock.monotonic() + delay > deadline:
                     raise uncertain or error from None
-            self.clock.sleep(pause)
+            self.clock.sleep(delay)
         raise AssertionError("unreachable: count() never ends")

@@ -61,9 +61,9 @@ class Sweeper:
             limit=PAGE_SIZE,
         )
         overdue = self.outbox.overdue(PAGE_SIZE)
-        return self._each(expired, self._recovered) + self._each(overdue, self.outbox.enqueue_again)
+        return self._recover_all(expired, self._recover_request) + self._recover_all(overdue, self.outbox.enqueue_again)
 
-    def _each(self, query: Query, recover: Callable[[Snapshot], bool]) -> int:
+    def _recover_all(self, query: Query, recover: Callable[[Snapshot], bool]) -> int:
         """Recover the documents that ``query`` finds, page by page. Return the number of recovered documents."""
         swept = 0
         while page := self.database.find(query):
@@ -73,7 +73,7 @@ class Sweeper:
                 break  # the next query would return the same page
         return swept
 
-    def _recovered(self, document: Snapshot) -> bool:
+    def _recover_request(self, document: Snapshot) -> bool:
         stored = StoredRequest.of(document)
         try:
             if stored.request.status is Status.PENDING:

@@ -26,7 +26,7 @@ WELCOME_GRANT = "welcome-grant"
 """The id of the grant that opens an account. The fixed id makes a second welcome grant impossible."""
 
 
-def opened(user_id: str, profile: Mapping[str, str], welcome: Credits, at: datetime) -> tuple[Wallet, list[Write]]:
+def new_account(user_id: str, profile: Mapping[str, str], welcome: Credits, at: datetime) -> tuple[Wallet, list[Write]]:
     """Return a new user's wallet and the writes that create it: the user's document and the welcome grant, if any."""
     wallet = Wallet(user_id)
     if not welcome.total:
@@ -37,7 +37,7 @@ def opened(user_id: str, profile: Mapping[str, str], welcome: Credits, at: datet
     return wallet, [create_user(wallet, profile, at), create_entry(entry)]
 
 
-def registered(user: Snapshot) -> Snapshot:
+def require_user(user: Snapshot) -> Snapshot:
     """Return the user's document if it exists. Raises UserNotFound."""
     if not user.exists:
         raise UserNotFound(f"There is no user {user.id!r}. Call registerUser first.", userId=user.id)
@@ -62,7 +62,7 @@ class Accounts:
             [user] = self.database.read(user_path(user_id))
             if user.exists:
                 return wallet_of(user)
-            wallet, writes = opened(user_id, profile, welcome, self.clock.now())
+            wallet, writes = new_account(user_id, profile, welcome, self.clock.now())
             self.database.commit(*writes)
             return wallet
 
@@ -80,7 +80,7 @@ class Accounts:
             user, made = self.database.read(user_path(user_id), grant_path(grant_id))
             if made.exists:
                 return _same(grant_of(made), user_id, bucket, credits, reason)
-            wallet, entry = wallet_of(registered(user)).post(
+            wallet, entry = wallet_of(require_user(user)).post(
                 EntryType.GRANT,
                 bucket.of(credits),
                 entry_id=f"grant-{grant_id}",
@@ -105,7 +105,7 @@ class Accounts:
 
     def wallet(self, user_id: str) -> Wallet:
         """Return the user's wallet. Raises UserNotFound and DatabaseUnavailable."""
-        return wallet_of(registered(*self.database.read(user_path(user_id))))
+        return wallet_of(require_user(*self.database.read(user_path(user_id))))
 
 
 def _same(grant: Grant, user_id: str, bucket: Bucket, credits: int, reason: str) -> Grant:

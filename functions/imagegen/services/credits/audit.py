@@ -20,7 +20,7 @@ from imagegen.domain.weeks import Week
 from imagegen.ports.clock import Clock
 from imagegen.ports.database import Database, Snapshot
 
-READ_AT_ONCE = 200
+READ_PAGE_SIZE = 200
 
 T = TypeVar("T")
 
@@ -56,7 +56,7 @@ class Audit:
         """Yield every violation as it is found. Raises DatabaseUnavailable."""
         for user in self.database.scan(USERS):
             yield from self._user(user)
-        for page in _pages(self.database.scan(REQUESTS), READ_AT_ONCE):
+        for page in _pages(self.database.scan(REQUESTS), READ_PAGE_SIZE):
             yield from self._requests(page)
 
     def _user(self, user: Snapshot) -> Iterator[Finding]:
@@ -76,7 +76,7 @@ class Audit:
         """Return the existing requests that the ledger entries name, by id."""
         ids = {entry.generation_request_id for entry in entries if entry.generation_request_id}
         found: dict[str, GenerationRequest] = {}
-        for page in _pages(ids, READ_AT_ONCE):
+        for page in _pages(ids, READ_PAGE_SIZE):
             documents = self.database.read(*(request_path(request_id) for request_id in page))
             found |= {document.id: request_of(document) for document in documents if document.exists}
         return found

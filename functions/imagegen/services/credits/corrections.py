@@ -10,7 +10,7 @@ from imagegen.documents.accounts import create_entry, entry_of, ledger_path, upd
 from imagegen.domain.ledger import Credits, EntryType, LedgerEntry, Wallet
 from imagegen.ports.clock import Clock
 from imagegen.ports.database import Database
-from imagegen.services.credits.accounts import registered
+from imagegen.services.credits.accounts import require_user
 from imagegen.services.retry import Retry
 
 
@@ -35,7 +35,7 @@ class Corrections:
             user, booked = self.database.read(user_path(user_id), f"{ledger_path(user_id)}/{entry_id}")
             if booked.exists:
                 return _same(entry_of(user_id, booked), amount, request_id)
-            wallet = wallet_of(registered(user))
+            wallet = wallet_of(require_user(user))
             if min(wallet.credits.trial + amount.trial, wallet.credits.paid + amount.paid) < 0:
                 raise ValueError(f"The balance of {user_id} is {wallet.credits}. {amount} would take it below zero.")
             wallet, entry = wallet.post(
@@ -58,7 +58,7 @@ class Corrections:
         """
 
         def attempt(_tries: int) -> Wallet:
-            user = registered(*self.database.read(user_path(user_id)))
+            user = require_user(*self.database.read(user_path(user_id)))
             documents = self.database.scan(ledger_path(user_id))
             wallet = Wallet(user_id)
             for entry in sorted((entry_of(user_id, document) for document in documents), key=lambda entry: entry.seq):

@@ -6,7 +6,7 @@ from functools import partial
 from imagegen.documents.accounts import entry_of, ledger_path, user_path, wallet_of
 from imagegen.domain.ledger import EntryType, LedgerEntry, Wallet
 from imagegen.ports.database import Database, Query, Where
-from imagegen.services.credits.accounts import registered
+from imagegen.services.credits.accounts import require_user
 from imagegen.services.pagination import Page, page
 
 LISTED = (EntryType.DEDUCTION, EntryType.REFUND)
@@ -29,7 +29,7 @@ class Histories:
 
         Raises UserNotFound and DatabaseUnavailable.
         """
-        wallet = wallet_of(registered(*self.database.read(user_path(user_id))))
+        wallet = wallet_of(require_user(*self.database.read(user_path(user_id))))
         history = Query(
             ledger_path(user_id),
             where=(Where("type", "in", tuple(type.value for type in LISTED)),),

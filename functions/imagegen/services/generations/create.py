@@ -41,7 +41,7 @@ from imagegen.errors import (
 from imagegen.ports.clock import Clock
 from imagegen.ports.database import CommitRefused, Database, DatabaseUnavailable, OutcomeUnknown
 from imagegen.ports.task_queue import TaskQueue
-from imagegen.services.credits.accounts import registered
+from imagegen.services.credits.accounts import require_user
 from imagegen.services.generations.execution import Execution
 from imagegen.services.generations.worker import enqueue
 from imagegen.services.retry import Retry
@@ -56,7 +56,7 @@ class Generations:
     tasks: TaskQueue
     clock: Clock
     limits: Limits
-    reserving: Retry
+    retry: Retry
     new_id: Callable[[], str]
 
     def create(self, order: Order) -> GenerationRequest:
@@ -94,7 +94,7 @@ class Generations:
             ) from error
         if not document.exists or request_of(document).fingerprint != fingerprint:
             return None
-        stored = _repeated(StoredRequest.of(document))
+        stored = _ended_or_async(StoredRequest.of(document))
         return stored.request if stored.request.mode is Mode.ASYNC else _answer(stored.request)
 
     def _reserve(self, order: Order) -> StoredRequest:
@@ -106,10 +106,10 @@ class Generations:
         def attempt(_tries: int) -> StoredRequest:
             user, document = self.database.read(user_path(order.user_id), request_path(request_id))
             if document.exists:
-                return _recognised(StoredRequest.of(document), order, reservation_id)
-            account = self._with_room(account_of(registered(user)))
+                return _existing(StoredRequest.of(document), order, reservation_id)
+            account = self._within_running_limit(account_of(require_user(user)))
             now = self.clock.now()
-            account = replace(account, activity=_paced(account.activity, self.limits, now))
+            account = replace(account, activity=_within_rate_limit(account.activity, self.limits, now))
             paid_from = _payment(order, account.wallet.credits)
             request = GenerationRequest.of(order, request_id, reservation_id, paid_from, now)
             account, deduction = account.reserve(request)
@@ -119,7 +119,7 @@ class Generations:
             return StoredRequest(request, version)
 
         try:
-            return self.reserving(attempt)
+            return self.retry(attempt)
         except CommitRefused as error:
             raise Contention("Too many simultaneous requests of this user. Nothing was charged. Try again.") from error
         except DatabaseUnavailable as error:
@@ -135,7 +135,7 @@ class Generations:
                 generationRequestId=request_id,
             ) from error
 
-    def _with_room(self, account: Account) -> Account:
+    def _within_running_limit(self, account: Account) -> Account:
         """Return the account if the user may start one more request. Raises TooManyRunning.
 
         Completing a request does not change the user's document, so ``activity.running`` may name requests that have
@@ -155,7 +155,7 @@ class Generations:
         return replace(account, activity=activity)
 
 
-def _paced(activity: Activity, limits: Limits, now: datetime) -> Activity:
+def _within_rate_limit(activity: Activity, limits: Limits, now: datetime) -> Activity:
     """Return the activity after one more request. Raises RateLimited."""
     try:
         return activity.paced(limits, now)
@@ -167,7 +167,7 @@ def _paced(activity: Activity, limits: Limits, now: datetime) -> Activity:
         ) from None
 
 
-def _recognised(stored: StoredRequest, order: Order, reservation_id: str) -> StoredRequest:
+def _existing(stored: StoredRequest, order: Order, reservation_id: str) -> StoredRequest:
     """Return the existing request if it answers ``order``.
 
     Raises IdempotencyMismatch if its payload differs, and RequestInProgress.
@@ -180,10 +180,10 @@ def _recognised(stored: StoredRequest, order: Order, reservation_id: str) -> Sto
             "This idempotencyKey was used for a request with other options. Use a new key for a new request.",
             generationRequestId=request.id,
         )
-    return _repeated(stored)
+    return _ended_or_async(stored)
 
 
-def _repeated(stored: StoredRequest) -> StoredRequest:
+def _ended_or_async(stored: StoredRequest) -> StoredRequest:
     """Return the existing request if it has ended or is in async mode. Raises RequestInProgress."""
     if stored.request.mode is Mode.SYNC and stored.request.is_open:
         raise RequestInProgress(

@@ -37,7 +37,7 @@ class Worker:
     catalogs: Catalogs
     execution: Execution
     clock: Clock
-    claiming: Retry
+    retry: Retry
     new_id: Callable[[], str]
 
     def run(self, request_id: str, ticket: str) -> Status | None:
@@ -80,4 +80,4 @@ class Worker:
             )
             return StoredRequest(claimed, version)
 
-        return self.claiming(attempt)
+        return self.retry(attempt)

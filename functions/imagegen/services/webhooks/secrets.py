@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from imagegen.documents.accounts import user_path
 from imagegen.ports.database import Database, Update
-from imagegen.services.credits.accounts import registered
+from imagegen.services.credits.accounts import require_user
 from imagegen.services.retry import Retry
 
 PREFIX = "whsec_"
@@ -37,9 +37,9 @@ class WebhookSecrets:
 
         def attempt(_tries: int) -> str:
             [user] = self.database.read(user_path(user_id))
-            secret: str | None = registered(user).data.get("webhookSecret")
+            secret: str | None = require_user(user).data.get("webhookSecret")
             if secret is None or rotate:
-                assert user.version is not None, "only a user who exists is registered"
+                assert user.version is not None, "require_user returns only a user who exists"
                 self.database.commit(Update(user.path, {"webhookSecret": new}, user.version))
                 return new
             return secret
