@@ -66,7 +66,7 @@ class Counting:
 
     def _day(self, day: str, catalog: Catalog) -> DayCounts:
         by_status = self._by_status((Where("day", "==", day),), list(Status))
-        # Save queries: skip statuses that no request of the day has, and all options if there is no request.
+        # To save queries, skip statuses that no request of the day has, and all options if there is no request.
         statuses = [status for status, totals in by_status.items() if totals.count]
         options = [(kind, option.name) for kind in Kind for option in catalog.options(kind)] if statuses else []
 

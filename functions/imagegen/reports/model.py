@@ -13,7 +13,7 @@ from imagegen.reports.anomalies import ALL_REQUESTS, Anomaly, Counts, Findings, 
 from imagegen.reports.forecast import Forecast
 
 OTHER = "(no longer in the catalog)"
-"""The name that stands for options that were deleted or renamed after they were used."""
+"""The name that replaces options that were deleted or renamed after they were used."""
 
 TOP_USERS = 10
 POPULARITY_WEEKS = 4

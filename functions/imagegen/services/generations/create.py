@@ -218,7 +218,7 @@ def _answer(request: GenerationRequest) -> GenerationRequest:
         FailureReason.CANCELED: GenerationCanceled,
     }[failure.reason]
     raise error(
-        f"{failure.message} Its cost was refunded. Try again.",
+        f"{failure.message} The credits were refunded. Try again.",
         generationRequestId=request.id,
         refundedCredits=failure.refunded_credits,
         currentCredits=failure.current_credits,
