@@ -139,9 +139,8 @@ class Simulation:
         """Run the clients, the sweepers and the workers until all have ended."""
         for call in self._calls:
             self._spawn(call, call.at_seconds)
-        for round_number in range(
-            1, self._rng.choice((1, 4, 8))
-        ):  # often none, or too early to find an abandoned request
+        rounds = self._rng.choice((0, 3, 7))  # often none, or too early to find an abandoned request
+        for round_number in range(1, rounds + 1):
             for twin in "ab"[: self._rng.choice((1, 1, 2))]:
                 name = f"sweeper-{round_number}{twin}"
                 self._scheduler.spawn(name, self._sweep, round_number * SWEEP_EVERY_SECONDS)
@@ -204,7 +203,7 @@ class Simulation:
         except Exception as error:  # noqa: BLE001 - a worker that raises anything else is a finding
             self._violations.append(Violation("LIVENESS", f"a worker raised {error!r}"))
         else:
-            self._scheduler.note(f"{queue}: {status or 'left alone'}", ", ".join(task.values()))
+            self._scheduler.note(f"{queue}: {status or 'skipped'}", ", ".join(task.values()))
         return True
 
     def _generate(self, task: dict[str, str]) -> str | None:

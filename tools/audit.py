@@ -34,7 +34,7 @@ def main(arguments: Sequence[str], console: Console) -> int:
         console.print(str(problem), style="red", markup=False)
         return 2
     if findings:
-        console.print(f"\n{findings} findings. What to do: docs/runbook.md", markup=False)
+        console.print(f"\nFindings: {findings}. To repair them, see docs/runbook.md.", markup=False)
         return 1
     console.print("Every invariant holds.", style="green")
     return 0

@@ -29,7 +29,7 @@ EVENTS = {
     *(f"sweeper: {what}" for what in ("settled some", "found nothing to do", "gave up")),
     *(f"client: outcome: {what}" for what in ("RESENT", "DELIVERY_NOT_FOUND")),
     *(f"worker: webhook: {ending}" for ending in ("accepted", "slow", "answer lost", "refused", "unreachable")),
-    *(f"worker: deliverWebhook: {what}" for what in ("delivered", "failed", "pending", "left alone")),
+    *(f"worker: deliverWebhook: {what}" for what in ("delivered", "failed", "pending", "skipped")),
     *(f"network: arrived late, {what}" for what in ("applied", "refused")),
 }
 

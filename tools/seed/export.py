@@ -1,4 +1,4 @@
-"""`make seed`: writes `emulator-seed/`: fills new emulators with the sample data, and exports them.
+"""`make seed`: fills new emulators with the sample data, and exports their data to `emulator-seed/`.
 
 The backend's own services make the requests of the past weeks, on a clock that is set to the planned times.
 """
