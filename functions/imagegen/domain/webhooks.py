@@ -85,7 +85,7 @@ class Delivery:
         return replace(self, claimed_by=worker, next_attempt_at=at + SENDING_LEASE)
 
     def delay_max(self, at: datetime) -> timedelta:
-        """Return the maximum delay after a failure: the time since the first attempt, so that delays double."""
+        """Return the maximum delay after a failure: the time since the retry window began, so that delays double."""
         return min(max(at - (self.give_up_at - RETRY_WINDOW), FIRST_DELAY), LONGEST_DELAY)
 
     def attempted(self, attempt: Attempt, delay: timedelta, *, is_last: bool) -> "Delivery":
