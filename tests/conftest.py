@@ -1,6 +1,6 @@
-"""Fixtures for everything that needs a database: a real Firestore emulator, and an empty project for each test.
+"""Fixtures for a Firestore emulator and an empty project for each test, and the order of the test files.
 
-`make test` runs two processes, each with an emulator of its own.
+`make test` runs two processes, and each starts its own emulator.
 """
 
 import os
@@ -22,7 +22,7 @@ INDEXES = Indexes.declared()
 
 @pytest.fixture(scope="session")
 def firestore_host() -> Iterator[str]:
-    """The emulator that FIRESTORE_EMULATOR_HOST names, or else one of our own."""
+    """Yield the host of the emulator that FIRESTORE_EMULATOR_HOST names, or of a new emulator."""
     if host := os.environ.get("FIRESTORE_EMULATOR_HOST"):
         yield host
         return
@@ -33,7 +33,7 @@ def firestore_host() -> Iterator[str]:
 
 @pytest.fixture
 def client(firestore_host: str) -> Iterator[ObservedClient]:
-    """A client on a project that nothing else uses; in the end, production must have an index for all it was asked."""
+    """Yield a client of an empty project. Check afterwards that every query sent has an index in production."""
     client = ObservedClient(f"demo-{uuid.uuid4().hex[:12]}")
     yield client
     client.wire.start = 0
@@ -44,7 +44,7 @@ def client(firestore_host: str) -> Iterator[ObservedClient]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_fixture_setup(fixturedef: pytest.FixtureDef[object]) -> Iterator[None]:
-    """Report once that a session's fixture cannot be set up, and skip the other tests that need it."""
+    """Report the failure of a session fixture once, and skip the other tests that need the fixture."""
     try:
         return (yield)
     except Exception:
@@ -54,11 +54,11 @@ def pytest_fixture_setup(fixturedef: pytest.FixtureDef[object]) -> Iterator[None
         raise
 
 
-# The files run in another order each time, so that no test comes to need what another has left.
+# The files run in a different order each time, to find tests that depend on data of earlier tests.
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--order-seed", type=int, help="run the test files in the order of this seed again")
+    parser.addoption("--order-seed", type=int, help="run the test files in the order of an earlier run")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -69,7 +69,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_configure_node(node: WorkerController) -> None:
-    """Pass the seed on to a process of xdist: all have to collect the same order."""
+    """Pass the seed to an xdist worker. All workers must collect the tests in the same order."""
     node.workerinput["order_seed"] = node.config.option.order_seed
 
 
@@ -78,7 +78,7 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Shuffle the files. Those that share a suite come first: they take longer than anything beside them."""
+    """Shuffle the files. Files that share a suite run first, because they take the longest."""
     files = list(dict.fromkeys(item.path for item in items))
     random.Random(config.option.order_seed).shuffle(files)
     items.sort(key=lambda item: (not _shares_suite(item.nodeid), files.index(item.path)))
@@ -90,9 +90,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadSco
 
 
 class _ByFile(LoadScopeScheduling):
-    """A file's tests run in one process, and in the same one all those that share one suite under the Firebase CLI.
+    """Runs each file in one process, and all files that share a suite in the same process.
 
-    Not by xdist's own marks for groups, which are lost on pytest 9.
+    xdist's own group marks are lost on pytest 9.
     """
 
     def _split_scope(self, nodeid: str) -> str:

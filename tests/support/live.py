@@ -1,4 +1,4 @@
-"""The running emulator suite, as curl, a signed-in user and an operator see it."""
+"""Access to a running emulator suite: HTTP calls, accounts and the database."""
 
 import time
 import uuid
@@ -24,17 +24,17 @@ from tools.emulators.suite import Suite
 from tools.seed import export, history
 
 ANSWER_TIMEOUT_SECONDS = 540
-"""As long as the slowest function may take: a busy machine is no failure."""
+"""The longest timeout of a function, so that a slow machine does not fail a test."""
 CONNECTION_ERRORS = ("ECONNRESET", "ECONNREFUSED", "EPIPE")
 FINISHED = 'Finished "us-central1-'
-"""What the CLI prints at the end of each call."""
+"""The beginning of the line that the CLI prints at the end of each call."""
 
 
 def until(condition: Callable[[], bool], *, seconds: float) -> None:
-    """Waits for ``condition``. Raises AssertionError when it does not come true in ``seconds``."""
+    """Wait until ``condition`` is true. Raises AssertionError if that takes more than ``seconds``."""
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s"
+        assert time.monotonic() < deadline, f"the condition was still false after {seconds} s"
         time.sleep(0.05)
 
 
@@ -49,7 +49,7 @@ def cut_off(response: requests.Response) -> bool:
 
 @contextmanager
 def operator_of(suite: Suite) -> Iterator[firestore.Client]:
-    """A client on the suite's database that no rules bind."""
+    """Yield a client of the suite's database that security rules do not restrict."""
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("FIRESTORE_EMULATOR_HOST", suite.firestore_host)
         client = firestore.Client(project=suite.project_id)
@@ -59,22 +59,22 @@ def operator_of(suite: Suite) -> Iterator[firestore.Client]:
 
 @dataclass(frozen=True)
 class Live:
-    """The deployed functions over real HTTP, and the suite's accounts and database around them."""
+    """A running suite: its functions over HTTP, its accounts and its database."""
 
     suite: Suite
     operator: firestore.Client
     _sent: list[str] = field(default_factory=list)
     _cut_off: list[str] = field(default_factory=list)
-    """The functions of the calls that the CLI lost. It does not print these as finished."""
+    """The functions of the calls that the CLI cut off. The CLI does not print these calls as finished."""
     _logged: list[int] = field(default_factory=lambda: [0, 0])
-    """How many calls had been sent, and how many were printed as finished, when the log was last asked for."""
+    """The number of calls sent and the number of calls printed as finished, as of the last call of ``log``."""
 
     # The functions
 
     def send(self, function: str, method: str = "POST", **arguments: Any) -> requests.Response:
-        """Any HTTP request to a function; ``arguments`` as in ``requests.request``.
+        """Send an HTTP request to a function. ``arguments`` are those of ``requests.request``.
 
-        Whatever it is answered with must not tell how the backend is made.
+        Raises AssertionError if the response shows a stack trace or a path of this machine.
         """
         url = f"{self.suite.functions_url}/{function}"
         response = requests.request(method, url, timeout=ANSWER_TIMEOUT_SECONDS, **arguments)
@@ -87,12 +87,12 @@ class Live:
         return response
 
     def call(self, function: str, data: object, *, token: str | None = None) -> requests.Response:
-        """A call as the client SDKs make it, signed in with ``token``."""
+        """Call a function as the client SDKs do, signed in with ``token``."""
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         return self.send(function, json={"data": data}, headers=headers)
 
     def result(self, function: str, data: object, *, token: str | None = None) -> Any:
-        """The result of a call that has to succeed, and nothing beside it."""
+        """Call a function and return its result. Raises AssertionError if the call fails."""
         response = self.call(function, data, token=token)
         assert response.status_code == 200, response.text
         body = response.json()
@@ -100,25 +100,28 @@ class Live:
         return body["result"]
 
     def create(self, user_id: str, **options: object) -> requests.Response:
-        """createGenerationRequest for the smallest image of Model A, but for what ``options`` say."""
+        """Call createGenerationRequest for the smallest image of Model A. ``options`` replace single fields."""
         return self.call("createGenerationRequest", order(user_id, **options))
 
     def refusal(self, function: str, data: object, *, token: str | None = None) -> tuple[int, str, str]:
-        """How a call is refused that has to be: the HTTP status, the callable protocol's, and our reason."""
+        """Make a call that must fail. Return its HTTP status, callable status and reason."""
         return refusal(self.call(function, data, token=token))
 
     def credits(self, user_id: str) -> int:
-        """The balance, as the API tells it."""
+        """Return the user's balance according to the API."""
         balance: int = self.result("getUserCredits", {"userId": user_id})["currentCredits"]
         return balance
 
     def transactions(self, user_id: str) -> list[dict[str, Any]]:
-        """The newest page of the history, as the API tells it."""
+        """Return the newest page of the user's history according to the API."""
         listed: list[dict[str, Any]] = self.result("getUserCredits", {"userId": user_id})["transactions"]
         return listed
 
     def log(self) -> str:
-        """What has been printed, all about the calls so far included: it arrives a little after their answers."""
+        """Return the suite's output, once it is complete for all calls so far.
+
+        The CLI prints the end of a call slightly after the call's response.
+        """
 
         sent_before, finished_before = self._logged
         expected = finished_before + len(self._sent) - sent_before
@@ -136,18 +139,18 @@ class Live:
 
     @cached_property
     def accounts(self) -> auth.Client:
-        """The Admin SDK on the suite's Auth emulator."""
+        """The Admin SDK's client of the suite's Auth emulator."""
         app = firebase_admin.initialize_app(options={"projectId": self.suite.project_id}, name=uuid.uuid4().hex)
         with pytest.MonkeyPatch.context() as environment:
             environment.setenv("FIREBASE_AUTH_EMULATOR_HOST", self.suite.auth_host)
             return auth.Client(app)
 
     def sign_in(self, user_id: str) -> str:
-        """A new ID token of an account."""
+        """Sign a user in and return a new ID token."""
         return self._token("signInWithPassword", self.accounts.get_user(user_id).email)["idToken"]
 
     def sign_up(self) -> tuple[str, str]:
-        """The id and the ID token of a new account, which has no user document and no verified e-mail address."""
+        """Create an account without a user document or a verified e-mail address. Return its id and an ID token."""
         account = self._token("signUp", f"{uuid.uuid4().hex}@example.com")
         return account["localId"], account["idToken"]
 
@@ -164,7 +167,7 @@ class Live:
     # The database
 
     def add_user(self, *, trial: int = 0, paid: int = 0) -> str:
-        """A new user whom no other test knows, with a granted balance."""
+        """Add a user with these credits and return the user's id, which is unique to the test."""
         user_id = f"user-{uuid.uuid4().hex[:12]}"
         database = FirestoreDatabase(self.operator)
         export.write_user(database, user_id, "Somebody", Credits(trial, paid), datetime.now(UTC))
@@ -177,25 +180,25 @@ class Live:
         return self._document(request_path(request_id))
 
     def ledger(self, user_id: str) -> list[dict[str, Any]]:
-        """All ledger entries, oldest first, each with its ``id``."""
+        """Return all ledger entries of a user, oldest first, each with its ``id``."""
         entries = self.operator.collection(ledger_path(user_id)).order_by("seq").stream()
         return [{"id": entry.id, **(entry.to_dict() or {})} for entry in entries]
 
     def _document(self, path: str) -> dict[str, Any]:
         data = self.operator.document(path).get().to_dict()
-        assert data is not None, f"there is no {path}"
+        assert data is not None, f"{path} does not exist"
         return data
 
 
 def refusal(response: requests.Response) -> tuple[int, str, str]:
-    """The HTTP status, the callable protocol's status, and our reason."""
+    """Return the HTTP status, the callable status and the reason of an error response."""
     error = response.json()["error"]
     assert error["message"]
     return response.status_code, error["status"], error["details"]["reason"]
 
 
 def order(user_id: str, **options: object) -> dict[str, object]:
-    """Valid data for createGenerationRequest: one credit, a model that never fails."""
+    """Return valid data for createGenerationRequest that costs one credit. ``options`` replace single fields."""
     return {
         "userId": user_id,
         "model": "Model A",
