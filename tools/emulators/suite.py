@@ -1,4 +1,4 @@
-"""The whole emulator suite for other programs: tests, the seed script."""
+"""The emulator suite as a context manager, for tests and tools."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tools.emulators.project import ROOT, Project
 _STOP_TIMEOUT_SECONDS = 40
 
 
-_SHARED = (".firebaserc", "firestore.rules", "firestore.indexes.json", "node_modules")
+_LINKED = (".firebaserc", "firestore.rules", "firestore.indexes.json", "node_modules")
 
 
 def workspace(
@@ -32,33 +32,33 @@ def workspace(
     seed: Path | None = ROOT / start.SEED,
     settings: Mapping[str, str] = {},
 ) -> Path:
-    """Makes `directory` a project like this one, but for its ports, which are free ones.
+    """Set up a project in `directory` with the files of this one and free ports. Return `directory`.
 
-    Any number of such projects can run beside each other and beside `make start`. `seed` is
-    imported at the start; None starts empty. `settings` replace those of functions/.env.
+    Any number of such projects can run at the same time, also next to `make start`. The emulators import `seed` at
+    the start, or start empty if it is None. `settings` override those of functions/.env.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    for name in _SHARED:
+    for name in _LINKED:
         (directory / name).symlink_to(ROOT / name)
     (directory / "functions").mkdir()
     for entry in functions.resolve().iterdir():
-        # .env.local is how a developer runs the functions; it is not to decide what a test sees.
+        # A developer's .env.local must not affect the tests.
         if entry.suffix != ".local":
             (directory / "functions" / entry.name).symlink_to(entry)
     if settings:
         local = "".join(f"{name}={value}\n" for name, value in settings.items())
         (directory / "functions" / ".env.local").write_text(local, encoding="utf-8")
     if seed and seed.is_dir():
-        # A copy: the CLI takes no link for a directory, and then starts empty.
+        # A copy, because the CLI does not follow a link to a directory and would start empty.
         shutil.copytree(seed, directory / start.SEED)
     config = json.loads((ROOT / "firebase.json").read_text("utf-8"))
-    _give_free_ports(config["emulators"])
+    _assign_free_ports(config["emulators"])
     (directory / "firebase.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
     return directory
 
 
-def _give_free_ports(emulators: dict[str, Any]) -> None:
-    # Some have a port without being in firebase.json; the CLI would give the same to two suites.
+def _assign_free_ports(emulators: dict[str, Any]) -> None:
+    # The CLI would give two suites the same port for an emulator that is not in firebase.json.
     configured = {name for name, settings in emulators.items() if isinstance(settings, dict)}
     names = sorted(configured | {"logging", "eventarc", "tasks"})
     websocket_port, *ports = free_ports(len(names) + 1)
@@ -68,10 +68,10 @@ def _give_free_ports(emulators: dict[str, Any]) -> None:
 
 
 class Suite:
-    """`make start` in a project directory, ready to use while the `with` block lasts.
+    """Runs `make start` in a project directory for the duration of a `with` block.
 
-    `arguments` go to `firebase emulators:start`. Entering raises RuntimeError with the output's
-    end if the suite, or the functions in it, cannot be started.
+    `arguments` go to `firebase emulators:start`. Entering the block raises RuntimeError with the end of the output
+    if the emulators or the functions cannot be started.
     """
 
     def __init__(self, directory: Path, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
@@ -86,12 +86,12 @@ class Suite:
 
     @property
     def functions_url(self) -> str:
-        """What a function's name is appended to, after a slash."""
+        """The URL of the functions. Append a slash and the name of a function."""
         return f"http://{self.functions_host}/{self.project.id}/{start.REGION}"
 
     @property
     def functions_host(self) -> str:
-        """host:port, as the client SDKs want it."""
+        """The host and port in the form that the client SDKs expect."""
         return self._host("functions")
 
     @property
@@ -100,21 +100,21 @@ class Suite:
 
     @property
     def firestore_host(self) -> str:
-        """host:port, as FIRESTORE_EMULATOR_HOST wants it."""
+        """The host and port in the form of FIRESTORE_EMULATOR_HOST."""
         return self._host("firestore")
 
     @property
     def auth_host(self) -> str:
-        """host:port, as FIREBASE_AUTH_EMULATOR_HOST wants it."""
+        """The host and port in the form of FIREBASE_AUTH_EMULATOR_HOST."""
         return self._host("auth")
 
     def output(self) -> str:
-        """What the CLI and the functions have printed so far."""
+        """Return the output of the CLI and the functions so far."""
         return self._log.read_text("utf-8", errors="replace")
 
     def export(self, directory: Path) -> None:
-        """Writes the data of all emulators, as `firebase emulators:export` does."""
-        # Not by that command: it finds a suite by its project's id, of which others may run.
+        """Write the data of all emulators, as `firebase emulators:export` does."""
+        # `emulators:export` finds a suite by its project's id. Several suites with that id may be running.
         request = {"path": str(directory.resolve()), "initiatedBy": "suite"}
         requests.post(f"{self.hub_url}/_admin/export", json=request, timeout=120).raise_for_status()
 
@@ -125,7 +125,7 @@ class Suite:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "tools.emulators.start", *self._arguments],
                 cwd=self.project.directory,
-                # The CLI notes in the temporary directory which suite of a project is running.
+                # The CLI records the running suite of a project in the temporary directory.
                 env={
                     **os.environ,
                     "PYTHONPATH": str(ROOT),
@@ -153,7 +153,7 @@ class Suite:
         self.stop()
 
     def stop(self) -> None:
-        """Ends the suite as Ctrl-C does, and returns when it is gone."""
+        """Stop the suite as Ctrl-C does, and return when its process has ended."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
         self.process.wait(_STOP_TIMEOUT_SECONDS)
