@@ -1,7 +1,6 @@
-"""One emulator suite under the real Firebase CLI, with the whole seed, for all end-to-end tests.
+"""Fixtures for one emulator suite with the sample data, shared by all end-to-end tests.
 
-It takes some seconds to start and is shared, so tests leave the seeded catalog alone and spend the credits of users
-that they add.
+Tests must not change the sample catalog. They must spend only the credits of users that they add.
 """
 
 from collections.abc import Iterator
@@ -24,7 +23,7 @@ _MODELS = {
 
 @pytest.fixture(scope="session")
 def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
-    """The running suite. The seeded models never fail in it; two others do, each in its way. One style is disabled."""
+    """Yield the running suite. The sample models never fail in it. Three models and a disabled style are added."""
     directory = workspace(tmp_path_factory.mktemp("e2e") / "project")
     with Suite(directory) as suite:
         with operator_of(suite) as operator:
@@ -34,7 +33,7 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
 
 @pytest.fixture(scope="session")
 def live(suite: Suite) -> Iterator[Live]:
-    """The suite's functions, accounts and database. After all tests, no credit may be lost or invented."""
+    """Yield access to the suite. Check after all tests that the invariants of the credits hold."""
     with operator_of(suite) as operator:
         yield Live(suite, operator)
         assert violations(operator) == []
@@ -42,7 +41,7 @@ def live(suite: Suite) -> Iterator[Live]:
 
 @pytest.fixture(scope="session")
 def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    """The same suite in a project that has no settings file of its own, and wants App Check tokens."""
+    """Yield access to a suite whose project has no settings file and enforces App Check."""
     directory = workspace(tmp_path_factory.mktemp("closed") / "project", settings={"ENFORCE_APP_CHECK": "true"})
     (directory / ".firebaserc").unlink()
     (directory / ".firebaserc").write_text('{"projects": {"default": "demo-closed"}}')
@@ -51,7 +50,7 @@ def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
 
 
 def _prepare(operator: firestore.Client) -> None:
-    """Before the first call, so that no function has the catalog in its cache yet."""
+    """Change the catalog before the first call, because functions cache it."""
     models = operator.collection("models")
     template = next(data for path, data in history.documents() if path == "models/model-a")
     for model in models.list_documents():

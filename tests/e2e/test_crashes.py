@@ -1,7 +1,7 @@
-"""Real crashes: under the real CLI, the functions' processes are killed with SIGKILL in the middle of their work.
+"""Tests that kill the functions' processes with SIGKILL during calls, under the real Firebase CLI.
 
-A suite of its own: the CLI never logs the end of a call whose process died, which the other tests' ``live.log`` waits
-for. It survives such a death otherwise: it answers 500 and starts a new process for the next call.
+When a process dies, the CLI answers 500 and starts a new process for the next call. It never logs the end of the call,
+which ``live.log`` waits for. The tests therefore use their own suite.
 """
 
 import random
@@ -35,15 +35,15 @@ from tools.seed import history
 SEED = 25
 KILLS = scaled(4, 25)
 KILLS_WHILE_PROCESSING_MIN = scaled(1, 5)
-UNDISTURBED_ROUNDS = scaled(1, 3)
+ROUNDS_WITHOUT_KILLS = scaled(1, 3)
 ROUNDS_MAX = 30
 CALLS_AT_ONCE = 4
 CUT_OFF_AFTER_SECONDS = 10
-"""Many times what a call takes. The CLI never ends an answer whose process died after it had sent the headers."""
+"""Many times the duration of a call. The CLI never ends a response whose process died after sending the headers."""
 
 WORKER = "generateWithModelA"
 _CALLED = {"latencySeconds": 0.06, "timeoutSeconds": 5}
-_QUEUED = {"latencySeconds": 0.8, "timeoutSeconds": 5, "queue": WORKER}  # half of a round: the rest goes to the queue
+_QUEUED = {"latencySeconds": 0.8, "timeoutSeconds": 5, "queue": WORKER}  # half of a round; the queue takes the rest
 _MODELS: dict[str, dict[str, dict[str, object]]] = {
     "sync": {
         "Model Crash": {**_CALLED, "failureRate": 0},
@@ -56,14 +56,14 @@ _MODELS: dict[str, dict[str, dict[str, object]]] = {
 }
 
 Answer = dict[str, Any]
-"""The body of a function's own answer."""
+"""The body of a response that came from the function, not from the CLI."""
 
 Document = dict[str, Any]
 """A request's document, with its ``id``."""
 
 
 class Phase(StrEnum):
-    """How far a call had come when its process was killed."""
+    """The progress of a call when its process was killed."""
 
     NOTHING = "no request yet"
     PROCESSING = "processing"
@@ -72,9 +72,9 @@ class Phase(StrEnum):
 
 @dataclass
 class Call:
-    """One call, the phase in which its process was killed, if it was, and what its caller was told, repeats included.
+    """A call, the answers to it and its repeats, and the phase in which its process was killed.
 
-    The prompt is the call's own, so that its request can be found, key or no key.
+    Its prompt is unique, so that its request can be found even without an idempotency key.
     """
 
     data: dict[str, object]
@@ -92,13 +92,13 @@ class Call:
 
     @property
     def final_answers(self) -> list[Answer]:
-        """All that may never change again."""
+        """The answers that must be the same for every repeat."""
         return [answer for answer in self.answers if reason(answer) != "REQUEST_IN_PROGRESS"]
 
 
 @pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    """A suite with nothing but the catalog, and two models in it that take a moment."""
+    """Yield a suite without users. Its catalog has four more models, which take some time."""
     directory = workspace(tmp_path_factory.mktemp("crashes") / "project", seed=None, settings=NO_LIMITS_SETTINGS)
     with Suite(directory, "--only", "functions,firestore") as suite, operator_of(suite) as operator:
         documents = dict(history.documents())
@@ -112,56 +112,56 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
         yield Live(suite, operator)
 
 
-def test_no_credit_is_lost_or_invented_when_generations_are_killed_at_any_moment(live: Live) -> None:
+def test_no_credit_is_lost_or_created_when_processes_are_killed_during_calls(live: Live) -> None:
     rng = random.Random(SEED)
     granted = {live.add_user(trial=5, paid=995): 1000 for _ in range(3)}
 
-    calls = killed_calls(live, rng, list(granted))
+    calls = make_calls_with_kills(live, rng, list(granted))
     phases = Counter(call.phase for call in calls if call.phase)
     print(f"\nkilled: {', '.join(f'{phases[phase]} {phase}' for phase in Phase)}; {len(calls)} calls in all")
     assert phases.total() >= KILLS
     assert phases[Phase.PROCESSING] >= KILLS_WHILE_PROCESSING_MIN
 
-    # While the leases run, nobody touches the requests: their processes might be alive.
-    warm_up(live, "sweepAbandonedRequests", sending_a_sweep(live))
-    assert [answer.json() for answer in swept(live, times=2)] == [{"swept": 0}] * 2
+    # The sweeper must not touch a request before its lease expires, because its process may still be alive.
+    warm_up(live, "sweepAbandonedRequests", sweep_sender(live))
+    assert [answer.json() for answer in sweep_concurrently(live, times=2)] == [{"swept": 0}] * 2
     interrupted = requests_where(live, status="processing")
     assert len(interrupted) >= KILLS_WHILE_PROCESSING_MIN
-    run_out(live, interrupted)
+    expire_leases(live, interrupted)
 
-    # Two sweepers at once that die halfway; then two that do not, and one more.
-    doomed = [lambda: attempted(live, "sweepAbandonedRequests-0")] * 2
-    under_fire(live, "sweepAbandonedRequests", doomed, [rng.uniform(0, 0.2) for _ in doomed])
-    left = requests_where(live, status="processing")
-    print(f"the sweepers that were killed left {len(left)} of {len(interrupted)} to the next")
-    assert {answer.status_code for answer in swept(live, times=2)} == {200}
-    assert [answer.json() for answer in swept(live, times=1)] == [{"swept": 0}]
+    # Kill two concurrent sweepers. Then run two concurrent sweepers and one more to the end.
+    sweeps = [lambda: attempt(live, "sweepAbandonedRequests-0")] * 2
+    call_and_kill(live, "sweepAbandonedRequests", sweeps, [rng.uniform(0, 0.2) for _ in sweeps])
+    unswept = requests_where(live, status="processing")
+    print(f"the killed sweepers left {len(unswept)} of {len(interrupted)} requests to the next sweepers")
+    assert {answer.status_code for answer in sweep_concurrently(live, times=2)} == {200}
+    assert [answer.json() for answer in sweep_concurrently(live, times=1)] == [{"swept": 0}]
     assert {live.request(request["id"])["error"]["reason"] for request in interrupted} == {"ABANDONED"}
     for call in calls * 2:
         if call.key:
-            repeating(live, call)()
+            repeater(live, call)()
 
-    check_books(live, granted)
+    check_credits(live, granted)
     for call in calls:
-        check_told_what_is_recorded(live, call)
+        check_answers_match_record(live, call)
 
 
-def test_every_queued_request_ends_and_no_credit_is_lost_when_workers_are_killed_at_any_moment(live: Live) -> None:
+def test_every_queued_request_ends_and_no_credit_is_lost_when_workers_are_killed(live: Live) -> None:
     rng = random.Random(SEED)
     granted = {live.add_user(trial=5, paid=995): 1000 for _ in range(3)}
 
-    calls = killed_workers(live, rng, list(granted))
+    calls = queue_calls_with_kills(live, rng, list(granted))
     interrupted = requests_where(live, status="processing")
-    print(f"\nkilled: {KILLS} workers or more; of {len(calls)} queued requests {len(interrupted)} were interrupted")
+    print(f"\nkilled at least {KILLS} workers; {len(interrupted)} of {len(calls)} queued requests were interrupted")
     assert len(interrupted) >= KILLS_WHILE_PROCESSING_MIN
 
-    # The queue has delivered the task of each again, and left the request alone: its worker might be alive.
-    run_out(live, interrupted)
-    assert {answer.status_code for answer in swept(live, times=2)} == {200}
-    assert [answer.json() for answer in swept(live, times=1)] == [{"swept": 0}]
+    # The queue has delivered each task again, without an effect, because the first worker may be alive.
+    expire_leases(live, interrupted)
+    assert {answer.status_code for answer in sweep_concurrently(live, times=2)} == {200}
+    assert [answer.json() for answer in sweep_concurrently(live, times=1)] == [{"swept": 0}]
     assert {live.request(request["id"])["error"]["reason"] for request in interrupted} == {"ABANDONED"}
 
-    check_books(live, granted)
+    check_credits(live, granted)
     for call in calls:
         [queued], [request] = call.answers, requests_where(live, prompt=call.data["prompt"])
         pending = {"deductedCredits": COSTS[request["size"]], "status": "pending"}
@@ -170,74 +170,74 @@ def test_every_queued_request_ends_and_no_credit_is_lost_when_workers_are_killed
             assert request["error"]["refundedCredits"] == COSTS[request["size"]]
 
 
-# Calls under fire
+# Calls and kills
 
 
-def killed_calls(live: Live, rng: random.Random, user_ids: Sequence[str]) -> list[Call]:
-    """Calls in rounds of some at once, until enough were interrupted; those with a key are repeated right after."""
+def make_calls_with_kills(live: Live, rng: random.Random, user_ids: Sequence[str]) -> list[Call]:
+    """Make calls in rounds until enough were killed. Repeat killed calls that have a key. Return all calls."""
     warm_up(live, "createGenerationRequest", lambda: live.create("user-nobody"))
     calls: list[Call] = []
-    undisturbed_seconds = []
-    for _ in range(UNDISTURBED_ROUNDS):
+    seconds_without_kills = []
+    for _ in range(ROUNDS_WITHOUT_KILLS):
         began = time.monotonic()
         calls += make(live, new_calls(rng, user_ids, len(calls)), [])
-        undisturbed_seconds.append(time.monotonic() - began)
+        seconds_without_kills.append(time.monotonic() - began)
 
     for _ in range(ROUNDS_MAX):
         phases = Counter(call.phase for call in calls if call.phase)
-        left = max(KILLS - phases.total(), KILLS_WHILE_PROCESSING_MIN - phases[Phase.PROCESSING])
-        if left <= 0:
+        missing = max(KILLS - phases.total(), KILLS_WHILE_PROCESSING_MIN - phases[Phase.PROCESSING])
+        if missing <= 0:
             break
-        moments = [rng.uniform(0, min(undisturbed_seconds)) for _ in range(min(left, CALLS_AT_ONCE))]
+        moments = [rng.uniform(0, min(seconds_without_kills)) for _ in range(min(missing, CALLS_AT_ONCE))]
         made = make(live, new_calls(rng, user_ids, len(calls)), moments)
         warm_up(live, "createGenerationRequest", lambda: live.create("user-nobody"))
-        repeats = [repeating(live, call) for call in made if call.key and call.phase]
-        under_fire(live, "createGenerationRequest", repeats, [])
+        repeats = [repeater(live, call) for call in made if call.key and call.phase]
+        call_and_kill(live, "createGenerationRequest", repeats, [])
         calls += made
     return calls
 
 
-def killed_workers(live: Live, rng: random.Random, user_ids: Sequence[str]) -> list[Call]:
-    """Queued requests in rounds of some at once, whose workers are killed, until enough were.
+def queue_calls_with_kills(live: Live, rng: random.Random, user_ids: Sequence[str]) -> list[Call]:
+    """Queue requests in rounds and kill workers until enough requests were interrupted. Return all calls.
 
-    A round ends when each of its requests has been claimed; a round without kills, when each has ended. The queue
-    delivers a task again that came back without an answer.
+    A round with kills ends when all its requests were claimed, and a round without kills when all have ended. The
+    queue delivers a task again if its worker did not respond.
     """
     calls: list[Call] = []
 
     def queue(kill_after_seconds: Sequence[float]) -> float:
-        """The seconds that the next round takes."""
+        """Run the next round and return its duration in seconds."""
         warm_up(live, WORKER, lambda: live.call(WORKER, {"generationRequestId": "none", "ticket": "none"}))
         made = new_calls(rng, user_ids, len(calls), mode="async")
         calls.extend(made)
         began = time.monotonic()
-        under_fire(live, WORKER, [sending(live, call) for call in made], kill_after_seconds)
-        under_way = {"pending"} if kill_after_seconds else {"pending", "processing"}
+        call_and_kill(live, WORKER, [sender(live, call) for call in made], kill_after_seconds)
+        not_ended = {"pending"} if kill_after_seconds else {"pending", "processing"}
         prompts = {call.data["prompt"] for call in made}
         until(
-            lambda: not any(r["prompt"] in prompts and r["status"] in under_way for r in requests_where(live)),
+            lambda: not any(r["prompt"] in prompts and r["status"] in not_ended for r in requests_where(live)),
             seconds=60,
         )
         return time.monotonic() - began
 
-    undisturbed_seconds = [queue([]) for _ in range(UNDISTURBED_ROUNDS)]
+    seconds_without_kills = [queue([]) for _ in range(ROUNDS_WITHOUT_KILLS)]
     killed = 0
     for _ in range(ROUNDS_MAX):
         interrupted = len(requests_where(live, status="processing"))
-        left = max(KILLS - killed, KILLS_WHILE_PROCESSING_MIN - interrupted)
-        if left <= 0:
+        missing = max(KILLS - killed, KILLS_WHILE_PROCESSING_MIN - interrupted)
+        if missing <= 0:
             break
-        moments = [rng.uniform(0, min(undisturbed_seconds)) for _ in range(min(left, CALLS_AT_ONCE))]
+        moments = [rng.uniform(0, min(seconds_without_kills)) for _ in range(min(missing, CALLS_AT_ONCE))]
         queue(moments)
         killed += len(moments)
-        # Requests that survived end during this round. Those that are processing after it were interrupted.
+        # Requests with a living worker end during this round. Requests still processing after it were interrupted.
         queue([])
     return calls
 
 
 def make(live: Live, calls: list[Call], kill_after_seconds: Sequence[float]) -> list[Call]:
-    """The calls, made at once, each with its answer or the phase in which it was killed."""
-    under_fire(live, "createGenerationRequest", [sending(live, call) for call in calls], kill_after_seconds)
+    """Make the calls concurrently. Return them with their answers, or with the phase in which they were killed."""
+    call_and_kill(live, "createGenerationRequest", [sender(live, call) for call in calls], kill_after_seconds)
     for call in calls:
         if not call.answers:
             call.phase = phase_of(live, call)
@@ -250,7 +250,7 @@ def new_calls(rng: random.Random, user_ids: Sequence[str], first: int, mode: str
 
 
 def new_call(rng: random.Random, user_ids: Sequence[str], number: int, mode: str) -> Call:
-    """A call as seeded: half of them have a key, a quarter are going to fail."""
+    """Return a random call. Half of all calls have a key. The model fails in a quarter of them."""
     options: dict[str, object] = {
         "model": rng.choices(list(_MODELS[mode]), [3, 1])[0],
         "size": rng.choice(list(COSTS)),
@@ -262,11 +262,11 @@ def new_call(rng: random.Random, user_ids: Sequence[str], number: int, mode: str
     return Call(order(rng.choice(user_ids), **options))
 
 
-def under_fire(
+def call_and_kill(
     live: Live, function: str, calls: Sequence[Callable[[], object]], kill_after_seconds: Sequence[float]
 ) -> None:
-    """Makes ``calls`` at once, and kills one of the function's processes at each of the moments."""
-    # Only those that are ready: the CLI waits for a minute for one that dies while it starts.
+    """Make the calls concurrently, and kill one of the function's processes after each number of seconds."""
+    # Kill only processes that are ready: if one dies while it starts, the CLI waits for it for a minute.
     ready = processes(live, function)
     with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
         began = time.monotonic()
@@ -276,26 +276,26 @@ def under_fire(
             kill(process)
     for call in running:
         call.result()
-    # As soon as the CLI has noticed, it starts new ones instead of calling the dead.
+    # Once the CLI has noticed the end of a process, it starts a new one for the next call.
     _, unnoticed = psutil.wait_procs(ready[: len(kill_after_seconds)], timeout=10)
     assert not unnoticed
 
 
 def warm_up(live: Live, function: str, call: Callable[[], object]) -> None:
-    """Has a process ready for each of some calls at once, each at a port of its own.
+    """Start a process for each of ``CALLS_AT_ONCE`` calls, each with its own port.
 
-    The CLI draws a port long before the process takes it. Where two drew the same, those of another suite included,
-    one answers for both.
+    The CLI chooses a port long before the process binds it. If two processes get the same port, even from another
+    suite, one of them answers for both. Raises AssertionError if that happens five times.
     """
     for _ in range(5):
-        under_fire(live, function, [call] * CALLS_AT_ONCE, [])
-        impostors = [process for process in processes(live, function) if not has_its_port(process)]
-        if not impostors:
+        call_and_kill(live, function, [call] * CALLS_AT_ONCE, [])
+        without_port = [process for process in processes(live, function) if not has_its_port(process)]
+        if not without_port:
             return
-        for process in impostors:
+        for process in without_port:
             kill(process)
-        psutil.wait_procs(impostors, timeout=10)
-    raise AssertionError("there is always a process without its port")
+        psutil.wait_procs(without_port, timeout=10)
+    raise AssertionError("a process without its own port was left after five attempts")
 
 
 def has_its_port(shell: psutil.Process) -> bool:
@@ -308,8 +308,8 @@ def has_its_port(shell: psutil.Process) -> bool:
 
 
 def processes(live: Live, function: str) -> list[psutil.Process]:
-    """The shells in which the CLI runs the processes of a function, each with the server in it as its child."""
-    launcher = psutil.Process(live.suite.process.pid)  # which adopts what the CLI leaves behind
+    """Return the shells in which the CLI runs a function. The server is a child of its shell."""
+    launcher = psutil.Process(live.suite.process.pid)  # also becomes the parent of processes that the CLI leaves behind
     [cli] = [child for child in launcher.children() if child.name() == "node"]
     found = []
     for process in cli.children():
@@ -320,19 +320,19 @@ def processes(live: Live, function: str) -> list[psutil.Process]:
 
 
 def kill(shell: psutil.Process) -> None:
-    """What the out-of-memory killer does to an instance: no handler runs, in the server or in its worker."""
+    """Kill a server and its worker without running any handler, as the out-of-memory killer does."""
     with suppress(psutil.NoSuchProcess):
-        # From the top, as the server would replace its worker.
+        # The parents first, because a living server would replace its worker.
         for process in (shell, *shell.children(recursive=True)):
             with suppress(psutil.NoSuchProcess):
                 process.kill()
 
 
-def sending(live: Live, call: Call) -> Callable[[], None]:
-    """Makes the call, and notes its answer, if one comes."""
+def sender(live: Live, call: Call) -> Callable[[], None]:
+    """Return a function that makes the call and records its answer, if any."""
 
     def send() -> None:
-        response = attempted(live, "createGenerationRequest", json={"data": call.data})
+        response = attempt(live, "createGenerationRequest", json={"data": call.data})
         if response is None:
             return
         if not cut_off(response):
@@ -341,29 +341,29 @@ def sending(live: Live, call: Call) -> Callable[[], None]:
     return send
 
 
-def attempted(live: Live, function: str, **arguments: Any) -> requests.Response | None:
-    """The response to a call whose process may be killed; None where it was cut off halfway."""
+def attempt(live: Live, function: str, **arguments: Any) -> requests.Response | None:
+    """Make a call whose process may be killed. Return its response, or None if the connection broke."""
     with suppress(requests.RequestException):
         return requests.post(f"{live.suite.functions_url}/{function}", timeout=CUT_OFF_AFTER_SECONDS, **arguments)
     return None
 
 
-def repeating(live: Live, call: Call) -> Callable[[], None]:
-    """Makes the call again, this time to be answered."""
+def repeater(live: Live, call: Call) -> Callable[[], None]:
+    """Return a function that repeats the call and records its answer."""
     return lambda: call.answers.append(live.call("createGenerationRequest", call.data).json())
 
 
-def sending_a_sweep(live: Live) -> Callable[[], requests.Response]:
+def sweep_sender(live: Live) -> Callable[[], requests.Response]:
     return lambda: live.send("sweepAbandonedRequests-0")
 
 
-def swept(live: Live, *, times: int) -> list[requests.Response]:
-    """The answers of sweepers that run at once."""
+def sweep_concurrently(live: Live, *, times: int) -> list[requests.Response]:
+    """Run this many sweepers concurrently and return their responses."""
     with ThreadPoolExecutor(times) as pool:
-        return list(pool.map(lambda _: sending_a_sweep(live)(), range(times)))
+        return list(pool.map(lambda _: sweep_sender(live)(), range(times)))
 
 
-# What the database says
+# Checks against the database
 
 
 def requests_where(live: Live, **fields: object) -> list[Document]:
@@ -373,8 +373,8 @@ def requests_where(live: Live, **fields: object) -> list[Document]:
     return [{"id": document.id, **document.to_dict()} for document in query.stream()]
 
 
-def run_out(live: Live, interrupted: list[Document]) -> None:
-    """Time passes, until the leases of these requests have run out."""
+def expire_leases(live: Live, interrupted: list[Document]) -> None:
+    """Set the leases of these requests to a time that has passed."""
     for request in interrupted:
         just_now = datetime.now(UTC) - timedelta(seconds=1)
         live.operator.document(request_path(request["id"])).update({"leaseExpiresAt": just_now})
@@ -392,12 +392,12 @@ def phase_of(live: Live, call: Call) -> Phase:
 
 
 def reason(answer: Answer) -> str | None:
-    """Why there is no image; None where there is one."""
+    """Return the reason of an error, or None for a result."""
     return str(answer["error"]["details"]["reason"]) if "error" in answer else None
 
 
-def check_books(live: Live, granted: Mapping[str, int]) -> None:
-    """Every request has ended, every invariant holds, and users have paid for what was completed, and no more."""
+def check_credits(live: Live, granted: Mapping[str, int]) -> None:
+    """Check that all requests have ended, all invariants hold, and users paid only for completed requests."""
     assert [request for status in ("pending", "processing") for request in requests_where(live, status=status)] == []
     assert violations(live.operator) == []
     for user_id, credits in granted.items():
@@ -405,8 +405,8 @@ def check_books(live: Live, granted: Mapping[str, int]) -> None:
         assert live.credits(user_id) == sum(live.user(user_id)["credits"].values()) == credits - paid
 
 
-def check_told_what_is_recorded(live: Live, call: Call) -> None:
-    """At most one request, exactly one where a key was repeated, and every caller was told what became of it."""
+def check_answers_match_record(live: Live, call: Call) -> None:
+    """Check that the call has at most one request, or exactly one if it has a key, and that its answers match it."""
     found = requests_where(live, prompt=call.data["prompt"])
     if call.key:
         assert [request["id"] for request in found] == [keyed_request_id(call.user_id, call.key)]
@@ -419,7 +419,7 @@ def check_told_what_is_recorded(live: Live, call: Call) -> None:
 
 
 def outcome_of(request: Document) -> dict[str, object]:
-    """What the request's callers have to be told."""
+    """Return the result or error details that the callers of an ended request must get."""
     if request["status"] == "completed":
         return {
             "generationRequestId": request["id"],
