@@ -1,4 +1,4 @@
-"""The weekly report, counted by the real emulator over requests that went through the money path."""
+"""Tests of the weekly report on the Firestore emulator. Their requests are created through the API."""
 
 from datetime import timedelta
 from typing import Any
@@ -29,7 +29,7 @@ def run(api: Api, scheduled_at: str = NEXT_MONDAY_AT_SIX) -> TestResponse:
 
 
 def by_name(groups: list[dict[str, Any]], key: str = "name") -> dict[str, tuple[int, int]]:
-    """Requests and failed ones of each group that has any."""
+    """Return the numbers of requests and failed requests of each group that has requests."""
     return {group[key]: (group["requests"], group["failed"]) for group in groups if group["requests"]}
 
 
@@ -70,9 +70,7 @@ def test_a_report_counts_requests_and_credits_in_total_by_day_and_by_option(
     assert [(user["userId"], user["creditsDeducted"]) for user in written["topUsers"]] == [("user", 11), ("other", 4)]
 
 
-def test_a_rerun_overwrites_the_same_document(
-    api: Api, client: ObservedClient, clock: ManualClock, add_user: AddUser
-) -> None:
+def test_a_rerun_replaces_the_report(api: Api, client: ObservedClient, clock: ManualClock, add_user: AddUser) -> None:
     add_user(paid=100)
     make(api, clock, MONDAY, 2)
     run(api)
@@ -108,7 +106,7 @@ def test_a_week_without_requests_has_no_success_rate(api: Api, client: ObservedC
     assert report(client)["topUsers"] == []
 
 
-def test_requests_of_an_option_that_is_gone_still_add_up(
+def test_requests_of_a_deleted_option_are_counted(
     api: Api, client: ObservedClient, clock: ManualClock, add_user: AddUser
 ) -> None:
     add_user(paid=100)
@@ -129,7 +127,7 @@ def test_only_the_ten_biggest_users_are_listed(
     assert listed == [(f"user-{number}", number + 1) for number in range(11, 1, -1)]
 
 
-def test_what_is_far_above_its_own_weeks_is_flagged_with_its_numbers(
+def test_a_spike_is_reported_with_its_numbers(
     api: Api, client: ObservedClient, clock: ManualClock, add_user: AddUser
 ) -> None:
     add_user("user", paid=1000)
@@ -140,10 +138,10 @@ def test_what_is_far_above_its_own_weeks_is_flagged_with_its_numbers(
     make(api, clock, MONDAY + timedelta(weeks=4, days=3), 40, style="anime", model="Model B")
     run(api, (MONDAY + timedelta(weeks=5)).isoformat())
 
-    quiet, loud = report(client, "2026-W49"), report(client, "2026-W50")
+    quiet, with_spike = report(client, "2026-W49"), report(client, "2026-W50")
     assert (quiet["anomalies"], quiet["seriesTested"] > 0) == ([], True)
-    assert [band["day"] for band in loud["expected"]] == [day["day"] for day in loud["days"]]
-    spike = next(found for found in loud["anomalies"] if found["day"] == "2026-12-10")
+    assert [band["day"] for band in with_spike["expected"]] == [day["day"] for day in with_spike["days"]]
+    spike = next(found for found in with_spike["anomalies"] if found["day"] == "2026-12-10")
     assert (spike["kind"], spike["observed"], spike["severity"]) == ("spike", 40, "high")
     assert spike["low"] <= spike["expected"] <= spike["high"] < 40
     assert spike["credits"] > 100
@@ -152,7 +150,7 @@ def test_what_is_far_above_its_own_weeks_is_flagged_with_its_numbers(
     assert "Thursday 10 December" in spike["message"]
 
 
-def test_what_fails_after_midnight_counts_in_the_week_it_was_made_in(
+def test_a_request_counts_in_the_week_of_its_creation(
     api: Api, client: ObservedClient, clock: ManualClock, add_user: AddUser
 ) -> None:
     add_user(paid=10)
@@ -167,7 +165,7 @@ def test_what_fails_after_midnight_counts_in_the_week_it_was_made_in(
     ]
 
 
-def test_a_request_that_has_not_ended_counts_with_the_credits_it_took(
+def test_an_unfinished_request_counts_with_its_deducted_credits(
     api: Api, client: ObservedClient, faulty: FaultyDatabase, clock: ManualClock, add_user: AddUser
 ) -> None:
     add_user(paid=10)
@@ -192,7 +190,7 @@ def test_users_are_ranked_by_credits_not_by_requests(
     assert [user["userId"] for user in report(client)["topUsers"]] == ["large", "often"]
 
 
-def test_a_week_with_too_little_before_it_says_so(
+def test_a_report_lists_series_without_enough_history(
     api: Api, client: ObservedClient, clock: ManualClock, add_user: AddUser
 ) -> None:
     add_user(paid=200)
@@ -204,15 +202,15 @@ def test_a_week_with_too_little_before_it_says_so(
     assert {"scope": "total", "name": "all requests"} in written["notEnoughHistory"]
 
 
-def test_books_that_balance_say_what_was_booked(
+def test_the_reconciliation_has_the_booked_credits_by_type(
     api: Api, client: ObservedClient, clock: ManualClock, add_user: AddUser
 ) -> None:
-    """One week after the other: each opens with what the one before closed with."""
+    """The opening balance of a week is the closing balance of the week before."""
     add_user("user", trial=3, paid=17, at=MONDAY - timedelta(days=1))
     add_user("other", paid=10, at=MONDAY + timedelta(days=1))
     make(api, clock, MONDAY + timedelta(days=2), 2)
     set_models(client, failureRate=1, latencySeconds=2)
-    make(api, clock, MONDAY + timedelta(weeks=1, seconds=-1), userId="other")  # and refunded in the next week
+    make(api, clock, MONDAY + timedelta(weeks=1, seconds=-1), userId="other")  # refunded in the next week
     run(api)
     run(api, (MONDAY + timedelta(weeks=2)).isoformat())
     assert report(client)["reconciliation"] == {
@@ -229,7 +227,7 @@ def test_books_that_balance_say_what_was_booked(
     }
 
 
-def test_a_balance_that_no_entry_explains_is_the_first_anomaly_of_its_week(
+def test_an_unexplained_balance_change_is_the_first_anomaly_of_its_week(
     api: Api, client: ObservedClient, clock: ManualClock, add_user: AddUser
 ) -> None:
     add_user("user", paid=20, at=MONDAY - timedelta(days=1))
@@ -244,11 +242,11 @@ def test_a_balance_that_no_entry_explains_is_the_first_anomaly_of_its_week(
     assert (found["observed"], found["expected"]) == (100, 14)
     assert "86 credits more than the ledgers explain" in found["message"]
     run(api, (MONDAY + timedelta(weeks=2)).isoformat())
-    assert report(client, "2026-W47")["reconciliation"]["difference"] == 0  # told once, in its own week
+    assert report(client, "2026-W47")["reconciliation"]["difference"] == 0  # reported only in the week of the change
     client.document("users/user").update({"credits.paid": 14})
 
 
-def test_processing_times_are_those_of_completed_requests(
+def test_only_completed_requests_count_in_processing_times(
     api: Api, client: ObservedClient, clock: ManualClock, add_user: AddUser
 ) -> None:
     add_user(paid=200)
@@ -264,7 +262,7 @@ def test_processing_times_are_those_of_completed_requests(
     assert processing["p95Ms"] == pytest.approx(19_000, rel=0.045)
 
 
-def test_users_and_the_credits_they_paid_with_are_told_apart(
+def test_new_and_active_users_and_both_credit_buckets_are_counted(
     api: Api, client: ObservedClient, clock: ManualClock, add_user: AddUser
 ) -> None:
     add_user("old", trial=2, paid=10, at=MONDAY - timedelta(seconds=1))
@@ -281,7 +279,7 @@ def test_users_and_the_credits_they_paid_with_are_told_apart(
     assert written["total"]["refundShare"] == 1 / 4
 
 
-def test_styles_are_ranked_with_their_moves_against_the_week_and_the_four_weeks_before(
+def test_popular_styles_are_compared_with_one_and_four_weeks_before(
     api: Api, client: ObservedClient, clock: ManualClock, add_user: AddUser
 ) -> None:
     add_user(paid=100)
@@ -306,7 +304,7 @@ def test_styles_are_ranked_with_their_moves_against_the_week_and_the_four_weeks_
     assert forecast["credits"] == pytest.approx(4, abs=1)
 
 
-def test_each_option_has_its_days(api: Api, client: ObservedClient, clock: ManualClock, add_user: AddUser) -> None:
+def test_each_option_is_counted_by_day(api: Api, client: ObservedClient, clock: ManualClock, add_user: AddUser) -> None:
     add_user(paid=100)
     make(api, clock, MONDAY, 2, size="512x512")
     set_models(client, failureRate=1)
@@ -323,7 +321,7 @@ def test_each_option_has_its_days(api: Api, client: ObservedClient, clock: Manua
     }
 
 
-def test_weeks_without_requests_are_no_history(
+def test_weeks_without_requests_do_not_count_as_history(
     api: Api, client: ObservedClient, clock: ManualClock, add_user: AddUser
 ) -> None:
     add_user(paid=100)
@@ -334,7 +332,7 @@ def test_weeks_without_requests_are_no_history(
     assert report(client, "2026-W49")["anomalies"] == []
 
 
-def test_a_user_is_compared_with_their_own_weeks(
+def test_a_user_is_compared_with_their_own_earlier_weeks(
     api: Api, client: ObservedClient, clock: ManualClock, add_user: AddUser
 ) -> None:
     add_user(paid=300)
@@ -346,7 +344,7 @@ def test_a_user_is_compared_with_their_own_weeks(
     written = report(client, "2026-W50")
     found = {(anomaly["scope"], anomaly["name"], anomaly["kind"]) for anomaly in written["anomalies"]}
     assert ("user", "user", "failures") in found
-    assert {scope for scope, _, _ in found} == {"user"}  # there are no earlier reports
+    assert {scope for scope, _, _ in found} == {"user"}  # other series have no earlier reports
 
 
 def test_a_report_counts_on_the_server_and_never_reads_the_weeks_requests(
@@ -358,14 +356,15 @@ def test_a_report_counts_on_the_server_and_never_reads_the_weeks_requests(
     run(api)
     counted = [method for method, _ in client.wire.calls if method == "RunAggregationQuery"]
     listed = [query.from_[0].collection_id for method, query, _ in client.wire.queries if method == "RunQuery"]
-    days, options, processing, ledger = 7 * len(Status), 16, 22 + 1, 2 + 3 * 4  # one day was used, and one status
-    assert len(counted) == days + options + processing + ledger + 1 + 2  # trial credits, and two kinds of users
+    # Options are counted only for days and statuses that have requests: here one day and one status.
+    days, options, processing, ledger = 7 * len(Status), 16, 22 + 1, 2 + 3 * 4
+    assert len(counted) == days + options + processing + ledger + 1 + 2  # trial credits, new users, active users
     assert sorted(listed) == ["colors", "models", "sizes", "styles", "users", "users"]
     catalog, earlier, stored, progress, users = 16, 1 + 12, 2, 1, 2
     assert client.wire.billed_reads == len(counted) + catalog + earlier + stored + progress + users
 
 
-def test_a_failure_is_a_500_that_says_nothing_secret(
+def test_a_failure_is_a_500_without_internal_details(
     api: Api, faulty: FaultyDatabase, capfd: pytest.CaptureFixture[str]
 ) -> None:
     faulty.down = True

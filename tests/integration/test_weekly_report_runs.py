@@ -1,4 +1,4 @@
-"""Runs of the weekly report that break off, come again, meet each other or find what happened since."""
+"""Tests of weekly report runs that stop early, are repeated, run concurrently or find later changes."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -26,30 +26,30 @@ WEEK = Week.of(MONDAY)
 
 
 @dataclass
-class BreaksOff(FaultyDatabase):
-    """A database that goes away after so many totals."""
+class FailingDatabase(FaultyDatabase):
+    """A database that becomes unavailable after ``totals_left`` calls of ``totals``."""
 
     totals_left: float = float("inf")
-    asked: list[str] = field(default_factory=list)
-    """The day that each total was of."""
+    days_counted: list[str] = field(default_factory=list)
+    """The day of each total."""
 
     def totals(self, *questions: Sum) -> list[Totals]:
         self.totals_left -= 1
         if self.totals_left < 0:
             raise DatabaseUnavailable("gone")
         days = {condition.value for sum in questions for condition in sum.query.where if condition.field == "day"}
-        self.asked += sorted(days)
+        self.days_counted += sorted(days)
         return super().totals(*questions)
 
 
 @dataclass
-class Listener:
-    """A channel that keeps what it was sent."""
+class RecordingChannel:
+    """A channel that records the alerts sent to it."""
 
-    heard: list[tuple[Week, list[str]]] = field(default_factory=list)
+    sent: list[tuple[Week, list[str]]] = field(default_factory=list)
 
     def send(self, week: Week, alerts: Sequence[Alert]) -> None:
-        self.heard.append((week, [alert.id for alert in alerts]))
+        self.sent.append((week, [alert.id for alert in alerts]))
 
 
 @pytest.fixture
@@ -58,25 +58,25 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def faulty(database: FirestoreDatabase) -> BreaksOff:
-    return BreaksOff(database)
+def faulty(database: FirestoreDatabase) -> FailingDatabase:
+    return FailingDatabase(database)
 
 
 @pytest.fixture
-def listener() -> Listener:
-    return Listener()
+def channel() -> RecordingChannel:
+    return RecordingChannel()
 
 
 @pytest.fixture
-def listeners(listener: Listener) -> Sequence[Listener]:
-    return [listener]
+def listeners(channel: RecordingChannel) -> Sequence[RecordingChannel]:
+    return [channel]
 
 
 @pytest.fixture
-def used(api: Api, clock: ManualClock, add_user: AddUser) -> None:
-    """A week with requests on each of its days, and time for its report."""
+def week_with_requests(api: Api, clock: ManualClock, add_user: AddUser) -> None:
+    """Create requests on each day of ``WEEK``, and set the clock to the time of its report."""
     add_user(paid=600, at=MONDAY - timedelta(days=1))
-    for number in range(12):  # whose requests come late; a user's own clock never goes back
+    for number in range(12):  # for late requests, because the times of one user must not go back
         add_user(f"late-{number}", paid=10, at=MONDAY - timedelta(days=1))
     for day in range(7):
         make(api, clock, MONDAY + timedelta(days=day), day + 1)
@@ -87,50 +87,50 @@ def without_time(data: Data) -> dict[str, Any]:
     return {name: value for name, value in data.items() if name != "generatedAt"}
 
 
-@pytest.mark.usefixtures("used")
-def test_a_run_that_broke_off_goes_on_where_it_was(
-    backend: Backend, client: ObservedClient, faulty: BreaksOff, clock: ManualClock
+@pytest.mark.usefixtures("week_with_requests")
+def test_a_run_resumes_where_the_last_run_stopped(
+    backend: Backend, client: ObservedClient, faulty: FailingDatabase, clock: ManualClock
 ) -> None:
-    a_day = 1 + 16  # totals: the day itself, and each option
-    faulty.totals_left = 3 * a_day + 5
+    totals_per_day = 1 + 16  # one for the day, one for each option
+    faulty.totals_left = 3 * totals_per_day + 5
     with pytest.raises(DatabaseUnavailable):
         backend.reports.run(WEEK)
     assert backend.reports.get(WEEK) is None
-    faulty.totals_left, faulty.asked = float("inf"), []
+    faulty.totals_left, faulty.days_counted = float("inf"), []
     clock.sleep(60)
     resumed = backend.reports.run(WEEK)
-    assert sorted(set(faulty.asked)) == WEEK.days[3:]
+    assert sorted(set(faulty.days_counted)) == WEEK.days[3:]
     assert resumed.total.requests == 28
     assert client.document("reportProgress/latest").get().to_dict() == {}
-    faulty.asked = []
+    faulty.days_counted = []
     assert without_time(report_data(backend.reports.run(WEEK))) == without_time(report_data(resumed))
-    assert sorted(set(faulty.asked)) == WEEK.days  # a finished report is counted anew
+    assert sorted(set(faulty.days_counted)) == WEEK.days  # a finished report is counted again from the start
 
 
-@pytest.mark.usefixtures("used")
-def test_what_a_run_counted_long_ago_or_of_another_week_is_counted_anew(
-    backend: Backend, faulty: BreaksOff, clock: ManualClock
+@pytest.mark.usefixtures("week_with_requests")
+def test_old_progress_and_progress_of_another_week_are_not_used(
+    backend: Backend, faulty: FailingDatabase, clock: ManualClock
 ) -> None:
-    for pause, week in ((timedelta(hours=1), WEEK), (timedelta(), WEEK - 1)):
+    for delay, week in ((timedelta(hours=1), WEEK), (timedelta(), WEEK - 1)):
         faulty.totals_left = 60
         with pytest.raises(DatabaseUnavailable):
             backend.reports.run(WEEK)
-        faulty.totals_left, faulty.asked = float("inf"), []
-        clock.at += pause
+        faulty.totals_left, faulty.days_counted = float("inf"), []
+        clock.at += delay
         backend.reports.run(week)
-        assert sorted(set(faulty.asked)) == week.days
+        assert sorted(set(faulty.days_counted)) == week.days
 
 
-@pytest.mark.usefixtures("used")
-def test_a_progress_that_cannot_be_kept_stops_no_report(backend: Backend, faulty: BreaksOff) -> None:
+@pytest.mark.usefixtures("week_with_requests")
+def test_a_report_is_written_even_if_its_progress_cannot_be_saved(backend: Backend, faulty: FailingDatabase) -> None:
     faulty.faults = [Lost.BEFORE] * 7
     assert backend.reports.run(WEEK).total.requests == 28
 
 
 @pytest.mark.parametrize("lost", Lost)
-@pytest.mark.usefixtures("used")
-def test_a_report_whose_commit_was_not_answered_is_written_once(
-    backend: Backend, client: ObservedClient, faulty: BreaksOff, lost: Lost
+@pytest.mark.usefixtures("week_with_requests")
+def test_a_report_whose_commit_has_an_unknown_outcome_is_written_once(
+    backend: Backend, client: ObservedClient, faulty: FailingDatabase, lost: Lost
 ) -> None:
     faulty.faults = [*[None] * 7, lost]
     written = backend.reports.run(WEEK)
@@ -138,11 +138,11 @@ def test_a_report_whose_commit_was_not_answered_is_written_once(
     assert report(client)["revisions"] == []
 
 
-@pytest.mark.usefixtures("used")
-def test_of_two_runs_at_once_the_first_to_finish_writes(
-    api: Api, backend: Backend, client: ObservedClient, faulty: BreaksOff, clock: ManualClock
+@pytest.mark.usefixtures("week_with_requests")
+def test_the_first_of_two_concurrent_runs_to_finish_is_stored(
+    api: Api, backend: Backend, client: ObservedClient, faulty: FailingDatabase, clock: ManualClock
 ) -> None:
-    """The slower one has counted before a late event, which its rival has seen."""
+    """The slower run counted before a late request. The faster run has counted the late request."""
     first = backend.reports.run(WEEK)
 
     def overtake() -> None:
@@ -159,8 +159,8 @@ def test_of_two_runs_at_once_the_first_to_finish_writes(
     assert len(report(client)["revisions"]) == 1
 
 
-@pytest.mark.usefixtures("used")
-def test_what_a_rerun_finds_otherwise_is_on_record(
+@pytest.mark.usefixtures("week_with_requests")
+def test_a_rerun_records_changes_as_revisions(
     api: Api, backend: Backend, client: ObservedClient, clock: ManualClock
 ) -> None:
     backend.reports.run(WEEK)
@@ -183,8 +183,8 @@ def test_what_a_rerun_finds_otherwise_is_on_record(
     assert report(client)["revisions"] == written["revisions"]
 
 
-def test_a_refund_after_the_report_is_corrected_by_the_next_run_and_seen(
-    api: Api, backend: Backend, client: ObservedClient, faulty: BreaksOff, clock: ManualClock, add_user: AddUser
+def test_the_next_run_corrects_a_report_after_a_late_refund(
+    api: Api, backend: Backend, client: ObservedClient, faulty: FailingDatabase, clock: ManualClock, add_user: AddUser
 ) -> None:
     add_user(paid=20, at=MONDAY - timedelta(days=1))
     make(api, clock, MONDAY, 2)
@@ -197,9 +197,9 @@ def test_a_refund_after_the_report_is_corrected_by_the_next_run_and_seen(
     clock.at = WEEK.end + timedelta(hours=1)
     assert backend.sweeper.sweep() == 1
     clock.at = WEEK.end + timedelta(weeks=1, hours=6)
-    faulty.asked = []
+    faulty.days_counted = []
     backend.reports.write(clock.at)
-    assert {*faulty.asked} == {*WEEK.days, *(WEEK + 1).days}
+    assert {*faulty.days_counted} == {*WEEK.days, *(WEEK + 1).days}
     corrected, following = report(client), report(client, "2026-W47")
     assert (corrected["total"]["failed"], corrected["total"]["creditsRefunded"]) == (1, 3)
     assert corrected["revisions"][0]["figures"]["total.failed"] == {"before": 0, "after": 1}
@@ -207,9 +207,9 @@ def test_a_refund_after_the_report_is_corrected_by_the_next_run_and_seen(
     assert following["reconciliation"]["difference"] == 0
 
     clock.at += timedelta(weeks=1)
-    faulty.asked = []
+    faulty.days_counted = []
     backend.reports.write(clock.at)
-    assert {*faulty.asked} == {*(WEEK + 2).days}  # nothing was open in the week before
+    assert {*faulty.days_counted} == {*(WEEK + 2).days}  # the week before had no unfinished requests
 
 
 def test_a_week_that_is_not_over_cannot_be_reported(backend: Backend, clock: ManualClock) -> None:
@@ -234,8 +234,8 @@ def test_reports_are_listed_newest_first(backend: Backend, clock: ManualClock) -
     assert backend.reports.get(WEEK + 3) is None
 
 
-@pytest.mark.usefixtures("used")
-def test_a_report_comes_back_from_its_document_as_it_was(
+@pytest.mark.usefixtures("week_with_requests")
+def test_a_stored_report_is_read_back_unchanged(
     api: Api, backend: Backend, client: ObservedClient, clock: ManualClock
 ) -> None:
     for number in range(1, 5):
@@ -257,7 +257,7 @@ def test_a_report_comes_back_from_its_document_as_it_was(
     client.document("users/user").update({"credits.paid": balance})
 
 
-def test_a_report_of_an_older_form_is_read_as_far_as_it_goes(backend: Backend, client: ObservedClient) -> None:
+def test_a_report_of_an_older_version_is_read_with_defaults(backend: Backend, client: ObservedClient) -> None:
     old = report_data(replace(backend.reports.write(WEEK.end), revisions=()))
     kept = ("week", "generatedAt", "total", "days", "models", "styles", "colors", "sizes", "topUsers", "anomalies")
     for option in (option for kind in ("models", "styles", "colors", "sizes") for option in old[kind]):
@@ -274,33 +274,33 @@ def test_a_report_of_an_older_form_is_read_as_far_as_it_goes(backend: Backend, c
 # Alerts
 
 
-@pytest.mark.usefixtures("used")
-def test_an_alert_is_told_once_until_there_is_a_new_one(
+@pytest.mark.usefixtures("week_with_requests")
+def test_an_alert_is_sent_once_and_again_if_it_reappears(
     backend: Backend,
     client: ObservedClient,
-    listener: Listener,
+    channel: RecordingChannel,
     capfd: pytest.CaptureFixture[str],
-    wrong: Callable[[int], None],
+    change_balance: Callable[[int], None],
 ) -> None:
     backend.reports.run(WEEK)
-    assert listener.heard == []
-    wrong(5)
+    assert channel.sent == []
+    change_balance(5)
     backend.reports.run(WEEK)
     backend.reports.run(WEEK)
-    assert listener.heard == [(WEEK, ["mismatch"])]
-    wrong(-5)
+    assert channel.sent == [(WEEK, ["mismatch"])]
+    change_balance(-5)
     backend.reports.run(WEEK)
-    wrong(5)
+    change_balance(5)
     backend.reports.run(WEEK)
-    assert listener.heard == [(WEEK, ["mismatch"])] * 2
-    wrong(-5)
+    assert channel.sent == [(WEEK, ["mismatch"])] * 2
+    change_balance(-5)
 
 
-@pytest.mark.usefixtures("used")
-def test_alerts_are_one_structured_warning_in_the_log(
-    api: Api, capfd: pytest.CaptureFixture[str], wrong: Callable[[int], None]
+@pytest.mark.usefixtures("week_with_requests")
+def test_alerts_are_logged_as_one_structured_warning(
+    api: Api, capfd: pytest.CaptureFixture[str], change_balance: Callable[[int], None]
 ) -> None:
-    wrong(5)
+    change_balance(5)
     scheduled_at = {"X-CloudScheduler-ScheduleTime": WEEK.end.isoformat()}
     assert api.http.post("/scheduleWeeklyReport", headers=scheduled_at).status_code == 200
     lines = [line for line in "".join(capfd.readouterr()).splitlines() if "WEEKLY_REPORT_ANOMALY" in line]
@@ -309,12 +309,12 @@ def test_alerts_are_one_structured_warning_in_the_log(
     [alert] = logged["alerts"]
     assert (alert["id"], alert["credits"]) == ("mismatch", 5)
     assert alert["message"] in logged["message"]
-    wrong(-5)
+    change_balance(-5)
 
 
 @pytest.fixture
-def wrong(client: ObservedClient) -> Callable[[int], None]:
-    """Changes a balance behind the ledger's back."""
+def change_balance(client: ObservedClient) -> Callable[[int], None]:
+    """Return a function that changes a balance without a ledger entry."""
 
     def change(credits: int) -> None:
         user = client.document("users/user")
