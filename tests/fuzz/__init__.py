@@ -1,1 +1,1 @@
-"""Thousands of calls, valid and invalid, made from the OpenAPI document; `make fuzz` runs them."""
+"""Sends thousands of valid and invalid calls built from the OpenAPI document. `make fuzz` runs all of them."""

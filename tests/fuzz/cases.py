@@ -1,4 +1,4 @@
-"""The calls: what schemathesis makes of the OpenAPI document, and what no schema thinks of."""
+"""The calls of the fuzzer: generated from the OpenAPI document by schemathesis, or hostile calls listed here."""
 
 import copy
 import json
@@ -17,15 +17,15 @@ from imagegen.api.operation import KEY_HEADER
 from tests.support.scale import scaled
 
 SEED = 25
-GENERATED = scaled(10, 100)
-"""Valid ones and invalid ones each, for each function; fewer where there are fewer different ones."""
+GENERATED_MAX = scaled(10, 100)
+"""The number of random valid calls, and of random invalid calls, for each function. Duplicates are dropped."""
 
 Case = AnyCase[Any]
 Headers = dict[str, str]
 
 
 @dataclass(frozen=True)
-class Sent:
+class Call:
     """A call to make."""
 
     function: str
@@ -34,38 +34,38 @@ class Sent:
     method: str = "POST"
 
 
-def generated(document: dict[str, Any], values: Mapping[str, list[str]]) -> Iterator[Sent]:
-    """Calls at every bound of the document's schemas, and at random, valid and invalid; the same on every run.
+def generated(document: dict[str, Any], values: Mapping[str, list[str]]) -> Iterator[Call]:
+    """Generate valid and invalid calls: at each bound of the document's schemas, and random ones with a fixed seed.
 
-    ``values`` are those of fields that lead somewhere: names of options, ids, page tokens.
+    ``values`` has known values of fields, such as names of options, ids and page tokens.
     """
-    schema = schemathesis.openapi.from_dict(_leading_somewhere(document, values))
+    schema = schemathesis.openapi.from_dict(_preferring_known_values(document, values))
     seen: set[tuple[object, ...]] = set()
     for path in document["paths"]:
         for number, case in enumerate(_cases(schema, schema[path]["POST"])):
-            sent = _sent(case)
-            if number % 2:  # with a key in the data, too, that header would have nearly every call refused
-                sent.headers.pop(KEY_HEADER, None)
-            different = (sent.function, sent.method, sent.body, *sorted(sent.headers.items()))
-            if different not in seen:
-                seen.add(different)
-                yield sent
+            call = _call_of(case)
+            if number % 2:  # with another key in the data, the header would get nearly every call refused
+                call.headers.pop(KEY_HEADER, None)
+            identity = (call.function, call.method, call.body, *sorted(call.headers.items()))
+            if identity not in seen:
+                seen.add(identity)
+                yield call
 
 
 def _cases(schema: Any, operation: Any) -> Iterator[Case]:
     modes = [GenerationMode.POSITIVE, GenerationMode.NEGATIVE]
     yield from schema.iter_coverage_cases(operation, generation_modes=modes, generation_config=schema.config.generation)
     for mode in modes:
-        yield from _drawn(operation.as_strategy(generation_mode=mode))
+        yield from _draw(operation.as_strategy(generation_mode=mode))
 
 
-def _drawn(strategy: SearchStrategy[Case]) -> list[Case]:
-    """``GENERATED`` examples of a strategy, the same each time."""
+def _draw(strategy: SearchStrategy[Case]) -> list[Case]:
+    """Draw up to ``GENERATED_MAX`` examples of a strategy with a fixed seed."""
     drawn: list[Case] = []
 
     @hypothesis.seed(SEED)
     @hypothesis.settings(
-        max_examples=GENERATED,
+        max_examples=GENERATED_MAX,
         database=None,
         deadline=None,
         phases=[Phase.generate],
@@ -79,7 +79,7 @@ def _drawn(strategy: SearchStrategy[Case]) -> list[Case]:
     return drawn
 
 
-_NOT_OF_THE_CASE = {
+_IGNORED_HEADERS = {
     "accept",
     "accept-encoding",
     "authorization",
@@ -89,49 +89,49 @@ _NOT_OF_THE_CASE = {
 }
 
 
-def _sent(case: Case) -> Sent:
+def _call_of(case: Case) -> Call:
     kwargs = case.as_transport_kwargs(base_url="http://anywhere")
-    headers = {name: value for name, value in kwargs["headers"].items() if name.lower() not in _NOT_OF_THE_CASE}
+    headers = {name: value for name, value in kwargs["headers"].items() if name.lower() not in _IGNORED_HEADERS}
     if "json" in kwargs:
         body = json.dumps(kwargs["json"]).encode()
         headers.setdefault("Content-Type", "application/json")
     else:
         data = kwargs.get("data") or b""
         body = data if isinstance(data, bytes) else str(data).encode()
-    return Sent(case.path.removeprefix("/"), body, headers, case.method)
+    return Call(case.path.removeprefix("/"), body, headers, case.method)
 
 
-def _leading_somewhere(document: dict[str, Any], values: Mapping[str, list[str]]) -> dict[str, Any]:
-    """The document, with those values of its fields preferred to all the others that they may have."""
+def _preferring_known_values(document: dict[str, Any], values: Mapping[str, list[str]]) -> dict[str, Any]:
+    """Return a copy of the document whose fields prefer the known values to the other values that they allow."""
     preferring = copy.deepcopy(document)
     preferring["components"]["parameters"]["idempotencyKey"]["schema"] = {"enum": values["idempotencyKey"]}
     for name, schema in preferring["components"]["schemas"].items():
         for field_name in schema.get("properties", {}).keys() & values.keys():
             known = {"enum": values[field_name]}
             property = schema["properties"][field_name]
-            # Of options, there are no others than those on offer, and hardly any text is a URL.
-            is_alone = name == "CreateGenerationRequest" and field_name in _OF_KNOWN_VALUES_ALONE
-            schema["properties"][field_name] = known if is_alone else {"anyOf": [known, property]}
+            # Other options do not exist, and a random text is hardly ever a URL.
+            known_only = name == "CreateGenerationRequest" and field_name in _ONLY_KNOWN_VALUES
+            schema["properties"][field_name] = known if known_only else {"anyOf": [known, property]}
     return preferring
 
 
-_OF_KNOWN_VALUES_ALONE = {"model", "style", "color", "size", "webhookUrl"}
+_ONLY_KNOWN_VALUES = {"model", "style", "color", "size", "webhookUrl"}
 
-# Without a schema
+# Hostile calls
 
 DEEP = 5_000
 LONG = 60_000
 
 
-def hostile(function: str, valid: dict[str, Any]) -> Iterator[Sent]:
-    """Calls that only somebody who means it makes, around the ``valid`` data of a function."""
+def hostile(function: str, valid: dict[str, Any]) -> Iterator[Call]:
+    """Generate calls that an attacker might make, as variations of the ``valid`` data of a function."""
     for body in _bodies(valid):
-        yield Sent(function, body)
+        yield Call(function, body)
     body = json.dumps({"data": valid}).encode()
     for headers in _HEADERS:
-        yield Sent(function, body, {"Content-Type": "application/json", **headers})
+        yield Call(function, body, {"Content-Type": "application/json", **headers})
     for content_type in ("text/plain", "application/x-www-form-urlencoded", "application/json; charset=utf-16", ""):
-        yield Sent(function, body, {"Content-Type": content_type})
+        yield Call(function, body, {"Content-Type": content_type})
 
 
 _LONG_FORM = "type.googleapis.com/google.protobuf.Int64Value"
@@ -208,7 +208,7 @@ def _bodies(valid: dict[str, Any]) -> Iterator[bytes]:
     yield b'{"data": {"pageSize": -Infinity}}'
     yield b'{"data": 1e400}'
     yield b'{"data": ' + b"9" * 5_000 + b"}"
-    yield b'{"data": {"userId": "user-0"}, ' + text[1:].encode()  # twice the same key
+    yield b'{"data": {"userId": "user-0"}, ' + text[1:].encode()  # a duplicate key
     yield b'{"data": {"userId": "user-0", ' + text.removeprefix('{"data": {').encode()
     for name in dict.fromkeys((*valid, "userId", "idempotencyKey", "pageToken", "input", "constructor", "")):
         for value in _VALUES:

@@ -1,4 +1,4 @@
-"""What the API's document and its promises allow: whether an answer to a call, and what it left behind, is right."""
+"""Checks the answers to calls, and the changes in the database, against the API's contract."""
 
 import json
 import re
@@ -16,18 +16,18 @@ from imagegen.reports.documents import report_path
 from imagegen.reports.progress import PROGRESS_PATH
 from imagegen.services.credits.accounts import WELCOME_GRANT
 
-GIVEN_BACK = {"GENERATION_FAILED", "GENERATION_TIMEOUT", "ABANDONED", "CANCELED"}
-"""Errors of calls that took credits and gave them back."""
+REFUNDED = {"GENERATION_FAILED", "GENERATION_TIMEOUT", "ABANDONED", "CANCELED"}
+"""The reasons of errors after which the credits were refunded."""
 
-INSIDE = re.compile(r"Traceback|site-packages|[\w/]+\.py\b|/(?:home|root|tmp|usr|work|workspace|srv)/\w|File \"")
-"""What only somebody inside the backend can see."""
+INTERNALS = re.compile(r"Traceback|site-packages|[\w/]+\.py\b|/(?:home|root|tmp|usr|work|workspace|srv)/\w|File \"")
+"""Text that an answer must not contain: stack traces, source files and paths."""
 
 Body = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A call to a function, as its bytes were sent, and what came back; ``caller`` is who was signed in."""
+    """A call to a function and the answer to it. ``caller`` is the id of the signed-in user, or None."""
 
     function: str
     sent: bytes
@@ -44,7 +44,7 @@ class Answer:
 
     @property
     def data(self) -> Body:
-        """What was sent, where that can be read."""
+        """The call's data, or an empty dict if the body cannot be parsed."""
         try:
             match json.loads(self.sent):
                 case {"data": dict(data)}:
@@ -55,30 +55,30 @@ class Answer:
 
     @property
     def result(self) -> Body | None:
-        """The result of a call that was accepted."""
+        """The result, or None for an error."""
         return self.body["result"] if self.status == 200 else None
 
     @property
     def details(self) -> Body:
-        """What the error of a refused call says for machines."""
+        """The ``details`` of an error, or an empty dict."""
         match self.body:
             case {"error": {"details": dict(details)}}:
                 return details
         return {}
 
     @property
-    def told(self) -> Body:
-        """What it says, whether by a result or by an error."""
+    def result_or_details(self) -> Body:
+        """The result or the error details."""
         return self.result or self.details
 
     @property
     def refused(self) -> bool:
-        """Whether the call is to have changed nothing."""
-        return self.status != 200 and self.details.get("reason") not in GIVEN_BACK
+        """True if the call must not have changed anything."""
+        return self.status != 200 and self.details.get("reason") not in REFUNDED
 
 
 class Contract:
-    """The OpenAPI document as a judge."""
+    """Validates calls and answers with the schemas of the OpenAPI document."""
 
     def __init__(self, document: Body) -> None:
         components = {"components": document["components"]}
@@ -92,15 +92,15 @@ class Contract:
                 [body] = response["content"].values()
                 self._responses[function, int(status)] = Draft202012Validator({**components, **body["schema"]})
 
-    def takes(self, answer: Answer) -> bool:
-        """Whether the document allows what was sent."""
+    def allows(self, answer: Answer) -> bool:
+        """Return True if the call matches the document."""
         try:
             return self._requests[answer.function].is_valid(json.loads(answer.sent, object_hook=_without_long_form))
         except ValueError:
             return False
 
     def problems(self, answer: Answer) -> list[str]:
-        """Everything about an answer to a POST that is not as it was promised."""
+        """Return all violations of the contract by an answer to a POST request."""
         found = []
         validator = self._responses.get((answer.function, answer.status))
         if validator is None:
@@ -108,41 +108,41 @@ class Contract:
         else:
             found += [f"{error.json_path}: {error.message[:200]}" for error in validator.iter_errors(answer.body)]
         found += leaks(answer)
-        if answer.status == 200 and not self.takes(answer):
+        if answer.status == 200 and not self.allows(answer):
             found.append("accepted, although the document forbids it")
         return found
 
 
 def leaks(answer: Answer) -> list[str]:
-    """What no answer to anything may show: that something crashed, or how it is made."""
+    """Return the signs of a crash or of the backend's internals in an answer to any request."""
     found = []
     if answer.status >= 500 and answer.details.get("reason") in (None, "INTERNAL"):
         found.append("a crash")
-    if INSIDE.search(answer.text):
-        found.append("a look inside")
+    if INTERNALS.search(answer.text):
+        found.append("internals of the backend")
     return found
 
 
 def _without_long_form(value: Body) -> Any:
-    """An integer, where it is sent as the callable protocol writes long ones."""
+    """Return the integer for a long integer of the callable protocol, and any other value unchanged."""
     match value:
         case {"@type": "type.googleapis.com/google.protobuf.Int64Value", "value": str(digits)} if digits.isdecimal():
             return int(digits[:20])
     return value
 
 
-# What is left behind
+# Changes in the database
 
 State = Mapping[str, Any]
-"""Each document's path, and when it was last written."""
+"""The time of each document's last write, by path."""
 
 
 def unexplained(before: State, after: State, answers: Iterable[Answer]) -> set[str]:
-    """The documents that were written, or deleted, without any call having been answered that it did so."""
+    """Return the paths of changed and deleted documents that no answer explains."""
     changed = {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
     accepted = [answer for answer in answers if not answer.refused]
-    explained = {path for answer in accepted for path in _documents(answer)}
-    entries = {id for answer in accepted for id in _entries(answer)}
+    explained = {path for answer in accepted for path in _written_paths(answer)}
+    entries = {id for answer in accepted for id in _entry_ids(answer)}
     for path in changed & after.keys():
         account, _, entry = path.partition(f"/{LEDGER}/")
         if entry in entries:
@@ -150,39 +150,39 @@ def unexplained(before: State, after: State, answers: Iterable[Answer]) -> set[s
     return changed - explained
 
 
-def _documents(answer: Answer) -> set[str]:
-    """What an accepted call has written, but for ledgers; a delivery worker may do so later."""
-    told = answer.told
+def _written_paths(answer: Answer) -> set[str]:
+    """Return the paths of the documents, except ledgers, that an accepted call or its webhooks write."""
+    answered = answer.result_or_details
     match answer.function:
         case "createGenerationRequest":
-            request_id, end = told["generationRequestId"], "completed" if answer.result else "failed"
-            webhooks = {delivery_path(f"{request_id}-{end}")} if answer.data.get("webhookUrl") is not None else set()
+            request_id, status = answered["generationRequestId"], "completed" if answer.result else "failed"
+            webhooks = {delivery_path(f"{request_id}-{status}")} if answer.data.get("webhookUrl") is not None else set()
             return {request_path(request_id), *webhooks}
         case "cancelGenerationRequest":
-            request_id = told["generationRequestId"]
+            request_id = answered["generationRequestId"]
             return {request_path(request_id), delivery_path(f"{request_id}-canceled")}
         case "resendWebhook":
-            return {delivery_path(told["deliveryId"])}
+            return {delivery_path(answered["deliveryId"])}
         case "getWebhookSecret":
             return {user_path(str(answer.data.get("userId") or answer.caller))}
         case "registerUser":
-            return {user_path(told["userId"]), f"{ledger_path(told['userId'])}/{WELCOME_GRANT}"}
+            return {user_path(answered["userId"]), f"{ledger_path(answered['userId'])}/{WELCOME_GRANT}"}
         case "grantCredits":
-            return {grant_path(told["transactionId"].removeprefix("grant-"))}
+            return {grant_path(answered["transactionId"].removeprefix("grant-"))}
         case "runWeeklyReport":
-            return {report_path(Week.parse(told["report"]["week"])), PROGRESS_PATH}
+            return {report_path(Week.parse(answered["report"]["week"])), PROGRESS_PATH}
     return set()
 
 
-def _entries(answer: Answer) -> set[str]:
-    """The ids of the ledger entries that an accepted call has made."""
-    told = answer.told
+def _entry_ids(answer: Answer) -> set[str]:
+    """Return the ids of the ledger entries that an accepted call writes."""
+    answered = answer.result_or_details
     match answer.function:
         case "createGenerationRequest":
             kinds = ["deduction"] if answer.result else ["deduction", "refund"]
-            return {f"{told['generationRequestId']}-{kind}" for kind in kinds}
+            return {f"{answered['generationRequestId']}-{kind}" for kind in kinds}
         case "cancelGenerationRequest":
-            return {f"{told['generationRequestId']}-refund"}
+            return {f"{answered['generationRequestId']}-refund"}
         case "grantCredits":
-            return {told["transactionId"]}
+            return {answered["transactionId"]}
     return set()

@@ -1,8 +1,10 @@
-"""Thousands of generated calls to the functions under the real Firebase CLI, from users, an admin and anyone.
+"""Tests that send thousands of generated calls to the functions under the real Firebase CLI.
 
-No answer may be undocumented, no call may crash, and no refused call may change anything. `make test` makes a part of
-the calls. A suite of its own, without limits on requests; the same calls in the same order on every run. Nothing works
-in the background on what the calls are about: queued requests stay pending, and webhooks reach nobody.
+The callers are anonymous, a user and an admin. Every answer must be documented, no call may crash, and a refused call
+must not change anything. `make test` sends a part of the calls. Every run sends the same calls in the same order.
+
+The tests use their own suite, without rate limits. Nothing changes in the background: queued requests stay pending,
+and webhooks cannot be delivered.
 """
 
 import json
@@ -18,7 +20,7 @@ from google.cloud import firestore
 
 from imagegen.documents.accounts import USERS
 from imagegen.domain.catalog import Kind
-from tests.fuzz.cases import Sent, generated, hostile
+from tests.fuzz.cases import Call, generated, hostile
 from tests.fuzz.contract import Answer, Contract, State, leaks, unexplained
 from tests.support.invariants import violations
 from tests.support.live import ANSWER_TIMEOUT_SECONDS, Live, operator_of, order
@@ -28,25 +30,25 @@ from tools.emulators.suite import Suite, workspace
 from tools.fakes import NO_LIMITS_SETTINGS
 from tools.seed import history
 
-SHARE = scaled(10, 1)
-"""One call in so many is made."""
+STEP = scaled(10, 1)
+"""Each caller sends every STEP-th generated call."""
 
 CASES_MIN = scaled(60, 5_000)
 PROBLEMS_MAX = 20
-"""So many, and the rest need not be looked at."""
+"""The number of problems after which a caller stops."""
 
 USER = "user-ada"
 ADMIN = "user-admin"
-PLENTY = 10_000
-QUEUED = 3
-"""Requests that can be canceled, once each."""
+CREDITS = 10_000
+QUEUED_REQUESTS = 3
+"""The number of pending requests. Each of them can be canceled once."""
 
 SETTINGS = {**NO_LIMITS_SETTINGS, "ALLOW_LOCAL_WEBHOOKS": "false"}
 MODELS: dict[str, dict[str, Any]] = {
     "model-a": {"failureRate": 0, "queue": "nowhere"},
     "model-b": {"failureRate": 1, "queue": "nowhere"},
 }
-"""There is no such queue."""
+"""The queue does not exist."""
 
 RECEIVER = "https://receiver.invalid/"
 """A name that never resolves, https://www.rfc-editor.org/rfc/rfc2606#section-2"""
@@ -57,11 +59,11 @@ EXAMPLES = {
     for path, methods in DOCUMENT["paths"].items()
 }
 FUNCTIONS = scaled(["createGenerationRequest", "grantCredits", "listGenerationRequests"], list(EXAMPLES))
-FOR_ADMINS = ("grantCredits", "getWeeklyReport", "listWeeklyReports", "runWeeklyReport")
-REFUSED = {"cancelGenerationRequest": (400, "REQUEST_ENDED"), "resendWebhook": (404, "DELIVERY_NOT_FOUND")}
-"""Of the examples: in the seed all requests have ended, and none has a webhook."""
+ADMIN_FUNCTIONS = ("grantCredits", "getWeeklyReport", "listWeeklyReports", "runWeeklyReport")
+EXPECTED_ERRORS = {"cancelGenerationRequest": (400, "REQUEST_ENDED"), "resendWebhook": (404, "DELIVERY_NOT_FOUND")}
+"""The errors of two examples. All requests of the sample data have ended, and none has a webhook."""
 
-USERS_KNOWN = [USER, EXAMPLES["createGenerationRequest"]["userId"], ADMIN, "user-0"]
+KNOWN_USERS = [USER, EXAMPLES["createGenerationRequest"]["userId"], ADMIN, "user-0"]
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +77,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
 
 @dataclass
 class Fuzzer:
-    """One caller after the other, one call after the other."""
+    """Sends calls one after the other, and records the outcomes and problems."""
 
     live: Live
     contract: Contract = field(default_factory=lambda: Contract(DOCUMENT))
@@ -88,38 +90,38 @@ class Fuzzer:
     def __post_init__(self) -> None:
         self.accounts = self._accounts()
 
-    def send(self, who: str, token: str | None, case: Sent) -> None:
-        """Makes a call and holds its answer against the document."""
-        headers = ({"Authorization": f"Bearer {token}"} if token else {}) | case.headers
-        url = f"{self.live.suite.functions_url}/{case.function}"
+    def send(self, who: str, token: str | None, call: Call) -> None:
+        """Send a call and check its answer against the document. ``who`` names the caller."""
+        headers = ({"Authorization": f"Bearer {token}"} if token else {}) | call.headers
+        url = f"{self.live.suite.functions_url}/{call.function}"
         try:
             response = self.http.request(
-                case.method, url, data=case.body, headers=headers, timeout=ANSWER_TIMEOUT_SECONDS
+                call.method, url, data=call.body, headers=headers, timeout=ANSWER_TIMEOUT_SECONDS
             )
         except requests.exceptions.InvalidHeader:
-            return  # nobody can send it
-        answer = Answer(case.function, case.body, response.status_code, response.text, who if token else None)
-        outcome = str(answer.details.get("reason", answer.status)) if case.method == "POST" else "another method"
-        self.outcomes.setdefault(case.function, Counter())[outcome] += 1
-        found = self.contract.problems(answer) if case.method == "POST" else leaks(answer)
+            return  # an HTTP client cannot send this header
+        answer = Answer(call.function, call.body, response.status_code, response.text, who if token else None)
+        outcome = str(answer.details.get("reason", answer.status)) if call.method == "POST" else "another method"
+        self.outcomes.setdefault(call.function, Counter())[outcome] += 1
+        found = self.contract.problems(answer) if call.method == "POST" else leaks(answer)
         accounts = self._accounts()
         if answer.refused and accounts != self.accounts:
-            found.append("refused, and changed an account")
+            found.append("a refused call changed an account")
         self.accounts = accounts
-        if case.method == "POST" and not answer.refused:
+        if call.method == "POST" and not answer.refused:
             self.answers.append(answer)
         if found:
             self.problems.append(
-                f"{who}: {case.method} {case.function} {case.body[:300]!r} {case.headers}\n"
+                f"{who}: {call.method} {call.function} {call.body[:300]!r} {call.headers}\n"
                 f"  {answer.status} {answer.text[:500]}\n  {'; '.join(found)}"
             )
 
     def _accounts(self) -> State:
-        """Every user's document, by its last write."""
+        """Return the time of the last write of each user's document."""
         return {user.reference.path: user.update_time for user in self.live.operator.collection(USERS).select([]).get()}
 
     def state(self) -> State:
-        """Every document, by its last write."""
+        """Return the time of the last write of each document."""
         client: firestore.Client = self.live.operator
         collections = {collection.id for collection in client.collections()} | {"creditTransactions"}
         return {
@@ -138,38 +140,39 @@ class Fuzzer:
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_the_documented_example_works_with_the_seed(live: Live, function: str) -> None:
-    token = live.sign_in(ADMIN) if function in FOR_ADMINS else None
+def test_the_documented_example_works_with_the_sample_data(live: Live, function: str) -> None:
+    token = live.sign_in(ADMIN) if function in ADMIN_FUNCTIONS else None
     response = live.call(function, EXAMPLES[function], token=token)
-    answered = response.status_code, response.json().get("error", {}).get("details", {}).get("reason")
-    assert answered == REFUSED.get(function, (200, None)), response.text
+    outcome = response.status_code, response.json().get("error", {}).get("details", {}).get("reason")
+    assert outcome == EXPECTED_ERRORS.get(function, (200, None)), response.text
 
 
-def test_no_call_is_answered_or_does_what_the_document_does_not_say(live: Live) -> None:
-    callers = {"anyone": None, USER: live.sign_in(USER), ADMIN: live.sign_in(ADMIN)}
-    for user_id in USERS_KNOWN[:3]:
-        plenty = {"userId": user_id, "credits": PLENTY, "bucket": "paid", "reason": "fuzz", "idempotencyKey": user_id}
-        assert live.call("grantCredits", plenty, token=callers[ADMIN]).status_code == 200
-    for user_id in USERS_KNOWN:
-        live.result("getWebhookSecret", {"userId": user_id})  # the first delivery would make it, in the background
+def test_all_answers_and_changes_match_the_openapi_document(live: Live) -> None:
+    callers = {"anonymous": None, USER: live.sign_in(USER), ADMIN: live.sign_in(ADMIN)}
+    for user_id in KNOWN_USERS[:3]:
+        grant = {"userId": user_id, "credits": CREDITS, "bucket": "paid", "reason": "fuzz", "idempotencyKey": user_id}
+        assert live.call("grantCredits", grant, token=callers[ADMIN]).status_code == 200
+    for user_id in KNOWN_USERS:
+        live.result("getWebhookSecret", {"userId": user_id})  # the first delivery would create it in the background
     fuzzer = Fuzzer(live)
     before = fuzzer.state()
     values = _values(live)
-    for field_name, mode in (("deliveryId", "sync"), *[("generationRequestId", "async")] * QUEUED):
+    for field_name, mode in (("deliveryId", "sync"), *[("generationRequestId", "async")] * QUEUED_REQUESTS):
         params = order(USER, mode=mode, webhookUrl=RECEIVER)
-        fuzzer.send("anyone", None, Sent("createGenerationRequest", json.dumps({"data": params}).encode()))
+        fuzzer.send("anonymous", None, Call("createGenerationRequest", json.dumps({"data": params}).encode()))
         request_id = (fuzzer.answers[-1].result or {})["generationRequestId"]
         values[field_name].append(f"{request_id}-completed" if mode == "sync" else request_id)
     started = time.monotonic()
     document = {**DOCUMENT, "paths": {f"/{function}": DOCUMENT["paths"][f"/{function}"] for function in FUNCTIONS}}
-    made = list(generated(document, values))
-    mean = [case for function in FUNCTIONS for case in hostile(function, EXAMPLES[function])]
-    print(f"\n{len(made)} generated and {len(mean)} hostile calls, made in {time.monotonic() - started:.0f} s")
+    generated_calls = list(generated(document, values))
+    hostile_calls = [call for function in FUNCTIONS for call in hostile(function, EXAMPLES[function])]
+    seconds = time.monotonic() - started
+    print(f"\n{len(generated_calls)} generated and {len(hostile_calls)} hostile calls, built in {seconds:.0f} s")
     started = time.monotonic()
 
     for number, (who, token) in enumerate(callers.items()):
-        for case in [*made[number::SHARE], *mean[number :: len(callers) * SHARE]]:
-            fuzzer.send(who, token, case)
+        for call in [*generated_calls[number::STEP], *hostile_calls[number :: len(callers) * STEP]]:
+            fuzzer.send(who, token, call)
             if len(fuzzer.problems) >= PROBLEMS_MAX:
                 break
 
@@ -182,7 +185,7 @@ def test_no_call_is_answered_or_does_what_the_document_does_not_say(live: Live) 
 
 
 def _values(live: Live) -> dict[str, list[Any]]:
-    """Of fields whose values lead somewhere."""
+    """Return known values of fields, which calls should prefer to random values."""
     catalog = history.catalog()
     options = {kind.value: catalog.options(kind) for kind in Kind}
     pages = [
@@ -192,7 +195,7 @@ def _values(live: Live) -> dict[str, list[Any]]:
     [request] = pages[1]["requests"]
     return {
         **{kind: [name for option in some for name in (option.name, option.id)] for kind, some in options.items()},
-        "userId": USERS_KNOWN,
+        "userId": KNOWN_USERS,
         "idempotencyKey": ["key-1", "key-2", "key-3"],
         "generationRequestId": [request["generationRequestId"], *EXAMPLES["getGenerationRequest"].values()],
         "pageToken": [page["nextPageToken"] for page in pages],
