@@ -33,7 +33,7 @@ def environment(moment: datetime, library: Path) -> dict[str, str]:
         "DONT_FAKE_MONOTONIC": "1",
         # Without it, Java's timed waits return at once.
         "FAKETIME_FORCE_MONOTONIC_FIX": "0",
-        # Otherwise libfaketime locks file times. A process killed with the lock would block all others.
+        # Otherwise libfaketime locks file times, and a process killed with the lock would block all others.
         "NO_FAKE_STAT": "1",
     }
 

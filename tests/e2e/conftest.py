@@ -41,7 +41,7 @@ def live(suite: Suite) -> Iterator[Live]:
 
 @pytest.fixture(scope="session")
 def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    """Yield access to a suite whose project has no settings file and enforces App Check."""
+    """Yield access to a suite of another project, without `.env.demo-imagegen` and with App Check enforced."""
     directory = workspace(tmp_path_factory.mktemp("closed") / "project", settings={"ENFORCE_APP_CHECK": "true"})
     (directory / ".firebaserc").unlink()
     (directory / ".firebaserc").write_text('{"projects": {"default": "demo-closed"}}')
