@@ -41,7 +41,7 @@ def live(suite: Suite) -> Iterator[Live]:
 
 @pytest.fixture(scope="session")
 def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    """Yield access to a suite of another project, without `.env.demo-imagegen` and with App Check enforced."""
+    """Yield access to a suite with App Check in a project to which `.env.demo-imagegen` does not apply."""
     directory = workspace(tmp_path_factory.mktemp("closed") / "project", settings={"ENFORCE_APP_CHECK": "true"})
     (directory / ".firebaserc").unlink()
     (directory / ".firebaserc").write_text('{"projects": {"default": "demo-closed"}}')
