@@ -126,7 +126,7 @@ class EmailNotVerified(ApiError):
     code = Code.PERMISSION_DENIED
     reason = "EMAIL_NOT_VERIFIED"
     situation = "spending credits from an account whose e-mail address is not verified"
-    retryable = "after verifying the address and signing in again"
+    retryable = "after verifying the address"
 
 
 class UserNotFound(ApiError):

@@ -99,15 +99,14 @@ def test_unverified_user_may_do_everything_except_spend(live: Live) -> None:
     assert live.transactions(user) == []
 
 
-def test_verified_address_takes_effect_with_the_next_token(live: Live) -> None:
+def test_verified_address_takes_effect_at_once(live: Live) -> None:
     user, token = live.sign_up()
     live.result("registerUser", {}, token=token)
     assert live.refusal("createGenerationRequest", order(user), token=token) == NOT_VERIFIED
 
     live.accounts.update_user(user, email_verified=True)
 
-    assert live.refusal("createGenerationRequest", order(user), token=token) == NOT_VERIFIED
-    assert live.result("createGenerationRequest", order(user), token=live.sign_in(user))["deductedCredits"] == 1
+    assert live.result("createGenerationRequest", order(user), token=token)["deductedCredits"] == 1
     assert live.credits(user) == TRIAL_CREDITS - 1
 
 

@@ -16,6 +16,8 @@ from tools.emulators.project import ROOT
 from tools.seed import history
 
 CLIENT = ROOT / "tests" / "e2e" / "client"
+BROKEN_STREAM = "RPC 'Listen' stream"
+"""The SDK's message when the emulator breaks a listener's connection. The listener then misses changes."""
 
 
 def new_account(live: Live) -> dict[str, str]:
@@ -26,8 +28,8 @@ def new_account(live: Live) -> dict[str, str]:
     return {"uid": uid, "email": email}
 
 
-@pytest.mark.parametrize("tests", sorted(path.name for path in CLIENT.glob("*.test.mjs")))
-def test_client_sdk_tests_pass(live: Live, tests: str) -> None:
+def run_tests(live: Live, tests: str) -> "subprocess.CompletedProcess[str]":
+    """Run a file of tests with accounts of its own."""
     suite = {
         "project": live.suite.project_id,
         "auth": live.suite.auth_host,
@@ -46,7 +48,7 @@ def test_client_sdk_tests_pass(live: Live, tests: str) -> None:
         "week": str(QUIET_WEEK),
     }
 
-    run = subprocess.run(
+    return subprocess.run(
         ["node", "--test", "--test-reporter=spec", str(CLIENT / tests)],
         env={**os.environ, "SUITE": json.dumps(suite), "NO_COLOR": "1"},
         capture_output=True,
@@ -54,5 +56,12 @@ def test_client_sdk_tests_pass(live: Live, tests: str) -> None:
         check=False,
         timeout=120,
     )
+
+
+@pytest.mark.parametrize("tests", sorted(path.name for path in CLIENT.glob("*.test.mjs")))
+def test_client_sdk_tests_pass(live: Live, tests: str) -> None:
+    run = run_tests(live, tests)
+    if BROKEN_STREAM in run.stdout:
+        run = run_tests(live, tests)
 
     assert run.returncode == 0, f"{run.stdout}\n{run.stderr}"

@@ -1,5 +1,7 @@
 """Tests of the catalog in Firestore, which operators change while the backend runs."""
 
+import json
+
 import pytest
 
 from imagegen.bootstrap import Backend
@@ -62,10 +64,12 @@ def test_invalid_option_is_not_offered_and_is_logged(
     error = api.error("createGenerationRequest", order(size="huge"))
     [violation] = error["details"]["violations"]
     assert violation["allowed"] == names(Kind.SIZE)
-    log = "".join(capfd.readouterr())
-    assert "sizes/huge is not offered until it is corrected: creditCost" in log
-    assert "models/model-x is not offered until it is corrected: imageUrl" in log
-    assert "models/model-y is not offered until it is corrected: provider: there is no provider 'nobody'" in log
+    logged = [json.loads(line) for line in "".join(capfd.readouterr()).splitlines()]
+    assert {entry["event"] for entry in logged} == {"OPTION_NOT_OFFERED"}
+    problems = {entry["path"]: entry["problems"] for entry in logged}
+    assert problems["sizes/huge"].startswith("creditCost: ")
+    assert problems["models/model-x"].startswith("imageUrl: ")
+    assert problems["models/model-y"] == "provider: there is no provider 'nobody'"
     offered = {model["name"] for model in api.result("getCatalog", {})["models"]}
     assert offered.isdisjoint({"Model X", "Model Y"})
     api.result("createGenerationRequest", ORDER)

@@ -97,7 +97,9 @@ def test_invalid_balance_is_an_internal_error_and_not_spent(
     client.document("users/user").set({"credits": credits})
     for function, data in (("getUserCredits", {"userId": "user"}), ("createGenerationRequest", ORDER)):
         assert api.error(function, data)["details"]["reason"] == "INTERNAL"
-    assert "users/user" in "".join(capfd.readouterr())
+    logged = "".join(capfd.readouterr())
+    assert logged.count('"event": "CALL_FAILED"') == 2
+    assert "documents/accounts.py" in logged
     assert (client.document("users/user").get().to_dict() or {}) == {"credits": credits}
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from imagegen.events import Event
 from tools.docs.examples import EXAMPLE, shown_answers
 from tools.docs.write import ARCHITECTURE, README, generated, up_to_date
 from tools.emulators.project import ROOT
@@ -43,6 +44,13 @@ def test_architecture_map_has_a_line_for_every_package() -> None:
     }
     assert len(mapped) == len(set(mapped))
     assert set(mapped) == packages
+
+
+def test_operating_explains_every_log_event() -> None:
+    rows = re.findall(
+        r"^\| (`[A-Z_]+`(?:, `[A-Z_]+`)*) \|", (ROOT / "docs" / "operating.md").read_text("utf-8"), re.MULTILINE
+    )
+    assert sorted(re.findall(r"[A-Z_]+", " ".join(rows))) == sorted(Event)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
