@@ -1,0 +1,1 @@
+"""`make siege`: attacks production-like servers beside honest calls, on this machine only."""
