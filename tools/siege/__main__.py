@@ -32,7 +32,7 @@ NONE = Attack("none", 0, lambda _target: None)
 
 @dataclass(frozen=True)
 class Row:
-    """What became of the honest calls during an attack."""
+    """The honest calls during an attack, and the server's memory."""
 
     attack: str
     rounds: int
@@ -76,7 +76,7 @@ def _caller(live: Live, number: int) -> Caller:
 
 
 def withstand(attack: Attack, target: Target, callers: Sequence[Caller], seconds: float) -> Row:
-    """Make honest calls at a steady pace while the attack goes on. Return what became of them."""
+    """Make honest calls at a steady pace while the attack goes on. Return the result."""
     ended, rounds = threading.Event(), [0] * attack.threads
     target.server.memory_max()
 

@@ -19,7 +19,7 @@ HUGE_BYTES = 31 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Target:
-    """What an attacker knows: the server, and the ID token and the call of an account of their own."""
+    """The server, and the ID token and a valid call of the attacker's own account."""
 
     server: Server
     token: str
