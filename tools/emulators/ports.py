@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import random
 import socket
 from dataclasses import dataclass
 
 # Below the ports of outgoing connections (from 32768 on Linux). Otherwise, an outgoing connection
 # could take a free port before the server starts.
-_CANDIDATES = range(20_000, 32_000)
+_FIRST, _LAST = 20_000, 32_000
+_SHARES = 16
+_given: set[int] = set()
 
 
 @dataclass(frozen=True)
@@ -36,11 +39,17 @@ class Port:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ``count`` different loopback ports on which nothing listens."""
+    """Return ``count`` different loopback ports on which nothing listens, and which no earlier call returned.
+
+    Processes that start one after the other, such as those of a test run, choose from different ports. Otherwise, two
+    could choose the same port before the first of them listens on it.
+    """
+    candidates = range(_FIRST + os.getpid() % _SHARES, _LAST, _SHARES)
     ports: list[int] = []
-    for number in random.sample(_CANDIDATES, len(_CANDIDATES)):
+    for number in random.sample(candidates, len(candidates)):
         if len(ports) == count:
             break
-        if Port("any", "127.0.0.1", number).is_free():
+        if number not in _given and Port("any", "127.0.0.1", number).is_free():
             ports.append(number)
+    _given.update(ports)
     return ports
