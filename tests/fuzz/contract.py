@@ -123,10 +123,13 @@ def leaks(answer: Answer) -> list[str]:
     return found
 
 
+_LONG_FORM = re.compile(r"type\.googleapis\.com/google\.protobuf\.U?Int64Value")
+
+
 def _without_long_form(value: Body) -> Any:
     """Return the integer for a long integer of the callable protocol, and any other value unchanged."""
     match value:
-        case {"@type": "type.googleapis.com/google.protobuf.Int64Value", "value": str(digits)} if digits.isdecimal():
+        case {"@type": str(form), "value": str(digits)} if _LONG_FORM.fullmatch(form) and digits.isdecimal():
             return int(digits[:20])
     return value
 

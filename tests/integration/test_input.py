@@ -1,5 +1,6 @@
 """Tests of invalid input: the answer lists the violations, nothing is charged, and no traceback is logged."""
 
+import json
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from tests.support.catalog import names
 from tests.support.orders import ORDER, order
 from tests.support.wire import ObservedClient
 
+BLANK = ["\u200b", "\u2060\ufeff", "\u3164", "\u2800\t", "\U000e0020", "\u034f ", " \n\u00a0", "\u115f\u180e"]
 WITHOUT_PROMPT: dict[str, object] = {field: value for field, value in ORDER.items() if field != "prompt"}
 
 INVALID_ORDERS: dict[str, tuple[dict[str, object], set[str]]] = {
@@ -84,7 +86,7 @@ def test_unusual_prompts_are_stored_unchanged(api: Api, client: ObservedClient, 
 
 
 def test_page_violations_are_reported_together(api: Api) -> None:
-    error = api.error("getUserCredits", {"userId": "user", "pageSize": 500, "pageToken": "xx", "page": 1})
+    error = api.error("getUserCredits", {"userId": "user", "pageSize": -5, "pageToken": "xx", "page": 1})
     assert {violation["field"] for violation in error["details"]["violations"]} == {"pageSize", "pageToken", "page"}
 
 
@@ -93,13 +95,11 @@ def test_page_violations_are_reported_together(api: Api) -> None:
     [
         ({}, "userId"),
         ({"userId": "", "pageToken": "MUBvdGhlcg"}, "userId"),
-        ({"userId": "user", "pageSize": 0}, "pageSize"),
-        ({"userId": "user", "pageSize": 201}, "pageSize"),
+        ({"userId": "user", "pageSize": -1}, "pageSize"),
+        ({"userId": "user", "pageSize": 1.5}, "pageSize"),
         ({"userId": "user", "pageSize": "50"}, "pageSize"),
-        ({"userId": "user", "pageSize": 10**400}, "pageSize"),
         ({"userId": "user", "pageSize": True}, "pageSize"),
         ({"userId": "user", "pageToken": 7}, "pageToken"),
-        ({"userId": "user", "pageToken": ""}, "pageToken"),
         ({"userId": "user", "pageToken": "not a token"}, "pageToken"),
         ({"userId": "user", "pageToken": "AAAA"}, "pageToken"),
         ({"userId": "user", "pageToken": "ä"}, "pageToken"),
@@ -126,26 +126,27 @@ NESTED = b'{"data":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
         ("POST", b"userId=user", "application/json", "body"),
         ("POST", b"\xff\xfe", "application/json", "body"),
         ("POST", b'{"data": {"userId": NaN}}', "application/json", "body"),
-        ("POST", b'{"data": {"userId": "\\ud800"}}', "application/json", "body"),
+        ("POST", b'{"data": {"userId": 1e400}}', "application/json", "body"),
+        ("POST", b'{"data": {"userId": ' + b"9" * 401 + b"}}", "application/json", "body"),
+        ("POST", b'{"data": {"userId": "user", "userId": "user"}}', "application/json", "body"),
+        ("POST", b'{"data": {}, "data": {}}', "application/json", "body"),
+        ("POST", b'{"data": {"userId": "\\ud800"}}', "application/json", "userId"),
         ("POST", NESTED, "application/json", "body"),
         ("POST", b"[]", "application/json", "body"),
         ("POST", b'["data"]', "application/json", "body"),
         ("POST", b"null", "application/json", "body"),
         ("POST", b"{}", "application/json", "body"),
         ("POST", b'{"data": {}, "more": 1}', "application/json", "body"),
-        ("POST", b'{"data": null}', "application/json", "data"),
         ("POST", b'{"data": []}', "application/json", "data"),
         ("POST", b'{"data": "user"}', "application/json", "data"),
         ("POST", b'{"data": {"userId": "user"}}', "text/plain", "Content-Type"),
         ("POST", b'{"data": {"userId": "user"}}', None, "Content-Type"),
-        ("GET", b"", None, "method"),
-        ("PUT", b'{"data": {"userId": "user"}}', "application/json", "method"),
     ],
 )
 def test_malformed_http_request_is_refused(
     api: Api, method: str, body: bytes, content_type: str | None, field: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    for function in ("createGenerationRequest", "getUserCredits"):
+    for function in ("getCreditBalance", "getUserCredits"):
         response = api.http.open(f"/{function}", method=method, data=body, content_type=content_type)
         error: Any = response.get_json()["error"]
         assert (response.status_code, error["status"]) == (400, "INVALID_ARGUMENT")
@@ -153,6 +154,91 @@ def test_malformed_http_request_is_refused(
         assert [violation["field"] for violation in error["details"]["violations"]] == [field]
         assert response.headers["Access-Control-Allow-Origin"] == "*"
     assert "Traceback" not in "".join(capfd.readouterr())
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+def test_other_method_is_not_allowed(api: Api, method: str) -> None:
+    response = api.http.open("/getCatalog", method=method)
+    error: Any = response.get_json()["error"]
+    assert (response.status_code, response.headers["Allow"]) == (405, "POST, OPTIONS")
+    assert [violation["field"] for violation in error["details"]["violations"]] == ["method"]
+
+
+@pytest.mark.parametrize("function", ["getCatalog", "listWeeklyReports"])
+def test_null_equals_data_without_fields(api: Api, function: str) -> None:
+    assert api.call(function, None).get_json() == api.call(function, {}).get_json()
+
+
+def test_byte_order_mark_is_skipped(api: Api) -> None:
+    body = b'\xef\xbb\xbf{"data": {}}'
+    assert api.http.post("/getCatalog", data=body, content_type="application/json").status_code == 200
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "deflate", "gzip, br", "identity, gzip"])
+def test_encoded_body_is_refused_by_name(api: Api, encoding: str) -> None:
+    response = api.call("getCatalog", {}, **{"Content-Encoding": encoding})
+    [violation] = (response.get_json() or {})["error"]["details"]["violations"]
+    assert (response.status_code, violation["field"]) == (400, "Content-Encoding")
+    assert api.call("getCatalog", {}, **{"Content-Encoding": " Identity"}).status_code == 200
+
+
+def test_name_that_occurs_twice_is_named(api: Api) -> None:
+    body = b'{"data": {"size": "512x512", "size": "1024x1792"}}'
+    response = api.http.post("/createGenerationRequest", data=body, content_type="application/json")
+    [violation] = (response.get_json() or {})["error"]["details"]["violations"]
+    assert violation == {"field": "body", "message": 'has the name "size" twice in one object'}
+
+
+@pytest.mark.parametrize("depth", [50, 51, 500, 100_000])
+def test_depth_of_json_is_bounded(api: Api, depth: int) -> None:
+    body = b'{"data": {"more": ' + b"[" * (depth - 2) + b"]" * (depth - 2) + b"}}"
+    response = api.http.post("/getCatalog", data=body, content_type="application/json")
+    [violation] = (response.get_json() or {})["error"]["details"]["violations"]
+    assert violation["field"] == ("more" if depth <= 50 else "body")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "message"),
+    [
+        ("\ud83d", "must not contain half of a surrogate pair, as if it was cut inside a character"),
+        ("a fo\u0000x", "must not contain control characters: U+0000 is at position 4"),
+        ("a\u009ffox", "must not contain control characters: U+009F is at position 1"),
+        *(
+            (blank, "must not be blank")
+            for blank in ("\u200b", "\u2060\ufeff", "\u3164", "\u2800\t", "\U000e0020", "\u034f ")
+        ),
+    ],
+)
+def test_text_without_visible_characters_or_with_invalid_ones_is_refused(api: Api, prompt: str, message: str) -> None:
+    [violation] = api.error("createGenerationRequest", order(prompt=prompt))["details"]["violations"]
+    assert violation == {"field": "prompt", "message": message}
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_filter_by_unknown_option_is_refused_and_by_withdrawn_one_is_not(
+    api: Api, client: ObservedClient, add_user: AddUser, kind: Kind
+) -> None:
+    add_user(paid=10)
+    option = next(iter(client.collection(kind.collection).stream()))
+    option.reference.update({"enabled": False})
+    for known in (option.id, option.get("name")):
+        assert api.result("listGenerationRequests", {"userId": "user", kind.value: known}) == {"requests": []}
+    [violation] = api.error("listGenerationRequests", {"userId": "user", kind.value: "Oil Painting"})["details"][
+        "violations"
+    ]
+    assert violation["field"] == kind.value
+    assert violation["allowed"] == names(kind, without=option.get("name"))
+
+
+@pytest.mark.parametrize(("data", "kind"), [({}, "result"), ({"more": 1}, "error")])
+def test_answer_is_one_event_for_callers_that_stream(api: Api, data: dict[str, object], kind: str) -> None:
+    plain = api.call("getCatalog", data)
+    streamed = api.call("getCatalog", data, Accept="text/event-stream")
+    assert (streamed.status_code, streamed.mimetype) == (plain.status_code, "text/event-stream")
+    [event, *rest] = streamed.get_data(as_text=True).split("\n")
+    assert rest == ["", ""]
+    assert json.loads(event.removeprefix("data: ")) == plain.get_json()
+    assert kind in (plain.get_json() or {})
 
 
 def test_cors_preflight_is_answered(api: Api) -> None:
@@ -177,8 +263,8 @@ def test_bug_is_internal_error_with_traceback_in_the_log(
     client.document("users/user").delete()
 
 
-def test_longest_ids_and_names_are_accepted(api: Api) -> None:
-    longest = {"userId": "🦊" * 128} | dict.fromkeys(("model", "style", "color", "size"), "🦊" * 200)
+def test_longest_id_is_accepted(api: Api) -> None:
+    longest = {"userId": "🦊" * 128, "model": "Model A"}
     everything = {**longest, "status": "failed", "createdFrom": "2026-01-01T00:00:00Z", "includeTotalCount": True}
     assert api.result("listGenerationRequests", everything) == {"requests": [], "totalCount": 0}
     assert api.error("getCreditBalance", {"userId": longest["userId"]})["details"]["reason"] == "USER_NOT_FOUND"

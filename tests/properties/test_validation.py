@@ -12,18 +12,22 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from flask import Request
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from pydantic import BaseModel
 from pydantic_core import from_json
+from werkzeug.test import EnvironBuilder
 
 from imagegen.api import fields, page_tokens, requests
 from imagegen.api.auth import Access, Caller
 from imagegen.api.bodies import BYTES_MAX
 from imagegen.api.context import Context
+from imagegen.api.envelope import data_of
 from imagegen.api.operation import Operation, Received
 from imagegen.api.validation import VIOLATIONS_MAX, parse
+from imagegen.domain.catalog import Kind
 from imagegen.domain.generation import keyed_request_id
 from imagegen.errors import InvalidInput
 from tests.support.scale import scaled
@@ -46,7 +50,7 @@ MODELS: list[type[BaseModel]] = [*(operation.request for operation in openapi.op
 
 ORDER = {"model": "Model A", "style": "anime", "color": "neon", "size": "512x512", "prompt": "a fox"}
 GRANT = {"userId": "user", "credits": 1, "bucket": "paid", "reason": "thanks", "idempotencyKey": "key"}
-INT64 = "type.googleapis.com/google.protobuf.Int64Value"
+LONG_FORMS = [f"type.googleapis.com/google.protobuf.{name}" for name in ("Int64Value", "UInt64Value")]
 
 # Special characters: control, blank, direction marks, joiners, lone surrogates, private use.
 SPECIAL_CHARACTERS = (
@@ -113,13 +117,13 @@ JSON_OBJECTS = st.dictionaries(TEXTS, JSON, max_size=3)
 @example(b'{"data": ' + b"9" * 4_301 + b"}")
 @example(b"[" * 10_000 + b"]" * 10_000)
 def test_any_body_is_parsed_or_raises_value_error(body: bytes) -> None:
+    request = Request(EnvironBuilder(method="POST", data=body, content_type="application/json").get_environ())
     try:
-        value = from_json(body, allow_inf_nan=False)
-    except ValueError:
+        value = data_of(request)
+    except InvalidInput as refusal:
+        json.dumps(dict(refusal.details))
         return
-    for text in re.findall(r'"(?:[^"\\]|\\.)*"', json.dumps(value)):
-        json.loads(text).encode()  # raises if it contains a lone surrogate
-    requests.fingerprint(value)  # raises if a number cannot be written as JSON
+    requests.fingerprint(value)  # raises if the value cannot be written as JSON
 
 
 @given(data=JSON_OBJECTS, order=st.randoms(use_true_random=False))
@@ -179,7 +183,7 @@ MOMENTS = st.datetimes(timezones=st.just(UTC))
         optional={
             "userId": VALID_IDS,
             "status": st.sampled_from(["processing", "completed", "failed"]),
-            **{kind: PROMPTS.map(lambda text: text[:200]) for kind in ("model", "style", "color", "size")},
+            **{kind.value: st.sampled_from(history.catalog().names(kind)) for kind in Kind},
             "createdFrom": MOMENTS.map(datetime.isoformat),
             "createdBefore": MOMENTS.map(datetime.isoformat),
             "includeTotalCount": st.booleans(),
@@ -266,11 +270,12 @@ def test_history_continues_at_its_page_token(user: str, seq: int) -> None:
 @example(base64.urlsafe_b64encode(b"[" * 2_900).decode())
 @example("W10")
 @example("é")
+@example("")
 def test_any_text_is_decoded_or_raises_value_error(token: str) -> None:
     try:
         position = page_tokens.decode(token, {"user_id": "user"})
     except ValueError:
-        assert parsed(requests.GetUserCredits, {"pageToken": token}) is None
+        assert (parsed(requests.GetUserCredits, {"pageToken": token}) is None) == (token != "")
         return
     assert page_tokens.encode({"user_id": "user"}, *position) == token
 
@@ -329,32 +334,49 @@ def test_null_equals_an_omitted_field(model: type[BaseModel], data: dict[str, An
 @example(0)
 @example(1_000_000)
 @example(1_000_001)
-def test_number_is_accepted_only_within_its_limits(value: int) -> None:
-    assert accepts(requests.GetUserCredits, {}, "pageSize", value) == (1 <= value <= 200)
+def test_integer_is_accepted_only_within_its_limits(value: int) -> None:
+    assert accepts(requests.GetUserCredits, {}, "pageSize", value) == (value >= 0)
     assert accepts(requests.GrantCredits, GRANT, "credits", value) == (1 <= value <= 1_000_000)
 
 
-@given(value=st.integers(-(2**70), 2**70) | st.integers(-5, 205))
-def test_long_form_of_a_number_equals_the_number(value: int) -> None:
-    long_form = {"@type": INT64, "value": str(value)}
+@given(value=st.integers(-(2**63), 2**64 - 1) | st.integers(-5, 205))
+def test_every_form_of_an_integer_is_the_integer(value: int) -> None:
     plain = parsed(requests.GetUserCredits, {"pageSize": value})
-    assert parsed(requests.GetUserCredits, {"pageSize": long_form}) == plain
+    for form in LONG_FORMS:
+        assert parsed(requests.GetUserCredits, {"pageSize": {"@type": form, "value": str(value)}}) == plain
+    if float(value) == value:
+        assert parsed(requests.GetUserCredits, {"pageSize": float(value)}) == plain
 
 
-@given(value=JSON | st.fixed_dictionaries({"@type": st.just(INT64), "value": JSON}))
-@example({"@type": INT64, "value": "9" * 5_000})
-@example({"@type": INT64, "value": "\u0667"})
-@example({"@type": INT64, "value": "²"})
-@example({"@type": INT64, "value": "7", "more": 1})
+@pytest.mark.parametrize(
+    ("sent", "page_size"),
+    [(None, 50), (0, 50), (0.0, 50), (1, 1), (2e1, 20), (200, 200), (201, 200), (10**30, 200), (1e300, 200)],
+)
+def test_page_size_has_a_default_and_a_maximum(sent: object, page_size: int) -> None:
+    assert parse(requests.GetUserCredits, {"pageSize": sent}, CONTEXT).page_size == page_size
+
+
+def test_page_of_reports_has_a_default_of_its_own() -> None:
+    assert {parse(requests.ListWeeklyReports, {"pageSize": size}, CONTEXT).page_size for size in (None, 0)} == {10}
+
+
+@given(value=JSON | st.fixed_dictionaries({"@type": st.sampled_from(LONG_FORMS), "value": JSON}))
+@example({"@type": LONG_FORMS[0], "value": "9" * 5_000})
+@example({"@type": LONG_FORMS[1], "value": "\u0667"})
+@example({"@type": LONG_FORMS[0], "value": "²"})
+@example({"@type": LONG_FORMS[0], "value": "7", "more": 1})
 @example("7")
-@example(7.0)
+@example(7.5)
 @example(True)
-def test_other_values_are_not_numbers(value: Any) -> None:
+def test_other_values_are_not_integers(value: Any) -> None:
     params = parsed(requests.GetUserCredits, {"pageSize": value})
-    if params is not None and value is not None:
-        assert type(value) is int or (
-            value == {"@type": INT64, "value": value["value"]} and re.fullmatch("[0-9]+", value["value"])
-        )
+    match value:
+        case bool():
+            assert params is None
+        case {"@type": str(form), "value": str(digits)} if form in LONG_FORMS and len(value) == 2:
+            assert params is None or re.fullmatch("-?[0-9]+", digits)
+        case _:
+            assert params is None or value is None or (isinstance(value, int | float) and value == int(value))
 
 
 # Timestamps
@@ -403,13 +425,48 @@ def test_accepted_timestamp_is_in_rfc_3339_format(text: str) -> None:
 @example(" \u2003\n")
 @example("a" * 2_000)
 @example("🦊" * 2_001)
-def test_prompt_is_not_blank_and_without_control_characters(value: str) -> None:
+def test_prompt_is_visible_and_without_control_characters(value: str) -> None:
     accepted = accepts(requests.CreateGenerationRequest, ORDER, "prompt", value)
     has_half = any(unicodedata.category(character) == "Cs" for character in value)
     has_control = any(unicodedata.category(character) == "Cc" and character not in "\t\n\r" for character in value)
-    assert accepted == (bool(value.strip()) and len(value) <= 2_000 and not has_half and not has_control)
-    if not has_half:
+    assert accepted == (is_visible(value) and len(value) <= 2_000 and not has_half and not has_control)
+    if not has_half and not any(ord(character) > 0xFFFF for character in value):
         assert schema_validator("CreateGenerationRequest", "prompt").is_valid(value) == accepted
+
+
+def is_visible(text: str) -> bool:
+    """Return whether a character can be seen, by its category and by Unicode's list of invisible letters and marks."""
+    return any(
+        unicodedata.category(character) not in ("Cc", "Cf", "Zs", "Zl", "Zp") or character in VISIBLE_FORMATS
+        for character in text
+        if character not in INVISIBLE_LETTERS_AND_MARKS
+    )
+
+
+INVISIBLE_LETTERS_AND_MARKS = {
+    chr(code)
+    for first, last in [
+        (0x34F, 0x34F), (0x115F, 0x1160), (0x17B4, 0x17B5), (0x180B, 0x180F), (0x2065, 0x2065), (0x2800, 0x2800),
+        (0x3164, 0x3164), (0xFE00, 0xFE0F), (0xFFA0, 0xFFA0), (0xFFF0, 0xFFF8), (0xE0000, 0xE0FFF),
+    ]
+    for code in range(first, last + 1)
+}  # fmt: skip
+VISIBLE_FORMATS = {
+    chr(code)
+    for first, last in [
+        (0x600, 0x605), (0x6DD, 0x6DD), (0x70F, 0x70F), (0x890, 0x891), (0x8E2, 0x8E2), (0xFFF9, 0xFFFB),
+        (0x110BD, 0x110BD), (0x110CD, 0x110CD), (0x13430, 0x1343F),
+    ]
+    for code in range(first, last + 1)
+}  # fmt: skip
+"""Format characters that have a shape of their own, such as the Arabic number sign."""
+
+
+def test_every_character_is_visible_or_not_as_unicode_has_it() -> None:
+    blank = re.compile(fields._VISIBLE_CHARACTER.pattern)
+    for code in range(0x110000):
+        if not 0xD800 <= code <= 0xDFFF:
+            assert bool(blank.search(chr(code))) == is_visible(chr(code)), hex(code)
 
 
 @pytest.mark.parametrize("control", [chr(code) for code in (*range(0x20), *range(0x7F, 0xA0))], ids=ascii)

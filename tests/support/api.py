@@ -33,7 +33,7 @@ class Api:
                 f"/{name}",
                 endpoint=name,
                 view_func=lambda function=function: function(request),
-                methods=["GET", "POST", "PUT", "OPTIONS"],
+                methods=["GET", "POST", "PUT", "DELETE", "OPTIONS"],
                 provide_automatic_options=False,
             )
         app.after_request(_read_to_the_end)

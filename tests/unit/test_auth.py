@@ -96,7 +96,7 @@ def test_call_is_handled_only_if_its_access_allows_it(call: CallAs, access: Acce
         with pytest.raises(PermissionDenied):
             call(declared, kind, userId="owner", pageSize=7)
     with pytest.raises(InvalidInput):
-        call(declared, kind, userId="owner", pageSize=0)
+        call(declared, kind, userId="owner", pageSize=-1)
 
 
 def test_spending_operation_requires_a_verified_owner(call: CallAs) -> None:
@@ -110,7 +110,7 @@ def test_spending_operation_requires_a_verified_owner(call: CallAs) -> None:
 
 def test_repeated_invalid_call_is_answered_only_for_its_owner(call: CallAs) -> None:
     spending = operation(access=Access.OWNER, spends=True, repeated=replay)(handle)
-    invalid: dict[str, Any] = {"userId": "owner", "idempotencyKey": "key", "pageSize": 0}
+    invalid: dict[str, Any] = {"userId": "owner", "idempotencyKey": "key", "pageSize": -1}
     for kind in CallerKind:
         if kind in ALLOWED[Access.OWNER]:
             assert call(spending, kind, **invalid) == "again key"  # a replay spends nothing

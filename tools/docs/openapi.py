@@ -80,7 +80,9 @@ def text() -> str:
 
 def _operation(name: str, operation: Operation[Any, Any]) -> Schema:
     summary = operation.description.replace("\n", " ")
-    request = _reference(operation.request)
+    data = _reference(operation.request)
+    if not any(field.is_required() for field in operation.request.model_fields.values()):
+        data = {"anyOf": [data, {"type": "null"}]}
     return {
         "operationId": name,
         "summary": summary,
@@ -89,7 +91,7 @@ def _operation(name: str, operation: Operation[Any, Any]) -> Schema:
         **({"parameters": [{"$ref": "#/components/parameters/idempotencyKey"}]} if operation.takes_key else {}),
         "requestBody": {
             "required": True,
-            "content": {"application/json": {"schema": _object(data=request), "example": {"data": example(operation)}}},
+            "content": {"application/json": {"schema": _object(data=data), "example": {"data": example(operation)}}},
         },
         "responses": {
             "200": _response("Done.", _object(result=_reference(operation.response))),

@@ -17,6 +17,7 @@ DROPPED_BYTES_MAX = 32 * 1024 * 1024
 
 _CHUNK_BYTES = 16 * 1024
 _POLL_SECONDS = 0.5
+_PROBLEM = "imagegen.body_problem"
 
 
 class Deadlines:
@@ -63,8 +64,8 @@ def end_reading(connection: socket.socket) -> None:
         connection.shutdown(socket.SHUT_RD)
 
 
-def read(request: Request) -> str | None:
-    """Replace the request's stream by the body, as far as it is kept. Return what is wrong with it, or None.
+def read(request: Request) -> None:
+    """Replace the request's stream by the body, as far as it is kept. ``problem_of`` tells if it is not whole.
 
     Of a body that is too long, one byte more than BYTES_MAX is kept. The rest is dropped in pieces as it arrives: a
     client that is still sending would not see the answer.
@@ -84,5 +85,11 @@ def read(request: Request) -> str | None:
     kept.seek(0)
     request.stream = kept
     if not in_time:
-        return f"must arrive within {SECONDS_MAX:g} s"
-    return f"must have at most {BYTES_MAX} bytes" if size > BYTES_MAX else None
+        request.environ[_PROBLEM] = f"must arrive within {SECONDS_MAX:g} s"
+    elif size > BYTES_MAX:
+        request.environ[_PROBLEM] = f"must have at most {BYTES_MAX} bytes"
+
+
+def problem_of(request: Request) -> str | None:
+    """Return why the body that was read is not whole, or None."""
+    return request.environ.get(_PROBLEM)

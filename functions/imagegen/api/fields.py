@@ -1,7 +1,6 @@
 """The types of the fields of the API's requests, with their limits and validators."""
 
 import re
-import unicodedata
 from datetime import UTC, datetime
 from typing import Annotated, Any, LiteralString
 
@@ -23,6 +22,8 @@ NAME_LENGTH_MAX = 200
 IDEMPOTENCY_KEY_LENGTH_MAX = 255
 PAGE_SIZE_DEFAULT = 50
 PAGE_SIZE_MAX = 200
+REPORTS_PAGE_SIZE_DEFAULT = 10
+"""Fewer than in other lists, because a report has some hundred figures."""
 GRANT_MAX = 1_000_000
 ID_LENGTH_MAX = 128
 """The maximum length of a user id, https://firebase.google.com/docs/auth/admin/manage-users#create_a_user
@@ -34,9 +35,17 @@ query for a field value of that size.
 
 # The patterns are for the API's documentation. The validators below accept a little less, and never more.
 _CONTROL = r"\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f"
+# White_Space and Default_Ignorable_Code_Point of Unicode 17 (PropList.txt and DerivedCoreProperties.txt in
+# https://www.unicode.org/Public/17.0.0/ucd/), and the blank Braille pattern.
+_INVISIBLE = (
+    r"\s\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+    r"\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
+    r"\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\u2800"
+)
+_INVISIBLE_BEYOND_16_BITS = r"\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 _BLANKS_AND_FORMATS = r"\u00ad\u061c\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ue000-\uf8ff\ufeff"
 _UNPRINTABLE = rf"\u0000-\u001f\u007f-\u00a0{_BLANKS_AND_FORMATS}"
-TEXT_PATTERN = rf"^[^{_CONTROL}]*[^{_CONTROL}\s][^{_CONTROL}]*$"
+TEXT_PATTERN = rf"^[^{_CONTROL}]*[^{_CONTROL}{_INVISIBLE}][^{_CONTROL}]*$"
 KEY_PATTERN = rf"^[^{_UNPRINTABLE}]+$"
 ID_PATTERN = rf"^(?!\.{{1,2}}$)(?!__[^/]*__$)[^/{_UNPRINTABLE}]+$"
 URL_PATTERN = rf"^https://[^/?#@\\ {_UNPRINTABLE}]+([/?#][^ {_UNPRINTABLE}]*)?$"
@@ -44,6 +53,8 @@ MOMENT_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9
 WEEK_PATTERN = r"^2[0-9]{3}-W[0-9]{2}$"
 HEADER_KEY_PATTERN = r"^[!-~]([ -~]*[!-~])?$"
 """An idempotency key in a header. Clients and servers decode non-ASCII characters in headers differently."""
+_CONTROL_CHARACTER = re.compile(rf"[{_CONTROL}]")
+_VISIBLE_CHARACTER = re.compile(rf"[^{_CONTROL}{_INVISIBLE}{_INVISIBLE_BEYOND_16_BITS}]")
 UNPRIVILEGED_PORTS = range(1024, 65_536)
 
 
@@ -83,10 +94,12 @@ def _default_to_caller(value: object, info: ValidationInfo[Context]) -> object:
 
 
 def _text(value: str) -> str:
-    if not value.strip():
+    if control := _CONTROL_CHARACTER.search(value):
+        code, position = f"U+{ord(control[0]):04X}", control.start()
+        message: LiteralString = "must not contain control characters: {code} is at position {position}"
+        raise refuse(message, code=code, position=position)
+    if not _VISIBLE_CHARACTER.search(value):
         raise refuse("must not be blank")
-    if any(unicodedata.category(character) == "Cc" and character not in "\t\n\r" for character in value):
-        raise refuse("must not contain control characters")
     return value
 
 
@@ -130,14 +143,23 @@ def _url(value: str, *schemes: str) -> Url:
     return url
 
 
-def _integer(value: object) -> object:
-    """Return the integer of the callable protocol's long form, or ``value`` unchanged.
+_LONG_FORMS = (
+    "type.googleapis.com/google.protobuf.Int64Value",
+    "type.googleapis.com/google.protobuf.UInt64Value",
+)
 
-    The Apple and Android SDKs send 64-bit integers in the long form.
+
+def _integer(value: object) -> object:
+    """Return the integer that a whole number stands for, or ``value`` unchanged.
+
+    JSON has one kind of number, so ``2.0`` and ``2e0`` are 2. The Apple and Android SDKs send 64-bit integers in a long
+    form of the callable protocol.
     """
     match value:
-        case {"@type": "type.googleapis.com/google.protobuf.Int64Value", "value": str(digits), **others}:
-            if not others and re.fullmatch("-?[0-9]{1,19}", digits):
+        case float() if value.is_integer():
+            return int(value)
+        case {"@type": str(form), "value": str(digits), **others} if form in _LONG_FORMS and not others:
+            if re.fullmatch("-?[0-9]{1,20}", digits):
                 return int(digits)
     return value
 
@@ -184,11 +206,14 @@ def _option_of(kind: Kind) -> BeforeValidator:
 def _name_of(kind: Kind) -> AfterValidator:
     """Return a validator that replaces the id of an option with its name, because requests record names.
 
-    Disabled and deleted options are accepted, because older requests have them.
+    Disabled options are accepted, because older requests have them.
     """
 
     def name(value: str, info: ValidationInfo[Context]) -> str:
-        return info.context.catalog().name(kind, value)
+        found = info.context.catalog().name(kind, value)
+        if found is None:
+            raise refuse("must be one of the {kind} in the catalog", kind=kind.collection)
+        return found
 
     return AfterValidator(name)
 
@@ -246,7 +271,22 @@ WebhookUrl = Annotated[
     AfterValidator(_webhook_url),
 ]
 CreditAmount = Annotated[int, Field(ge=1, le=GRANT_MAX), BeforeValidator(_integer)]
-PageSize = Annotated[int, Field(ge=1, le=PAGE_SIZE_MAX), _null_means(PAGE_SIZE_DEFAULT), BeforeValidator(_integer)]
+
+
+def _page_size(default: int) -> Any:
+    """Return the type of a page size, as in Google's APIs (https://google.aip.dev/158)."""
+    description = f"The default is {default}, also for 0. More than {PAGE_SIZE_MAX} is taken for {PAGE_SIZE_MAX}."
+    return Annotated[
+        int,
+        Field(ge=0, description=description),
+        AfterValidator(lambda size: min(size, PAGE_SIZE_MAX) or default),
+        _null_means(default),
+        BeforeValidator(_integer),
+    ]
+
+
+PageSize = _page_size(PAGE_SIZE_DEFAULT)
+ReportsPageSize = _page_size(REPORTS_PAGE_SIZE_DEFAULT)
 Flag = Annotated[bool, _null_means(False)]
 ModeName = Annotated[Mode, Field(strict=False), _null_means(Mode.SYNC)]
 IdempotencyKey = Annotated[

@@ -10,6 +10,7 @@ import json
 import uuid
 from collections.abc import Callable
 from datetime import timedelta
+from http import HTTPStatus
 from typing import Any
 
 from firebase_functions.https_fn import CallableRequest, on_call
@@ -17,17 +18,18 @@ from firebase_functions.scheduler_fn import ScheduledEvent, on_schedule
 from firebase_functions.tasks_fn import on_task_dispatched
 from flask import Request, Response, g, jsonify
 from flask_cors import cross_origin
-from pydantic_core import from_json
 
 from imagegen import bootstrap, events
 from imagegen.api import bodies, logs
+from imagegen.api.envelope import data_of
 from imagegen.api.operation import Operation, Received
-from imagegen.errors import ApiError, Internal, InvalidInput
+from imagegen.errors import ApiError, Internal
 from imagegen.events import Event
 
 Wire = dict[str, Any]
 Endpoint = Callable[[Request], Response]
 
+EVENT_STREAM = "text/event-stream"
 PREFLIGHT_MAX_AGE = timedelta(hours=2)
 """How long a browser may cache a preflight. No browser caches it longer."""
 
@@ -50,9 +52,9 @@ def callable_function(operation: Operation[Any, Any], **options: Any) -> Endpoin
     @functools.wraps(on_call(**options)(declared))  # copies the attributes that discovery looks for
     def endpoint(request: Request) -> Response:
         def answer() -> Wire:
-            return operation(bootstrap.backend(), Received(_data_of(request), request.headers))
+            return operation(bootstrap.backend(), Received(data_of(request), request.headers))
 
-        return _answered(operation.name, answer)
+        return _answered(request, operation.name, answer)
 
     return endpoint
 
@@ -65,14 +67,14 @@ def task_function(**options: Any) -> Callable[[Callable[[Any], None]], Endpoint]
         @functools.wraps(on_task_dispatched(**options)(handler))  # copies the attributes that discovery looks for
         def endpoint(request: Request) -> Response:
             def run() -> None:
-                data = _data_of(request)
+                data = data_of(request)
                 try:
                     handler(data)
                 except ApiError as error:
                     events.warning(Event.TASK_NOT_DONE, function=handler.__name__, reason=error.reason)
                     raise
 
-            return _answered(handler.__name__, run)
+            return _answered(request, handler.__name__, run)
 
         return endpoint
 
@@ -112,45 +114,29 @@ def _with_bounded_body(endpoint: Endpoint) -> Endpoint:
 
     @functools.wraps(endpoint)
     def bounded(request: Request) -> Response:
-        g.body_problem = bodies.read(request)
+        bodies.read(request)
         return endpoint(request)
 
     return bounded
 
 
-def _answered(function: str, answer: Callable[[], object]) -> Response:
+def _answered(request: Request, function: str, answer: Callable[[], object]) -> Response:
     """Return what ``answer`` returns, or the error that it raises, in the callable protocol."""
     logs.configure()
     try:
-        return jsonify(result=answer())
+        response = jsonify(result=answer())
     except ApiError as error:
-        return _error_response(error)
+        response = _error_response(error)
     except Exception:  # noqa: BLE001 - logged, and answered as INTERNAL
-        return _error_response(_internal(function))
-
-
-def _data_of(request: Request) -> Any:
-    """Return the data of a request in the callable protocol: a POST of the JSON object ``{"data": …}``.
-
-    Raises InvalidInput for any other request.
-    """
-    if (problem := g.body_problem) is not None:
-        raise _malformed("body", problem)
+        response = _error_response(_internal(function))
     if request.method != "POST":
-        raise _malformed("method", f"must be POST, not {request.method}")
-    if request.mimetype != "application/json":
-        raise _malformed("Content-Type", "must be application/json")
-    try:
-        content = from_json(request.get_data(), allow_inf_nan=False)
-    except ValueError as error:
-        raise _malformed("body", f"is not valid JSON: {error}") from None
-    if not isinstance(content, dict) or content.keys() != {"data"}:
-        raise _malformed("body", 'must be {"data": {…}}, with no other key')
-    return content["data"]
-
-
-def _malformed(field: str, message: str) -> InvalidInput:
-    return InvalidInput([{"field": field, "message": message}])
+        response.status_code = HTTPStatus.METHOD_NOT_ALLOWED
+        response.headers["Allow"] = "POST, OPTIONS"
+    if EVENT_STREAM in request.headers.get("Accept", ""):
+        # The SDKs' stream() waits for events. A function that does not stream sends its answer as the only one.
+        response.set_data(b"data: " + response.get_data().strip() + b"\n\n")
+        response.mimetype = EVENT_STREAM
+    return response
 
 
 def _internal(function: str) -> Internal:

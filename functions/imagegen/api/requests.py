@@ -12,6 +12,7 @@ from pydantic.alias_generators import to_camel
 from imagegen.api import page_tokens
 from imagegen.api.fields import (
     PAGE_SIZE_DEFAULT,
+    REPORTS_PAGE_SIZE_DEFAULT,
     Address,
     ChosenColor,
     ChosenModel,
@@ -29,6 +30,7 @@ from imagegen.api.fields import (
     PageSize,
     Prompt,
     Reason,
+    ReportsPageSize,
     SizeName,
     StyleName,
     UserId,
@@ -40,9 +42,6 @@ from imagegen.domain.generation import Mode, Order, Status
 from imagegen.domain.grants import Bucket
 from imagegen.domain.weeks import Week
 from imagegen.services.generations.queries import Filter
-
-REPORTS_DEFAULT = 10
-"""Fewer than in other lists, because a report has some hundred figures."""
 
 
 class Request(BaseModel):
@@ -166,7 +165,7 @@ def _page_token(place_of: Callable[[list[Any]], Any], *query_fields: str) -> Bef
     """
 
     def place(token: object, info: ValidationInfo) -> Any:
-        if token is None:
+        if token is None or token == "":  # as before the first page
             return None
         if not isinstance(token, str):
             raise refuse("must be a string")
@@ -321,7 +320,7 @@ class RunWeeklyReport(Request):
 class ListWeeklyReports(Request):
     model_config = _example(pageSize=4)
 
-    page_size: PageSize = REPORTS_DEFAULT
+    page_size: ReportsPageSize = REPORTS_PAGE_SIZE_DEFAULT
     before: Annotated[Week | None, _page_token(page_tokens.week), _TOKEN_SCHEMA] = Field(
         default=None, alias="pageToken"
     )

@@ -52,6 +52,7 @@ _MESSAGES: dict[str, Callable[[Any], str]] = {
     "model_type": lambda _: "must be an object",
     "model_attributes_type": lambda _: "must be an object",
     "string_type": lambda _: "must be a string",
+    "string_unicode": lambda _: "must not contain half of a surrogate pair, as if it was cut inside a character",
     "int_type": lambda _: "must be an integer",
     "bool_type": lambda _: "must be true or false",
     "enum": lambda problem: f"must be {problem['ctx']['expected']}",

@@ -96,12 +96,12 @@ class Catalog:
         """Return the names of the enabled options of a kind."""
         return [option.name for option in self.options(kind) if option.enabled]
 
-    def name(self, kind: Kind, name_or_id: str) -> str:
-        """Return the name of the option with this name or id, or the text unchanged if there is no such option."""
+    def name(self, kind: Kind, name_or_id: str) -> str | None:
+        """Return the name of the option with this name, or else with this id, or None. It may be disabled."""
         options = self.options(kind)
         if name_or_id in (option.name for option in options):
             return name_or_id
-        return next((option.name for option in options if option.id == name_or_id), name_or_id)
+        return next((option.name for option in options if option.id == name_or_id), None)
 
     def model(self, name: str) -> Model | None:
         """Return the model with this name, or None. It may be disabled, because earlier requests still run."""

@@ -29,16 +29,25 @@ export class Client {
     return this.auth.currentUser.uid;
   }
 
-  /** Call a function. Return its result. */
-  async call(name, data = {}) {
+  /** Call a function, without an argument if there is none. Return its result. */
+  async call(name, ...argument) {
     called.add(name);
-    return (await httpsCallable(this.#functions, name)(data)).data;
+    return (await httpsCallable(this.#functions, name)(...argument)).data;
+  }
+
+  /** Call a function with stream(). Return its chunks and its result. */
+  async stream(name, ...argument) {
+    const { stream, data } = await httpsCallable(this.#functions, name).stream(...argument);
+    data.catch(() => {}); // the stream reports the same error
+    const chunks = [];
+    for await (const chunk of stream) chunks.push(chunk);
+    return { chunks, result: await data };
   }
 
   /** Call a function that must fail. Return its error. */
-  async error(name, data = {}) {
+  async error(name, ...argument) {
     try {
-      await this.call(name, data);
+      await this.call(name, ...argument);
     } catch (error) {
       return error;
     }

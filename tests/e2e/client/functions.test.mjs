@@ -53,6 +53,13 @@ test('getCatalog returns the options', async () => {
   assert.ok(styles.some(({ name }) => name === 'oil painting'));
 });
 
+test('stream() ends with the result or the error', async () => {
+  const { chunks, result } = await user.stream('getCatalog');
+  assert.deepEqual(chunks, []);
+  assert.deepEqual(result, await user.call('getCatalog'));
+  await assert.rejects(user.stream('getWeeklyReport', { week: suite.week }), { code: 'functions/permission-denied' });
+});
+
 test('createGenerationRequest returns an image', async () => {
   const input = { type: 'address', address: '1 Lighthouse Road' };
   made = await user.call('createGenerationRequest', order({ size: '1024x1024', input }));
