@@ -1,7 +1,7 @@
 """Compares the answer to each call with the final state of the database."""
 
 from collections.abc import Callable, Iterable, Iterator, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from imagegen.domain.generation import GenerationRequest, Mode, Status
 from imagegen.domain.webhooks import Delivery
@@ -85,8 +85,10 @@ def _check_queued(call: Call, request: GenerationRequest, requests: Requests) ->
 
 
 def _check_canceled(call: Call, canceled: GenerationRequest, requests: Requests) -> Iterator[str]:
-    if canceled.status is not Status.CANCELED or requests.get(canceled.id) != canceled:
-        yield f"the database has {requests.get(canceled.id)}"
+    found = requests.get(canceled.id)
+    ended = found and replace(found, lease_expires_at=canceled.lease_expires_at)  # its lease ends with its run
+    if canceled.status is not Status.CANCELED or ended != canceled:
+        yield f"the database has {found}"
     if canceled.failure is None or canceled.failure.refunded_credits != canceled.cost:
         yield f"its failure is {canceled.failure}"
 
@@ -112,6 +114,11 @@ class ErrorAnswer:
 
 def _check_request_ended(answer: ErrorAnswer) -> Iterator[str]:
     if answer.request is None or answer.request.status.value != answer.error.details["status"]:
+        yield f"the database has {answer.request}"
+
+
+def _check_too_many_canceled(answer: ErrorAnswer) -> Iterator[str]:
+    if answer.request is None or answer.request.status is Status.CANCELED:
         yield f"the database has {answer.request}"
 
 
@@ -188,6 +195,7 @@ _ERROR_CHECKS: dict[str, Callable[[ErrorAnswer], Iterator[str]]] = {
     "ABANDONED": _check_refund,
     "CANCELED": _check_refund,
     "REQUEST_ENDED": _check_request_ended,
+    "TOO_MANY_CANCELED": _check_too_many_canceled,
     "REQUEST_NOT_FOUND": _check_nothing_reserved,
     "DELIVERY_NOT_FOUND": _check_nothing_reserved,
 }

@@ -84,17 +84,27 @@ def limits(rng: random.Random) -> Limits:
     """Return limits that no user reaches in 70 % of the seeds, and narrow limits in the others."""
     if rng.random() < 0.7:
         return NO_LIMITS
-    return Limits(burst=rng.randint(1, 4), per_minute=rng.choice((1, 2, 60)), concurrent=rng.randint(1, 3))
+    return Limits(
+        burst=rng.randint(1, 4),
+        per_minute=rng.choice((1, 2, 60)),
+        concurrent=rng.randint(1, 3),
+        canceled_runs_per_day=rng.randint(1, 3),
+    )
 
 
-def plan(rng: random.Random, users: list[str]) -> list[Call]:
-    """Return the calls of all clients. Many calls are at the same moment."""
+def plan(rng: random.Random, users: list[str], limits: Limits) -> list[Call]:
+    """Return the calls of all clients. Many calls are at the same moment.
+
+    Where the limits are narrow, every second seed has a user who cancels one request after another.
+    """
     rushes = [rng.uniform(0, PERIOD_SECONDS) for _ in range(3)]
     calls = [
         call
         for number in range(rng.randint(2, 7))
         for call in _calls_for_image(rng, users, rng.choice(rushes), f"key-{number // 2}")
     ]
+    if limits is not NO_LIMITS and rng.random() < 0.5:
+        calls += _cancel_storm(rng, rng.choice(users))
     return [replace(call, name=f"client-{number}") for number, call in enumerate(calls, 1)]
 
 
@@ -113,6 +123,18 @@ def _calls_for_image(rng: random.Random, users: list[str], rush_seconds: float, 
         yield Cancel("", start_seconds + _later(rng), order)
     for _ in range(rng.choice((0, 0, 1, 2)) if order.webhook_url else 0):
         yield Resend("", start_seconds + _later(rng), order)
+
+
+def _cancel_storm(rng: random.Random, user: str) -> Iterator[Call]:
+    """Yield calls that create requests quickly and cancel each soon afterwards, some of them twice at once."""
+    at_seconds = rng.uniform(0, PERIOD_SECONDS)
+    for number in range(rng.randint(4, 12)):
+        at_seconds += rng.choice((0.0, 1.0, rng.uniform(0, 10)))
+        order = replace(_order(rng, user, f"storm-{number}"), size=SIZES[0])
+        yield Call("", at_seconds, order)
+        canceled_at_seconds = at_seconds + rng.choice((0.05, rng.uniform(0, 5)))
+        for _ in range(rng.choice((1, 1, 2))):
+            yield Cancel("", canceled_at_seconds, order)
 
 
 def _later(rng: random.Random) -> float:

@@ -1,7 +1,7 @@
 """Checks the database after a run: the invariants of the audit, and invariants that only a simulation can check."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -9,10 +9,12 @@ from imagegen.documents.accounts import USERS, account_of, entry_of, ledger_path
 from imagegen.documents.generations import REQUESTS, request_of
 from imagegen.domain.generation import REFUNDED, FailureReason, GenerationRequest, Status
 from imagegen.domain.ledger import EntryType
-from imagegen.domain.limits import Limits
+from imagegen.domain.limits import Limits, Rate
+from imagegen.errors import TooManyCanceled
 from imagegen.ports.database import Database
 from imagegen.services.credits.audit import Audit
 from simulation.calls import Call
+from simulation.models import ModelRun
 from tools.fakes import ManualClock
 
 AFTER_ALL_LEASES = datetime(2100, 1, 1, tzinfo=UTC)
@@ -58,9 +60,9 @@ def double_charges(calls: Iterable[Call], requests: Requests) -> Iterator[Violat
             yield Violation("IDEMPOTENCY", f"{user_id} was charged {len(ids)} times under {key}")
 
 
-def duplicate_generations(generated: Iterable[str]) -> Iterator[Violation]:
+def duplicate_generations(runs: Iterable[ModelRun]) -> Iterator[Violation]:
     """Yield the requests that were generated more than once. Each generation costs the provider's price."""
-    for request_id, times in Counter(generated).items():
+    for request_id, times in Counter(run.request_id for run in runs).items():
         if times > 1:
             yield Violation("ONCE", f"the image of {request_id} was generated {times} times")
 
@@ -72,22 +74,61 @@ def needless_abandonments(requests: Requests) -> Iterator[Violation]:
             yield Violation("PROGRESS", f"{request.id} was abandoned for no reason")
 
 
-def limit_violations(limits: Limits, requests: Requests) -> Iterator[Violation]:
-    """Yield the requests that exceeded a limit: the number of unfinished requests, or the rate."""
-    by_user: dict[str, list[GenerationRequest]] = defaultdict(list)
-    for request in sorted(requests.values(), key=lambda request: request.created_at):
-        by_user[request.user_id].append(request)
-    for user_id, made in by_user.items():
+def limit_violations(limits: Limits, requests: Requests, runs: Iterable[ModelRun]) -> Iterator[Violation]:
+    """Yield the requests that exceeded a limit: the number of unfinished requests and runs, or the rate."""
+    run_ends = {run.request_id: run.ended_at for run in runs}
+    for user_id, made in _by_user(requests.values(), lambda request: request.created_at).items():
         for number, request in enumerate(made):
-            before = made[:number]
-            unfinished = sum(not other.finished_at or other.finished_at > request.created_at for other in before)
+            unfinished = sum(_runs_at(request.created_at, other, run_ends) for other in made[:number])
             if unfinished >= limits.concurrent:
                 yield Violation("LIMIT", f"{user_id} had {unfinished} unfinished requests when {request.id} was made")
-            for first, other in enumerate(before):
-                earned = limits.burst + (request.created_at - other.created_at) / limits.interval
-                asked = number - first + 1
-                if asked > earned + 1e-6:
-                    yield Violation("LIMIT", f"{user_id} made {asked} requests from {other.id} to {request.id}")
+        yield from _rate_violations(limits.requests, user_id, [request.created_at for request in made], "requests")
+
+
+def cancellation_violations(limits: Limits, requests: Requests, calls: Iterable[Call]) -> Iterator[Violation]:
+    """Yield the users who canceled more runs than they may, or whose cancellation was refused before they did."""
+    canceled = _by_user(
+        (request for request in requests.values() if _is_canceled_run(request)),
+        lambda request: request.finished_at or request.created_at,
+    )
+    for user_id, runs in canceled.items():
+        ends = [request.finished_at for request in runs if request.finished_at]
+        yield from _rate_violations(limits.canceled_runs, user_id, ends, "canceled runs")
+    for call in calls:
+        user_id = call.order.user_id
+        if isinstance(call.outcome, TooManyCanceled) and len(canceled[user_id]) < limits.canceled_runs_per_day:
+            yield Violation("PROGRESS", f"{call.name} may not cancel after {len(canceled[user_id])} canceled runs")
+
+
+def _by_user(
+    requests: Iterable[GenerationRequest], time: Callable[[GenerationRequest], datetime]
+) -> dict[str, list[GenerationRequest]]:
+    """Return the requests by user, in the order of ``time``."""
+    by_user: dict[str, list[GenerationRequest]] = defaultdict(list)
+    for request in sorted(requests, key=time):
+        by_user[request.user_id].append(request)
+    return by_user
+
+
+def _is_canceled_run(request: GenerationRequest) -> bool:
+    return request.status is Status.CANCELED and request.started_at is not None
+
+
+def _runs_at(time: datetime, request: GenerationRequest, run_ends: Mapping[str, datetime | None]) -> bool:
+    """Return whether the request was unfinished, or canceled with its model still running within its lease."""
+    ended_at = request.finished_at
+    if ended_at is not None and _is_canceled_run(request) and request.id in run_ends:
+        ended_at = max(ended_at, min(run_ends[request.id] or request.lease_expires_at, request.lease_expires_at))
+    return ended_at is None or ended_at > time
+
+
+def _rate_violations(rate: Rate, user_id: str, times: Sequence[datetime], what: str) -> Iterator[Violation]:
+    """Yield the intervals in which more events happened than ``rate`` allows."""
+    for last, end in enumerate(times):
+        for first, start in enumerate(times[:last]):
+            count = last - first + 1
+            if count > rate.burst + (end - start) / rate.interval + 1e-6:
+                yield Violation("LIMIT", f"{user_id} had {count} {what} from {start} to {end}")
 
 
 def replayable(calls: Iterable[Call], requests: Requests) -> list[Call]:

@@ -134,9 +134,7 @@ MUTANTS = [
         "_within_rate_limit(account.activity, self.limits, now)",
         "account.activity",
     ),
-    Mutant(
-        "the burst of the rate limit is not bounded", limits, "max(self.earned_at or now, now)", "self.earned_at or now"
-    ),
+    Mutant("the burst of the rate limit is not bounded", limits, "max(earned_at or now, now)", "earned_at or now"),
     Mutant(
         "the number of unfinished requests is not checked",
         create,
@@ -146,8 +144,45 @@ MUTANTS = [
     Mutant(
         "a running request is treated as ended",
         create,
-        "not request_of(document).is_open",
+        "not request_of(document).may_run(now)",
         "True",
+    ),
+    Mutant(
+        "a canceled request is treated as ended while its model runs",
+        create,
+        "not request_of(document).may_run(now)",
+        "not request_of(document).is_open",
+    ),
+    Mutant(
+        "a canceled request no longer counts while its model runs",
+        limits,
+        "replace(self, cancellations_earned_at=limits",
+        "replace(self, running=(), cancellations_earned_at=limits",
+    ),
+    Mutant(
+        "a canceled request counts until its lease expires",
+        execution,
+        "self.settlements.end_canceled_run(settled)",
+        "pass",
+        test="tests/integration/test_limits.py::test_canceled_request_counts_until_its_run_ends",
+    ),
+    Mutant(
+        "the number of canceled runs is not limited",
+        account,
+        "self.activity.run_canceled(limits, at)",
+        "self.activity",
+    ),
+    Mutant(
+        "a canceled pending request counts as a canceled run",
+        account,
+        "request.status is Status.PROCESSING",
+        "request.is_open",
+    ),
+    Mutant(
+        "a cancellation is refused though the request has ended",
+        cancellation,
+        "if settled.is_open:",
+        "if True:",
     ),
     Mutant(
         "a started request is not added to the activity",
@@ -222,8 +257,8 @@ MUTANTS = [
     Mutant(
         "the second to settle returns its own outcome",
         settlement,
-        "return current.request\n",
-        "return self._settled(current.request, outcome)[0]\n",
+        "return current\n",
+        "return StoredRequest(self._settled(current.request, outcome)[0], current.version)\n",
     ),
     Mutant(
         "a pending refund is reported as done",

@@ -2,8 +2,11 @@
 
 import random
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
+from imagegen.ports.clock import Clock
 from imagegen.ports.image_generator import GeneratorFailed, GeneratorTimedOut, Job
 from simulation.faults import Faults
 
@@ -11,21 +14,37 @@ LATE_SECONDS = (200.0, 900.0)
 """The duration of a late answer. Most last longer than the lease, as if the process had been frozen."""
 
 
+@dataclass
+class ModelRun:
+    """A run of a model for a request. ``ended_at`` is None if the process crashed during the run."""
+
+    request_id: str
+    ended_at: datetime | None = None
+
+
 class SimulatedModel:
     """Returns an image, fails, crashes, returns nothing, times out or answers late. Each seed has its own weights."""
 
-    def __init__(self, faults: Faults, rng: random.Random) -> None:
+    def __init__(self, faults: Faults, rng: random.Random, clock: Clock) -> None:
         self._faults = faults
         self._rng = rng
-        self.generated: list[str] = []
-        """The id of the request of each call of ``generate``."""
+        self._clock = clock
+        self.runs: list[ModelRun] = []
+        """A run for each call of ``generate``."""
         self._weights = [rng.choice((0.0, 1.0, 5.0)) for _ in range(5)]
 
     def check(self, options: Mapping[str, Any]) -> None:
         """Accept all options."""
 
     def generate(self, job: Job) -> str:
-        self.generated.append(job.request_id)
+        run = ModelRun(job.request_id)
+        self.runs.append(run)
+        try:
+            return self._generate(job)
+        finally:  # not after a crash
+            run.ended_at = self._clock.now()
+
+    def _generate(self, job: Job) -> str:
         deadline = job.timeout_seconds
         [outcome] = self._rng.choices(
             ("image", "failure", "crash", "nothing", "timeout", "late"), [5.0, *self._weights]

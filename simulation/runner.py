@@ -75,7 +75,7 @@ class Simulation:
         self._limits = calls.limits(rng)
         self._queue = SimulatedQueue(self._scheduler, clock, self._faults, rng, self._work)
         self._receiver = SimulatedReceiver(self._faults, rng)
-        self._model = SimulatedModel(self._faults, rng)
+        self._model = SimulatedModel(self._faults, rng, clock)
         models = {"mock": self._model}
         backend = Backend.on(database, self._queue, self._receiver, models, clock, rng, self._new_id, self._limits)
         self._generations = backend.generations
@@ -88,7 +88,7 @@ class Simulation:
         for user_id, granted in accounts.items():
             self._open(user_id, granted, start)
         self._granted = sum(granted.total for granted in accounts.values())
-        self._calls = calls.plan(rng, list(accounts))
+        self._calls = calls.plan(rng, list(accounts), self._limits)
 
     def run(self) -> Run:
         try:
@@ -114,8 +114,9 @@ class Simulation:
         requests = checks.requests_of(self._store)
         yield from checks.broken_invariants(self._store, self._granted)
         yield from checks.double_charges(self._calls, requests)
-        yield from checks.duplicate_generations(self._model.generated)
-        yield from checks.limit_violations(self._limits, requests)
+        yield from checks.duplicate_generations(self._model.runs)
+        yield from checks.limit_violations(self._limits, requests, self._model.runs)
+        yield from checks.cancellation_violations(self._limits, requests, self._calls)
         if self._is_fault_free:
             late_callers = {event.actor for event in self._scheduler.trace if event.kind == "model: late"}
             yield from answers.needless_refusals(self._calls, requests, late_callers)

@@ -92,7 +92,7 @@ class Backend:
         """
         catalogs = Catalogs(database, generators, clock)
         outbox = Outbox(database, tasks, clock)
-        settlements = Settlements(database, outbox, clock, Retry(clock, rng, SETTLING_TIMEOUT_SECONDS))
+        settlements = Settlements(database, outbox, clock, limits, Retry(clock, rng, SETTLING_TIMEOUT_SECONDS))
         execution = Execution(generators, settlements)
         retry = Retry(clock, rng, RESERVING_TIMEOUT_SECONDS)
         webhook_secrets = WebhookSecrets(database, rng, retry)

@@ -172,7 +172,9 @@ class RateLimited(ApiError):
 class TooManyRunning(ApiError):
     code = Code.RESOURCE_EXHAUSTED
     reason = "TOO_MANY_RUNNING"
-    situation = "too many unfinished requests of this user: `runningRequests`"
+    situation = (
+        "too many unfinished requests of this user, canceled ones whose model still runs included: `runningRequests`"
+    )
     retryable = "when one of them has ended"
     facts: ClassVar = {"runningRequests": int}
 
@@ -230,6 +232,18 @@ class RequestEnded(ApiError):
     situation = "canceling a request that has ended: its `status`"
     retryable = "no"
     facts: ClassVar = {"generationRequestId": str, "status": str}
+
+
+class TooManyCanceled(ApiError):
+    code = Code.RESOURCE_EXHAUSTED
+    reason = "TOO_MANY_CANCELED"
+    situation = (
+        "canceling a request whose model runs, after too many others: the request goes on; `generationRequestId`, "
+        "`retryAfterSeconds`"
+    )
+    retryable = "after that time"
+    billed = "yes, or refunded if the model fails"
+    facts: ClassVar = {"generationRequestId": str, "retryAfterSeconds": int}
 
 
 class IdempotencyMismatch(ApiError):

@@ -40,6 +40,11 @@ RATE_LIMIT_PER_MINUTE = IntParam(
 MAX_RUNNING_REQUESTS = IntParam(
     "MAX_RUNNING_REQUESTS", default=10, description="The number of unfinished requests that a user can have."
 )
+CANCELED_RUNS_PER_DAY = IntParam(
+    "CANCELED_RUNS_PER_DAY",
+    default=10,
+    description="The number of requests per day that a user can cancel while their models run.",
+)
 ALLOW_LOCAL_WEBHOOKS = BoolParam(
     "ALLOW_LOCAL_WEBHOOKS",
     default=False,
@@ -109,6 +114,7 @@ def limits() -> Limits:
         burst=RATE_LIMIT_BURST.value,
         per_minute=RATE_LIMIT_PER_MINUTE.value,
         concurrent=MAX_RUNNING_REQUESTS.value,
+        canceled_runs_per_day=CANCELED_RUNS_PER_DAY.value,
     )
 
 

@@ -28,6 +28,7 @@ EVENTS = {
     *(f"{who}: {what}" for who in ("client", "sweeper") for what in ("refused", "lost before", "lost after")),
     *(f"sweeper: {what}" for what in ("settled some", "found nothing to do", "gave up")),
     *(f"client: outcome: {what}" for what in ("RESENT", "DELIVERY_NOT_FOUND")),
+    *(f"client: outcome: {what}" for what in ("CANCELED", "TOO_MANY_CANCELED", "TOO_MANY_RUNNING", "REQUEST_ENDED")),
     *(f"worker: webhook: {ending}" for ending in ("accepted", "slow", "answer lost", "refused", "unreachable")),
     *(f"worker: deliverWebhook: {what}" for what in ("delivered", "failed", "pending", "skipped")),
     *(f"network: arrived late, {what}" for what in ("applied", "refused")),

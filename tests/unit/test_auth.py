@@ -14,6 +14,7 @@ from imagegen.api.requests import GetUserCredits, Repeat
 from imagegen.api.responses import Response
 from imagegen.bootstrap import Backend
 from imagegen.domain.ledger import Credits
+from imagegen.domain.limits import Limits
 from imagegen.errors import AppCheckRequired, EmailNotVerified, InvalidInput, PermissionDenied, Unauthenticated
 from imagegen.settings import limits, trial_credits
 from tests.support.access import ALLOWED, CallerKind
@@ -158,15 +159,17 @@ def test_limits_and_welcome_credits_are_read_from_the_environment(monkeypatch: p
         ("RATE_LIMIT_BURST", "2"),
         ("RATE_LIMIT_PER_MINUTE", "3"),
         ("MAX_RUNNING_REQUESTS", "4"),
+        ("CANCELED_RUNS_PER_DAY", "6"),
         ("TRIAL_CREDITS", "5"),
     ):
         monkeypatch.setenv(name, value)
-    found = limits()
-    assert (found.burst, found.per_minute, found.concurrent) == (2, 3, 4)
+    assert limits() == Limits(burst=2, per_minute=3, concurrent=4, canceled_runs_per_day=6)
     assert trial_credits() == Credits(trial=5)
 
 
-@pytest.mark.parametrize("name", ["RATE_LIMIT_BURST", "RATE_LIMIT_PER_MINUTE", "MAX_RUNNING_REQUESTS"])
+@pytest.mark.parametrize(
+    "name", ["RATE_LIMIT_BURST", "RATE_LIMIT_PER_MINUTE", "MAX_RUNNING_REQUESTS", "CANCELED_RUNS_PER_DAY"]
+)
 def test_limit_of_zero_raises(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, "0")
     with pytest.raises(ValueError, match="1 or more"):

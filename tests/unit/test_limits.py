@@ -1,4 +1,4 @@
-"""Tests of the rate limit and of the limit on running requests."""
+"""Tests of the limits on new requests, on canceled runs and on running requests."""
 
 from datetime import timedelta
 
@@ -7,7 +7,7 @@ import pytest
 from imagegen.domain.limits import Activity, Limits, TooFast
 from tests.support.times import NOON
 
-LIMITS = Limits(burst=3, per_minute=6, concurrent=1)  # one in ten seconds
+LIMITS = Limits(burst=3, per_minute=6, concurrent=1, canceled_runs_per_day=4)  # a request in ten seconds
 
 
 def admitted(activity: Activity, *seconds: float) -> list[bool]:
@@ -46,7 +46,7 @@ def test_refusal_costs_nothing_and_returns_retry_after() -> None:
     for second in (1, 4, 9):
         with pytest.raises(TooFast) as refused:
             activity.paced(LIMITS, NOON + timedelta(seconds=second))
-        assert refused.value.retry_after == timedelta(seconds=10 - second)
+        assert refused.value.retry_after_seconds == 10 - second
     activity.paced(LIMITS, NOON + timedelta(seconds=10))
 
 
@@ -54,9 +54,31 @@ def test_clock_that_was_ahead_blocks_for_at_most_one_interval() -> None:
     activity = Activity().paced(LIMITS, NOON + timedelta(days=1))
     with pytest.raises(TooFast) as refused:
         activity.paced(LIMITS, NOON)
-    assert refused.value.retry_after <= LIMITS.interval
+    assert refused.value.retry_after_seconds <= 10
 
 
 def test_running_requests_are_removed_by_id() -> None:
     activity = Activity().started("a").started("b").started("c")
     assert activity.ended("b", "unheard of").running == ("a", "c")
+
+
+def test_canceled_runs_of_a_day_are_admitted_at_once_and_then_one_by_one() -> None:
+    activity = Activity(running=("a",))
+    for _ in range(4):
+        activity = activity.run_canceled(LIMITS, NOON)
+    assert activity.running == ("a",)
+    with pytest.raises(TooFast) as refused:
+        activity.run_canceled(LIMITS, NOON)
+    assert refused.value.retry_after_seconds == 6 * 3600
+    later = activity.run_canceled(LIMITS, NOON + timedelta(hours=6))
+    with pytest.raises(TooFast):
+        later.run_canceled(LIMITS, NOON + timedelta(hours=11))
+
+
+def test_canceled_runs_and_requests_have_separate_rates() -> None:
+    activity = Activity()
+    for _ in range(3):
+        activity = activity.paced(LIMITS, NOON).run_canceled(LIMITS, NOON)
+    with pytest.raises(TooFast):
+        activity.paced(LIMITS, NOON)
+    activity.run_canceled(LIMITS, NOON)

@@ -26,6 +26,7 @@ from imagegen.errors import (
     RequestInProgress,
     RequestNotFound,
     SettlementPending,
+    TooManyCanceled,
     TooManyRunning,
     UserNotFound,
 )
@@ -79,11 +80,14 @@ def get_generation_request(
     return responses.GenerationRequestDetails.of(request)
 
 
-@operation(RequestNotFound, RequestEnded, Contention, access=Access.OWNER)
+@operation(RequestNotFound, RequestEnded, TooManyCanceled, Contention, access=Access.OWNER)
 def cancel_generation_request(
     backend: Backend, call: Call[requests.CancelGenerationRequest]
 ) -> responses.CanceledGenerationRequest:
-    """Cancels one of the caller's pending or running requests and refunds its credits."""
+    """Cancels one of the caller's pending or running requests and refunds its credits.
+
+    The number of running requests that a user can cancel in a day is limited.
+    """
     canceled = backend.cancellations.cancel(call.params.generation_request_id, call.allows)
     return responses.CanceledGenerationRequest.of(canceled)
 

@@ -58,7 +58,9 @@ def account_of(user: Snapshot) -> Account:
     activity: Mapping[str, Any] = user.data.get("activity", {})
     return Account(
         wallet=wallet_of(user),
-        activity=Activity(activity.get("earnedAt"), tuple(activity.get("running", ()))),
+        activity=Activity(
+            activity.get("earnedAt"), tuple(activity.get("running", ())), activity.get("cancellationsEarnedAt")
+        ),
         usage={Week.parse(name): usage_of(counters) for name, counters in user.data.get("usage", {}).items()},
     )
 
@@ -81,8 +83,14 @@ def update_account(user: Snapshot, account: Account, week: Week) -> Update:
     wallet = update_wallet(user, account.wallet)
     used = usage_data(account.usage[week])
     counters = {usage_field(week, counter): number for counter, number in used.items()}
-    activity = {"activity.earnedAt": account.activity.earned_at, "activity.running": list(account.activity.running)}
-    return Update(user.path, {**wallet.fields, **counters, **activity}, wallet.version)
+    return Update(user.path, {**wallet.fields, **counters, **activity_fields(account.activity)}, wallet.version)
+
+
+def activity_fields(activity: Activity) -> dict[str, Any]:
+    fields = {"activity.earnedAt": activity.earned_at, "activity.running": list(activity.running)}
+    if activity.cancellations_earned_at is not None:
+        fields["activity.cancellationsEarnedAt"] = activity.cancellations_earned_at
+    return fields
 
 
 def update_wallet(user: Snapshot, wallet: Wallet) -> Update:

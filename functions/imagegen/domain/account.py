@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from imagegen.domain.generation import FailureReason, GenerationRequest, entry_id
+from imagegen.domain.generation import FailureReason, GenerationRequest, Status, entry_id
 from imagegen.domain.ledger import EntryType, LedgerEntry, Wallet
-from imagegen.domain.limits import Activity
+from imagegen.domain.limits import Activity, Limits
 from imagegen.domain.weeks import Week
 
 
@@ -54,3 +54,14 @@ class Account:
         failed = used.failed + (reason is not FailureReason.CANCELED)
         used = replace(used, failed=failed, credits_refunded=used.credits_refunded + request.cost)
         return Account(wallet, {**self.usage, request.week: used}, self.activity.ended(request.id)), entry
+
+    def cancel(self, request: GenerationRequest, limits: Limits, at: datetime) -> tuple["Account", LedgerEntry]:
+        """Return the account after canceling and refunding ``request``, and the refund.
+
+        If the request's model runs, the operator may have to pay for the run, so each user can cancel only a limited
+        number of runs. Raises TooFast for further ones.
+        """
+        account, entry = self.refund(request, FailureReason.CANCELED, at)
+        if request.status is Status.PROCESSING:
+            account = replace(account, activity=self.activity.run_canceled(limits, at))
+        return account, entry

@@ -105,7 +105,8 @@ class GenerationRequest:
 
     ``reservation_id`` identifies the call that created the request. ``claimed_by`` identifies the task delivery that
     claimed it. A process that reads its own id knows that its commit succeeded, even if the answer was lost. After
-    ``lease_expires_at``, the sweeper recovers the request. A request still pending at ``give_up_at`` is refunded.
+    ``lease_expires_at``, the sweeper recovers the request. The lease of a canceled request ends with its run. A request
+    still pending at ``give_up_at`` is refunded.
     """
 
     id: str
@@ -171,6 +172,11 @@ class GenerationRequest:
     def is_open(self) -> bool:
         return self.status in OPEN
 
+    def may_run(self, at: datetime) -> bool:
+        """Return whether the request is unfinished, or was canceled while its model ran and the run may go on."""
+        goes_on = self.status is Status.CANCELED and self.started_at is not None and at < self.lease_expires_at
+        return self.is_open or goes_on
+
     @property
     def week(self) -> Week:
         """The week in which the request counts: the week of its creation, not of its settlement."""
@@ -188,6 +194,10 @@ class GenerationRequest:
     def enqueued_again(self, at: datetime) -> "GenerationRequest":
         """Return the request with a new queue lease."""
         return replace(self, lease_expires_at=at + QUEUE_LEASE)
+
+    def run_ended(self, at: datetime) -> "GenerationRequest":
+        """Return the canceled request with its lease ended, because its run has ended."""
+        return replace(self, lease_expires_at=min(at, self.lease_expires_at))
 
     def completed(self, image_url: str, at: datetime) -> "GenerationRequest":
         """Return the request as completed with an image."""

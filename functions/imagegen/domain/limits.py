@@ -1,59 +1,92 @@
-"""Limits on the requests of one user: a rate limit, and a maximum number of unfinished requests."""
+"""Limits of one user: on new requests, on canceled runs, and on the number of unfinished requests."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from math import ceil
 
 
 class TooFast(Exception):
-    """The rate limit refuses a request. A request after ``retry_after`` is admitted if there is none before."""
+    """A rate refuses an event. An event after ``retry_after_seconds`` is admitted if there is none before."""
 
     def __init__(self, retry_after: timedelta) -> None:
         super().__init__()
-        self.retry_after = retry_after
+        self.retry_after_seconds = ceil(retry_after.total_seconds())
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A rate of events: ``burst`` at once after a time without events, and one in each ``interval`` continuously."""
+
+    burst: int
+    interval: timedelta
+
+    def admit(self, earned_at: datetime | None, now: datetime) -> datetime:
+        """Admit one event at ``now``. Return the time at which all events admitted so far are earned.
+
+        ``earned_at`` is that time before this event, or None if there was no event. Raises TooFast.
+
+        This is the generic cell rate algorithm: a token bucket whose only state is the theoretical arrival time
+        (ITU-T I.371, https://en.wikipedia.org/wiki/Generic_cell_rate_algorithm).
+        """
+        earned_at = max(earned_at or now, now)
+        earned_at = min(earned_at, now + self.burst * self.interval)  # later only if another clock is ahead
+        too_early = earned_at - now - (self.burst - 1) * self.interval
+        if too_early > timedelta():
+            raise TooFast(too_early)
+        return earned_at + self.interval
 
 
 @dataclass(frozen=True)
 class Limits:
-    """The maximum numbers of requests: ``burst`` at once, ``per_minute`` continuously, ``concurrent`` unfinished."""
+    """The maximum numbers of requests: ``burst`` at once, ``per_minute`` continuously, ``concurrent`` unfinished.
+
+    ``canceled_runs_per_day`` is the number of requests that a user can cancel while their models run.
+    """
 
     burst: int
     per_minute: int
     concurrent: int
+    canceled_runs_per_day: int
 
     def __post_init__(self) -> None:
-        """Raise ValueError for a limit below 1, which would refuse every request."""
-        if min(self.burst, self.per_minute, self.concurrent) < 1:
+        """Raise ValueError for a limit below 1, which would refuse everything."""
+        if min(self.burst, self.per_minute, self.concurrent, self.canceled_runs_per_day) < 1:
             raise ValueError(f"each limit must be 1 or more: {self}")
 
     @property
-    def interval(self) -> timedelta:
-        """The time in which a user earns one request."""
-        return timedelta(minutes=1) / self.per_minute
+    def requests(self) -> Rate:
+        """The rate of new requests."""
+        return Rate(self.burst, timedelta(minutes=1) / self.per_minute)
+
+    @property
+    def canceled_runs(self) -> Rate:
+        """The rate of canceled runs: those of a day at once, and then one by one."""
+        return Rate(self.canceled_runs_per_day, timedelta(days=1) / self.canceled_runs_per_day)
 
 
 @dataclass(frozen=True)
 class Activity:
     """The activity of a user that the limits check.
 
-    ``earned_at`` is the time at which the user has earned all requests made so far. ``running`` has the ids of the
-    requests that may be unfinished. A completed request stays in it until the limit is next reached.
+    ``earned_at`` is the time at which the user has earned all requests made so far, and ``cancellations_earned_at``
+    the time for all runs canceled so far. ``running`` has the ids of the requests that may be running. A completed
+    request and a canceled run stay in it until the limit is next reached.
     """
 
     earned_at: datetime | None = None
     running: tuple[str, ...] = ()
+    cancellations_earned_at: datetime | None = None
 
     def paced(self, limits: Limits, now: datetime) -> "Activity":
-        """Return the activity after one more request at ``now``. Raises TooFast.
+        """Return the activity after one more request at ``now``. Raises TooFast."""
+        return replace(self, earned_at=limits.requests.admit(self.earned_at, now))
 
-        This is the generic cell rate algorithm: a token bucket whose only state is the theoretical arrival time
-        (ITU-T I.371, https://en.wikipedia.org/wiki/Generic_cell_rate_algorithm).
+    def run_canceled(self, limits: Limits, now: datetime) -> "Activity":
+        """Return the activity after one more run was canceled at ``now``. Raises TooFast.
+
+        The request stays in ``running``, because its model goes on.
         """
-        earned_at = max(self.earned_at or now, now)
-        earned_at = min(earned_at, now + limits.burst * limits.interval)  # later only if another clock is ahead
-        too_early = earned_at - now - (limits.burst - 1) * limits.interval
-        if too_early > timedelta():
-            raise TooFast(too_early)
-        return replace(self, earned_at=earned_at + limits.interval)
+        return replace(self, cancellations_earned_at=limits.canceled_runs.admit(self.cancellations_earned_at, now))
 
     def started(self, request_id: str) -> "Activity":
         """Return the activity with one more unfinished request."""

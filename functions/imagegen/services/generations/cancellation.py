@@ -1,11 +1,16 @@
-"""Cancels and refunds a request that has not ended. Any later result of its model is discarded."""
+"""Cancels and refunds a request that has not ended. Any later result of its model is discarded.
+
+A model cannot be stopped, so a canceled run costs the operator as much as any other. The number of runs that a user
+can cancel in a day is limited. Canceling a pending request is free.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from imagegen.documents.generations import StoredRequest, request_path
 from imagegen.domain.generation import FailureReason, GenerationRequest, Status
-from imagegen.errors import RequestEnded
+from imagegen.domain.limits import TooFast
+from imagegen.errors import RequestEnded, TooManyCanceled
 from imagegen.ports.database import Database
 from imagegen.services.generations.queries import not_found
 from imagegen.services.generations.settlement import Failed, Settlements
@@ -19,16 +24,25 @@ class Cancellations:
     def cancel(self, request_id: str, may_cancel: Callable[[GenerationRequest], bool]) -> GenerationRequest:
         """Cancel the request, refund it and return it.
 
-        Raises RequestNotFound, also if ``may_cancel`` returns False. Raises RequestEnded if the request has ended, or
-        if another process settles it first with another outcome. If the retries fail, raises CommitRefused,
-        OutcomeUnknown or DatabaseUnavailable.
+        Raises:
+        - RequestNotFound: there is no such request, or ``may_cancel`` returns False.
+        - RequestEnded: the request has ended, or another process settles it first with another outcome.
+        - TooManyCanceled: the model runs, and the user has canceled too many runs. The request goes on.
+        - CommitRefused, OutcomeUnknown and DatabaseUnavailable: the retries failed.
         """
         [document] = self.database.read(request_path(request_id))
         if not document.exists or not may_cancel((stored := StoredRequest.of(document)).request):
             raise not_found(request_id)
         if not stored.request.is_open:
             raise _ended(stored.request)
-        settled = self.settlements.settle(stored, Failed(FailureReason.CANCELED, "The request was canceled."))
+        canceled = Failed(FailureReason.CANCELED, "The request was canceled.")
+        try:
+            settled = self.settlements.settle(stored, canceled).request
+        except TooFast as too_fast:
+            [document] = self.database.read(request_path(request_id))  # it may have ended in the meantime
+            settled = StoredRequest.of(document).request
+            if settled.is_open:
+                raise _too_many_canceled(settled, too_fast.retry_after_seconds) from None
         if settled.status is not Status.CANCELED:
             raise _ended(settled)
         return settled
@@ -39,4 +53,13 @@ def _ended(request: GenerationRequest) -> RequestEnded:
         f"The request has already ended. Its status is {request.status}.",
         generationRequestId=request.id,
         status=request.status.value,
+    )
+
+
+def _too_many_canceled(request: GenerationRequest, seconds: int) -> TooManyCanceled:
+    return TooManyCanceled(
+        "You have canceled too many requests while their models ran. This request goes on, and you pay for its image. "
+        f"You can cancel a running request again in {seconds} s, and a pending one at any time.",
+        generationRequestId=request.id,
+        retryAfterSeconds=seconds,
     )

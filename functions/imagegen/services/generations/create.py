@@ -10,7 +10,6 @@ The answer always matches the request's document, on the first call and on every
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from math import ceil
 
 from imagegen.documents.accounts import account_of, create_entry, update_account, user_path
 from imagegen.documents.generations import StoredRequest, create_request, request_of, request_path
@@ -138,18 +137,20 @@ class Generations:
     def _within_running_limit(self, account: Account) -> Account:
         """Return the account if the user may start one more request. Raises TooManyRunning.
 
-        Completing a request does not change the user's document, so ``activity.running`` may name requests that have
+        The end of a run does not change the user's document, so ``activity.running`` may name requests that have
         ended. They are looked up only when there seem to be too many: one read for each, in one round trip.
         """
         activity = account.activity
         if len(activity.running) < self.limits.concurrent:
             return account
         documents = self.database.read(*(request_path(request_id) for request_id in activity.running))
-        ended = [document.id for document in documents if not document.exists or not request_of(document).is_open]
+        now = self.clock.now()
+        ended = [document.id for document in documents if not document.exists or not request_of(document).may_run(now)]
         activity = activity.ended(*ended)
         if len(activity.running) >= self.limits.concurrent:
             raise TooManyRunning(
-                "Too many unfinished requests of this user. Nothing was charged. Wait until one of them ends.",
+                "Too many unfinished requests of this user. Nothing was charged. Wait until one of them ends. A "
+                "canceled request counts until its model ends.",
                 runningRequests=len(activity.running),
             )
         return replace(account, activity=activity)
@@ -160,7 +161,7 @@ def _within_rate_limit(activity: Activity, limits: Limits, now: datetime) -> Act
     try:
         return activity.paced(limits, now)
     except TooFast as too_fast:
-        seconds = ceil(too_fast.retry_after.total_seconds())
+        seconds = too_fast.retry_after_seconds
         raise RateLimited(
             f"Too many requests in a short time. Nothing was charged. Try again in {seconds} s.",
             retryAfterSeconds=seconds,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from imagegen import events
 from imagegen.documents.generations import StoredRequest
 from imagegen.domain.catalog import Model, Size
-from imagegen.domain.generation import FailureReason, GenerationRequest
+from imagegen.domain.generation import FailureReason, GenerationRequest, Status
 from imagegen.errors import SettlementPending
 from imagegen.events import Event
 from imagegen.ports.database import CommitRefused, DatabaseUnavailable, OutcomeUnknown
@@ -24,15 +24,21 @@ class Execution:
 
         Raises SettlementPending if the outcome could not be recorded.
         """
-        outcome = self._generate(stored.request, model, size)
+        return self.end(stored, self._generate(stored.request, model, size))
+
+    def end(self, stored: StoredRequest, outcome: Succeeded | Failed) -> GenerationRequest:
+        """Settle a request whose run has ended with ``outcome``. Returns and raises as ``run`` does."""
         try:
-            return self.settlements.settle(stored, outcome)
+            settled = self.settlements.settle(stored, outcome)
         except (CommitRefused, OutcomeUnknown, DatabaseUnavailable) as error:
             raise SettlementPending(
                 "The outcome could not be recorded yet. Within ten minutes, the request is completed or refunded.",
                 generationRequestId=stored.request.id,
                 deductedCredits=stored.request.cost,
             ) from error
+        if settled.request.status is Status.CANCELED:
+            self.settlements.end_canceled_run(settled)
+        return settled.request
 
     def _generate(self, request: GenerationRequest, model: Model, size: Size) -> Succeeded | Failed:
         """Return the outcome. A crash of the provider is an outcome too, so that the request is always settled."""

@@ -4,17 +4,19 @@ One commit completes the request, or fails it and refunds its credits. The commi
 the request first. If the request names a webhook, the same commit writes its delivery.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from imagegen import events
 from imagegen.documents.accounts import account_of, create_entry, update_account, user_path
-from imagegen.documents.generations import StoredRequest, request_path, settlement_fields
+from imagegen.documents.generations import StoredRequest, progress_fields, request_path, settlement_fields
 from imagegen.documents.webhooks import create_delivery
 from imagegen.domain.generation import Failure, FailureReason, GenerationRequest
+from imagegen.domain.limits import Limits
 from imagegen.domain.webhooks import delivery_for
 from imagegen.events import Event
 from imagegen.ports.clock import Clock
-from imagegen.ports.database import Database, Update, Write
+from imagegen.ports.database import CommitRefused, Database, DatabaseUnavailable, OutcomeUnknown, Update, Write
 from imagegen.services.retry import Retry
 from imagegen.services.webhooks.outbox import Outbox
 
@@ -39,29 +41,40 @@ class Settlements:
     database: Database
     outbox: Outbox
     clock: Clock
+    limits: Limits
     retry: Retry
 
-    def settle(self, stored: StoredRequest, outcome: Succeeded | Failed) -> GenerationRequest:
+    def settle(self, stored: StoredRequest, outcome: Succeeded | Failed) -> StoredRequest:
         """Settle the request with ``outcome``. Return the request as settled, by this call or by an earlier one.
 
-        If the retries fail, raises CommitRefused, OutcomeUnknown or DatabaseUnavailable.
+        Raises TooFast if ``outcome`` is a cancellation of a run, and the user has canceled too many runs. If the
+        retries fail, raises CommitRefused, OutcomeUnknown or DatabaseUnavailable.
         """
 
-        def attempt(tries: int) -> GenerationRequest:
+        def attempt(tries: int) -> StoredRequest:
             # The first try uses the given version. After a failed try, read the document again.
             current = StoredRequest.of(*self.database.read(request_path(stored.request.id))) if tries else stored
             if not current.request.is_open:
-                return current.request
+                return current
             settled, refund = self._settled(current.request, outcome)
             ending = Update(request_path(settled.id), settlement_fields(settled), current.version)
             webhooks = [create_delivery(event)] if (event := delivery_for(settled)) else []
-            self.database.commit(ending, *refund, *webhooks)
-            return settled
+            version, *_ = self.database.commit(ending, *refund, *webhooks)
+            return StoredRequest(settled, version)
 
         settled = self.retry(attempt)
-        if event := delivery_for(settled):
+        if event := delivery_for(settled.request):
             self.outbox.enqueue(event)  # even if another process was first: a duplicate task does nothing
         return settled
+
+    def end_canceled_run(self, canceled: StoredRequest) -> None:
+        """Record that the run of a canceled request has ended, so that the request no longer counts as running.
+
+        If this fails, the request counts as running until its lease expires.
+        """
+        ended = canceled.request.run_ended(self.clock.now())
+        with suppress(CommitRefused, OutcomeUnknown, DatabaseUnavailable):
+            self.database.commit(Update(request_path(ended.id), progress_fields(ended), canceled.version))
 
     def _settled(
         self, request: GenerationRequest, outcome: Succeeded | Failed
@@ -74,6 +87,11 @@ class Settlements:
         if not user.exists:
             events.error(Event.REFUND_WITHOUT_USER, path=user.path, generationRequestId=request.id)
             return request.failed(Failure(outcome.reason, outcome.message, 0, 0), now), []
-        account, refund = account_of(user).refund(request, outcome.reason, now)
+        account = account_of(user)
+        account, refund = (
+            account.cancel(request, self.limits, now)
+            if outcome.reason is FailureReason.CANCELED
+            else account.refund(request, outcome.reason, now)
+        )
         failure = Failure(outcome.reason, outcome.message, request.cost, account.wallet.credits.total)
         return request.failed(failure, now), [update_account(user, account, request.week), create_entry(refund)]

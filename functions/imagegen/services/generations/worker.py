@@ -61,7 +61,7 @@ class Worker:
         if model is None or size is None:
             name = request.model if model is None else request.size
             gone = Failed(FailureReason.GENERATION_FAILED, f"{name} is no longer in the catalog.")
-            return self.execution.settlements.settle(claimed, gone).status
+            return self.execution.end(claimed, gone).status
         return self.execution.run(claimed, model, size).status
 
     def _claim(self, stored: StoredRequest, lease: timedelta) -> StoredRequest | None:
