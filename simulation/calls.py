@@ -89,6 +89,7 @@ def limits(rng: random.Random) -> Limits:
         per_minute=rng.choice((1, 2, 60)),
         concurrent=rng.randint(1, 3),
         canceled_runs_per_day=rng.randint(1, 3),
+        calls_per_minute=NO_LIMITS.calls_per_minute,
     )
 
 

@@ -7,7 +7,13 @@ from datetime import datetime, timedelta
 from imagegen.domain.limits import Limits
 from imagegen.ports.task_queue import QueueUnavailable
 
-NO_LIMITS = Limits(burst=1_000_000, per_minute=1_000_000, concurrent=1_000_000, canceled_runs_per_day=1_000_000)
+NO_LIMITS = Limits(
+    burst=1_000_000,
+    per_minute=1_000_000,
+    concurrent=1_000_000,
+    canceled_runs_per_day=1_000_000,
+    calls_per_minute=1_000_000,
+)
 """Limits that no test reaches."""
 
 NO_LIMITS_SETTINGS = {
@@ -15,6 +21,7 @@ NO_LIMITS_SETTINGS = {
     "RATE_LIMIT_PER_MINUTE": str(NO_LIMITS.per_minute),
     "MAX_RUNNING_REQUESTS": str(NO_LIMITS.concurrent),
     "CANCELED_RUNS_PER_DAY": str(NO_LIMITS.canceled_runs_per_day),
+    "CALLS_PER_MINUTE": str(NO_LIMITS.calls_per_minute),
 }
 """The same limits, as parameters of the functions."""
 

@@ -31,6 +31,7 @@ from imagegen.reports.alerts import Alerts, AlertWebhook, Channel
 from imagegen.reports.counting import Counting
 from imagegen.reports.reconciliation import Reconciler
 from imagegen.reports.weekly import Reports
+from imagegen.services.call_rates import CallRates
 from imagegen.services.catalog import Catalogs
 from imagegen.services.credits.accounts import Accounts
 from imagegen.services.credits.audit import Audit
@@ -57,6 +58,7 @@ SETTLING_TIMEOUT_SECONDS = 60.0  # longer, because the credits of an unsettled r
 class Backend:
     """The services, ready to use."""
 
+    call_rates: CallRates
     accounts: Accounts
     catalogs: Catalogs
     generations: Generations
@@ -97,6 +99,7 @@ class Backend:
         retry = Retry(clock, rng, RESERVING_TIMEOUT_SECONDS)
         webhook_secrets = WebhookSecrets(database, rng, retry)
         return cls(
+            call_rates=CallRates(limits.calls, clock),
             accounts=Accounts(database, clock, retry),
             catalogs=catalogs,
             generations=Generations(database, execution, tasks, clock, limits, retry=retry, new_id=new_id),

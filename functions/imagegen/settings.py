@@ -45,6 +45,11 @@ CANCELED_RUNS_PER_DAY = IntParam(
     default=10,
     description="The number of requests per day that a user can cancel while their models run.",
 )
+CALLS_PER_MINUTE = IntParam(
+    "CALLS_PER_MINUTE",
+    default=300,
+    description="The number of calls per minute that each instance of a function admits from a signed-in user.",
+)
 ALLOW_LOCAL_WEBHOOKS = BoolParam(
     "ALLOW_LOCAL_WEBHOOKS",
     default=False,
@@ -115,6 +120,7 @@ def limits() -> Limits:
         per_minute=RATE_LIMIT_PER_MINUTE.value,
         concurrent=MAX_RUNNING_REQUESTS.value,
         canceled_runs_per_day=CANCELED_RUNS_PER_DAY.value,
+        calls_per_minute=CALLS_PER_MINUTE.value,
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from imagegen.domain.catalog import Kind
-from tests.support.api import Api
+from tests.support.api import CALLABLES, Api
 from tests.support.backend import AddUser
 from tests.support.catalog import names
 from tests.support.orders import ORDER, order
@@ -241,11 +241,24 @@ def test_answer_is_one_event_for_callers_that_stream(api: Api, data: dict[str, o
     assert kind in (plain.get_json() or {})
 
 
-def test_cors_preflight_is_answered(api: Api) -> None:
-    headers = {"Origin": "https://app.example.com", "Access-Control-Request-Method": "POST"}
-    response = api.http.options("/createGenerationRequest", headers=headers)
+@pytest.mark.parametrize("function", CALLABLES)
+def test_cors_preflight_is_answered_and_cached(api: Api, function: str) -> None:
+    headers = {
+        "Origin": "https://app.example.com",
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "authorization,content-type",
+    }
+    response = api.http.options(f"/{function}", headers=headers)
     assert response.status_code == 200
     assert "POST" in response.headers["Access-Control-Allow-Methods"]
+    assert "authorization" in response.headers["Access-Control-Allow-Headers"]
+    assert response.headers["Access-Control-Max-Age"] == "7200"
+
+
+@pytest.mark.parametrize("function", CALLABLES)
+def test_browser_may_read_retry_after(api: Api, function: str) -> None:
+    response = api.call(function, None, Origin="https://app.example.com")
+    assert response.headers["Access-Control-Expose-Headers"] == "Retry-After"
 
 
 def test_bug_is_internal_error_with_traceback_in_the_log(

@@ -30,7 +30,7 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 def limits() -> Limits:
-    return Limits(burst=3, per_minute=6, concurrent=2, canceled_runs_per_day=2)
+    return Limits(burst=3, per_minute=6, concurrent=2, canceled_runs_per_day=2, calls_per_minute=100)
 
 
 @pytest.fixture
@@ -69,7 +69,8 @@ def test_request_above_the_rate_limit_is_refused_and_not_charged(
     error = api.error(CREATE, ORDER)
     assert error["status"] == "RESOURCE_EXHAUSTED"
     assert error["details"] == {"reason": "RATE_LIMITED", "retryAfterSeconds": 7}
-    assert api.call(CREATE, ORDER).status_code == 429
+    refused = api.call(CREATE, ORDER)
+    assert (refused.status_code, refused.headers["Retry-After"]) == (429, "7")
     assert client.document("users/user").get().to_dict() == before
     clock.at += timedelta(seconds=7)
     api.result(CREATE, ORDER)

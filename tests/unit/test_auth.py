@@ -16,13 +16,17 @@ from imagegen.bootstrap import Backend
 from imagegen.domain.ledger import Credits
 from imagegen.domain.limits import Limits
 from imagegen.errors import AppCheckRequired, EmailNotVerified, InvalidInput, PermissionDenied, Unauthenticated
+from imagegen.ports.clock import SystemClock
+from imagegen.services.call_rates import CallRates
 from imagegen.settings import limits, trial_credits
 from tests.support.access import ALLOWED, CallerKind
 from tools.docs import openapi
+from tools.fakes import NO_LIMITS
 
 FUNCTIONS = openapi.operations()
 
 ANYONE = Headers()
+UNLIMITED = CallRates(NO_LIMITS.calls, SystemClock())
 CALLERS = {
     CallerKind.ANONYMOUS: Caller(),
     CallerKind.OWNER: Caller("owner", email_verified=True),
@@ -39,13 +43,13 @@ def test_only_false_turns_off_authentication(monkeypatch: pytest.MonkeyPatch, se
     if setting is not None:
         monkeypatch.setenv("REQUIRE_AUTH", setting)
     with pytest.raises(Unauthenticated):
-        Caller.of(ANYONE)
+        Caller.of(ANYONE, UNLIMITED.admit)
 
 
 @pytest.mark.parametrize("setting", ["false", " False\n"])
 def test_without_required_auth_anonymous_caller_may_spend(monkeypatch: pytest.MonkeyPatch, setting: str) -> None:
     monkeypatch.setenv("REQUIRE_AUTH", setting)
-    caller = Caller.of(ANYONE)
+    caller = Caller.of(ANYONE, UNLIMITED.admit)
     assert caller == CALLERS[CallerKind.ANONYMOUS]
     caller.check_may_spend()
 
@@ -79,8 +83,8 @@ def call(monkeypatch: pytest.MonkeyPatch) -> CallAs:
     """Return a function that calls an operation as a kind of caller."""
 
     def call(operation: Operation[Any, Any], kind: CallerKind, **data: object) -> object:
-        monkeypatch.setattr(Caller, "of", lambda _headers: CALLERS[kind])
-        backend = SimpleNamespace(catalogs=SimpleNamespace(current=None))
+        monkeypatch.setattr(Caller, "of", lambda _headers, _admit: CALLERS[kind])
+        backend = SimpleNamespace(catalogs=SimpleNamespace(current=None), call_rates=UNLIMITED)
         received = Received(data, Headers())
         return operation(cast("Any", backend), received)["text"]
 
@@ -146,12 +150,12 @@ def test_only_false_lets_unverified_callers_spend(monkeypatch: pytest.MonkeyPatc
 
 def test_app_check_is_enforced_if_on_but_never_in_the_emulator(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REQUIRE_AUTH", "false")
-    Caller.of(ANYONE)
+    Caller.of(ANYONE, UNLIMITED.admit)
     monkeypatch.setenv("ENFORCE_APP_CHECK", "true")
     with pytest.raises(AppCheckRequired):
-        Caller.of(ANYONE)
+        Caller.of(ANYONE, UNLIMITED.admit)
     monkeypatch.setenv("FUNCTIONS_EMULATOR", "true")
-    Caller.of(ANYONE)
+    Caller.of(ANYONE, UNLIMITED.admit)
 
 
 def test_limits_and_welcome_credits_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,15 +164,17 @@ def test_limits_and_welcome_credits_are_read_from_the_environment(monkeypatch: p
         ("RATE_LIMIT_PER_MINUTE", "3"),
         ("MAX_RUNNING_REQUESTS", "4"),
         ("CANCELED_RUNS_PER_DAY", "6"),
+        ("CALLS_PER_MINUTE", "7"),
         ("TRIAL_CREDITS", "5"),
     ):
         monkeypatch.setenv(name, value)
-    assert limits() == Limits(burst=2, per_minute=3, concurrent=4, canceled_runs_per_day=6)
+    assert limits() == Limits(burst=2, per_minute=3, concurrent=4, canceled_runs_per_day=6, calls_per_minute=7)
     assert trial_credits() == Credits(trial=5)
 
 
 @pytest.mark.parametrize(
-    "name", ["RATE_LIMIT_BURST", "RATE_LIMIT_PER_MINUTE", "MAX_RUNNING_REQUESTS", "CANCELED_RUNS_PER_DAY"]
+    "name",
+    ["RATE_LIMIT_BURST", "RATE_LIMIT_PER_MINUTE", "MAX_RUNNING_REQUESTS", "CANCELED_RUNS_PER_DAY", "CALLS_PER_MINUTE"],
 )
 def test_limit_of_zero_raises(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, "0")

@@ -7,7 +7,7 @@ import pytest
 from imagegen.domain.limits import Activity, Limits, TooFast
 from tests.support.times import NOON
 
-LIMITS = Limits(burst=3, per_minute=6, concurrent=1, canceled_runs_per_day=4)  # a request in ten seconds
+LIMITS = Limits(burst=3, per_minute=6, concurrent=1, canceled_runs_per_day=4, calls_per_minute=9)  # one in ten seconds
 
 
 def admitted(activity: Activity, *seconds: float) -> list[bool]:

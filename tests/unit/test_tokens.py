@@ -26,9 +26,14 @@ from werkzeug.datastructures import Headers
 from werkzeug.test import TestResponse
 
 from imagegen.api.auth import Caller
+from imagegen.domain.limits import Rate
 from imagegen.errors import EmailNotVerified
+from imagegen.ports.clock import SystemClock
+from imagegen.services.call_rates import CallRates
 from tests.support.api import CALLABLES, Api
+from tests.support.times import NOON
 from tests.support.tokens import encoded
+from tools.fakes import NO_LIMITS, ManualClock
 from tools.seed import history
 
 PROJECT = "imagegen-production"
@@ -117,10 +122,15 @@ def google(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGoogle]:
 
 
 @pytest.fixture
-def api(google: FakeGoogle, monkeypatch: pytest.MonkeyPatch) -> Api:
-    """Return the deployed functions with a backend that has only a catalog, since refused calls need no more."""
+def backend() -> SimpleNamespace:
+    """Return a backend that has only a catalog and no limits, since refused calls need no more."""
+    call_rates = CallRates(NO_LIMITS.calls, SystemClock())
+    return SimpleNamespace(catalogs=SimpleNamespace(current=history.catalog), call_rates=call_rates)
+
+
+@pytest.fixture
+def api(google: FakeGoogle, backend: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> Api:
     monkeypatch.delenv("REQUIRE_AUTH", raising=False)
-    backend = SimpleNamespace(catalogs=SimpleNamespace(current=history.catalog))
     monkeypatch.setattr("imagegen.bootstrap.backend", lambda: backend)
     return Api()
 
@@ -216,6 +226,35 @@ def test_call_costs_one_lookup_of_the_account(api: Api, google: FakeGoogle) -> N
     assert google.lookups == 1
 
 
+@pytest.mark.parametrize("function", CALLABLES)
+def test_call_above_the_rate_is_refused_without_a_lookup(
+    api: Api, google: FakeGoogle, backend: SimpleNamespace, function: str
+) -> None:
+    clock = ManualClock(NOON)
+    backend.call_rates = CallRates(Rate(burst=2, interval=timedelta(seconds=30)), clock)
+    google.account = None  # so that an admitted call ends with its look-up
+    admitted = [refusal(call(api, function, token())) for _ in range(2)]
+    assert (admitted, google.lookups) == ([UNAUTHENTICATED] * 2, 2)
+    refused = call(api, function, token(), Origin="https://app.example.com")
+    assert refusal(refused) == (429, "RESOURCE_EXHAUSTED", "RATE_LIMITED")
+    assert refused.get_json()["error"]["details"]["retryAfterSeconds"] == 30
+    assert refused.headers["Retry-After"] == "30"
+    assert refused.headers["Access-Control-Expose-Headers"] == "Retry-After"
+    assert google.lookups == 2
+    assert refusal(call(api, function, token(sub="user-ada"))) == UNAUTHENTICATED
+    clock.at += timedelta(seconds=30)
+    assert refusal(call(api, function, token())) == UNAUTHENTICATED
+    assert google.lookups == 4
+
+
+def test_invalid_token_uses_up_no_calls_of_its_user(api: Api, google: FakeGoogle, backend: SimpleNamespace) -> None:
+    backend.call_rates = CallRates(Rate(burst=1, interval=timedelta(hours=1)), ManualClock(NOON))
+    for _ in range(9):
+        assert refusal(call(api, "getCatalog", token(OTHER_KEY))) == UNAUTHENTICATED
+    assert google.lookups == 0
+    assert call(api, "getCatalog", token()).status_code == 200
+
+
 def test_admin_claim_counts_as_the_account_has_it_now(api: Api, google: FakeGoogle) -> None:
     refused = (403, "PERMISSION_DENIED", "PERMISSION_DENIED")
     assert refusal(call(api, "listWeeklyReports", token(admin=True))) == refused  # withdrawn since
@@ -225,10 +264,10 @@ def test_admin_claim_counts_as_the_account_has_it_now(api: Api, google: FakeGoog
 
 def test_verified_email_counts_as_the_account_has_it_now(google: FakeGoogle) -> None:
     google.account = account(email="grace@example.com", emailVerified=True)
-    Caller.of(Headers({"Authorization": f"Bearer {token(email_verified=False)}"})).check_may_spend()
+    Caller.of(Headers({"Authorization": f"Bearer {token(email_verified=False)}"}), lambda _: None).check_may_spend()
     google.account = account(email="grace@example.com", emailVerified=False)
     with pytest.raises(EmailNotVerified):
-        Caller.of(Headers({"Authorization": f"Bearer {token(email_verified=True)}"})).check_may_spend()
+        Caller.of(Headers({"Authorization": f"Bearer {token(email_verified=True)}"}), lambda _: None).check_may_spend()
 
 
 def test_missing_token_is_refused_by_every_function(api: Api) -> None:

@@ -1,7 +1,7 @@
 """Authentication of callers and access to operations."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Self
@@ -34,11 +34,13 @@ class Caller:
     profile: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, headers: Headers) -> Self:
+    def of(cls, headers: Headers, admit: Callable[[str], None]) -> Self:
         """Return the caller that the call's ID token identifies, as the account is now.
 
-        Raises AppCheckRequired and Unauthenticated, and ServiceUnavailable if the token or the account cannot be
-        looked up.
+        ``admit`` is called with the uid before the account is looked up. It raises RateLimited.
+
+        Raises AppCheckRequired, Unauthenticated and RateLimited, and ServiceUnavailable if the token or the account
+        cannot be looked up.
         """
         if settings.app_check_enforced():
             _check_app(headers.get("X-Firebase-AppCheck"))
@@ -47,7 +49,9 @@ class Caller:
             if settings.auth_required():
                 raise Unauthenticated("Sign in first. This call needs a Firebase ID token.")
             return cls()
-        account = _account_of(_claims_of(authorization))
+        claims = _claims_of(authorization)
+        admit(claims["sub"])
+        account = _account_of(claims)
         profile = {"displayName": account.display_name, "email": account.email}
         return cls(
             uid=account.uid,

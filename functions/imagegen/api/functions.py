@@ -20,7 +20,6 @@ from imagegen.errors import (
     IdempotencyMismatch,
     InsufficientCredits,
     InvalidInput,
-    RateLimited,
     ReportNotFound,
     RequestEnded,
     RequestInProgress,
@@ -43,7 +42,6 @@ def _answered_earlier(backend: Backend, call: Call[requests.Repeat]) -> response
 
 @operation(
     UserNotFound,
-    RateLimited,
     TooManyRunning,
     InsufficientCredits,
     IdempotencyMismatch,

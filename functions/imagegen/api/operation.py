@@ -24,6 +24,7 @@ from imagegen.errors import (
     Internal,
     InvalidInput,
     PermissionDenied,
+    RateLimited,
     ServiceUnavailable,
     Unauthenticated,
 )
@@ -35,6 +36,7 @@ COMMON_ERRORS: tuple[type[ApiError], ...] = (
     InvalidInput,
     Unauthenticated,
     AppCheckRequired,
+    RateLimited,
     ServiceUnavailable,
     Internal,
 )
@@ -122,7 +124,7 @@ class Operation(Generic[W, R]):
 
     def __call__(self, backend: Backend, received: Received) -> Wire:
         """Handle a call and return the answer as JSON data. Raises ApiError."""
-        caller = Caller.of(received.headers)
+        caller = Caller.of(received.headers, backend.call_rates.admit)
         context = Context(caller, backend.catalogs.current)
         data = self._with_key(received)
         try:

@@ -1,6 +1,6 @@
-"""Limits of one user: on new requests, on canceled runs, and on the number of unfinished requests."""
+"""Limits of one user: on calls, on new requests, on canceled runs, and on the number of unfinished requests."""
 
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from datetime import datetime, timedelta
 from math import ceil
 
@@ -41,16 +41,18 @@ class Limits:
     """The maximum numbers of requests: ``burst`` at once, ``per_minute`` continuously, ``concurrent`` unfinished.
 
     ``canceled_runs_per_day`` is the number of requests that a user can cancel while their models run.
+    ``calls_per_minute`` is the number of calls of any function that an instance admits.
     """
 
     burst: int
     per_minute: int
     concurrent: int
     canceled_runs_per_day: int
+    calls_per_minute: int
 
     def __post_init__(self) -> None:
         """Raise ValueError for a limit below 1, which would refuse everything."""
-        if min(self.burst, self.per_minute, self.concurrent, self.canceled_runs_per_day) < 1:
+        if min(astuple(self)) < 1:
             raise ValueError(f"each limit must be 1 or more: {self}")
 
     @property
@@ -62,6 +64,11 @@ class Limits:
     def canceled_runs(self) -> Rate:
         """The rate of canceled runs: those of a day at once, and then one by one."""
         return Rate(self.canceled_runs_per_day, timedelta(days=1) / self.canceled_runs_per_day)
+
+    @property
+    def calls(self) -> Rate:
+        """The rate of calls: those of a minute at once, and then one by one."""
+        return Rate(self.calls_per_minute, timedelta(minutes=1) / self.calls_per_minute)
 
 
 @dataclass(frozen=True)
