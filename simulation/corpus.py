@@ -5,8 +5,9 @@ from pathlib import Path
 from types import ModuleType
 
 from imagegen.adapters import firestore
+from imagegen.api import auth
 from imagegen.domain import account, generation, ledger, limits, webhooks
-from imagegen.services import retry, sweeper
+from imagegen.services import call_rates, retry, sweeper
 from imagegen.services.generations import cancellation, create, execution, settlement, worker
 from imagegen.services.webhooks import deliveries, delivery_worker, outbox, secrets
 
@@ -183,6 +184,20 @@ MUTANTS = [
         cancellation,
         "if settled.is_open:",
         "if True:",
+    ),
+    Mutant(
+        "the rate of calls is not checked",
+        auth,
+        'admit(claims["sub"])',
+        "pass",
+        test="tests/unit/test_tokens.py::test_call_above_the_rate_is_refused_without_a_lookup",
+    ),
+    Mutant(
+        "the number of callers in memory is not bounded",
+        call_rates,
+        "> USERS_MAX",
+        "> 2 * USERS_MAX",
+        test="tests/unit/test_call_rates.py",
     ),
     Mutant(
         "a started request is not added to the activity",
