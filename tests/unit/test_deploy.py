@@ -11,9 +11,10 @@ import main
 from imagegen.adapters.firestore import CALL_TIMEOUT_SECONDS
 from imagegen.adapters.http_webhook_sender import TIMEOUT_SECONDS
 from imagegen.bootstrap import RESERVING_TIMEOUT_SECONDS, SETTLING_TIMEOUT_SECONDS
-from imagegen.domain.catalog import Kind, Model
+from imagegen.domain.catalog import Model
 from imagegen.domain.generation import LEASE_GRACE
 from imagegen.domain.webhooks import OVERDUE, RETRY_WINDOW, SENDING_LEASE
+from imagegen.services.catalog import LOAD_WAIT_SECONDS
 from tools.emulators.project import ROOT, Project
 
 FUNCTIONS = ROOT / "functions"
@@ -66,7 +67,7 @@ def test_instance_has_a_thread_for_each_concurrent_call(manifest: dict[str, Any]
 
 def test_function_timeout_covers_slowest_generation_and_its_commits(manifest: dict[str, Any]) -> None:
     [generating] = [rule.le for rule in Model.model_fields["timeout_seconds"].metadata if hasattr(rule, "le")]
-    loading = len(Kind) * CALL_TIMEOUT_SECONDS
+    loading = LOAD_WAIT_SECONDS
     # The last try may begin just before the timeout. Reserving takes a read and a commit, settling two reads and a
     # commit.
     reserving = RESERVING_TIMEOUT_SECONDS + 2 * CALL_TIMEOUT_SECONDS

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from pydantic import ValidationError
@@ -9,50 +10,122 @@ from pydantic import ValidationError
 from imagegen import events
 from imagegen.domain.catalog import Catalog, Color, Kind, Model, Option, Size, Style
 from imagegen.errors import ServiceUnavailable
-from imagegen.events import Event, SafeText
+from imagegen.events import Event, SafeText, type_of
 from imagegen.ports.clock import Clock
 from imagegen.ports.database import Database, DatabaseUnavailable, Query, Snapshot
 from imagegen.ports.image_generator import ImageGenerator
 
 MAX_AGE_SECONDS = 5.0
+"""The age at which the cached catalog is loaded again."""
+
+LOAD_WAIT_SECONDS = 5.0
+"""The time after which calls no longer wait for a load. It may go on for as long as its reads take to fail."""
+
+RELOAD_DELAY_SECONDS = 1.0
+"""The time after a failed load until the next load may start."""
+
+STALE_MAX_SECONDS = 300.0
+"""The maximum age of a catalog that is used while the database cannot be read."""
+
+UNREADABLE = "The catalog cannot be read. Try again."
 
 O = TypeVar("O", bound=Option)  # noqa: E741
+
+
+@dataclass
+class _Load:
+    """A load that runs, or the last one that ran."""
+
+    began: float
+    ended: threading.Event = field(default_factory=threading.Event)
 
 
 class Catalogs:
     """Loads the catalog and caches it for ``MAX_AGE_SECONDS``, so an operator's change takes effect within seconds.
 
-    A failed load, or a catalog without options of some kind, is never cached. ``generators`` maps provider names to
-    providers, which validate the models' documents.
+    One thread loads at a time, and all calls wait for the same load, ``LOAD_WAIT_SECONDS`` at most. If it fails or
+    takes longer, they get the last catalog, ``STALE_MAX_SECONDS`` old at most. A failed load, or a catalog without
+    options of some kind, is never cached. ``generators`` maps provider names to providers, which validate the models'
+    documents.
     """
 
     def __init__(self, database: Database, generators: Mapping[str, ImageGenerator], clock: Clock) -> None:
         self._database = database
         self._generators = generators
         self._clock = clock
-        self._lock = threading.Lock()
-        self._loaded: tuple[Catalog, float] | None = None
+        self._lock = threading.Lock()  # for the fields below; nothing waits while it holds the lock
+        self._loaded: tuple[Catalog, float] | None = None  # with the time at which its load began
+        self._load: _Load | None = None
+        self._next_load_at = 0.0
+        self._problem = UNREADABLE
 
     def current(self) -> Catalog:
-        """Return the catalog, at most ``MAX_AGE_SECONDS`` old. Raises ServiceUnavailable."""
+        """Return the catalog. Raises ServiceUnavailable."""
         with self._lock:
-            if self._loaded is not None and self._clock.monotonic() - self._loaded[1] < MAX_AGE_SECONDS:
-                return self._loaded[0]
-            catalog = self.load()
-            self._loaded = catalog, self._clock.monotonic()
-            return catalog
+            now = self._clock.monotonic()
+            if (catalog := self._younger_than(MAX_AGE_SECONDS)) is not None:
+                return catalog
+            load = self._running_load(now)
+        if load is not None:
+            load.ended.wait(max(0.0, load.began + LOAD_WAIT_SECONDS - now))
+        with self._lock:
+            if (catalog := self._younger_than(STALE_MAX_SECONDS)) is not None:
+                return catalog
+            raise ServiceUnavailable(self._problem)
 
     def load(self) -> Catalog:
         """Load the catalog from the database. Raises ServiceUnavailable."""
         try:
-            catalog = Catalog(
-                models=self._options(Kind.MODEL, Model),
-                styles=self._options(Kind.STYLE, Style),
-                colors=self._options(Kind.COLOR, Color),
-                sizes=self._options(Kind.SIZE, Size),
-            )
+            return self._read()
         except DatabaseUnavailable as error:
-            raise ServiceUnavailable("The catalog cannot be read. Try again.") from error
+            raise ServiceUnavailable(UNREADABLE) from error
+
+    def _younger_than(self, seconds: float) -> Catalog | None:
+        """Return the cached catalog if it is younger than ``seconds``, or None."""
+        if self._loaded is None or self._clock.monotonic() - self._loaded[1] >= seconds:
+            return None
+        return self._loaded[0]
+
+    def _running_load(self, now: float) -> _Load | None:
+        """Return the load that runs, and start one if none does. Return None right after a failed load."""
+        if self._load is None or self._load.ended.is_set():
+            if now < self._next_load_at:
+                return None
+            load = _Load(now)
+            threading.Thread(target=self._refresh, args=(load,), name="load-catalog", daemon=True).start()
+            self._load = load
+        return self._load
+
+    def _refresh(self, load: _Load) -> None:
+        """Load the catalog into the cache. A failed load keeps the last catalog, and an empty catalog ends it."""
+        loaded, problem, delay = None, UNREADABLE, 0.0
+        try:
+            loaded = self._read(), load.began
+        except ServiceUnavailable as empty:
+            problem = empty.message
+        except Exception as error:  # noqa: BLE001 - logged, and the callers are told
+            loaded, delay = self._loaded, RELOAD_DELAY_SECONDS
+            age = None if loaded is None else self._clock.monotonic() - loaded[1]
+            events.exception(Event.CATALOG_NOT_LOADED, error=type_of(error), ageSeconds=age)
+        seconds = self._clock.monotonic() - load.began
+        if seconds > LOAD_WAIT_SECONDS:
+            events.warning(Event.CATALOG_LOAD_SLOW, seconds=seconds)
+        with self._lock:
+            self._loaded, self._problem = loaded, problem
+            self._next_load_at = self._clock.monotonic() + delay
+        load.ended.set()
+
+    def _read(self) -> Catalog:
+        """Read the catalog. Raises DatabaseUnavailable, and ServiceUnavailable if it has no options of some kind.
+
+        The collections are read one after the other, which takes four round trips every few seconds.
+        """
+        catalog = Catalog(
+            models=self._options(Kind.MODEL, Model),
+            styles=self._options(Kind.STYLE, Style),
+            colors=self._options(Kind.COLOR, Color),
+            sizes=self._options(Kind.SIZE, Size),
+        )
         for kind in Kind:
             if not catalog.names(kind):
                 raise ServiceUnavailable(f"The catalog offers no {kind.collection}. Try again later.")
