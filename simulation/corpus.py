@@ -6,8 +6,9 @@ from types import ModuleType
 
 from imagegen.adapters import firestore
 from imagegen.api import auth
-from imagegen.domain import account, generation, ledger, limits, webhooks
-from imagegen.services import call_rates, retry, sweeper
+from imagegen.domain import account, generation, ledger, limits, people, webhooks
+from imagegen.services import call_rates, retry, server_keys, sweeper
+from imagegen.services.credits import accounts
 from imagegen.services.generations import cancellation, create, execution, settlement, worker
 from imagegen.services.webhooks import deliveries, delivery_worker, outbox, secrets
 
@@ -35,6 +36,7 @@ class Mutant:
 READ_BOTH = "self.database.read(user_path(order.user_id), request_path(request_id))"
 READ_USER = "self.database.read(user_path(request.user_id))"
 RESERVATION = "create_request(request), update_account(user, account, request.week), create_entry(deduction)"
+TRIAL_TESTS = "tests/integration/test_trial_credits.py"
 
 MUTANTS = [
     # Reserving
@@ -427,6 +429,50 @@ MUTANTS = [
         "            previous_hash,\n",
         "",
         test="tests/unit/test_ledger.py",
+    ),
+    # Trial credits, which the simulation's users have from the start
+    Mutant(
+        "each account of a person gets trial credits",
+        accounts,
+        "any(not claim.exists for claim in claims)",
+        "bool(claims)",
+        test=TRIAL_TESTS,
+    ),
+    Mutant(
+        "an account gets trial credits again for another address",
+        accounts,
+        "is_first_claim and not welcome.exists",
+        "is_first_claim",
+        test=TRIAL_TESTS,
+    ),
+    Mutant(
+        "trial credits are claimed before they are granted",
+        accounts,
+        "writes.append(create_trial_claim(claim_id, user_id, now))",
+        "self.database.commit(create_trial_claim(claim_id, user_id, now))",
+        test=TRIAL_TESTS,
+    ),
+    Mutant(
+        "an account from before the claims is not claimed",
+        accounts,
+        "(granted.total or welcome.exists)",
+        "granted.total",
+        test=TRIAL_TESTS,
+    ),
+    Mutant(
+        "an unverified address claims trial credits",
+        auth,
+        "if self.email and self.email_verified else None",
+        "if self.email else None",
+        test=TRIAL_TESTS,
+    ),
+    Mutant("an alias is another person", people, 'name.partition("+")[0]', "name", test="tests/unit/test_people.py"),
+    Mutant(
+        "each instance has a key of its own",
+        server_keys,
+        "self._key = self.retry(self._read_or_create)",
+        "self._key = self.rng.randbytes(KEY_BYTES)",
+        test=TRIAL_TESTS,
     ),
     # The adapter, which the simulation replaces by its in-memory Firestore
     Mutant(

@@ -33,7 +33,7 @@ from imagegen.reports.reconciliation import Reconciler
 from imagegen.reports.weekly import Reports
 from imagegen.services.call_rates import CallRates
 from imagegen.services.catalog import Catalogs
-from imagegen.services.credits.accounts import Accounts
+from imagegen.services.credits.accounts import TRIAL_CLAIMS_KEY, Accounts
 from imagegen.services.credits.audit import Audit
 from imagegen.services.credits.corrections import Corrections
 from imagegen.services.credits.history import Histories
@@ -44,6 +44,7 @@ from imagegen.services.generations.queries import Requests
 from imagegen.services.generations.settlement import Settlements
 from imagegen.services.generations.worker import Worker
 from imagegen.services.retry import Retry
+from imagegen.services.server_keys import ServerKey
 from imagegen.services.sweeper import Sweeper
 from imagegen.services.webhooks.deliveries import Deliveries
 from imagegen.services.webhooks.delivery_worker import DeliveryWorker
@@ -89,7 +90,7 @@ class Backend:
     ) -> Self:
         """Return the services, wired to the given adapters, clock, randomness, ids and limits.
 
-        ``generators`` are the providers, by the names that the models' documents use. ``rng`` also makes the webhook
+        ``generators`` are the providers, by the names that the models' documents use. ``rng`` also makes the
         secrets, so in production it must be the operating system's. ``channels`` get the alerts of the weekly report.
         """
         catalogs = Catalogs(database, generators, clock)
@@ -100,7 +101,7 @@ class Backend:
         webhook_secrets = WebhookSecrets(database, rng, retry)
         return cls(
             call_rates=CallRates(limits.calls, clock),
-            accounts=Accounts(database, clock, retry),
+            accounts=Accounts(database, clock, retry, ServerKey(TRIAL_CLAIMS_KEY, database, clock, rng, retry)),
             catalogs=catalogs,
             generations=Generations(database, execution, tasks, clock, limits, retry=retry, new_id=new_id),
             worker=Worker(database, catalogs, execution, clock, retry=retry, new_id=new_id),

@@ -26,7 +26,7 @@ ENFORCE_APP_CHECK = BoolParam(
     default=False,
     description="Refuse calls that do not come from your apps (App Check). Never enforced in the emulator.",
 )
-TRIAL_CREDITS = IntParam("TRIAL_CREDITS", default=10, description="The credits that a new user starts with.")
+TRIAL_CREDITS = IntParam("TRIAL_CREDITS", default=10, description="The trial credits of each person.")
 RATE_LIMIT_BURST = IntParam(
     "RATE_LIMIT_BURST",
     default=20,

@@ -1,5 +1,6 @@
 """Tests of accounts over HTTP with tokens: registration, verified e-mail addresses and grants."""
 
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -58,7 +59,7 @@ def test_concurrent_registrations_open_one_account(live: Live) -> None:
     assert len(live.ledger(user)) == 1
 
 
-def test_profile_is_taken_from_the_first_token(live: Live) -> None:
+def test_profile_is_taken_from_the_account_at_its_registration(live: Live) -> None:
     user, _ = live.sign_up()
     live.accounts.update_user(user, display_name="Grace")
     live.result("registerUser", {}, token=live.sign_in(user))
@@ -82,6 +83,26 @@ def test_registering_again_does_not_change_the_balance(live: Live) -> None:
 
     assert again["totalAvailable"] == TRIAL_CREDITS - 1
     assert again["lifetime"] == {"granted": TRIAL_CREDITS, "spent": 1, "refunded": 0, "corrected": 0}
+
+
+def test_each_person_gets_trial_credits_once(closed: Live) -> None:
+    """Where authentication is required, the person is the owner of the verified address."""
+    name = uuid.uuid4().hex
+
+    def trial_credits(token: str) -> int:
+        granted: int = closed.result("registerUser", {}, token=token)["trialCredits"]
+        return granted
+
+    first, token = closed.sign_up(f"{name}@gmail.com")
+    assert trial_credits(token) == 0
+    closed.accounts.update_user(first, email_verified=True)
+    assert trial_credits(token) == TRIAL_CREDITS
+
+    closed.accounts.delete_user(first)
+    for address in (f"{name}@gmail.com", f"{name}+2@googlemail.com"):
+        again, token = closed.sign_up(address)
+        closed.accounts.update_user(again, email_verified=True)
+        assert trial_credits(token) == 0, address
 
 
 # Verified e-mail addresses

@@ -39,6 +39,8 @@ READERS: dict[str, dict[Operation, set[str]]] = {
     "weeklyReports": {"get": NOBODY, "list": NOBODY},
     "grants": {"get": NOBODY, "list": NOBODY},
     "webhookDeliveries": {"get": NOBODY, "list": NOBODY},
+    "trialClaims": {"get": NOBODY, "list": NOBODY},
+    "serverKeys": {"get": NOBODY, "list": NOBODY},
     f"users/{OWNER}/notes": {"get": NOBODY, "list": NOBODY},
     "unheardOf": {"get": NOBODY, "list": NOBODY},
 }
@@ -113,7 +115,7 @@ def documents(live: Live) -> dict[str, str]:
     for collection in ("generationRequests", "grants"):
         owned = live.operator.collection(collection).where(filter=FieldFilter("userId", "==", OWNER))
         paths[collection] = next(owned.limit(1).stream()).reference.path
-    for collection in (f"users/{OWNER}/notes", "unheardOf", "webhookDeliveries"):
+    for collection in (f"users/{OWNER}/notes", "unheardOf", "webhookDeliveries", "trialClaims", "serverKeys"):
         live.operator.document(f"{collection}/note").set({"userId": OWNER})
     for collection in READERS.keys() - paths.keys():
         paths[collection] = next(live.operator.collection(collection).limit(1).stream()).reference.path

@@ -8,13 +8,14 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from imagegen.documents.accounts import LEDGER, grant_path, ledger_path, user_path
+from imagegen.documents.accounts import LEDGER, TRIAL_CLAIMS, entry_path, grant_path, user_path
 from imagegen.documents.generations import request_path
+from imagegen.documents.secrets import server_key_path
 from imagegen.documents.webhooks import delivery_path
 from imagegen.domain.weeks import Week
 from imagegen.reports.documents import report_path
 from imagegen.reports.progress import PROGRESS_PATH
-from imagegen.services.credits.accounts import WELCOME_GRANT
+from imagegen.services.credits.accounts import TRIAL_CLAIMS_KEY, WELCOME_GRANT
 
 REFUNDED = {"GENERATION_FAILED", "GENERATION_TIMEOUT", "ABANDONED", "CANCELED"}
 """The reasons of errors after which the credits were refunded."""
@@ -146,6 +147,8 @@ def unexplained(before: State, after: State, answers: Iterable[Answer]) -> set[s
     accepted = [answer for answer in answers if not answer.refused]
     explained = {path for answer in accepted for path in _written_paths(answer)}
     entries = {id for answer in accepted for id in _entry_ids(answer)}
+    if any(answer.function == "registerUser" for answer in accepted):  # the ids of claims are keyed hashes
+        explained |= {path for path in changed - before.keys() if path.startswith(f"{TRIAL_CLAIMS}/")}
     for path in changed & after.keys():
         account, _, entry = path.partition(f"/{LEDGER}/")
         if entry in entries:
@@ -169,7 +172,11 @@ def _written_paths(answer: Answer) -> set[str]:
         case "getWebhookSecret":
             return {user_path(str(answer.data.get("userId") or answer.caller))}
         case "registerUser":
-            return {user_path(answered["userId"]), f"{ledger_path(answered['userId'])}/{WELCOME_GRANT}"}
+            return {
+                user_path(answered["userId"]),
+                entry_path(answered["userId"], WELCOME_GRANT),
+                server_key_path(TRIAL_CLAIMS_KEY),
+            }
         case "grantCredits":
             return {grant_path(answered["transactionId"].removeprefix("grant-"))}
         case "runWeeklyReport":

@@ -8,6 +8,7 @@ import pytest
 from imagegen.bootstrap import Backend
 from imagegen.domain.grants import Bucket, Grant
 from imagegen.domain.ledger import Credits
+from imagegen.domain.people import Person
 from imagegen.errors import IdempotencyMismatch, UserNotFound
 from tests.support.api import Api
 from tests.support.backend import AddUser
@@ -18,6 +19,7 @@ from tests.support.wire import ObservedClient
 from tools.fakes import ManualClock
 
 AT_ONCE = 16
+PERSON = Person("email:grace@example.com")
 
 
 @pytest.fixture
@@ -75,7 +77,7 @@ def test_account_without_trial_credits_is_empty(
 
 
 def test_concurrent_registrations_open_one_account(backend: Backend, client: ObservedClient, add_user: AddUser) -> None:
-    wallets = run_concurrently(lambda: backend.accounts.register("newcomer", {}, Credits(trial=10)))
+    wallets = run_concurrently(lambda: backend.accounts.register("newcomer", {}, PERSON, Credits(trial=10)))
     assert len(set(map(repr, wallets))) == 1
     assert entry_types(client, "newcomer") == ["grant"]
 
@@ -85,7 +87,7 @@ def test_registration_survives_lost_or_refused_commit(
     backend: Backend, client: ObservedClient, faulty: FaultyDatabase, add_user: AddUser, fault: object
 ) -> None:
     faulty.faults = [fault]  # type: ignore[list-item]
-    assert backend.accounts.register("newcomer", {}, Credits(trial=10)).credits == Credits(trial=10)
+    assert backend.accounts.register("newcomer", {}, PERSON, Credits(trial=10)).credits == Credits(trial=10)
     assert entry_types(client, "newcomer") == ["grant"]
 
 

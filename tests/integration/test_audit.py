@@ -15,6 +15,8 @@ from tests.support.corruptions import (
     break_a_document,
     change_an_amount,
     charge_another_user,
+    claim_without_a_grant,
+    claim_without_a_user,
     complete_a_refunded_request,
     deduct_without_a_request,
     delete_an_entry,
@@ -67,6 +69,8 @@ def test_consistent_database_has_no_findings(backend: Backend, request_ids: dict
         (charge_another_user, Invariant.OWNERSHIP),
         (miscount_usage, Invariant.USAGE),
         (break_a_document, Invariant.READABLE),
+        (claim_without_a_grant, Invariant.TRIAL),
+        (claim_without_a_user, Invariant.READABLE),
     ],
     ids=lambda value: value.name if isinstance(value, Invariant) else value.__name__,
 )
@@ -82,7 +86,9 @@ def test_corruption_is_found_with_its_documents(
     assert findings
     for finding in findings:
         assert finding.message
-        assert any(document.startswith(("users/user", "generationRequests/")) for document in finding.documents)
+        assert any(
+            document.startswith(("users/user", "generationRequests/", "trialClaims/")) for document in finding.documents
+        )
 
 
 def test_processing_request_is_a_finding_only_after_its_lease(

@@ -88,3 +88,12 @@ def miscount_usage(client: ObservedClient, request_ids: dict[str, Any]) -> None:
 
 def break_a_document(client: ObservedClient, request_ids: dict[str, Any]) -> None:
     client.document(f"generationRequests/{request_ids['first']}").update({"status": "odd"})
+
+
+def claim_without_a_grant(client: ObservedClient, request_ids: dict[str, Any]) -> None:
+    client.document("users/other").set({})
+    client.document("trialClaims/claim").set({"userId": "other"})
+
+
+def claim_without_a_user(client: ObservedClient, request_ids: dict[str, Any]) -> None:
+    client.document("trialClaims/claim").set({})

@@ -149,9 +149,9 @@ class Live:
         """Sign a user in and return a new ID token."""
         return self._token("signInWithPassword", self.accounts.get_user(user_id).email)["idToken"]
 
-    def sign_up(self) -> tuple[str, str]:
+    def sign_up(self, email: str | None = None) -> tuple[str, str]:
         """Create an account without a user document or a verified e-mail address. Return its id and an ID token."""
-        account = self._token("signUp", f"{uuid.uuid4().hex}@example.com")
+        account = self._token("signUp", email or f"{uuid.uuid4().hex}@example.com")
         return account["localId"], account["idToken"]
 
     def _token(self, action: str, email: str) -> dict[str, str]:

@@ -29,10 +29,10 @@ ANYONE = Headers()
 UNLIMITED = CallRates(NO_LIMITS.calls, SystemClock())
 CALLERS = {
     CallerKind.ANONYMOUS: Caller(),
-    CallerKind.OWNER: Caller("owner", email_verified=True),
-    CallerKind.UNVERIFIED: Caller("owner"),
-    CallerKind.OTHER_USER: Caller("stranger", email_verified=True),
-    CallerKind.ADMIN: Caller("admin", is_admin=True, email_verified=True),
+    CallerKind.OWNER: Caller("owner", email="owner@example.com", email_verified=True),
+    CallerKind.UNVERIFIED: Caller("owner", email="owner@example.com"),
+    CallerKind.OTHER_USER: Caller("stranger", email="stranger@example.com", email_verified=True),
+    CallerKind.ADMIN: Caller("admin", is_admin=True, email="admin@example.com", email_verified=True),
 }
 NOT_FALSE = ["true", "True", "1", "yes", "on", "", "flase", "0", "no"]
 
@@ -141,11 +141,11 @@ def test_operation_without_access_does_not_start() -> None:
 @pytest.mark.parametrize("setting", NOT_FALSE)
 def test_only_false_lets_unverified_callers_spend(monkeypatch: pytest.MonkeyPatch, setting: str) -> None:
     monkeypatch.setenv("REQUIRE_VERIFIED_EMAIL", setting)
-    Caller("user", email_verified=True).check_may_spend()
+    CALLERS[CallerKind.OWNER].check_may_spend()
     with pytest.raises(EmailNotVerified):
-        Caller("user").check_may_spend()
+        CALLERS[CallerKind.UNVERIFIED].check_may_spend()
     monkeypatch.setenv("REQUIRE_VERIFIED_EMAIL", "false")
-    Caller("user").check_may_spend()
+    CALLERS[CallerKind.UNVERIFIED].check_may_spend()
 
 
 def test_app_check_is_enforced_if_on_but_never_in_the_emulator(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -121,7 +121,8 @@ WITH_WEBHOOK = answer(
 RESENT = answer(200, {"result": {"deliveryId": "r6-failed"}}, function="resendWebhook")
 ROTATED = answer(200, {"result": {"webhookSecret": "whsec_"}}, sent={"userId": "cleo"}, function="getWebhookSecret")
 REPORTED = answer(200, {"result": {"report": {"week": "2026-W45"}}}, function="runWeeklyReport")
-ACCEPTED = [CREATED, FAILED, CANCELED, WITH_WEBHOOK, RESENT, ROTATED, REPORTED]
+REGISTERED = answer(200, {"result": {"userId": "dora", "trialCredits": 10}}, function="registerUser")
+ACCEPTED = [CREATED, FAILED, CANCELED, WITH_WEBHOOK, RESENT, ROTATED, REPORTED, REGISTERED]
 REFUSED = answer(429, error("RESOURCE_EXHAUSTED", reason="RATE_LIMITED", retryAfterSeconds=1))
 BEFORE = {"users/ada": 1, "users/bela": 1}
 AFTER = {
@@ -142,6 +143,10 @@ AFTER = {
     "users/cleo": 5,
     "weeklyReports/2026-W45": 5,
     "reportProgress/latest": 5,
+    "users/dora": 5,
+    "users/dora/creditTransactions/welcome-grant": 5,
+    "trialClaims/a-hash": 5,
+    "serverKeys/trial-claims": 5,
 }
 
 
@@ -163,11 +168,16 @@ def test_writes_of_accepted_calls_are_explained() -> None:
         {"models/model-a": 5},
         {"webhookDeliveries/r1-completed": 5},
         {"weeklyReports/2026-W44": 5},
+        {"serverKeys/another": 5},
     ],
     ids=str,
 )
 def test_writes_without_an_accepted_call_are_unexplained(trace: dict[str, int]) -> None:
     assert unexplained(BEFORE, {**AFTER, **trace}, [*ACCEPTED, REFUSED]) == trace.keys()
+
+
+def test_claim_without_a_registration_is_unexplained() -> None:
+    assert unexplained({}, {"trialClaims/a-hash": 5}, [CREATED, REPORTED]) == {"trialClaims/a-hash"}
 
 
 def test_deleted_document_is_unexplained() -> None:

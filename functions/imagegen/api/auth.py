@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Self
 
@@ -12,6 +12,8 @@ from google.auth.exceptions import GoogleAuthError
 from werkzeug.datastructures import Headers
 
 from imagegen import settings
+from imagegen.domain import people
+from imagegen.domain.people import Person
 from imagegen.errors import (
     AppCheckRequired,
     EmailNotVerified,
@@ -30,8 +32,9 @@ class Caller:
 
     uid: str | None = None
     is_admin: bool = False
+    display_name: str | None = None
+    email: str | None = None
     email_verified: bool = False
-    profile: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, headers: Headers, admit: Callable[[str], None]) -> Self:
@@ -52,18 +55,39 @@ class Caller:
         claims = _claims_of(authorization)
         admit(claims["sub"])
         account = _account_of(claims)
-        profile = {"displayName": account.display_name, "email": account.email}
         return cls(
             uid=account.uid,
             is_admin=(account.custom_claims or {}).get("admin") is True,
+            display_name=account.display_name,
+            email=account.email,
             email_verified=account.email_verified is True,
-            profile={name: value for name, value in profile.items() if value},
         )
+
+    @property
+    def profile(self) -> Mapping[str, str]:
+        """The fields that a new account takes over."""
+        profile = {"displayName": self.display_name, "email": self.email}
+        return {name: value for name, value in profile.items() if value}
+
+    def person(self, user_id: str) -> Person | None:
+        """Return the person who gets the trial credits of ``user_id``, or None if the person is not known yet.
+
+        Where REQUIRE_AUTH is off, each user is a person.
+        """
+        if not settings.auth_required():
+            return people.by_user_id(user_id)
+        return self._verified_person
+
+    @property
+    def _verified_person(self) -> Person | None:
+        return people.by_email(self.email) if self.email and self.email_verified else None
 
     def check_may_spend(self) -> None:
         """Raise EmailNotVerified if a verified e-mail address is required and the caller has none."""
-        if self.uid is not None and not self.email_verified and settings.verified_email_required():
-            raise EmailNotVerified("Verify your e-mail address to spend credits. Then try again.")
+        if self.uid is not None and self._verified_person is None and settings.verified_email_required():
+            raise EmailNotVerified(
+                "Verify your e-mail address to spend credits. Then call registerUser again for your trial credits."
+            )
 
 
 class Access(Enum):

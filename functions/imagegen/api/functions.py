@@ -146,8 +146,12 @@ def get_credit_balance(backend: Backend, call: Call[requests.GetCreditBalance]) 
 
 @operation(Contention, access=Access.OWNER)
 def register_user(backend: Backend, call: Call[requests.RegisterUser]) -> responses.RegisteredUser:
-    """Opens the caller's account with trial credits, or returns the existing account."""
-    wallet = backend.accounts.register(call.params.user_id, call.caller.profile, settings.trial_credits())
+    """Opens the caller's account, or returns the existing account. Grants the trial credits, once for each person.
+
+    If the caller's e-mail address is not verified yet, a call after its verification grants them.
+    """
+    user_id, caller = call.params.user_id, call.caller
+    wallet = backend.accounts.register(user_id, caller.profile, caller.person(user_id), settings.trial_credits())
     return responses.RegisteredUser.of(wallet)
 
 

@@ -1,4 +1,4 @@
-"""Conversion of users, ledger entries and grants to and from Firestore documents.
+"""Conversion of users, ledger entries, grants and trial claims to and from Firestore documents.
 
 Updates name each field that they replace, so unknown fields are preserved, also inside maps.
 """
@@ -18,6 +18,7 @@ SCHEMA_VERSION = 1
 
 GRANTS = "grants"
 LEDGER = "creditTransactions"
+TRIAL_CLAIMS = "trialClaims"
 USERS = "users"
 
 
@@ -31,6 +32,14 @@ def user_path(user_id: str) -> str:
 
 def ledger_path(user_id: str) -> str:
     return f"{USERS}/{user_id}/{LEDGER}"
+
+
+def entry_path(user_id: str, entry_id: str) -> str:
+    return f"{ledger_path(user_id)}/{entry_id}"
+
+
+def trial_claim_path(claim_id: str) -> str:
+    return f"{TRIAL_CLAIMS}/{claim_id}"
 
 
 def usage_field(week: Week, counter: str) -> str:
@@ -156,7 +165,7 @@ def create_entry(entry: LedgerEntry, **remarks: str) -> Create:
         "generationRequestId": entry.generation_request_id,
         "timestamp": entry.timestamp,
     }
-    return Create(f"{ledger_path(entry.user_id)}/{entry.id}", data)
+    return Create(entry_path(entry.user_id, entry.id), data)
 
 
 def entry_of(user_id: str, document: Snapshot) -> LedgerEntry:
@@ -205,3 +214,11 @@ def grant_of(document: Snapshot) -> Grant:
         balance_after=data["balanceAfter"],
         granted_at=data["grantedAt"],
     )
+
+
+# Trial claims
+
+
+def create_trial_claim(claim_id: str, user_id: str, at: datetime) -> Create:
+    """Return the write of a person's claim, which exists once the person has had trial credits."""
+    return Create(trial_claim_path(claim_id), {"schemaVersion": SCHEMA_VERSION, "userId": user_id, "claimedAt": at})

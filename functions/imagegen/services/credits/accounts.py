@@ -8,22 +8,31 @@ from datetime import datetime
 from imagegen.documents.accounts import (
     create_entry,
     create_grant,
+    create_trial_claim,
     create_user,
+    entry_path,
     grant_of,
     grant_path,
+    ledger_path,
+    trial_claim_path,
     update_wallet,
     user_path,
     wallet_of,
 )
 from imagegen.domain.grants import Bucket, Grant
-from imagegen.domain.ledger import Credits, EntryType, Wallet
+from imagegen.domain.ledger import Credits, EntryType, LedgerEntry, Wallet
+from imagegen.domain.people import Person
 from imagegen.errors import IdempotencyMismatch, UserNotFound
 from imagegen.ports.clock import Clock
-from imagegen.ports.database import Database, Snapshot, Write
+from imagegen.ports.database import CommitRefused, Database, Query, Snapshot, Write
 from imagegen.services.retry import Retry
+from imagegen.services.server_keys import ServerKey
 
 WELCOME_GRANT = "welcome-grant"
-"""The id of the grant that opens an account. The fixed id makes a second welcome grant impossible."""
+"""The id of the grant of trial credits. The fixed id makes a second one in the same account impossible."""
+
+TRIAL_CLAIMS_KEY = "trial-claims"
+"""The name of the key that hashes persons. With another key, every person would get trial credits again."""
 
 
 def new_account(user_id: str, profile: Mapping[str, str], welcome: Credits, at: datetime) -> tuple[Wallet, list[Write]]:
@@ -31,10 +40,13 @@ def new_account(user_id: str, profile: Mapping[str, str], welcome: Credits, at: 
     wallet = Wallet(user_id)
     if not welcome.total:
         return wallet, [create_user(wallet, profile, at)]
-    wallet, entry = wallet.post(
-        EntryType.GRANT, welcome, entry_id=WELCOME_GRANT, generation_request_id=None, timestamp=at
-    )
+    wallet, entry = _welcomed(wallet, welcome, at)
     return wallet, [create_user(wallet, profile, at), create_entry(entry)]
+
+
+def _welcomed(wallet: Wallet, welcome: Credits, at: datetime) -> tuple[Wallet, LedgerEntry]:
+    """Return the wallet after the welcome grant, and the grant."""
+    return wallet.post(EntryType.GRANT, welcome, entry_id=WELCOME_GRANT, generation_request_id=None, timestamp=at)
 
 
 def require_user(user: Snapshot) -> Snapshot:
@@ -54,19 +66,44 @@ class Accounts:
     database: Database
     clock: Clock
     retry: Retry
+    claims_key: ServerKey
 
-    def register(self, user_id: str, profile: Mapping[str, str], welcome: Credits) -> Wallet:
-        """Return the user's wallet. If there is no account, create it with ``profile`` and ``welcome`` credits."""
+    def register(self, user_id: str, profile: Mapping[str, str], person: Person | None, trial: Credits) -> Wallet:
+        """Return the user's wallet. If there is no account, create it with ``profile``.
+
+        Grant the ``trial`` credits unless this account or another one of ``person`` has had them, which a claim of the
+        person records. Without a ``person``, grant nothing: a later call with a person does.
+        """
+        claim_id = None if person is None else self.claims_key.digest(person)
+        claim_paths = [] if claim_id is None else [trial_claim_path(claim_id)]
 
         def attempt(_tries: int) -> Wallet:
-            [user] = self.database.read(user_path(user_id))
-            if user.exists:
-                return wallet_of(user)
-            wallet, writes = new_account(user_id, profile, welcome, self.clock.now())
-            self.database.commit(*writes)
+            user, welcome, *claims = self.database.read(
+                user_path(user_id), entry_path(user_id, WELCOME_GRANT), *claim_paths
+            )
+            now = self.clock.now()
+            is_first_claim = any(not claim.exists for claim in claims)
+            granted = trial if is_first_claim and not welcome.exists else Credits()
+            if not user.exists:
+                self._check_has_no_ledger(user_id)
+                wallet, writes = new_account(user_id, profile, granted, now)
+            elif granted.total:
+                wallet, entry = _welcomed(wallet_of(user), granted, now)
+                writes = [update_wallet(user, wallet), create_entry(entry)]
+            else:
+                wallet, writes = wallet_of(user), []
+            if claim_id is not None and is_first_claim and (granted.total or welcome.exists):
+                writes.append(create_trial_claim(claim_id, user_id, now))
+            if writes:
+                self.database.commit(*writes)
             return wallet
 
         return self.retry(attempt)
+
+    def _check_has_no_ledger(self, user_id: str) -> None:
+        """Raise CommitRefused if the user has a ledger: an account was opened since, or its document was deleted."""
+        if self.database.find(Query(ledger_path(user_id), limit=1)):
+            raise CommitRefused(f"{user_path(user_id)} does not exist, but its ledger does")
 
     def grant(self, user_id: str, bucket: Bucket, credits: int, *, reason: str, key: str, granted_by: str) -> Grant:
         """Add ``credits`` to a bucket, and return the grant. A repeated call returns the grant of the first call.

@@ -11,7 +11,15 @@ from enum import StrEnum
 from itertools import islice
 from typing import TypeVar
 
-from imagegen.documents.accounts import USERS, account_of, entry_of, ledger_path
+from imagegen.documents.accounts import (
+    TRIAL_CLAIMS,
+    USERS,
+    account_of,
+    entry_of,
+    entry_path,
+    ledger_path,
+    user_path,
+)
 from imagegen.documents.generations import REQUESTS, request_of, request_path
 from imagegen.domain.account import Account, Usage
 from imagegen.domain.generation import REFUNDED, GenerationRequest, Status, entry_id
@@ -19,6 +27,7 @@ from imagegen.domain.ledger import GENESIS, Credits, EntryType, LedgerEntry
 from imagegen.domain.weeks import Week
 from imagegen.ports.clock import Clock
 from imagegen.ports.database import Database, Snapshot
+from imagegen.services.credits.accounts import WELCOME_GRANT
 
 READ_PAGE_SIZE = 200
 
@@ -36,6 +45,7 @@ class Invariant(StrEnum):
     SETTLEMENT = "a request is charged once, and refunded once if it failed or was canceled; corrections count too"
     USAGE = "a user's weekly counters match their requests"
     END = "every request ends soon after its lease expires"
+    TRIAL = "each claim of trial credits has its grant"
 
 
 @dataclass(frozen=True)
@@ -58,6 +68,8 @@ class Audit:
             yield from self._user(user)
         for page in _pages(self.database.scan(REQUESTS), READ_PAGE_SIZE):
             yield from self._requests(page)
+        for page in _pages(self.database.scan(TRIAL_CLAIMS), READ_PAGE_SIZE):
+            yield from self._trial_claims(page)
 
     def _user(self, user: Snapshot) -> Iterator[Finding]:
         try:
@@ -102,6 +114,21 @@ class Audit:
                     Invariant.END,
                     f"The request is open, but its lease expired at {request.lease_expires_at:%Y-%m-%d %H:%M:%S}.",
                     (request_path(request.id),),
+                )
+
+    def _trial_claims(self, claims: Sequence[Snapshot]) -> Iterator[Finding]:
+        """Yield the claims that cannot be read, or whose user exists without the grant."""
+        readable = [claim for claim in claims if claim.data.get("userId")]
+        for claim in claims:
+            if claim not in readable:
+                yield Finding(Invariant.READABLE, "The claim does not name its user.", (claim.path,))
+        user_ids = [claim.data["userId"] for claim in readable]
+        users = self.database.read(*(user_path(user_id) for user_id in user_ids))
+        grants = self.database.read(*(entry_path(user_id, WELCOME_GRANT) for user_id in user_ids))
+        for claim, user, grant in zip(readable, users, grants, strict=True):
+            if user.exists and not grant.exists:
+                yield Finding(
+                    Invariant.TRIAL, "The trial credits were claimed, but not granted.", (claim.path, grant.path)
                 )
 
 
@@ -213,11 +240,11 @@ def _usage(path: str, account: Account, requests: Iterable[GenerationRequest]) -
 
 
 def _path(entry: LedgerEntry) -> str:
-    return f"{ledger_path(entry.user_id)}/{entry.id}"
+    return entry_path(entry.user_id, entry.id)
 
 
 def _entry_path(request: GenerationRequest, type: EntryType) -> str:
-    return f"{ledger_path(request.user_id)}/{entry_id(request.id, type)}"
+    return entry_path(request.user_id, entry_id(request.id, type))
 
 
 def _pages(items: Iterable[T], size: int) -> Iterator[list[T]]:
