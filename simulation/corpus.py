@@ -462,8 +462,8 @@ MUTANTS = [
     Mutant(
         "an unverified address claims trial credits",
         auth,
-        "if self.email and self.email_verified else None",
-        "if self.email else None",
+        "if self.email and self.email_verified:",
+        "if self.email:",
         test=TRIAL_TESTS,
     ),
     Mutant("an alias is another person", people, 'name.partition("+")[0]', "name", test="tests/unit/test_people.py"),

@@ -125,8 +125,8 @@ class PermissionDenied(ApiError):
 class EmailNotVerified(ApiError):
     code = Code.PERMISSION_DENIED
     reason = "EMAIL_NOT_VERIFIED"
-    situation = "spending credits from an account whose e-mail address is not verified"
-    retryable = "after verifying the address"
+    situation = "spending credits from an account without a verified e-mail address or phone number"
+    retryable = "after verifying one"
 
 
 class UserNotFound(ApiError):

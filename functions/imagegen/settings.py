@@ -5,8 +5,9 @@ At a deploy, Firebase asks for parameters without a value, so that file sets eac
 
 import os
 from dataclasses import dataclass
+from enum import StrEnum
 
-from firebase_functions.params import BoolParam, IntParam
+from firebase_functions.params import BoolParam, IntParam, StringParam
 
 from imagegen.domain.ledger import Credits
 from imagegen.domain.limits import Limits
@@ -19,7 +20,13 @@ REQUIRE_AUTH = BoolParam(
 REQUIRE_VERIFIED_EMAIL = BoolParam(
     "REQUIRE_VERIFIED_EMAIL",
     default=True,
-    description="Let only accounts with a verified e-mail address spend credits.",
+    description="Refuse to spend the credits of an account whose e-mail address is not verified.",
+)
+ACCOUNTS_WITHOUT_EMAIL = StringParam(
+    "ACCOUNTS_WITHOUT_EMAIL",
+    default="phone",
+    description="The accounts that can spend credits and get trial credits without an e-mail address: `none`, `phone` "
+    "(accounts with a phone number, which Firebase verifies) or `all` (anonymous accounts too).",
 )
 ENFORCE_APP_CHECK = BoolParam(
     "ENFORCE_APP_CHECK",
@@ -91,8 +98,21 @@ def auth_required() -> bool:
 
 
 def verified_email_required() -> bool:
-    """Return whether spending credits needs a verified e-mail address."""
+    """Return whether an account with an e-mail address that is not verified must not spend credits."""
     return _is_on(REQUIRE_VERIFIED_EMAIL)
+
+
+class AccountsWithoutEmail(StrEnum):
+    """The accounts that can spend credits and get trial credits without an e-mail address."""
+
+    NONE = "none"
+    PHONE = "phone"
+    ALL = "all"
+
+
+def accounts_without_email() -> AccountsWithoutEmail:
+    """Return the accounts that need no e-mail address. Raises ValueError for any other value than the three."""
+    return AccountsWithoutEmail(ACCOUNTS_WITHOUT_EMAIL.value.strip().lower())
 
 
 def app_check_enforced() -> bool:

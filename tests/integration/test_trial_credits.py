@@ -30,7 +30,7 @@ def clock() -> ManualClock:
     return ManualClock(NOON)
 
 
-def account(uid: str, email: str | None = ADDRESS, *, verified: bool = True) -> Caller:
+def account(uid: str, email: str = ADDRESS, *, verified: bool = True) -> Caller:
     return Caller(uid, email=email, email_verified=verified)
 
 
@@ -163,9 +163,35 @@ def test_late_grant_keeps_what_the_account_has(register: Register, backend: Back
     assert client.document("users/first").get().get("credits") == {"trial": TRIAL_CREDITS, "paid": 5}
 
 
-@pytest.mark.parametrize("email", [None, ""])
-def test_account_without_an_address_gets_none(register: Register, email: str | None) -> None:
-    assert register(account("first", email)) == 0
+# Accounts without an e-mail address
+
+
+def test_phone_number_gets_them_once(register: Register, monkeypatch: pytest.MonkeyPatch) -> None:
+    phone = "+15555550100"
+    monkeypatch.setenv("ACCOUNTS_WITHOUT_EMAIL", "none")
+    assert register(Caller("first", phone_number=phone)) == 0
+    monkeypatch.setenv("ACCOUNTS_WITHOUT_EMAIL", "phone")
+    assert register(Caller("first", phone_number=phone)) == TRIAL_CREDITS
+    assert register(Caller("second", phone_number=phone)) == 0
+    assert register(Caller("third", phone_number="+15555550101")) == TRIAL_CREDITS
+
+
+def test_anonymous_account_gets_them_only_if_all_accounts_do(
+    register: Register, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert register(Caller("first")) == 0
+    monkeypatch.setenv("ACCOUNTS_WITHOUT_EMAIL", "all")
+    assert register(Caller("first")) == TRIAL_CREDITS
+    assert register(Caller("first")) == TRIAL_CREDITS
+
+
+def test_anonymous_account_that_adds_an_address_gets_them_once(
+    register: Register, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ACCOUNTS_WITHOUT_EMAIL", "all")
+    assert register(Caller("first")) == TRIAL_CREDITS
+    assert register(account("first")) == TRIAL_CREDITS
+    assert register(account("second")) == 0
 
 
 # Earlier accounts

@@ -154,10 +154,16 @@ class Live:
         account = self._token("signUp", email or f"{uuid.uuid4().hex}@example.com")
         return account["localId"], account["idToken"]
 
-    def _token(self, action: str, email: str) -> dict[str, str]:
+    def sign_up_anonymously(self) -> tuple[str, str]:
+        """Create an anonymous account without a user document. Return its id and an ID token."""
+        account = self._token("signUp")
+        return account["localId"], account["idToken"]
+
+    def _token(self, action: str, email: str | None = None) -> dict[str, str]:
+        credentials = {} if email is None else {"email": email, "password": history.source("users")["password"]}
         response = requests.post(
             f"http://{self.suite.auth_host}/identitytoolkit.googleapis.com/v1/accounts:{action}?key=any",
-            json={"email": email, "password": history.source("users")["password"], "returnSecureToken": True},
+            json={**credentials, "returnSecureToken": True},
             timeout=ANSWER_TIMEOUT_SECONDS,
         )
         assert response.status_code == 200, response.text

@@ -148,6 +148,86 @@ def test_only_false_lets_unverified_callers_spend(monkeypatch: pytest.MonkeyPatc
     CALLERS[CallerKind.UNVERIFIED].check_may_spend()
 
 
+EMAIL_UNVERIFIED: dict[str, Any] = {"email": "grace@example.com"}
+EMAIL_VERIFIED: dict[str, Any] = {**EMAIL_UNVERIFIED, "email_verified": True}
+PHONE: dict[str, Any] = {"phone_number": "+15555550100"}
+NOTHING: dict[str, Any] = {}
+
+VERIFY = "Verify your e-mail address to spend"
+ADD_EMAIL = "Add an e-mail address to your account and verify it to spend"
+ADD_EITHER = "Add an e-mail address or a phone number to your account and verify it to spend"
+
+
+@pytest.mark.parametrize(
+    ("setting", "account", "outcome"),
+    [
+        ("none", EMAIL_VERIFIED, "email:grace@example.com"),
+        ("none", EMAIL_UNVERIFIED, VERIFY),
+        ("none", PHONE, ADD_EMAIL),
+        ("none", NOTHING, ADD_EMAIL),
+        ("none", {"email_verified": True}, ADD_EMAIL),  # the address was removed after its verification
+        ("none", {**EMAIL_UNVERIFIED, **PHONE}, VERIFY),
+        ("phone", EMAIL_VERIFIED, "email:grace@example.com"),
+        ("phone", EMAIL_UNVERIFIED, VERIFY),
+        ("phone", PHONE, "phone:+15555550100"),
+        ("phone", {**EMAIL_VERIFIED, **PHONE}, "email:grace@example.com"),
+        ("phone", {**EMAIL_UNVERIFIED, **PHONE}, "phone:+15555550100"),
+        ("phone", NOTHING, ADD_EITHER),
+        ("phone", {"email": "", "phone_number": ""}, ADD_EITHER),
+        (None, PHONE, "phone:+15555550100"),
+        (None, NOTHING, ADD_EITHER),
+        (" All ", NOTHING, "user:uid"),
+        ("all", PHONE, "phone:+15555550100"),
+        ("all", EMAIL_VERIFIED, "email:grace@example.com"),
+        ("all", EMAIL_UNVERIFIED, VERIFY),
+    ],
+    ids=str,
+)
+def test_accounts_that_may_spend_are_those_that_get_trial_credits(
+    monkeypatch: pytest.MonkeyPatch, setting: str | None, account: dict[str, Any], outcome: str
+) -> None:
+    monkeypatch.delenv("ACCOUNTS_WITHOUT_EMAIL", raising=False)
+    if setting is not None:
+        monkeypatch.setenv("ACCOUNTS_WITHOUT_EMAIL", setting)
+    caller = Caller("uid", **account)
+    if " " not in outcome:
+        caller.check_may_spend()
+        assert caller.person("uid") == outcome
+    else:
+        with pytest.raises(EmailNotVerified, match=f"^{outcome}.*registerUser"):
+            caller.check_may_spend()
+        assert caller.person("uid") is None
+
+
+@pytest.mark.parametrize("account", [PHONE, NOTHING], ids=str)
+def test_email_that_need_not_be_verified_does_not_let_other_accounts_spend(
+    monkeypatch: pytest.MonkeyPatch, account: dict[str, Any]
+) -> None:
+    monkeypatch.setenv("REQUIRE_VERIFIED_EMAIL", "false")
+    monkeypatch.setenv("ACCOUNTS_WITHOUT_EMAIL", "none")
+    with pytest.raises(EmailNotVerified):
+        Caller("uid", **account).check_may_spend()
+
+
+def test_email_that_need_not_be_verified_gets_no_trial_credits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REQUIRE_VERIFIED_EMAIL", "false")
+    assert Caller("uid", email="grace@example.com").person("uid") is None
+
+
+@pytest.mark.parametrize("setting", ["", "phones", "true", "any"])
+def test_unknown_accounts_without_email_let_nobody_spend(monkeypatch: pytest.MonkeyPatch, setting: str) -> None:
+    monkeypatch.setenv("ACCOUNTS_WITHOUT_EMAIL", setting)
+    for account in (PHONE, NOTHING):
+        with pytest.raises(ValueError, match="AccountsWithoutEmail"):
+            Caller("uid", **account).check_may_spend()
+    Caller("uid", **EMAIL_VERIFIED).check_may_spend()
+
+
+def test_without_required_authentication_the_user_is_the_person(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REQUIRE_AUTH", "false")
+    assert Caller().person("ada") == Caller("uid", **EMAIL_VERIFIED).person("ada") == "user:ada"
+
+
 def test_app_check_is_enforced_if_on_but_never_in_the_emulator(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REQUIRE_AUTH", "false")
     Caller.of(ANYONE, UNLIMITED.admit)

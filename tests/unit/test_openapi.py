@@ -86,7 +86,7 @@ def test_operation_documents_exactly_the_errors_it_declares(name: str) -> None:
         (
             "createGenerationRequest",
             "owner",
-            "the owner, with a verified e-mail address",
+            "the owner, with a verified e-mail address or phone number",
             {"PERMISSION_DENIED", "EMAIL_NOT_VERIFIED"},
         ),
     ],

@@ -270,6 +270,14 @@ def test_verified_email_counts_as_the_account_has_it_now(google: FakeGoogle) -> 
         Caller.of(Headers({"Authorization": f"Bearer {token(email_verified=True)}"}), lambda _: None).check_may_spend()
 
 
+def test_phone_number_counts_as_the_account_has_it_now(google: FakeGoogle) -> None:
+    google.account = account(phoneNumber="+15555550100")
+    Caller.of(Headers({"Authorization": f"Bearer {token()}"})).check_may_spend()
+    google.account = account()
+    with pytest.raises(EmailNotVerified, match="phone number"):
+        Caller.of(Headers({"Authorization": f"Bearer {token(phone_number='+15555550100')}"})).check_may_spend()
+
+
 def test_missing_token_is_refused_by_every_function(api: Api) -> None:
     for function in CALLABLES:
         assert refusal(api.call(function, {})) == UNAUTHENTICATED, function

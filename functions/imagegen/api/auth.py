@@ -21,6 +21,7 @@ from imagegen.errors import (
     ServiceUnavailable,
     Unauthenticated,
 )
+from imagegen.settings import AccountsWithoutEmail
 
 CLOCK_SKEW_SECONDS = 10
 """The most that the clocks of Firebase Auth and of an instance may differ."""
@@ -35,6 +36,7 @@ class Caller:
     display_name: str | None = None
     email: str | None = None
     email_verified: bool = False
+    phone_number: str | None = None
 
     @classmethod
     def of(cls, headers: Headers, admit: Callable[[str], None]) -> Self:
@@ -61,6 +63,7 @@ class Caller:
             display_name=account.display_name,
             email=account.email,
             email_verified=account.email_verified is True,
+            phone_number=account.phone_number,
         )
 
     @property
@@ -80,14 +83,29 @@ class Caller:
 
     @property
     def _verified_person(self) -> Person | None:
-        return people.by_email(self.email) if self.email and self.email_verified else None
+        """The verified owner of the account, or None. ACCOUNTS_WITHOUT_EMAIL says which accounts need no address."""
+        if self.email and self.email_verified:
+            return people.by_email(self.email)
+        accepted = settings.accounts_without_email()
+        if self.phone_number and accepted is not AccountsWithoutEmail.NONE:
+            return people.by_phone(self.phone_number)
+        if self.uid and not self.email and accepted is AccountsWithoutEmail.ALL:
+            return people.by_user_id(self.uid)
+        return None
 
     def check_may_spend(self) -> None:
-        """Raise EmailNotVerified if a verified e-mail address is required and the caller has none."""
-        if self.uid is not None and self._verified_person is None and settings.verified_email_required():
-            raise EmailNotVerified(
-                "Verify your e-mail address to spend credits. Then call registerUser again for your trial credits."
-            )
+        """Raise EmailNotVerified if the caller needs a verified e-mail address or phone number and has none."""
+        if self.uid is None or self._verified_person is not None:
+            return
+        if self.email:
+            if not settings.verified_email_required():
+                return
+            remedy = "Verify your e-mail address"
+        elif settings.accounts_without_email() is AccountsWithoutEmail.NONE:
+            remedy = "Add an e-mail address to your account and verify it"
+        else:
+            remedy = "Add an e-mail address or a phone number to your account and verify it"
+        raise EmailNotVerified(f"{remedy} to spend credits. Then call registerUser again for your trial credits.")
 
 
 class Access(Enum):

@@ -81,8 +81,8 @@ class Operation(Generic[W, R]):
     """A callable function of the API.
 
     ``handle`` handles a valid call. ``repeated`` returns the stored answer to a repeated call that is no longer valid,
-    or None. ``spends`` is True if a call costs credits and needs a verified e-mail address. ``own_errors`` are the
-    errors that do not follow from the other fields.
+    or None. ``spends`` is True if a call costs credits, so the caller must be verified. ``own_errors`` are the errors
+    that do not follow from the other fields.
     """
 
     request: type[W]
@@ -102,7 +102,7 @@ class Operation(Generic[W, R]):
     @property
     def who_may_call(self) -> str:
         """The callers that may call, as the documentation shows them."""
-        return self.access.value + (", with a verified e-mail address" if self.spends else "")
+        return self.access.value + (", with a verified e-mail address or phone number" if self.spends else "")
 
     @property
     def names_owner(self) -> bool:

@@ -46,6 +46,11 @@ def by_email(address: str) -> Person:
     return Person(f"email:{name}@{domain}")
 
 
+def by_phone(number: str) -> Person:
+    """Return the person who owns a phone number. Firebase verifies each number, and stores it in E.164 format."""
+    return Person(f"phone:{number}")
+
+
 def by_user_id(user_id: str) -> Person:
     """Return the person of an account whose owner is not known otherwise. Another account is another person."""
     return Person(f"user:{user_id}")
