@@ -6,7 +6,7 @@ import firebase_admin
 from firebase_functions.options import MemoryOption, RateLimits, RetryConfig, set_global_options
 from firebase_functions.scheduler_fn import ScheduledEvent
 
-from imagegen import bootstrap
+from imagegen import bootstrap, settings
 from imagegen.api import functions
 from imagegen.api.firebase import callable_function, scheduled_function, task_function
 
@@ -27,6 +27,9 @@ except ValueError:  # discovery may load this file more than once in a process
 # A queue retries a failed task for two minutes. After that, the sweeper recovers the request.
 TASK_RETRIES = RetryConfig(max_attempts=5, min_backoff_seconds=1, max_backoff_seconds=60, max_retry_seconds=120)
 
+# The secrets of the functions that run a report. They are declared only where alerts are on.
+REPORT_SECRETS = settings.REPORT_WEBHOOK_SECRET.declared
+
 
 createGenerationRequest = callable_function(functions.create_generation_request)
 getUserCredits = callable_function(functions.get_user_credits)
@@ -42,7 +45,7 @@ registerUser = callable_function(functions.register_user)
 grantCredits = callable_function(functions.grant_credits)
 getWeeklyReport = callable_function(functions.get_weekly_report)
 listWeeklyReports = callable_function(functions.list_weekly_reports)
-runWeeklyReport = callable_function(functions.run_weekly_report, timeout_sec=540)
+runWeeklyReport = callable_function(functions.run_weekly_report, timeout_sec=540, secrets=REPORT_SECRETS)
 
 
 # Task queues, each with its own rate limits. A model's document names the queue of its requests.
@@ -79,7 +82,14 @@ def deliverWebhook(task: Any) -> None:
     functions.deliver_webhook(bootstrap.backend(), task)
 
 
-@scheduled_function(schedule="0 6 * * 1", timezone="Etc/UTC", timeout_sec=540, retry_count=3, min_backoff_seconds=60)
+@scheduled_function(
+    schedule="0 6 * * 1",
+    timezone="Etc/UTC",
+    timeout_sec=540,
+    retry_count=3,
+    min_backoff_seconds=60,
+    secrets=REPORT_SECRETS,
+)
 def scheduleWeeklyReport(event: ScheduledEvent) -> dict[str, Any]:
     bootstrap.backend().reports.write(event.schedule_time)
     return {"reportStatus": "success"}

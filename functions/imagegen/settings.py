@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from enum import StrEnum
 
-from firebase_functions.params import BoolParam, IntParam, StringParam
+from firebase_functions.params import BoolParam, IntParam, SecretParam, StringParam
 
 from imagegen.domain.ledger import Credits
 from imagegen.domain.limits import Limits
@@ -68,8 +68,7 @@ ALLOW_LOCAL_WEBHOOKS = BoolParam(
 class Variable:
     """An optional setting, read from the environment.
 
-    It is not a Firebase parameter, because Firebase asks for an optional parameter at each deploy, and a secret one
-    needs Secret Manager.
+    It is not a Firebase parameter, because Firebase asks for an optional parameter at each deploy.
     """
 
     name: str
@@ -81,13 +80,34 @@ class Variable:
         return os.environ.get(self.name, "").strip()
 
 
+class Secret:
+    """A secret of Secret Manager, for a feature that is on where ``switch`` is set.
+
+    Firebase asks for each declared secret at a deploy, and fails without it. So the secret is declared only where its
+    feature is on. The CLI loads functions/.env before it imports the functions, so the switch can be read on import.
+    """
+
+    def __init__(self, name: str, *, switch: Variable, description: str) -> None:
+        self.name = name
+        self.switch = switch
+        self.description = description
+        self.declared = [SecretParam(name, description=description)] if switch.value else []
+        """The secret for the option ``secrets`` of each function that reads it, or nothing where the feature is off."""
+
+    @property
+    def value(self) -> str:
+        """The value without surrounding whitespace, or an empty text in a function that does not declare the secret."""
+        return os.environ.get(self.name, "").strip()
+
+
 REPORT_WEBHOOK_URL = Variable(
     "REPORT_WEBHOOK_URL",
     description="The URL that the weekly report posts its alerts to: any https URL, or an http URL of a private "
     "address.",
 )
-REPORT_WEBHOOK_SECRET = Variable(
+REPORT_WEBHOOK_SECRET = Secret(
     "REPORT_WEBHOOK_SECRET",
+    switch=REPORT_WEBHOOK_URL,
     description="The secret that signs the alerts: `whsec_` and at least 24 random bytes in base64.",
 )
 

@@ -1,6 +1,10 @@
 """Tests of the files that `firebase deploy` reads: the functions' manifest, settings and dependencies."""
 
+import os
 import re
+import subprocess
+import sys
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -8,6 +12,7 @@ import yaml
 from firebase_functions.private.serving import functions_as_yaml
 
 import main
+from imagegen import settings
 from imagegen.adapters.firestore import CALL_TIMEOUT_SECONDS
 from imagegen.adapters.http_webhook_sender import TIMEOUT_SECONDS
 from imagegen.bootstrap import RESERVING_TIMEOUT_SECONDS, SETTLING_TIMEOUT_SECONDS
@@ -107,6 +112,69 @@ def test_authentication_is_off_only_in_the_demo_project(manifest: dict[str, Any]
     assert "REQUIRE_AUTH=true\n" in settings[".env"]  # a deploy without a terminal cannot prompt for it
     assert "REQUIRE_AUTH=false\n" in settings[".env.demo-imagegen"]
     assert Project.load(ROOT).id == "demo-imagegen"
+
+
+SECRETS: dict[str, tuple[str, set[str]]] = {
+    "REPORT_WEBHOOK_URL": ("REPORT_WEBHOOK_SECRET", {"scheduleWeeklyReport", "runWeeklyReport"}),
+}
+"""The secret of each feature and the functions that read it, by the setting that switches the feature on."""
+
+
+def discovered(**switches: str) -> dict[str, Any]:
+    """Return the manifest that the CLI discovers, with ``switches`` as further lines of functions/.env."""
+    lines = re.findall(r"^([A-Z_]+)=(.*)$", (FUNCTIONS / ".env").read_text("utf-8"), re.MULTILINE)
+    inherited = {name: value for name, value in os.environ.items() if name not in SECRETS}
+    discovery = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "from firebase_functions.private.serving import functions_as_yaml, get_functions\n"
+            "print(functions_as_yaml(get_functions()))",
+        ],
+        cwd=FUNCTIONS,
+        env={**inherited, **dict(lines), **switches},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    manifest: dict[str, Any] = yaml.safe_load(discovery.stdout)
+    return manifest
+
+
+def declared_secrets(manifest: Mapping[str, Any]) -> set[str]:
+    return {param["name"] for param in manifest["params"] if param["type"] == "secret"}
+
+
+def secrets_by_function(manifest: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return the secrets of each function that has any."""
+    return {
+        name: [variable["key"] for variable in variables]
+        for name, endpoint in manifest["endpoints"].items()
+        if (variables := endpoint.get("secretEnvironmentVariables"))
+    }
+
+
+@pytest.mark.parametrize("switches", [{}, dict.fromkeys(SECRETS, ""), dict.fromkeys(SECRETS, " ")], ids=str)
+def test_without_features_a_deploy_needs_no_secret(switches: dict[str, str]) -> None:
+    manifest = discovered(**switches)
+    assert declared_secrets(manifest) == set()
+    assert secrets_by_function(manifest) == {}
+
+
+@pytest.mark.parametrize("switch", SECRETS)
+def test_feature_binds_its_secret_to_the_functions_that_read_it(switch: str) -> None:
+    secret, functions = SECRETS[switch]
+    manifest = discovered(**{switch: "https://example.com/hook"})
+    assert declared_secrets(manifest) == {secret}
+    assert secrets_by_function(manifest) == {function: [secret] for function in functions}
+
+
+def test_every_secret_has_a_switch_in_this_test() -> None:
+    secrets = [setting for setting in vars(settings).values() if isinstance(setting, settings.Secret)]
+    assert {secret.switch.name: secret.name for secret in secrets} == {
+        switch: secret for switch, (secret, _) in SECRETS.items()
+    }
 
 
 def test_only_settings_py_reads_the_environment() -> None:

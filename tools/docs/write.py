@@ -102,6 +102,8 @@ def parameters() -> Iterator[str]:
             yield f"| `{setting.name}` | {values[setting.name]} | {setting.description} |"
         elif isinstance(setting, settings.Variable):
             yield f"| `{setting.name}` | | {setting.description} |"
+        elif isinstance(setting, settings.Secret):
+            yield f"| `{setting.name}` | a secret | {setting.description} |"
 
 
 def options() -> Iterator[str]:
