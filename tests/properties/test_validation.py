@@ -546,7 +546,7 @@ def key_used(header: str | None, *field: object) -> object:
     """Return the key of a call with this header and field, or False if the call is refused."""
     data = {**ORDER, "userId": "user"} | ({"idempotencyKey": field[0]} if field else {})
     call = Received(data, cast("Any", {} if header is None else {"Idempotency-Key": header}))
-    backend = SimpleNamespace(catalogs=SimpleNamespace(current=history.catalog))
+    backend = SimpleNamespace(catalogs=SimpleNamespace(current=history.catalog), call_rates=SimpleNamespace(admit=None))
     try:
         return ECHO(cast("Any", backend), call)["key"]
     except InvalidInput as refusal:

@@ -272,10 +272,12 @@ def test_verified_email_counts_as_the_account_has_it_now(google: FakeGoogle) -> 
 
 def test_phone_number_counts_as_the_account_has_it_now(google: FakeGoogle) -> None:
     google.account = account(phoneNumber="+15555550100")
-    Caller.of(Headers({"Authorization": f"Bearer {token()}"})).check_may_spend()
+    Caller.of(Headers({"Authorization": f"Bearer {token()}"}), lambda _: None).check_may_spend()
     google.account = account()
     with pytest.raises(EmailNotVerified, match="phone number"):
-        Caller.of(Headers({"Authorization": f"Bearer {token(phone_number='+15555550100')}"})).check_may_spend()
+        Caller.of(
+            Headers({"Authorization": f"Bearer {token(phone_number='+15555550100')}"}), lambda _: None
+        ).check_may_spend()
 
 
 def test_missing_token_is_refused_by_every_function(api: Api) -> None:
