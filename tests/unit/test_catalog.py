@@ -21,13 +21,12 @@ from imagegen.services.catalog import (
 )
 from simulation.store import Store
 from tests.support.catalog import names
+from tests.support.progress import PROGRESS_SECONDS
 from tests.support.times import NOON
 from tools.fakes import ManualClock
 from tools.seed import history
 
 CALLERS = 16
-PROGRESS_SECONDS = 20
-"""Fails a test that makes no progress. No test waits for it."""
 
 
 class HangingStore(Store):

@@ -13,9 +13,13 @@ from firebase_functions.private.serving import functions_as_yaml
 
 import main
 from imagegen import settings
+from imagegen.adapters.cloud_tasks import DISPATCH_SECONDS, ENQUEUE_SECONDS
 from imagegen.adapters.firestore import CALL_TIMEOUT_SECONDS
 from imagegen.adapters.http_webhook_sender import TIMEOUT_SECONDS
+from imagegen.api.auth import CHECK_SECONDS
+from imagegen.api.bodies import SECONDS_MAX
 from imagegen.bootstrap import RESERVING_TIMEOUT_SECONDS, SETTLING_TIMEOUT_SECONDS
+from imagegen.deadlines import LATE_CALLS_MAX
 from imagegen.domain.catalog import Model
 from imagegen.domain.generation import LEASE_GRACE
 from imagegen.domain.webhooks import OVERDUE, RETRY_WINDOW, SENDING_LEASE
@@ -72,13 +76,33 @@ def test_instance_has_a_thread_for_each_concurrent_call(manifest: dict[str, Any]
 
 def test_function_timeout_covers_slowest_generation_and_its_commits(manifest: dict[str, Any]) -> None:
     [generating] = [rule.le for rule in Model.model_fields["timeout_seconds"].metadata if hasattr(rule, "le")]
+    receiving = SECONDS_MAX
+    # The App Check token, and the ID token with the account.
+    identifying = 2 * CHECK_SECONDS
     loading = LOAD_WAIT_SECONDS
     # The last try may begin just before the timeout. Reserving takes a read and a commit, settling two reads and a
     # commit.
     reserving = RESERVING_TIMEOUT_SECONDS + 2 * CALL_TIMEOUT_SECONDS
     settling = SETTLING_TIMEOUT_SECONDS + 3 * CALL_TIMEOUT_SECONDS
     timeout = manifest["endpoints"]["createGenerationRequest"]["timeoutSeconds"]
-    assert timeout > loading + reserving + generating + settling
+    # In mode async, the request is enqueued instead of generated and settled. In mode sync, its webhook is enqueued.
+    assert timeout > receiving + identifying + loading + reserving + generating + settling + ENQUEUE_SECONDS
+
+
+def test_function_timeout_covers_slowest_run_of_a_task(manifest: dict[str, Any]) -> None:
+    # A worker reads the catalog and the request, claims the request, and generates and settles like a call.
+    [generating] = [rule.le for rule in Model.model_fields["timeout_seconds"].metadata if hasattr(rule, "le")]
+    claiming = CALL_TIMEOUT_SECONDS + RESERVING_TIMEOUT_SECONDS + 2 * CALL_TIMEOUT_SECONDS
+    settling = SETTLING_TIMEOUT_SECONDS + 3 * CALL_TIMEOUT_SECONDS
+    slowest = SECONDS_MAX + LOAD_WAIT_SECONDS + claiming + generating + settling + ENQUEUE_SECONDS
+    for name in ("generateImage", "generateWithModelA", "generateWithModelB"):
+        assert manifest["endpoints"][name]["timeoutSeconds"] > slowest
+    assert manifest["endpoints"]["generateImage"]["timeoutSeconds"] == DISPATCH_SECONDS
+
+
+def test_late_calls_are_at_most_half_of_an_instances_threads() -> None:
+    [threads] = re.findall(r"^THREADS=(\d+)$", (FUNCTIONS / ".env").read_text("utf-8"), re.MULTILINE)
+    assert int(threads) == 2 * LATE_CALLS_MAX
 
 
 def test_request_lease_is_longer_than_its_call() -> None:

@@ -6,19 +6,35 @@ from firebase_admin import functions
 from firebase_admin.exceptions import FirebaseError
 from google.auth.exceptions import GoogleAuthError
 
+from imagegen.deadlines import DeadlineExceeded, Deadlines
 from imagegen.ports.task_queue import QueueUnavailable
 
 DISPATCH_SECONDS = 300
 """The timeout of a delivery, the same as a function's."""
 
+ENQUEUE_SECONDS = 5.0
+"""The time to enqueue a task. A task that is not confirmed by then may be enqueued all the same."""
+
 
 class CloudTasks:
     """Enqueues tasks for task queue functions with the Admin SDK, in the emulator too."""
 
+    def __init__(self) -> None:
+        self._deadlines = Deadlines()
+
     def put(self, queue: str, task: dict[str, str], not_before: datetime | None = None) -> None:
         """Enqueue the task. The emulator ignores ``not_before``, so the function must refuse a task that is early."""
         options = functions.TaskOptions(dispatch_deadline_seconds=DISPATCH_SECONDS, schedule_time=not_before)
+        if self._deadlines.is_full:
+            raise QueueUnavailable("too many calls of the queue have not ended yet")
         try:
-            functions.task_queue(queue).enqueue({"data": task}, options)
-        except (FirebaseError, GoogleAuthError, ValueError) as error:  # ValueError: credentials are missing
+            self._deadlines.run(lambda: _queue(queue).enqueue({"data": task}, options), ENQUEUE_SECONDS)
+        except (DeadlineExceeded, FirebaseError, GoogleAuthError, ValueError) as error:  # ValueError: no credentials
             raise QueueUnavailable(str(error)) from error
+
+
+def _queue(name: str) -> functions.TaskQueue:
+    """Return a queue whose late calls end in seconds. The SDK has no public setting for its timeout of 120 s."""
+    queue = functions.task_queue(name)
+    queue._http_client._timeout = ENQUEUE_SECONDS
+    return queue

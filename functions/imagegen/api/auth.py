@@ -4,14 +4,16 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from firebase_admin import app_check, auth
 from firebase_admin.exceptions import FirebaseError
 from google.auth.exceptions import GoogleAuthError
+from jwt import PyJWKClientConnectionError
 from werkzeug.datastructures import Headers
 
 from imagegen import settings
+from imagegen.deadlines import DeadlineExceeded, Deadlines
 from imagegen.domain import people
 from imagegen.domain.people import Person
 from imagegen.errors import (
@@ -25,6 +27,15 @@ from imagegen.settings import AccountsWithoutEmail
 
 CLOCK_SKEW_SECONDS = 10
 """The most that the clocks of Firebase Auth and of an instance may differ."""
+
+CHECK_SECONDS = 10.0
+"""The time to check the App Check token of a call, and again to check its ID token and to look up its account."""
+
+UNCHECKED = "Your token could not be checked. Nothing was changed. Try again."
+
+T = TypeVar("T")
+
+_deadlines = Deadlines()
 
 
 @dataclass(frozen=True)
@@ -48,15 +59,20 @@ class Caller:
         cannot be looked up.
         """
         if settings.app_check_enforced():
-            _check_app(headers.get("X-Firebase-AppCheck"))
+            app_token = headers.get("X-Firebase-AppCheck")
+            _in_time(lambda: _check_app(app_token))
         authorization = headers.get("Authorization")
         if authorization is None:
             if settings.auth_required():
                 raise Unauthenticated("Sign in first. This call needs a Firebase ID token.")
             return cls()
-        claims = _claims_of(authorization)
-        admit(claims["sub"])
-        account = _account_of(claims)
+
+        def checked() -> auth.UserRecord:
+            claims = _claims_of(authorization)
+            admit(claims["sub"])
+            return _account_of(claims)
+
+        account = _in_time(checked)
         return cls(
             uid=account.uid,
             is_admin=(account.custom_claims or {}).get("admin") is True,
@@ -143,10 +159,25 @@ class Access(Enum):
             raise PermissionDenied("You can act only for yourself. Send your own userId, or leave it out.")
 
 
+def _in_time(check: Callable[[], T]) -> T:
+    """Return what ``check`` returns. Raises ServiceUnavailable if it takes longer, or if too many others still do."""
+    if _deadlines.is_full:
+        raise ServiceUnavailable(UNCHECKED)
+    try:
+        return _deadlines.run(check, CHECK_SECONDS)
+    except DeadlineExceeded as error:
+        raise ServiceUnavailable(UNCHECKED) from error
+
+
 def _check_app(token: str | None) -> None:
-    """Raise AppCheckRequired unless ``token`` is a valid App Check token."""
+    """Raise AppCheckRequired unless ``token`` is a valid App Check token.
+
+    Raises ServiceUnavailable if the keys of App Check cannot be fetched.
+    """
     try:
         app_check.verify_token(token)
+    except (PyJWKClientConnectionError, GoogleAuthError) as error:  # GoogleAuthError: no credentials of our own
+        raise ServiceUnavailable(UNCHECKED) from error
     except Exception:  # noqa: BLE001 - a malformed token makes the SDK raise all kinds of errors
         raise AppCheckRequired("This call needs a valid App Check token. Call it from your app.") from None
 
@@ -162,7 +193,7 @@ def _claims_of(authorization: str) -> Mapping[str, Any]:
     try:
         claims = auth.verify_id_token(token, clock_skew_seconds=CLOCK_SKEW_SECONDS)
     except auth.CertificateFetchError as error:
-        raise ServiceUnavailable("Your token could not be checked. Nothing was changed. Try again.") from error
+        raise ServiceUnavailable(UNCHECKED) from error
     except Exception:  # noqa: BLE001 - a malformed token makes the SDK raise all kinds of errors
         raise Unauthenticated("The token is invalid or expired. Sign in again.") from None
     issued, expires = claims.get("iat"), claims.get("exp")  # the SDK does not check these under the Auth emulator
