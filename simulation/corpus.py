@@ -65,6 +65,27 @@ MUTANTS = [
         READ_BOTH,
         f"vars(self).setdefault(reservation_id, {READ_BOTH})",
     ),
+    Mutant(
+        "a call is refused for a hanging provider after a commit that may be applied",
+        create,
+        "order.mode is Mode.SYNC and not tries",
+        "order.mode is Mode.SYNC",
+        test="tests/integration/test_hanging_provider.py",
+    ),
+    Mutant(
+        "a request is charged although its provider hangs",
+        create,
+        "self.execution.check_provider(order.model)",
+        "pass",
+        test="tests/integration/test_hanging_provider.py",
+    ),
+    Mutant(
+        "a worker claims a request although its provider hangs",
+        worker,
+        "self.execution.check_provider(model)",
+        "pass",
+        test="tests/integration/test_hanging_provider.py",
+    ),
     Mutant("an existing request with the same key is ignored", create, "if document.exists:", "if False:"),
     # The queue
     Mutant(

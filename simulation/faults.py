@@ -23,6 +23,7 @@ class Rates:
     task_lost: float = field(default=0.0, metadata={"usual": 0.2, "worst": 1.0})
     task_twice: float = field(default=0.0, metadata={"usual": 0.3, "worst": 0.6})
     unavailable: float = field(default=0.0, metadata={"usual": 0.15, "worst": 0.9})
+    provider_stuck: float = field(default=0.0, metadata={"usual": 0.15, "worst": 0.9})
 
     @classmethod
     def drawn(cls, rng: random.Random) -> Self:

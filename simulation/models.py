@@ -36,6 +36,13 @@ class SimulatedModel:
     def check(self, options: Mapping[str, Any]) -> None:
         """Accept all options."""
 
+    @property
+    def is_stuck(self) -> bool:
+        stuck = self._faults.occurs(self._faults.rates.provider_stuck)
+        if stuck:
+            self._faults.scheduler.note("provider hangs")
+        return stuck
+
     def generate(self, job: Job) -> str:
         run = ModelRun(job.request_id)
         self.runs.append(run)

@@ -23,7 +23,7 @@ from imagegen.adapters.http_webhook_sender import HttpWebhookSender, Reach
 from imagegen.domain.limits import Limits
 from imagegen.ports.clock import Clock, SystemClock
 from imagegen.ports.database import Database
-from imagegen.ports.image_generator import ImageGenerator
+from imagegen.ports.image_generator import ImageGenerator, ProtectedGenerator
 from imagegen.ports.task_queue import TaskQueue
 from imagegen.ports.webhook_sender import WebhookSender
 from imagegen.reports import alerts
@@ -81,7 +81,7 @@ class Backend:
         database: Database,
         tasks: TaskQueue,
         sender: WebhookSender,
-        generators: Mapping[str, ImageGenerator],
+        generators: Mapping[str, ProtectedGenerator],
         clock: Clock,
         rng: random.Random,
         new_id: Callable[[], str],
@@ -126,7 +126,7 @@ class Backend:
         )
 
 
-def providers(clock: Clock, rng: random.Random) -> dict[str, ImageGenerator]:
+def providers(clock: Clock, rng: random.Random) -> dict[str, ProtectedGenerator]:
     """Return all providers, by the names that the models' documents use. `docs/recipes.md` shows how to add one."""
     return with_retries_and_deadlines(
         clock,
@@ -136,7 +136,7 @@ def providers(clock: Clock, rng: random.Random) -> dict[str, ImageGenerator]:
     )
 
 
-def with_retries_and_deadlines(clock: Clock, generators: Mapping[str, ImageGenerator]) -> dict[str, ImageGenerator]:
+def with_retries_and_deadlines(clock: Clock, generators: Mapping[str, ImageGenerator]) -> dict[str, ProtectedGenerator]:
     """Return the generators with retries, and with a deadline for all attempts together."""
     return {name: WithDeadline(WithRetries(generator, clock)) for name, generator in generators.items()}
 

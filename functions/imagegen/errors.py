@@ -282,7 +282,7 @@ class SettlementPending(ApiError):
 class ServiceUnavailable(ApiError):
     code = Code.UNAVAILABLE
     reason = "SERVICE_UNAVAILABLE"
-    situation = "the database cannot be reached, or the catalog is empty"
+    situation = "the database or another service cannot be reached, a provider hangs, or the catalog is empty"
     retryable = "yes, with the same key"
     billed = "no, or at most once if it has a `generationRequestId`"
     facts: ClassVar = {"generationRequestId": str | None}

@@ -27,6 +27,7 @@ EVENTS = {
     *(f"{who}: {what}" for who in ("client", "sweeper") for what in ("crash", "stall", "unavailable", "conflict")),
     *(f"{who}: {what}" for who in ("client", "sweeper") for what in ("refused", "lost before", "lost after")),
     *(f"sweeper: {what}" for what in ("settled some", "found nothing to do", "gave up")),
+    *(f"{who}: provider hangs" for who in ("client", "worker")),
     *(f"client: outcome: {what}" for what in ("RESENT", "DELIVERY_NOT_FOUND")),
     *(f"client: outcome: {what}" for what in ("CANCELED", "TOO_MANY_CANCELED", "TOO_MANY_RUNNING", "REQUEST_ENDED")),
     *(f"worker: webhook: {ending}" for ending in ("accepted", "slow", "answer lost", "refused", "unreachable")),

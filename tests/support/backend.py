@@ -16,6 +16,7 @@ class Provider:
 
     check: Callable[[Mapping[str, Any]], None]
     generate: Callable[[Job], str]
+    is_stuck: bool = False
 
 
 def set_models(client: ObservedClient, **fields: object) -> None:

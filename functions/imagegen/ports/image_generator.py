@@ -43,10 +43,21 @@ class GeneratorTimedOut(Exception):
 
 
 class ImageGenerator(Protocol):
-    """A provider. An adapter makes one attempt. ``bootstrap`` adds the retries and the deadline."""
+    """A provider. An adapter makes one attempt. ``bootstrap`` adds the retries and the deadline.
+
+    An adapter must pass ``job.timeout_seconds`` to its client as the timeout, because Python cannot stop a thread.
+    """
 
     def check(self, options: Mapping[str, Any]) -> None:
         """Raise ValueError if a model cannot be offered with these provider options. The message is logged."""
 
     def generate(self, job: Job) -> str:
         """Return the URL of the image. Raises GeneratorFailed, GeneratorUnavailable and GeneratorTimedOut."""
+
+
+class ProtectedGenerator(ImageGenerator, Protocol):
+    """A provider with the retries and the deadline of ``bootstrap``."""
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether so many images are still being generated after their deadline that no further one should start."""

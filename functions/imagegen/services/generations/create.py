@@ -102,10 +102,12 @@ class Generations:
         key = order.idempotency_key
         request_id = self.new_id() if key is None else keyed_request_id(order.user_id, key)
 
-        def attempt(_tries: int) -> StoredRequest:
+        def attempt(tries: int) -> StoredRequest:
             user, document = self.database.read(user_path(order.user_id), request_path(request_id))
             if document.exists:
                 return _existing(StoredRequest.of(document), order, reservation_id)
+            if order.mode is Mode.SYNC and not tries:  # later, an earlier commit may still be applied
+                self.execution.check_provider(order.model)
             account = self._within_running_limit(account_of(require_user(user)))
             now = self.clock.now()
             account = replace(account, activity=_within_rate_limit(account.activity, self.limits, now))

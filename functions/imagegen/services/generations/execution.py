@@ -7,17 +7,23 @@ from imagegen import events
 from imagegen.documents.generations import StoredRequest
 from imagegen.domain.catalog import Model, Size
 from imagegen.domain.generation import FailureReason, GenerationRequest, Status
-from imagegen.errors import SettlementPending
+from imagegen.errors import ServiceUnavailable, SettlementPending
 from imagegen.events import Event
 from imagegen.ports.database import CommitRefused, DatabaseUnavailable, OutcomeUnknown
-from imagegen.ports.image_generator import GeneratorFailed, GeneratorTimedOut, ImageGenerator, Job
+from imagegen.ports.image_generator import GeneratorFailed, GeneratorTimedOut, Job, ProtectedGenerator
 from imagegen.services.generations.settlement import Failed, Settlements, Succeeded
 
 
 @dataclass(frozen=True)
 class Execution:
-    generators: Mapping[str, ImageGenerator]
+    generators: Mapping[str, ProtectedGenerator]
     settlements: Settlements
+
+    def check_provider(self, model: Model) -> None:
+        """Raise ServiceUnavailable if the model's provider hangs. Call this before a request is charged or claimed."""
+        if self.generators[model.provider].is_stuck:
+            events.error(Event.PROVIDER_HANGS, provider=model.provider)
+            raise ServiceUnavailable(f"{model.name} does not answer. Nothing was charged. Try again.")
 
     def run(self, stored: StoredRequest, model: Model, size: Size) -> GenerationRequest:
         """Run the request and return it as settled, by this run or by another process that was first.

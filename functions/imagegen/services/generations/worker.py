@@ -55,6 +55,8 @@ class Worker:
             raise PermissionDenied("Only the queue may run a request.")
         catalog, request = self.catalogs.current(), stored.request
         model, size = catalog.model(request.model), catalog.size(request.size)
+        if model is not None:
+            self.execution.check_provider(model)
         claimed = self._claim(stored, lease(model) if model else LEASE_GRACE)
         if claimed is None:
             return None
