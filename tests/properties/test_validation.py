@@ -10,6 +10,7 @@ import unicodedata
 from datetime import UTC, datetime, timedelta, timezone
 from types import SimpleNamespace
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 import pytest
 from flask import Request
@@ -29,6 +30,7 @@ from imagegen.api.operation import Operation, Received
 from imagegen.api.validation import VIOLATIONS_MAX, parse
 from imagegen.domain.catalog import Kind
 from imagegen.domain.generation import keyed_request_id
+from imagegen.domain.public_addresses import is_public_host
 from imagegen.errors import InvalidInput
 from tests.support.scale import scaled
 from tools.docs import openapi
@@ -510,13 +512,28 @@ def test_key_is_short_and_printable(value: str) -> None:
 @example("https://bücher.example/ä?ö#ü")
 @example("https://[::1]/")
 @example("https://example.com\\@evil.example/")
-def test_photo_url_is_https_without_user_name(value: str) -> None:
-    sent = {**ORDER, "input": {"type": "photo", "photoUrl": value}}
-    if parsed(requests.CreateGenerationRequest, sent):
+@example("https://169.254.169.254/computeMetadata/v1/")
+@example("https://2852039166/")
+@example("https://[::ffff:10.0.0.1]/")
+@example("https://localhost./")
+@example("https://medium.example./x")
+@example("https://8.8.8.8/")
+@example("https://134744072/")
+@example("https://medium.example:22/")
+def test_photo_url_is_https_at_a_public_host_without_user_name(value: str) -> None:
+    def photo(url: str) -> Any:
+        return parsed(requests.CreateGenerationRequest, {**ORDER, "input": {"type": "photo", "photoUrl": url}})
+
+    if accepted := photo(value):
         assert re.match("https://[^/?#]", value)
         assert "@" not in re.split("[/?#]", value)[2]
         assert value.isprintable()
         assert schema_validator("PhotoInput", "photoUrl").is_valid(value)
+        kept = accepted.input.photo_url
+        assert is_public_host(urlsplit(kept).hostname or "")
+        assert urlsplit(kept).port in {None, *fields.UNPRIVILEGED_PORTS}
+        assert photo(kept) == accepted
+        assert schema_validator("PhotoInput", "photoUrl").is_valid(kept)
 
 
 # The Idempotency-Key header

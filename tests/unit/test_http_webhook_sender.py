@@ -233,6 +233,14 @@ def test_certificate_is_checked_against_the_name(
     assert asked_for == [NAME]
 
 
+def test_certificate_of_a_name_is_accepted_for_the_name_with_a_final_dot(
+    names: FakeResolver, trusting_sender: HttpWebhookSender, authority: trustme.CA
+) -> None:
+    names.give(f"{NAME}.", ["127.0.0.1"])
+    with receiving(Receiver(), tls=served(authority, NAME)) as receiver:
+        assert trusting_sender.send(receiver.url(host=f"{NAME}.", scheme="https"), "{}", HEADERS) == 204
+
+
 @pytest.mark.parametrize("other", ["other.example.com", "127.0.0.1"])
 def test_certificate_of_another_name_is_refused(
     names: FakeResolver, trusting_sender: HttpWebhookSender, authority: trustme.CA, other: str

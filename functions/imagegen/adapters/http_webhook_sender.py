@@ -13,7 +13,7 @@ import certifi
 import httpx
 from pydantic_core import Url
 
-from imagegen.domain.public_addresses import Address, is_public
+from imagegen.domain.public_addresses import Address, is_loopback, is_public
 from imagegen.ports.webhook_sender import Forbidden, Unreachable
 
 TIMEOUT_SECONDS = 10.0
@@ -36,7 +36,7 @@ class Reach(Enum):
         """Return the reason why ``address`` is forbidden, or None if it is allowed."""
         if self is Reach.PRIVATE:
             return "the URL is http to a public address" if scheme == "http" and is_public(address) else None
-        if is_public(address) or (self is Reach.LOCAL and address.is_loopback):
+        if is_public(address) or (self is Reach.LOCAL and is_loopback(address)):
             return None
         return "the host's address is not public"
 
@@ -113,7 +113,7 @@ async def _post_to(
         f"{target.scheme}://{host}:{target.port}{target.path or '/'}{query}",
         content=body,
         headers={**headers, "host": _authority(target), "user-agent": USER_AGENT},
-        extensions={"sni_hostname": (target.host or "").strip("[]")},
+        extensions={"sni_hostname": (target.host or "").strip("[]").removesuffix(".")},  # no certificate has the dot
         follow_redirects=False,
     ) as answer:
         return answer.status_code

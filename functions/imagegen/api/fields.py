@@ -109,19 +109,22 @@ def _printable(value: str) -> str:
     return value
 
 
-def _https_url(value: str) -> str:
-    _url(value, "https")
-    if not re.match(URL_PATTERN, value):  # the URL is stored as sent, so every parser must read it the same way
+def _photo_url(value: str) -> str:
+    url = _public_url(value)
+    if not re.match(URL_PATTERN, value):
         raise refuse("must be an https URL")
-    return value
+    return url
 
 
 def _webhook_url(value: str) -> str:
-    """Return the URL as normalized by the URL standard, so that the sender parses it as this function did.
+    return _public_url(value, is_local_allowed=settings.local_webhooks_allowed())
 
-    Only the host's name is checked here. The sender checks the addresses that the name resolves to.
+
+def _public_url(value: str, *, is_local_allowed: bool = False) -> str:
+    """Return the URL as normalized by the URL standard, so that its user parses it as this function did.
+
+    Only the host's name is checked here. The webhook sender checks the addresses that the name resolves to.
     """
-    is_local_allowed = settings.local_webhooks_allowed()
     url = _url(value, *(("https", "http") if is_local_allowed else ("https",)))
     host = url.host or ""
     if not is_public_host(host) and not (is_local_allowed and is_loopback_host(host)):
@@ -258,8 +261,14 @@ Address = Annotated[str, _text_of(ADDRESS_LENGTH_MAX, "A postal address."), Afte
 Reason = Annotated[
     str, _text_of(REASON_LENGTH_MAX, "The reason, for people who read the ledger."), AfterValidator(_text)
 ]
-HttpsUrl = Annotated[
-    str, Field(max_length=URL_LENGTH_MAX, json_schema_extra={"pattern": URL_PATTERN}), AfterValidator(_https_url)
+PhotoUrl = Annotated[
+    str,
+    Field(
+        max_length=URL_LENGTH_MAX,
+        description="The URL of a photo. It must be an https URL at a public host.",
+        json_schema_extra={"pattern": URL_PATTERN},
+    ),
+    AfterValidator(_photo_url),
 ]
 WebhookUrl = Annotated[
     str,

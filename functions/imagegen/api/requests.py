@@ -22,12 +22,12 @@ from imagegen.api.fields import (
     CreditAmount,
     DocumentId,
     Flag,
-    HttpsUrl,
     IdempotencyKey,
     ModelName,
     ModeName,
     Moment,
     PageSize,
+    PhotoUrl,
     Prompt,
     Reason,
     ReportsPageSize,
@@ -76,7 +76,7 @@ class PhotoInput(Request):
     """A photo that the model starts from."""
 
     type: Literal["photo"]
-    photo_url: HttpsUrl
+    photo_url: PhotoUrl
 
 
 class AddressInput(Request):
