@@ -433,7 +433,14 @@ MUTANTS = [
         "False",
         test="tests/unit/test_deliveries.py",
     ),
-    Mutant("each webhook is signed with a new secret", secrets, "secret is None or rotate", "True"),
+    Mutant("each webhook is signed with a new secret", secrets, "if not rotate:", "if False:"),
+    Mutant(
+        "a moved secret is replaced",
+        secrets,
+        "new if rotate else earlier",
+        "new",
+        test="tests/integration/test_webhooks.py -k secret",
+    ),
     # The ledger
     Mutant("a deduction adds credits", ledger, "-1 if self is EntryType.DEDUCTION else 1", "1"),
     Mutant("an entry has the number of the previous entry", ledger, "seq=self.seq + 1", "seq=self.seq"),

@@ -12,7 +12,7 @@ from typing import Any
 
 from standardwebhooks import Webhook
 
-from imagegen.documents.accounts import USERS
+from imagegen.documents.secrets import WEBHOOK_SECRETS, webhook_secret_of
 from imagegen.documents.webhooks import DELIVERIES, delivery_of
 from imagegen.domain.generation import GenerationRequest
 from imagegen.domain.webhooks import ATTEMPTS_KEPT, FIRST_DELAY, LONGEST_DELAY, RETRY_WINDOW, Delivery, DeliveryStatus
@@ -71,7 +71,7 @@ def broken_invariants(
 ) -> Iterator[Violation]:
     """Yield the violations of invariants that hold in every run."""
     yield from _wrong_events(requests, (item.delivery for item in observed))
-    secrets = {user.id: user.data.get("webhookSecret", "") for user in database.scan(USERS)}
+    secrets = {document.id: webhook_secret_of(document) for document in database.scan(WEBHOOK_SECRETS)}
     for item in observed:
         yield from _wrong_payloads(item, requests, secrets)
         yield from _wrong_attempts(item)

@@ -41,6 +41,7 @@ READERS: dict[str, dict[Operation, set[str]]] = {
     "webhookDeliveries": {"get": NOBODY, "list": NOBODY},
     "trialClaims": {"get": NOBODY, "list": NOBODY},
     "serverKeys": {"get": NOBODY, "list": NOBODY},
+    "webhookSecrets": {"get": NOBODY, "list": NOBODY},
     f"users/{OWNER}/notes": {"get": NOBODY, "list": NOBODY},
     "unheardOf": {"get": NOBODY, "list": NOBODY},
 }
@@ -117,6 +118,8 @@ def documents(live: Live) -> dict[str, str]:
         paths[collection] = next(owned.limit(1).stream()).reference.path
     for collection in (f"users/{OWNER}/notes", "unheardOf", "webhookDeliveries", "trialClaims", "serverKeys"):
         live.operator.document(f"{collection}/note").set({"userId": OWNER})
+    live.result("getWebhookSecret", {"userId": OWNER})
+    paths["webhookSecrets"] = f"webhookSecrets/{OWNER}"
     for collection in READERS.keys() - paths.keys():
         paths[collection] = next(live.operator.collection(collection).limit(1).stream()).reference.path
     return paths

@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 
 from imagegen.documents.accounts import LEDGER, TRIAL_CLAIMS, entry_path, grant_path, user_path
 from imagegen.documents.generations import request_path
-from imagegen.documents.secrets import server_key_path
+from imagegen.documents.secrets import server_key_path, webhook_secret_path
 from imagegen.documents.webhooks import delivery_path
 from imagegen.domain.weeks import Week
 from imagegen.reports.documents import report_path
@@ -170,7 +170,7 @@ def _written_paths(answer: Answer) -> set[str]:
         case "resendWebhook":
             return {delivery_path(answered["deliveryId"])}
         case "getWebhookSecret":
-            return {user_path(str(answer.data.get("userId") or answer.caller))}
+            return {webhook_secret_path(str(answer.data.get("userId") or answer.caller))}
         case "registerUser":
             return {
                 user_path(answered["userId"]),

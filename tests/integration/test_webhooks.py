@@ -3,6 +3,7 @@
 import itertools
 import json
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -473,9 +474,11 @@ def test_crash_is_logged_without_the_url(
 def test_secret_is_created_when_first_needed_and_kept(
     api: Api, queue: TimedTaskList, client: ObservedClient, delivery_id: str
 ) -> None:
-    assert "webhookSecret" not in (client.document("users/user").get().to_dict() or {})
+    assert not client.document("webhookSecrets/user").get().exists
+    before = client.document("users/user").get()
     deliver(api, queue)
-    kept = client.document("users/user").get().get("webhookSecret")
+    assert client.document("users/user").get().to_dict() == before.to_dict()  # its owner can read that document
+    kept = client.document("webhookSecrets/user").get().get("secret")
     assert api.result(SECRET, {"userId": "user"}) == {"webhookSecret": kept}
     assert api.result(SECRET, {"userId": "user", "rotate": False}) == {"webhookSecret": kept}
     assert kept.startswith("whsec_")
@@ -503,7 +506,61 @@ def test_secret_survives_lost_or_refused_commit(
     add_user()
     faulty.faults = [fault]
     secret = api.result(SECRET, {"userId": "user", "rotate": rotate})["webhookSecret"]
-    assert client.document("users/user").get().get("webhookSecret") == secret
+    assert client.document("webhookSecrets/user").get().get("secret") == secret
+
+
+def test_concurrent_calls_create_one_secret(api: Api, add_user: AddUser) -> None:
+    add_user()
+    with ThreadPoolExecutor(8) as pool:
+        secrets = set(pool.map(lambda _: api.result(SECRET, {"userId": "user"})["webhookSecret"], range(8)))
+    assert len(secrets) == 1
+
+
+EARLIER_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+
+@pytest.fixture
+def earlier_secret(client: ObservedClient, delivery_id: str) -> str:
+    """Store a secret in the user's document, as earlier versions did."""
+    client.document("users/user").update({"webhookSecret": EARLIER_SECRET})
+    return EARLIER_SECRET
+
+
+def test_earlier_secret_signs_and_is_moved(
+    api: Api,
+    queue: TimedTaskList,
+    receiver: Receiver,
+    clock: ManualClock,
+    client: ObservedClient,
+    earlier_secret: str,
+) -> None:
+    deliver(api, queue)
+    [(_, body, headers)] = receiver.received
+    assert verified(earlier_secret, body, headers, clock.at)
+    assert client.document("users/user").get().get("webhookSecret") is None
+    assert client.document("webhookSecrets/user").get().get("secret") == earlier_secret
+    for _ in range(2):
+        assert api.result(SECRET, {"userId": "user"}) == {"webhookSecret": earlier_secret}
+
+
+@pytest.mark.parametrize("fault", [None, Lost.BEFORE, Lost.AFTER, refuse], ids=str)
+@pytest.mark.parametrize("rotate", [False, True])
+def test_move_of_earlier_secret_survives_lost_or_refused_commit(
+    api: Api, faulty: FaultyDatabase, client: ObservedClient, earlier_secret: str, fault: Any, rotate: bool
+) -> None:
+    faulty.faults = [fault]
+    secret = api.result(SECRET, {"userId": "user", "rotate": rotate})["webhookSecret"]
+    assert (secret == earlier_secret) is not rotate
+    assert client.document("users/user").get().get("webhookSecret") is None
+    assert api.result(SECRET, {"userId": "user"}) == {"webhookSecret": secret}
+
+
+def test_move_of_earlier_secret_loses_no_credits(
+    api: Api, faulty: FaultyDatabase, client: ObservedClient, earlier_secret: str
+) -> None:
+    faulty.faults = [lambda: api.result(CREATE, order())]
+    assert api.result(SECRET, {"userId": "user"}) == {"webhookSecret": earlier_secret}
+    assert client.document("users/user").get().get("webhookSecret") is None
 
 
 def test_secret_of_unknown_user_is_not_found(api: Api) -> None:

@@ -140,7 +140,7 @@ AFTER = {
     "users/ada/creditTransactions/r5-deduction": 5,
     "webhookDeliveries/r5-completed": 5,
     "webhookDeliveries/r6-failed": 5,
-    "users/cleo": 5,
+    "webhookSecrets/cleo": 5,
     "weeklyReports/2026-W45": 5,
     "reportProgress/latest": 5,
     "users/dora": 5,

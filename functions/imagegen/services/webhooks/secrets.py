@@ -5,7 +5,15 @@ import random
 from dataclasses import dataclass
 
 from imagegen.documents.accounts import user_path
-from imagegen.ports.database import Database, Update
+from imagegen.documents.secrets import (
+    create_webhook_secret,
+    earlier_webhook_secret_of,
+    remove_earlier_webhook_secret,
+    update_webhook_secret,
+    webhook_secret_of,
+    webhook_secret_path,
+)
+from imagegen.ports.database import Database
 from imagegen.services.credits.accounts import require_user
 from imagegen.services.retry import Retry
 
@@ -36,12 +44,19 @@ class WebhookSecrets:
         new = PREFIX + base64.b64encode(self.rng.randbytes(SECRET_BYTES)).decode()
 
         def attempt(_tries: int) -> str:
-            [user] = self.database.read(user_path(user_id))
-            secret: str | None = require_user(user).data.get("webhookSecret")
-            if secret is None or rotate:
-                assert user.version is not None, "require_user returns only a user who exists"
-                self.database.commit(Update(user.path, {"webhookSecret": new}, user.version))
+            user, stored = self.database.read(user_path(user_id), webhook_secret_path(user_id))
+            require_user(user)
+            if stored.exists:
+                if not rotate:
+                    return webhook_secret_of(stored)
+                self.database.commit(update_webhook_secret(stored, new))
                 return new
+            earlier = earlier_webhook_secret_of(user)
+            if earlier is None:
+                self.database.commit(create_webhook_secret(user_id, new))
+                return new
+            secret = new if rotate else earlier
+            self.database.commit(create_webhook_secret(user_id, secret), remove_earlier_webhook_secret(user))
             return secret
 
         return self.retry(attempt)
