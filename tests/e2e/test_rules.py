@@ -24,7 +24,6 @@ CALLERS = {
 
 NOBODY: set[str] = set()
 ONLY_OWNER = {"the owner"}
-SIGNED_IN = set(CALLERS) - {"anonymous"}
 OTHERS = set(CALLERS) - ONLY_OWNER
 
 # No caller may create, update or delete. The owner may list requests only with a query by userId: see below.
@@ -32,10 +31,10 @@ READERS: dict[str, dict[Operation, set[str]]] = {
     "users": {"get": ONLY_OWNER, "list": NOBODY},
     f"users/{OWNER}/creditTransactions": {"get": ONLY_OWNER, "list": ONLY_OWNER},
     "generationRequests": {"get": ONLY_OWNER, "list": NOBODY},
-    "models": {"get": SIGNED_IN, "list": SIGNED_IN},
-    "styles": {"get": SIGNED_IN, "list": SIGNED_IN},
-    "colors": {"get": SIGNED_IN, "list": SIGNED_IN},
-    "sizes": {"get": SIGNED_IN, "list": SIGNED_IN},
+    "models": {"get": NOBODY, "list": NOBODY},
+    "styles": {"get": NOBODY, "list": NOBODY},
+    "colors": {"get": NOBODY, "list": NOBODY},
+    "sizes": {"get": NOBODY, "list": NOBODY},
     "weeklyReports": {"get": NOBODY, "list": NOBODY},
     "grants": {"get": NOBODY, "list": NOBODY},
     "webhookDeliveries": {"get": NOBODY, "list": NOBODY},
