@@ -121,7 +121,12 @@ MUTANTS = [
         "lease_expires_at=at + lease)",
         "lease_expires_at=at)",
     ),
-    Mutant("a request whose task was lost is not swept", sweeper, "for status in OPEN", "for status in OPEN[1:]"),
+    Mutant(
+        "a request whose task was lost is not swept",
+        sweeper,
+        "            Part(self._expired(Status.PENDING), self._enqueue_again, Event.REQUEST_NOT_SWEPT),\n",
+        "",
+    ),
     Mutant(
         "a pending request never expires",
         sweeper,
@@ -168,14 +173,14 @@ MUTANTS = [
     Mutant(
         "a running request is treated as ended",
         create,
-        "not request_of(document).may_run(now)",
+        "not _may_run(document, now)",
         "True",
     ),
     Mutant(
         "a canceled request is treated as ended while its model runs",
         create,
-        "not request_of(document).may_run(now)",
-        "not request_of(document).is_open",
+        "request.may_run(now)",
+        "request.is_open",
     ),
     Mutant(
         "a canceled request no longer counts while its model runs",
@@ -332,10 +337,30 @@ MUTANTS = [
         "request.cost, account_of(user).wallet.credits.total)",
     ),
     # Leases
-    Mutant("the sweeper ignores the lease", sweeper, 'Where("leaseExpiresAt", "<", self.clock.now()),', ""),
+    Mutant("the sweeper ignores the lease", sweeper, ', Where("leaseExpiresAt", "<", self.clock.now())', ","),
     Mutant("a lease lasts for days", generation, "timedelta(minutes=3)", "timedelta(days=3)"),
     Mutant("a lease does not last for the generation", generation, "timedelta(minutes=3)", "timedelta(seconds=-60)"),
-    Mutant("a request that cannot be settled stops the sweep", sweeper, "return False", "raise"),
+    Mutant(
+        "a request that cannot be settled stops the sweep",
+        sweeper,
+        "events.exception(part.not_recovered, path=SafeText(document.path))",
+        "raise",
+        test="tests/integration/test_unreadable.py",
+    ),
+    Mutant(
+        "an unreadable document stops the sweep",
+        sweeper,
+        "                unreadable.log(error)\n",
+        "                raise\n",
+        test="tests/integration/test_unreadable.py",
+    ),
+    Mutant(
+        "a sweep ends after its first page",
+        sweeper,
+        "query = replace(query, start_after=(page[-1].data[query.order_by], page[-1].id))",
+        "return",
+        test="tests/integration/test_unreadable.py",
+    ),
     # Webhooks
     Mutant(
         "the event is a separate commit",
@@ -405,7 +430,7 @@ MUTANTS = [
     Mutant(
         "a webhook whose task was lost is not swept",
         sweeper,
-        " + self._recover_all(overdue, self.outbox.enqueue_again)",
+        "            Part(self.outbox.overdue(PAGE_SIZE), self.outbox.enqueue_again, Event.WEBHOOK_NOT_SWEPT),\n",
         "",
     ),
     Mutant(

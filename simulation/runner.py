@@ -83,7 +83,8 @@ class Simulation:
         self._cancellations = backend.cancellations
         self._delivery_worker = backend.delivery_worker
         self._deliveries = backend.deliveries
-        self._sweeper = replace(backend.sweeper, catalogs=calls.FixedCatalogs())
+        # Threads would run outside of the scheduler.
+        self._sweeper = replace(backend.sweeper, catalogs=calls.FixedCatalogs(), run=map)
         accounts = calls.accounts(rng)
         for user_id, granted in accounts.items():
             self._open(user_id, granted, start)

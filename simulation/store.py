@@ -65,9 +65,9 @@ class Store:
                 found.sort(key=lambda document, path=condition.field: _value(document.data, path))  # type: ignore[misc]
         if (path := query.order_by) is not None:
             found = [document for document in found if _value(document.data, path) is not _MISSING]
-            found.sort(key=lambda document: (_value(document.data, path), document.id), reverse=True)
+            found.sort(key=lambda document: (_value(document.data, path), document.id), reverse=not query.ascending)
             if query.start_after is not None:
-                found = [document for document in found if _comes_after(document, path, query.start_after)]
+                found = [document for document in found if _comes_after(document, query)]
         return found[: query.limit]
 
     def scan(self, collection: str) -> Iterator[Snapshot]:
@@ -138,9 +138,12 @@ def _meets(data: Data, condition: Where) -> bool:
             return isinstance(value, type(condition.value)) and bool(value >= condition.value)
 
 
-def _comes_after(document: Snapshot, path: str, place: tuple[Any, ...]) -> bool:
-    value = _value(document.data, path)
-    return bool(value < place[0] or (len(place) == 2 and value == place[0] and document.id < place[1]))
+def _comes_after(document: Snapshot, query: Query) -> bool:
+    assert query.order_by is not None, "only an ordered query starts after a document"
+    assert query.start_after is not None, "the query starts after a document"
+    start = query.start_after
+    place = (_value(document.data, query.order_by), document.id)[: len(start)]
+    return bool(place > start if query.ascending else place < start)
 
 
 def _value(data: Data, path: str) -> Any:

@@ -7,7 +7,7 @@ Nothing is created on import. Discovery imports ``main`` and must finish in ten 
 import random
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Self
 
@@ -54,6 +54,8 @@ from imagegen.services.webhooks.secrets import WebhookSecrets
 RESERVING_TIMEOUT_SECONDS = 20.0
 SETTLING_TIMEOUT_SECONDS = 60.0  # longer, because the credits of an unsettled request stay taken
 
+SWEEPING_TIMEOUT_SECONDS = 5.0  # shorter, because the next sweep tries again
+
 
 @dataclass(frozen=True)
 class Backend:
@@ -96,6 +98,7 @@ class Backend:
         catalogs = Catalogs(database, generators, clock)
         outbox = Outbox(database, tasks, clock)
         settlements = Settlements(database, outbox, clock, limits, Retry(clock, rng, SETTLING_TIMEOUT_SECONDS))
+        sweeping = replace(settlements, retry=Retry(clock, rng, SWEEPING_TIMEOUT_SECONDS))
         execution = Execution(generators, settlements)
         retry = Retry(clock, rng, RESERVING_TIMEOUT_SECONDS)
         webhook_secrets = WebhookSecrets(database, rng, retry)
@@ -120,7 +123,7 @@ class Backend:
                 retry,
                 clock,
             ),
-            sweeper=Sweeper(database, clock, settlements, tasks, outbox, catalogs),
+            sweeper=Sweeper(database, clock, sweeping, tasks, outbox, catalogs),
             audit=Audit(database, clock),
             corrections=Corrections(database, clock, retry),
         )

@@ -68,11 +68,13 @@ def test_bug_behind_a_function_is_logged_without_the_call(
 
     error = api.error("createGenerationRequest", order(prompt=PROMPT, input={"type": "address", "address": ADDRESS}))
 
-    [crash] = logged(capfd)
+    unreadable, crash = logged(capfd)
+    assert (unreadable["event"], unreadable["severity"]) == ("DOCUMENT_UNREADABLE", "ERROR")
+    assert (unreadable["path"], unreadable["field"]) == ("users/user", "credits.paid")
     assert (crash["event"], crash["function"]) == ("CALL_FAILED", "createGenerationRequest")
     assert crash["correlationId"] == error["details"]["correlationId"]
     assert "documents/accounts.py" in crash["message"]
-    assert "builtins.ValueError" in crash["message"]
+    assert "imagegen.documents.fields.Unreadable" in crash["message"]
     client.document("users/user").update({"credits.paid": 1})
 
 

@@ -1,6 +1,7 @@
 """Contract tests of the database port, on the simulation's in-memory store and on the Firestore emulator."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -210,6 +211,16 @@ def test_order_is_descending_and_skips_documents_without_the_field(database: Dat
     assert ids(database.find(Query(ledger, order_by="seq"))) == ["10", "3", "2", "1"]
     assert ids(database.find(Query(ledger, deductions, order_by="seq", start_after=(10,), limit=1))) == ["2"]
     assert ids(database.find(Query(ledger, deductions, order_by="seq", start_after=(11,)))) == ["10", "2", "1"]
+
+
+def test_ascending_query_of_a_range_continues_after_a_document(database: Database) -> None:
+    for id, lease in (("a", 2), ("b", 1), ("c", 2), ("d", 3), ("e", 9)):
+        write(database, f"generationRequests/{id}", status="processing", leaseExpiresAt=lease)
+    where = (Where("status", "==", "processing"), Where("leaseExpiresAt", "<", 9))
+    expired = Query("generationRequests", where, order_by="leaseExpiresAt", ascending=True)
+    assert ids(database.find(expired)) == ["b", "a", "c", "d"]
+    assert ids(database.find(replace(expired, start_after=(2, "a"), limit=1))) == ["c"]
+    assert ids(database.find(replace(expired, start_after=(2, "c")))) == ["d"]
 
 
 def test_start_after_uses_the_id_among_equal_values(database: Database) -> None:

@@ -69,7 +69,7 @@ HANGING = {"the account": hang_lookups, "the keys of App Check": hang_app_check_
 
 def is_refused(headers: dict[str, str]) -> bool:
     with pytest.raises(ServiceUnavailable):
-        Caller.of(Headers(headers))
+        Caller.of(Headers(headers), lambda _: None)
     return True
 
 

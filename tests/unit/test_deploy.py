@@ -18,12 +18,13 @@ from imagegen.adapters.firestore import CALL_TIMEOUT_SECONDS
 from imagegen.adapters.http_webhook_sender import TIMEOUT_SECONDS
 from imagegen.api.auth import CHECK_SECONDS
 from imagegen.api.bodies import SECONDS_MAX
-from imagegen.bootstrap import RESERVING_TIMEOUT_SECONDS, SETTLING_TIMEOUT_SECONDS
+from imagegen.bootstrap import RESERVING_TIMEOUT_SECONDS, SETTLING_TIMEOUT_SECONDS, SWEEPING_TIMEOUT_SECONDS
 from imagegen.deadlines import LATE_CALLS_MAX
 from imagegen.domain.catalog import Model
 from imagegen.domain.generation import LEASE_GRACE
 from imagegen.domain.webhooks import OVERDUE, RETRY_WINDOW, SENDING_LEASE
 from imagegen.services.catalog import LOAD_WAIT_SECONDS
+from imagegen.services.sweeper import SWEEP_SECONDS
 from tools.emulators.project import ROOT, Project
 
 FUNCTIONS = ROOT / "functions"
@@ -103,6 +104,13 @@ def test_function_timeout_covers_slowest_run_of_a_task(manifest: dict[str, Any])
 def test_late_calls_are_at_most_half_of_an_instances_threads() -> None:
     [threads] = re.findall(r"^THREADS=(\d+)$", (FUNCTIONS / ".env").read_text("utf-8"), re.MULTILINE)
     assert int(threads) == 2 * LATE_CALLS_MAX
+
+
+def test_sweep_ends_before_its_function_times_out(manifest: dict[str, Any]) -> None:
+    # The last document may begin just before the end: the catalog, three reads and a commit, its last try, and a task.
+    last = LOAD_WAIT_SECONDS + SWEEPING_TIMEOUT_SECONDS + 3 * CALL_TIMEOUT_SECONDS + ENQUEUE_SECONDS
+    timeout = manifest["endpoints"]["sweepAbandonedRequests"]["timeoutSeconds"]
+    assert timeout > SWEEP_SECONDS + last
 
 
 def test_request_lease_is_longer_than_its_call() -> None:

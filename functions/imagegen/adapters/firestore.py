@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from math import isfinite
 from typing import Any
 
 from google.api_core import exceptions
@@ -9,6 +10,8 @@ from google.api_core.retry import Retry, if_exception_type
 from google.cloud import firestore
 from google.cloud.firestore_v1.base_query import FieldFilter
 
+from imagegen import events
+from imagegen.events import Event, SafeText
 from imagegen.ports.database import (
     CommitRefused,
     Create,
@@ -127,8 +130,8 @@ class FirestoreDatabase:
             except (*_UNCERTAIN, exceptions.Aborted) as error:
                 raise DatabaseUnavailable(str(error)) from error
             moment = moment or results[0].read_time
-            values = {result.alias: int(result.value) for result in results}
-            answers.append(Totals(count=values["count"], sum=values.get("sum", 0)))
+            values = {result.alias: result.value for result in results}
+            answers.append(Totals(count=int(values["count"]), sum=_finite_sum(question, values.get("sum", 0))))
         return answers
 
     def _prepare(self, query: Query) -> Any:
@@ -138,16 +141,26 @@ class FirestoreDatabase:
             value = list(condition.value) if condition.op == "in" else condition.value
             prepared = prepared.where(filter=FieldFilter(condition.field, condition.op, value))
         if query.order_by is not None:
-            prepared = prepared.order_by(query.order_by, direction=firestore.Query.DESCENDING)
+            direction = firestore.Query.ASCENDING if query.ascending else firestore.Query.DESCENDING
+            prepared = prepared.order_by(query.order_by, direction=direction)
             match query.start_after:
                 case (value,):
                     prepared = prepared.start_after({query.order_by: value})
                 case (value, id):
-                    prepared = prepared.order_by("__name__", direction=firestore.Query.DESCENDING)
+                    prepared = prepared.order_by("__name__", direction=direction)
                     prepared = prepared.start_after({query.order_by: value, "__name__": id})
         if query.limit is not None:
             prepared = prepared.limit(query.limit)
         return prepared
+
+
+def _finite_sum(question: Sum, value: float) -> int:
+    """Return the sum as an integer. If a document holds NaN or infinity, no sum exists: log it, and return 0."""
+    if not isfinite(value):
+        field = SafeText(question.field)
+        events.error(Event.DOCUMENT_UNREADABLE, path=SafeText(question.query.collection), field=field)
+        return 0
+    return int(value)
 
 
 def _read_options(timeout_seconds: float) -> Any:

@@ -7,6 +7,7 @@ that it refuses, and answers without the reasons of the API's contract.
 
 import functools
 import json
+import sys
 import uuid
 from collections.abc import Callable
 from datetime import timedelta
@@ -23,8 +24,10 @@ from imagegen import bootstrap, events
 from imagegen.api import bodies, logs
 from imagegen.api.envelope import data_of
 from imagegen.api.operation import Operation, Received
+from imagegen.documents.fields import Unreadable
 from imagegen.errors import ApiError, Internal
 from imagegen.events import Event
+from imagegen.services import unreadable
 
 Wire = dict[str, Any]
 Endpoint = Callable[[Request], Response]
@@ -142,6 +145,8 @@ def _answered(request: Request, function: str, answer: Callable[[], object]) -> 
 def _internal(function: str) -> Internal:
     """Log the current exception with a new correlation id. Return the error with that id for the caller."""
     correlation_id = uuid.uuid4().hex
+    if isinstance(error := sys.exception(), Unreadable):
+        unreadable.log(error)
     events.exception(Event.CALL_FAILED, function=function, correlationId=correlation_id)
     return Internal(correlation_id)
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from imagegen.documents.fields import Fields
 from imagegen.domain.account import Account, Usage
 from imagegen.domain.grants import Bucket, Grant
 from imagegen.domain.ledger import GENESIS, Credits, EntryType, LedgerEntry, Wallet
@@ -20,6 +21,9 @@ GRANTS = "grants"
 LEDGER = "creditTransactions"
 TRIAL_CLAIMS = "trialClaims"
 USERS = "users"
+
+OF_A_REQUEST = (EntryType.DEDUCTION, EntryType.REFUND)
+"""The types of entries that always name a generation request."""
 
 
 def grant_path(grant_id: str) -> str:
@@ -51,27 +55,47 @@ def usage_field(week: Week, counter: str) -> str:
 
 
 def wallet_of(user: Snapshot) -> Wallet:
-    """Return the wallet of a user. Raises ValueError if the balance is not valid."""
-    ledger: Mapping[str, Any] = user.data.get("ledger", {})
+    """Return the wallet of a user. Raises Unreadable, also for an amount that is not an integer of 0 or more."""
+    fields = Fields.of(user)
+    ledger, lifetime = fields.optional_map("ledger"), fields.optional_map("lifetime")
+    balance = credits_of(fields.optional_map("credits"))
+    if min(balance.trial, balance.paid) < 0:
+        fields.refuse("credits")
     return Wallet(
         user_id=user.id,
-        credits=_balance_of(user),
-        seq=ledger.get("seq", 0),
-        head=ledger.get("head", GENESIS),
-        lifetime={type: credits for type in EntryType if (credits := user.data.get("lifetime", {}).get(type.value))},
+        credits=balance,
+        seq=ledger.amount("seq", default=0),
+        head=ledger.defaulted("head", GENESIS),
+        lifetime={type: credits for type in EntryType if (credits := lifetime.optional(type.value, int))},
     )
 
 
 def account_of(user: Snapshot) -> Account:
-    """Return the account of a user. Raises ValueError if the balance is not valid."""
-    activity: Mapping[str, Any] = user.data.get("activity", {})
+    """Return the account of a user. Raises Unreadable."""
+    fields = Fields.of(user)
+    activity = fields.optional_map("activity")
     return Account(
         wallet=wallet_of(user),
         activity=Activity(
-            activity.get("earnedAt"), tuple(activity.get("running", ())), activity.get("cancellationsEarnedAt")
+            activity.optional("earnedAt", datetime),
+            activity.ids("running"),
+            activity.optional("cancellationsEarnedAt", datetime),
         ),
-        usage={Week.parse(name): usage_of(counters) for name, counters in user.data.get("usage", {}).items()},
+        usage=usage_by_week(user),
     )
+
+
+def usage_by_week(user: Snapshot) -> dict[Week, Usage]:
+    """Return the weekly counters of a user. Raises Unreadable."""
+    weeks = Fields.of(user).optional_map("usage")
+    return {_week(weeks, name): usage_of(weeks.map(name)) for name in weeks.data}
+
+
+def _week(weeks: Fields, name: str) -> Week:
+    try:
+        return Week.parse(name)
+    except ValueError:
+        weeks.refuse(name)
 
 
 def wallet_fields(wallet: Wallet) -> dict[str, Any]:
@@ -119,12 +143,12 @@ def usage_data(usage: Usage) -> dict[str, int]:
     }
 
 
-def usage_of(counters: Mapping[str, int]) -> Usage:
+def usage_of(counters: Fields) -> Usage:
     return Usage(
-        requests=counters.get("requests", 0),
-        failed=counters.get("failed", 0),
-        credits_deducted=counters.get("creditsDeducted", 0),
-        credits_refunded=counters.get("creditsRefunded", 0),
+        requests=counters.amount("requests", default=0),
+        failed=counters.amount("failed", default=0),
+        credits_deducted=counters.amount("creditsDeducted", default=0),
+        credits_refunded=counters.amount("creditsRefunded", default=0),
     )
 
 
@@ -132,20 +156,8 @@ def bucket_fields(amount: Credits) -> dict[str, int]:
     return {"trial": amount.trial, "paid": amount.paid}
 
 
-def _balance_of(user: Snapshot) -> Credits:
-    """Return the balance of a user. Raises ValueError unless each amount is an integer of 0 or more.
-
-    The check is needed because an operator can edit the document.
-    """
-    balance = credits_of(user.data.get("credits", {}))
-    for credits in (balance.trial, balance.paid):
-        if type(credits) is not int or credits < 0:
-            raise ValueError(f"{user.path}: {credits!r} is not an amount of credits (an integer of 0 or more)")
-    return balance
-
-
-def credits_of(buckets: Mapping[str, int]) -> Credits:
-    return Credits(trial=buckets.get("trial", 0), paid=buckets.get("paid", 0))
+def credits_of(buckets: Fields) -> Credits:
+    return Credits(trial=buckets.defaulted("trial", 0), paid=buckets.defaulted("paid", 0))
 
 
 # Ledger entries
@@ -169,17 +181,23 @@ def create_entry(entry: LedgerEntry, **remarks: str) -> Create:
 
 
 def entry_of(user_id: str, document: Snapshot) -> LedgerEntry:
-    data = document.data
+    """Return the ledger entry. Raises Unreadable."""
+    fields = Fields.of(document)
+    type = fields.read("type", EntryType)
+    amount = credits_of(fields.map("buckets"))
+    if type is not EntryType.CORRECTION and min(amount.trial, amount.paid) < 0:
+        fields.refuse("buckets")
+    has_request = type in OF_A_REQUEST or fields.nullable("generationRequestId", str) is not None
     return LedgerEntry(
         id=document.id,
         user_id=user_id,
-        type=EntryType(data["type"]),
-        amount=credits_of(data["buckets"]),
-        balance_after=data["balanceAfter"],
-        seq=data["seq"],
-        generation_request_id=data["generationRequestId"],
-        timestamp=data["timestamp"],
-        hash=data["hash"],
+        type=type,
+        amount=amount,
+        balance_after=fields.read("balanceAfter", int),
+        seq=fields.read("seq", int),
+        generation_request_id=fields.id("generationRequestId") if has_request else None,
+        timestamp=fields.read("timestamp", datetime),
+        hash=fields.read("hash", str),
     )
 
 
@@ -202,17 +220,18 @@ def create_grant(grant: Grant) -> Create:
 
 
 def grant_of(document: Snapshot) -> Grant:
-    data = document.data
+    """Return the grant. Raises Unreadable."""
+    fields = Fields.of(document)
     return Grant(
         id=document.id,
-        user_id=data["userId"],
-        bucket=Bucket(data["bucket"]),
-        credits=data["credits"],
-        reason=data["reason"],
-        granted_by=data["grantedBy"],
-        entry_id=data["entryId"],
-        balance_after=data["balanceAfter"],
-        granted_at=data["grantedAt"],
+        user_id=fields.id("userId"),
+        bucket=fields.read("bucket", Bucket),
+        credits=fields.amount("credits"),
+        reason=fields.read("reason", str),
+        granted_by=fields.read("grantedBy", str),
+        entry_id=fields.id("entryId"),
+        balance_after=fields.amount("balanceAfter"),
+        granted_at=fields.read("grantedAt", datetime),
     )
 
 

@@ -1,10 +1,11 @@
 """Conversion of generation requests to and from Firestore documents."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Self
 
 from imagegen.documents.accounts import SCHEMA_VERSION, bucket_fields, credits_of
+from imagegen.documents.fields import Fields
 from imagegen.domain.generation import Failure, FailureReason, GenerationRequest, Mode, Status
 from imagegen.ports.database import Create, Snapshot, Version
 
@@ -70,38 +71,48 @@ def settlement_fields(request: GenerationRequest) -> dict[str, Any]:
 
 
 def request_of(document: Snapshot) -> GenerationRequest:
-    data = document.data
-    error = data["error"]
+    """Return the request. Raises Unreadable."""
+    fields = Fields.of(document)
     return GenerationRequest(
         id=document.id,
-        user_id=data["userId"],
-        model=data["model"],
-        style=data["style"],
-        color=data["color"],
-        size=data["size"],
-        prompt=data["prompt"],
-        input=data.get("input"),
-        cost=data["cost"],
-        paid_from=credits_of(data["paidFrom"]),
-        fingerprint=data["fingerprint"],
-        reservation_id=data["execution"],
-        created_at=data["createdAt"],
-        started_at=data["startedAt"],
-        lease_expires_at=data["leaseExpiresAt"],
-        mode=Mode(data.get("mode", Mode.SYNC)),
-        give_up_at=data.get("giveUpAt"),
-        claimed_by=data.get("worker"),
-        webhook_url=data.get("webhookUrl"),
-        status=Status(data["status"]),
-        finished_at=data["finishedAt"],
-        image_url=data["imageUrl"],
-        failure=error
-        and Failure(
-            reason=FailureReason(error["reason"]),
-            message=error["message"],
-            refunded_credits=error["refundedCredits"],
-            current_credits=error["currentCredits"],
-        ),
+        user_id=fields.id("userId"),
+        model=fields.read("model", str),
+        style=fields.read("style", str),
+        color=fields.read("color", str),
+        size=fields.read("size", str),
+        prompt=fields.read("prompt", str),
+        input=_input_of(fields),
+        cost=fields.amount("cost"),
+        paid_from=credits_of(fields.map("paidFrom")),
+        fingerprint=fields.read("fingerprint", str),
+        reservation_id=fields.read("execution", str),
+        created_at=fields.read("createdAt", datetime),
+        started_at=fields.nullable("startedAt", datetime),
+        lease_expires_at=fields.read("leaseExpiresAt", datetime),
+        mode=fields.optional("mode", Mode) or Mode.SYNC,
+        give_up_at=fields.optional("giveUpAt", datetime),
+        claimed_by=fields.optional("worker", str),
+        webhook_url=fields.optional("webhookUrl", str),
+        status=fields.read("status", Status),
+        finished_at=fields.nullable("finishedAt", datetime),
+        image_url=fields.nullable("imageUrl", str),
+        failure=None if fields.nullable("error", dict) is None else _failure_of(fields.map("error")),
+    )
+
+
+def _input_of(fields: Fields) -> dict[str, str] | None:
+    if fields.optional("input", dict) is None:
+        return None
+    input = fields.map("input")
+    return {name: input.read(name, str) for name in input.data}
+
+
+def _failure_of(error: Fields) -> Failure:
+    return Failure(
+        reason=error.read("reason", FailureReason),
+        message=error.read("message", str),
+        refunded_credits=error.amount("refundedCredits"),
+        current_credits=error.amount("currentCredits"),
     )
 
 
@@ -114,5 +125,6 @@ class StoredRequest:
 
     @classmethod
     def of(cls, document: Snapshot) -> Self:
+        """Return the stored request. Raises Unreadable."""
         assert document.version is not None, "requests are never deleted"
         return cls(request_of(document), document.version)

@@ -1,9 +1,10 @@
 """Conversion of webhook deliveries to and from Firestore documents."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from imagegen.documents.accounts import SCHEMA_VERSION
+from imagegen.documents.fields import Fields
 from imagegen.domain.webhooks import Attempt, Delivery, DeliveryStatus
 from imagegen.ports.database import Create, Snapshot, Update
 
@@ -36,20 +37,21 @@ def update_delivery(document: Snapshot, delivery: Delivery) -> Update:
 
 
 def delivery_of(document: Snapshot) -> Delivery:
-    data = document.data
+    """Return the delivery. Raises Unreadable."""
+    fields = Fields.of(document)
     return Delivery(
         id=document.id,
-        user_id=data["userId"],
-        generation_request_id=data["generationRequestId"],
-        url=data["url"],
-        type=data["type"],
-        created_at=data["createdAt"],
-        next_attempt_at=data["nextAttemptAt"],
-        give_up_at=data["giveUpAt"],
-        status=DeliveryStatus(data["status"]),
-        claimed_by=data["worker"],
-        attempt_count=data["attemptCount"],
-        attempts=tuple(_attempt_of(attempt) for attempt in data["attempts"]),
+        user_id=fields.id("userId"),
+        generation_request_id=fields.id("generationRequestId"),
+        url=fields.read("url", str),
+        type=fields.read("type", str),
+        created_at=fields.read("createdAt", datetime),
+        next_attempt_at=fields.read("nextAttemptAt", datetime),
+        give_up_at=fields.read("giveUpAt", datetime),
+        status=fields.read("status", DeliveryStatus),
+        claimed_by=fields.nullable("worker", str),
+        attempt_count=fields.amount("attemptCount"),
+        attempts=tuple(_attempt_of(attempt) for attempt in fields.maps("attempts")),
     )
 
 
@@ -73,10 +75,10 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
     }
 
 
-def _attempt_of(data: dict[str, Any]) -> Attempt:
+def _attempt_of(fields: Fields) -> Attempt:
     return Attempt(
-        at=data["at"],
-        duration=data["durationMs"] * _MILLISECOND,
-        status_code=data["statusCode"],
-        error=data["error"],
+        at=fields.read("at", datetime),
+        duration=fields.amount("durationMs") * _MILLISECOND,
+        status_code=fields.nullable("statusCode", int),
+        error=fields.nullable("error", str),
     )

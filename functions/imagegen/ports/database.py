@@ -89,14 +89,15 @@ class Query:
     """A query for the documents of a collection that meet all conditions.
 
     With ``collection_group``, the query reads all collections with this name. ``order_by`` is a field path, largest
-    value first. A part of the path that is not a plain identifier must be in backticks. ``start_after`` is a value of
-    that field. If documents can share a value, it is a value and a document id, and documents of equal value come in
-    the order of their ids, largest first.
+    value first, or smallest first if ``ascending``. A part of the path that is not a plain identifier must be in
+    backticks. ``start_after`` is a value of that field. If documents can share a value, it is a value and a document
+    id, and documents of equal value come in the order of their ids, in the same direction.
     """
 
     collection: str
     where: tuple[Where, ...] = ()
     order_by: str | None = None
+    ascending: bool = False
     start_after: tuple[Any] | tuple[Any, str] | None = None
     limit: int | None = None
     collection_group: bool = False

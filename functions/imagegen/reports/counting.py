@@ -14,8 +14,9 @@ from imagegen.domain.weeks import Week
 from imagegen.ports.clock import Clock
 from imagegen.ports.database import CommitRefused, Database, OutcomeUnknown, Put, Query, Sum, Totals, Where
 from imagegen.reports.model import OTHER, Daily, DayCounts, Processing, Tally, total
-from imagegen.reports.progress import PROGRESS_PATH, progress_data, progress_of
+from imagegen.reports.progress import NOTHING_COUNTED, PROGRESS_PATH, progress_data, progress_of
 from imagegen.reports.quantiles import Position, Range, interpolated, locate, octaves, parts, rank
+from imagegen.services.unreadable import read_or_log
 
 PARALLEL_QUERIES = 8
 PROGRESS_KEPT = timedelta(minutes=15)
@@ -98,7 +99,7 @@ class Counting:
 
     def _load_progress(self, week: Week) -> dict[str, DayCounts]:
         [stored] = self.database.read(PROGRESS_PATH)
-        at, days = progress_of(stored)
+        at, days = read_or_log(progress_of, stored) or NOTHING_COUNTED
         is_fresh = at >= self.clock.now() - PROGRESS_KEPT
         return {day: days[day] for day in week.days if is_fresh and day in days}
 

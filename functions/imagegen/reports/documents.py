@@ -1,9 +1,12 @@
 """Converts weekly reports to and from Firestore documents."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 from imagegen.documents.accounts import SCHEMA_VERSION, usage_data, usage_of
+from imagegen.documents.fields import Fields, Unreadable
 from imagegen.domain.catalog import Kind
 from imagegen.domain.ledger import EntryType
 from imagegen.domain.weeks import Week
@@ -99,13 +102,30 @@ def report_data(report: Report) -> dict[str, Any]:
 
 
 def report_of(document: Snapshot) -> Report:
-    """Return the stored report. Fields missing from older documents get their defaults."""
-    data = document.data
+    """Return the stored report. Fields missing from older documents get their defaults. Raises Unreadable."""
+    with refusing(document):
+        return _report_of(Fields.of(document))
+
+
+@contextmanager
+def refusing(document: Snapshot) -> Iterator[None]:
+    """Raise Unreadable if the code inside finds a missing or unexpected value in the document."""
+    try:
+        yield
+    except Unreadable:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        field = error.args[0] if isinstance(error, KeyError) else "(one of the fields)"
+        raise Unreadable(document.path, str(field)) from error
+
+
+def _report_of(fields: Fields) -> Report:
+    data = fields.data
     week = Week.parse(data["week"])
     processing = data.get("processing", {})
     return Report(
         week=week,
-        generated_at=data["generatedAt"],
+        generated_at=fields.read("generatedAt", datetime),
         days=[tally_of(day) for day in data["days"]],
         options={
             kind: {option["name"]: _daily_of(option["byDay"]) for option in data[kind.collection] if "byDay" in option}
@@ -114,7 +134,7 @@ def report_of(document: Snapshot) -> Report:
         trial_credits=data.get("paidFrom", {}).get("trial", 0),
         processing=Processing(processing.get("requests", 0), processing.get("medianMs"), processing.get("p95Ms")),
         users=Users(**data.get("users", {})),
-        top_users=[(user["userId"], usage_of(user)) for user in data["topUsers"]],
+        top_users=[(user.id("userId"), usage_of(user)) for user in fields.maps("topUsers")],
         popular_styles=[
             Popularity(style["name"], style["requests"], style["share"], style["shareBefore"], style["shareFourWeeks"])
             for style in data.get("popularStyles", ())

@@ -20,19 +20,20 @@ def revision(before: Data, after: Data, at: datetime) -> Revision | None:
         name: (old, new)
         for part in FIGURES
         if part in parts
-        for name, (old, new) in _numbers(part, before.get(part) or {}, after[part] or {}).items()
+        for name, (old, new) in _numbers(part, before.get(part), after[part] or {}).items()
         if old != new
     }
     return Revision(at, figures, [part for part in parts if part not in FIGURES]) if parts else None
 
 
-def _numbers(path: str, before: Data, after: Data) -> dict[str, tuple[Any, Any]]:
-    """Return every number of two maps of the same form, as pairs by path."""
+def _numbers(path: str, before: Any, after: Data) -> dict[str, tuple[Any, Any]]:
+    """Return every number of two maps of the same form, as pairs by path. ``before`` is empty if it is not a map."""
+    before = before if isinstance(before, Mapping) else {}
     found: dict[str, tuple[Any, Any]] = {}
     for name in {**before, **after}:
         old, new = before.get(name), after.get(name)
         if isinstance(new, Mapping):
-            found |= _numbers(f"{path}.{name}", old or {}, new)
+            found |= _numbers(f"{path}.{name}", old, new)
         else:
             found[f"{path}.{name}"] = (old, new)
     return found

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import dropwhile
 
-from imagegen.documents.accounts import USERS, account_of, usage_field
+from imagegen.documents.accounts import USERS, usage_by_week, usage_field
+from imagegen.documents.fields import Unreadable
 from imagegen.domain.account import Usage
 from imagegen.domain.catalog import Catalog, Kind
 from imagegen.domain.weeks import Week
@@ -24,6 +25,7 @@ from imagegen.reports.revisions import revision
 from imagegen.services.catalog import Catalogs
 from imagegen.services.pagination import Page, page
 from imagegen.services.retry import Retry
+from imagegen.services.unreadable import read_or_log
 
 USERS_TESTED = 100
 REVISIONS_KEPT = 10
@@ -59,7 +61,7 @@ class Reports:
         again.
         """
         week = Week.of(scheduled_at) - 1
-        before = self.get(week - 1)
+        before = _readable(*self.database.read(report_path(week - 1)))
         if before and before.total.processing:
             self._run(week - 1)
         return self._run(week)
@@ -71,7 +73,7 @@ class Reports:
         return self._run(week)
 
     def get(self, week: Week) -> Report | None:
-        """Return the stored report of a week, or None. Raises DatabaseUnavailable."""
+        """Return the stored report of a week, or None. Raises Unreadable and DatabaseUnavailable."""
         [document] = self.database.read(report_path(week))
         return report_of(document) if document.exists else None
 
@@ -86,7 +88,8 @@ class Reports:
     def _run(self, week: Week) -> Report:
         [stored] = self.database.read(report_path(week))
         report = self._compared(self._counted(week, self.catalogs.load()), self._earlier(week))
-        known = {alert.id for alert in report_of(stored).alerts} if stored.exists else set()
+        first = read_or_log(report_of, stored) if stored.exists else None
+        known = {alert.id for alert in first.alerts} if first else set()
         # Send alerts before the report is stored. An interrupted run then may send them twice, but never not at all.
         self.alerts.announce(week, [alert for alert in report.alerts if alert.id not in known])
         return self.retry(lambda _tries: self._stored(report, stored))
@@ -112,31 +115,31 @@ class Reports:
     def _earlier(self, week: Week) -> dict[Week, Report]:
         """Return the stored reports of the weeks to compare with, oldest first."""
         documents = self.database.read(*(report_path(week - back) for back in range(WEEKS_COMPARED, 0, -1)))
-        reports = [report_of(document) for document in documents if document.exists]
-        return {report.week: report for report in reports}
+        reports = [read_or_log(report_of, document) for document in documents if document.exists]
+        return {report.week: report for report in reports if report}
 
     def _compared(self, report: Report, earlier: Mapping[Week, Report]) -> Report:
         week = report.week
         before = earlier.get(week - 1)
         opening = before.reconciliation.closing if before and before.reconciliation else None
         # The biggest users of this week would look like spikes, so take those of the week before.
-        users = self._biggest_users(week - 1, USERS_TESTED)
+        tested, biggest = self._biggest_users(week - 1, USERS_TESTED), self._biggest_users(week, TOP_USERS)
+        usage = _usage(*tested, *biggest)
         in_use = _in_use([*earlier.values(), report])
         recent = [week - back for back in range(POPULARITY_WEEKS, 0, -1)]
         styles = [earlier[past].totals(Kind.STYLE) for past in recent if past in earlier]
         return replace(
             report,
-            top_users=[(user_id, usage[week]) for user_id, usage in self._biggest_users(week, TOP_USERS).items()],
+            top_users=[(user.id, usage[user.id][week]) for user in biggest if user.id in usage],
             popular_styles=popularity(report.totals(Kind.STYLE), styles if before else []),
             forecast=forecast({past.week: past.total.credits_deducted for past in in_use}),
             reconciliation=self.reconciler.reconciliation(week, opening),
-            findings=_findings(report, in_use[:-1], users),
+            findings=_findings(report, in_use[:-1], {user.id: usage[user.id] for user in tested if user.id in usage}),
         )
 
-    def _biggest_users(self, week: Week, limit: int) -> dict[str, Mapping[Week, Usage]]:
-        """Return the usage of the users with the most deducted credits in a week. Costs one read for each user."""
-        biggest = Query(USERS, order_by=usage_field(week, "creditsDeducted"), limit=limit)
-        return {user.id: account_of(user).usage for user in self.database.find(biggest)}
+    def _biggest_users(self, week: Week, limit: int) -> Sequence[Snapshot]:
+        """Return the users with the most deducted credits in a week. Costs one read for each user."""
+        return self.database.find(Query(USERS, order_by=usage_field(week, "creditsDeducted"), limit=limit))
 
     def _stored(self, report: Report, read: Snapshot) -> Report:
         """Store ``report``, unless another run has changed the document since ``read``. Return the stored report.
@@ -145,18 +148,33 @@ class Reports:
         """
         [current] = self.database.read(read.path)
         if current.version != read.version:
-            return report_of(
-                current
-            )  # another run finished first, or our own commit was applied, but its answer was lost
+            # Another run finished first, or our own commit was applied, but its answer was lost.
+            return report_of(current)
         data = report_data(report)
         if current.version is None:
             self.database.commit(Create(current.path, data), NO_PROGRESS)
             return report
-        changed = revision(current.data, data, report.generated_at)
-        revisions = [*([changed] if changed else []), *report_of(current).revisions][:REVISIONS_KEPT]
+        earlier = _readable(current)  # None if the new report replaces one that cannot be read
+        changed = revision(current.data, data, report.generated_at) if earlier else None
+        revisions = [*([changed] if changed else []), *(earlier.revisions if earlier else ())][:REVISIONS_KEPT]
         report = replace(report, revisions=revisions)
         self.database.commit(Update(current.path, report_data(report), current.version), NO_PROGRESS)
         return report
+
+
+def _readable(document: Snapshot) -> Report | None:
+    """Return a stored report, or None if it does not exist or cannot be read."""
+    try:
+        return report_of(document) if document.exists else None
+    except Unreadable:
+        return None
+
+
+def _usage(*users: Snapshot) -> dict[str, Mapping[Week, Usage]]:
+    """Return the weekly counters of each user, by id. Log the users that cannot be read, and leave them out."""
+    distinct = {user.id: user for user in users}
+    found = {user_id: read_or_log(usage_by_week, user) for user_id, user in distinct.items()}
+    return {user_id: usage for user_id, usage in found.items() if usage is not None}
 
 
 def _in_use(reports: Sequence[Report]) -> Sequence[Report]:

@@ -5,8 +5,12 @@ from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from imagegen.ports.database import Database, Query, Snapshot
+from imagegen.services.unreadable import read_or_log
 
 T = TypeVar("T")
+
+QUERIES_MAX = 10
+"""The maximum number of queries for a page. More than one is needed only for documents that cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -18,6 +22,24 @@ class Page(Generic[T]):
 
 
 def page(database: Database, query: Query, size: int, of: Callable[[Snapshot], T]) -> Page[T]:
-    """Return the first ``size`` documents of ``query``, each converted by ``of``. Raises DatabaseUnavailable."""
-    found = database.find(replace(query, limit=size + 1))  # one document more shows whether another page follows
-    return Page([of(document) for document in found[:size]], has_more=len(found) > size)
+    """Return the first ``size`` documents of an ordered ``query``, each converted by ``of``.
+
+    A document that cannot be read is logged and left out, and the next one takes its place. After ``QUERIES_MAX``
+    queries, the page ends. Raises DatabaseUnavailable.
+    """
+    assert query.order_by is not None, "a page continues after the last document of the page before"
+    items: list[T] = []
+    for _ in range(QUERIES_MAX):
+        limit = size - len(items) + 1  # one document more shows whether another page follows
+        found = database.find(replace(query, limit=limit))
+        for document in found:
+            item = read_or_log(of, document)
+            if item is None:
+                continue
+            if len(items) == size:
+                return Page(items, has_more=True)
+            items.append(item)
+        if len(found) < limit:
+            return Page(items, has_more=False)
+        query = replace(query, start_after=(found[-1].data[query.order_by], found[-1].id))
+    return Page(items, has_more=bool(items))

@@ -2,17 +2,22 @@
 
 A request whose process died is refunded. A request or webhook whose task was lost is enqueued again. A request that
 has waited too long is refunded.
+
+Each document is recovered for itself. One that cannot be read or recovered is logged and left for the next sweep.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TypeVar
 
 from imagegen import events
+from imagegen.documents.fields import Unreadable
 from imagegen.documents.generations import REQUESTS, StoredRequest, progress_fields, request_path
-from imagegen.domain.generation import OPEN, FailureReason, GenerationRequest, Status
+from imagegen.domain.generation import FailureReason, GenerationRequest, Status
 from imagegen.errors import ServiceUnavailable
-from imagegen.events import Event, type_of
+from imagegen.events import Event, SafeText, type_of
 from imagegen.ports.clock import Clock
 from imagegen.ports.database import (
     CommitRefused,
@@ -25,12 +30,43 @@ from imagegen.ports.database import (
     Where,
 )
 from imagegen.ports.task_queue import TaskQueue
+from imagegen.services import unreadable
 from imagegen.services.catalog import Catalogs
 from imagegen.services.generations.settlement import Failed, Settlements
 from imagegen.services.generations.worker import enqueue
 from imagegen.services.webhooks.outbox import Outbox
 
 PAGE_SIZE = 100
+PARALLEL_USERS = 8
+
+SWEEP_SECONDS = 210.0
+"""The time after which a sweep begins no further document. It leaves time for the last ones before the timeout."""
+
+TRANSIENT = (CommitRefused, OutcomeUnknown, DatabaseUnavailable, ServiceUnavailable)
+"""The errors that may have passed by the next sweep."""
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+Run = Callable[[Callable[[A], B], Iterable[A]], Iterable[B]]
+
+
+def in_threads(work: Callable[[A], B], items: Iterable[A]) -> list[B]:
+    """Return ``work`` of each item, several at a time."""
+    with ThreadPoolExecutor(PARALLEL_USERS) as pool:
+        return list(pool.map(work, items))
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a sweep: the query for its documents, and the event to log for one that is not recovered.
+
+    ``recover`` returns whether it recovered the document, and raises if it could not.
+    """
+
+    query: Query
+    recover: Callable[[Snapshot], bool]
+    not_recovered: Event
 
 
 @dataclass(frozen=True)
@@ -38,6 +74,8 @@ class Sweeper:
     """Recovers stuck requests and webhooks.
 
     Sweeps may overlap, stop halfway, or compete with a process that finishes late: the first commit wins.
+    ``settlements`` retries for seconds only. ``run`` works on several users at a time. The documents of one user are
+    recovered one after the other, because they change the same account.
     """
 
     database: Database
@@ -46,56 +84,99 @@ class Sweeper:
     tasks: TaskQueue
     outbox: Outbox
     catalogs: Catalogs
+    run: Run[Sequence[Snapshot], int] = in_threads
 
     def sweep(self) -> int:
-        """Recover requests with an expired lease, and overdue webhooks. Return the number of recovered items.
+        """Recover requests whose process died, requests that wait, and overdue webhooks. Return their number.
 
-        Items that cannot be recovered now are left for the next sweep. Raises DatabaseUnavailable.
+        The three parts are independent: if one cannot be read from the database, the others still run. Raises
+        DatabaseUnavailable at the end in this case.
         """
-        expired = Query(
-            REQUESTS,
-            where=(
-                Where("status", "in", tuple(status.value for status in OPEN)),
-                Where("leaseExpiresAt", "<", self.clock.now()),
-            ),
-            limit=PAGE_SIZE,
-        )
-        overdue = self.outbox.overdue(PAGE_SIZE)
-        return self._recover_all(expired, self._recover_request) + self._recover_all(overdue, self.outbox.enqueue_again)
-
-    def _recover_all(self, query: Query, recover: Callable[[Snapshot], bool]) -> int:
-        """Recover the documents that ``query`` finds, page by page. Return the number of recovered documents."""
+        parts = [
+            Part(self._expired(Status.PROCESSING), self._abandon, Event.REQUEST_NOT_SWEPT),
+            Part(self._expired(Status.PENDING), self._enqueue_again, Event.REQUEST_NOT_SWEPT),
+            Part(self.outbox.overdue(PAGE_SIZE), self.outbox.enqueue_again, Event.WEBHOOK_NOT_SWEPT),
+        ]
         swept = 0
-        while page := self.database.find(query):
-            recovered = sum(map(recover, page))
-            swept += recovered
-            if not recovered:
-                break  # the next query would return the same page
+        unavailable: DatabaseUnavailable | None = None
+        logged: set[str] = set()
+        began = self.clock.monotonic()
+        for number, part in enumerate(parts, start=1):
+            try:
+                swept += sum(self._recover_all(part, began + SWEEP_SECONDS * number / len(parts), logged))
+            except DatabaseUnavailable as error:
+                unavailable = error
+        if unavailable is not None:
+            raise unavailable
         return swept
 
-    def _recover_request(self, document: Snapshot) -> bool:
-        stored = StoredRequest.of(document)
+    def _expired(self, status: Status) -> Query:
+        where = (Where("status", "==", status.value), Where("leaseExpiresAt", "<", self.clock.now()))
+        return Query(REQUESTS, where, order_by="leaseExpiresAt", ascending=True, limit=PAGE_SIZE)
+
+    def _recover_all(self, part: Part, until: float, logged: set[str]) -> Iterator[int]:
+        """Recover the documents of a part, page by page. Yield the number of recovered documents of each page.
+
+        Each page starts after the last document of the page before, whether or not that document was recovered.
+        """
+        query = part.query
+        assert query.order_by is not None, "each page starts after the last document of the page before"
+
+        def recovered(documents: Sequence[Snapshot]) -> int:
+            return sum(
+                self._recover(part, document, logged) for document in documents if self.clock.monotonic() < until
+            )
+
+        while page := self.database.find(query):
+            yield from self.run(recovered, _by_user(page))
+            if self.clock.monotonic() >= until:
+                events.warning(Event.SWEEP_NOT_FINISHED, collection=query.collection)
+                return
+            query = replace(query, start_after=(page[-1].data[query.order_by], page[-1].id))
+
+    def _recover(self, part: Part, document: Snapshot, logged: set[str]) -> bool:
+        """Recover one document. Return False if it was not recovered, and log the reason if there was an error.
+
+        ``logged`` are the paths of unreadable documents that this sweep has logged.
+        """
         try:
-            if stored.request.status is Status.PENDING:
-                self._enqueue_again(stored)
-            else:
-                self.settlements.settle(stored, Failed(FailureReason.ABANDONED, "The request was interrupted."))
-        except (CommitRefused, OutcomeUnknown, DatabaseUnavailable, ServiceUnavailable) as error:
-            events.warning(Event.REQUEST_NOT_SWEPT, generationRequestId=stored.request.id, error=type_of(error))
-            return False
+            return part.recover(document)
+        except Unreadable as error:  # the document, or the account of its user
+            if error.path not in logged:
+                logged.add(error.path)
+                unreadable.log(error)
+        except TRANSIENT as error:
+            events.warning(part.not_recovered, path=SafeText(document.path), error=type_of(error))
+        except Exception:  # noqa: BLE001 - logged, and the others go on
+            events.exception(part.not_recovered, path=SafeText(document.path))
+        return False
+
+    def _abandon(self, document: Snapshot) -> bool:
+        interrupted = Failed(FailureReason.ABANDONED, "The request was interrupted.")
+        self.settlements.settle(StoredRequest.of(document), interrupted)
         return True
 
-    def _enqueue_again(self, stored: StoredRequest) -> None:
+    def _enqueue_again(self, document: Snapshot) -> bool:
+        stored = StoredRequest.of(document)
         request, now = stored.request, self.clock.now()
-        model = self.catalogs.current().model(request.model)
-        if model is None or _has_waited_too_long(request, now):
+        model = None if _has_waited_too_long(request, now) else self.catalogs.current().model(request.model)
+        if model is None:
             waited = Failed(FailureReason.EXPIRED, "The request waited in its queue for too long.")
             self.settlements.settle(stored, waited)
-            return
+            return True
         again = request.enqueued_again(now)
         self.database.commit(Update(request_path(request.id), progress_fields(again), stored.version))
         enqueue(self.tasks, again, model)
+        return True
 
 
 def _has_waited_too_long(request: GenerationRequest, now: datetime) -> bool:
     return request.give_up_at is not None and request.give_up_at <= now
+
+
+def _by_user(documents: Iterable[Snapshot]) -> list[list[Snapshot]]:
+    """Return the documents of each user."""
+    by_user: dict[str, list[Snapshot]] = {}
+    for document in documents:
+        by_user.setdefault(str(document.data.get("userId")), []).append(document)
+    return list(by_user.values())

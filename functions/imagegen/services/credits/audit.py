@@ -5,9 +5,10 @@ document that changes between two reads can cause a finding that a second run do
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from itertools import islice
 from typing import TypeVar
 
@@ -20,6 +21,7 @@ from imagegen.documents.accounts import (
     ledger_path,
     user_path,
 )
+from imagegen.documents.fields import Unreadable
 from imagegen.documents.generations import REQUESTS, request_of, request_path
 from imagegen.domain.account import Account, Usage
 from imagegen.domain.generation import REFUNDED, GenerationRequest, Status, entry_id
@@ -72,35 +74,42 @@ class Audit:
             yield from self._trial_claims(page)
 
     def _user(self, user: Snapshot) -> Iterator[Finding]:
-        try:
-            account = account_of(user)
-            documents = list(self.database.scan(ledger_path(user.id)))
-            entries = sorted((entry_of(user.id, document) for document in documents), key=lambda entry: entry.seq)
-            requests = self._requests_of(entries)
-        except UNREADABLE as error:
-            yield Finding(Invariant.READABLE, f"The account or its ledger cannot be read: {error!r}", (user.path,))
+        """Yield the violations in a user's account. Leave out the checks that need a document that cannot be read."""
+        accounts, unreadable_account = _read("The account", account_of, [user])
+        entries, unreadable_entries = _read(
+            "The ledger entry", partial(entry_of, user.id), self.database.scan(ledger_path(user.id))
+        )
+        yield from (*unreadable_account, *unreadable_entries)
+        if unreadable_entries:
             return
-        yield from _wallet(user.path, account, entries)
-        yield from _ownership(entries, requests)
-        yield from _usage(user.path, account, requests.values())
+        entries.sort(key=lambda entry: entry.seq)
+        requests, unreadable_requests = self._requests_of(entries)
+        for account in accounts:
+            yield from _wallet(user.path, account, entries)
+            if not unreadable_requests:
+                yield from _usage(user.path, account, requests.values())
+        readable = [entry for entry in entries if entry.generation_request_id not in unreadable_requests]
+        yield from _ownership(readable, requests)
 
-    def _requests_of(self, entries: Iterable[LedgerEntry]) -> dict[str, GenerationRequest]:
-        """Return the existing requests that the ledger entries name, by id."""
+    def _requests_of(self, entries: Iterable[LedgerEntry]) -> tuple[dict[str, GenerationRequest], set[str]]:
+        """Return the existing requests that the ledger entries name, by id, and the ids of those that are unreadable.
+
+        ``_requests`` yields the findings of the unreadable ones.
+        """
         ids = {entry.generation_request_id for entry in entries if entry.generation_request_id}
         found: dict[str, GenerationRequest] = {}
+        existing: set[str] = set()
         for page in _pages(ids, READ_PAGE_SIZE):
             documents = self.database.read(*(request_path(request_id) for request_id in page))
-            found |= {document.id: request_of(document) for document in documents if document.exists}
-        return found
+            requests, _ = _read("The request", request_of, (document for document in documents if document.exists))
+            existing |= {document.id for document in documents if document.exists}
+            found |= {request.id: request for request in requests}
+        return found, existing - found.keys()
 
     def _requests(self, documents: Sequence[Snapshot]) -> Iterator[Finding]:
         """Yield the requests that cannot be read, have no deduction, or did not end with their lease."""
-        requests = []
-        for document in documents:
-            try:
-                requests.append(request_of(document))
-            except UNREADABLE as error:
-                yield Finding(Invariant.READABLE, f"The request cannot be read: {error!r}", (document.path,))
+        requests, unreadable = _read("The request", request_of, documents)
+        yield from unreadable
         deductions = self.database.read(*(_entry_path(request, EntryType.DEDUCTION) for request in requests))
         for request, deduction in zip(requests, deductions, strict=True):
             if not deduction.exists:
@@ -132,7 +141,17 @@ class Audit:
                 )
 
 
-UNREADABLE = (KeyError, TypeError, ValueError, AttributeError)
+def _read(what: str, of: Callable[[Snapshot], T], documents: Iterable[Snapshot]) -> tuple[list[T], list[Finding]]:
+    """Return the documents that can be read, converted by ``of``, and a finding for each of the others."""
+    read: list[T] = []
+    unreadable: list[Finding] = []
+    for document in documents:
+        try:
+            read.append(of(document))
+        except Unreadable as error:
+            message = f"{what} cannot be read: the field {error.field} is missing or not valid."
+            unreadable.append(Finding(Invariant.READABLE, message, (document.path,)))
+    return read, unreadable
 
 
 def _wallet(path: str, account: Account, entries: Sequence[LedgerEntry]) -> Iterator[Finding]:

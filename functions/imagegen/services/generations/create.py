@@ -38,12 +38,13 @@ from imagegen.errors import (
     TooManyRunning,
 )
 from imagegen.ports.clock import Clock
-from imagegen.ports.database import CommitRefused, Database, DatabaseUnavailable, OutcomeUnknown
+from imagegen.ports.database import CommitRefused, Database, DatabaseUnavailable, OutcomeUnknown, Snapshot
 from imagegen.ports.task_queue import TaskQueue
 from imagegen.services.credits.accounts import require_user
 from imagegen.services.generations.execution import Execution
 from imagegen.services.generations.worker import enqueue
 from imagegen.services.retry import Retry
+from imagegen.services.unreadable import read_or_log
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,7 @@ class Generations:
             return account
         documents = self.database.read(*(request_path(request_id) for request_id in activity.running))
         now = self.clock.now()
-        ended = [document.id for document in documents if not document.exists or not request_of(document).may_run(now)]
+        ended = [document.id for document in documents if not _may_run(document, now)]
         activity = activity.ended(*ended)
         if len(activity.running) >= self.limits.concurrent:
             raise TooManyRunning(
@@ -156,6 +157,12 @@ class Generations:
                 runningRequests=len(activity.running),
             )
         return replace(account, activity=activity)
+
+
+def _may_run(document: Snapshot, now: datetime) -> bool:
+    """Return whether a request may run. One that cannot be read counts as ended, so that it blocks no other."""
+    request = read_or_log(request_of, document) if document.exists else None
+    return request is not None and request.may_run(now)
 
 
 def _within_rate_limit(activity: Activity, limits: Limits, now: datetime) -> Activity:

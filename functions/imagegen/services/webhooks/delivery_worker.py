@@ -20,6 +20,7 @@ from imagegen.ports.clock import Clock
 from imagegen.ports.database import Database, Snapshot
 from imagegen.ports.webhook_sender import Undelivered, WebhookSender
 from imagegen.services.retry import Retry
+from imagegen.services.unreadable import read_or_log
 from imagegen.services.webhooks.outbox import Outbox
 from imagegen.services.webhooks.secrets import WebhookSecrets
 from imagegen.services.webhooks.signing import Event, send_signed
@@ -81,7 +82,9 @@ class DeliveryWorker:
             secret = self.secrets.current(delivery.user_id)
         except UserNotFound:
             return Attempt(at, timedelta(), error="the user does not exist"), True
-        event = Event(delivery.id, delivery.type, delivery.created_at, describe(request_of(document)))
+        if (request := read_or_log(request_of, document)) is None:
+            return Attempt(at, timedelta(), error="the request cannot be read"), False
+        event = Event(delivery.id, delivery.type, delivery.created_at, describe(request))
         status_code = error = None
         try:
             status_code = send_signed(self.sender, delivery.url, secret, event, at)

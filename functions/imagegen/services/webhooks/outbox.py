@@ -11,7 +11,7 @@ from imagegen.documents.webhooks import DELIVERIES, delivery_of, update_delivery
 from imagegen.domain.webhooks import OVERDUE, Delivery, DeliveryStatus
 from imagegen.events import Event, type_of
 from imagegen.ports.clock import Clock
-from imagegen.ports.database import CommitRefused, Database, OutcomeUnknown, Query, Snapshot, Where
+from imagegen.ports.database import Database, Query, Snapshot, Where
 from imagegen.ports.task_queue import QueueUnavailable, TaskQueue
 
 QUEUE = "deliverWebhook"
@@ -35,23 +35,21 @@ class Outbox:
             events.warning(Event.WEBHOOK_NOT_QUEUED, deliveryId=delivery.id, error=type_of(error))
 
     def overdue(self, limit: int) -> Query:
-        """Return a query for deliveries whose task must have been lost."""
+        """Return a query for deliveries whose task must have been lost, the longest overdue first."""
         return Query(
             DELIVERIES,
             where=(
                 Where("status", "==", DeliveryStatus.PENDING.value),
                 Where("nextAttemptAt", "<", self.clock.now() - OVERDUE),
             ),
+            order_by="nextAttemptAt",
+            ascending=True,
             limit=limit,
         )
 
     def enqueue_again(self, document: Snapshot) -> bool:
-        """Enqueue an overdue delivery. Return False if the commit failed, which leaves it for the next sweep."""
+        """Enqueue an overdue delivery, and return True. Raises CommitRefused and OutcomeUnknown."""
         again = delivery_of(document).enqueued_again(self.clock.now())
-        try:
-            self.database.commit(update_delivery(document, again))
-        except (CommitRefused, OutcomeUnknown) as error:
-            events.warning(Event.WEBHOOK_NOT_SWEPT, deliveryId=again.id, error=type_of(error))
-            return False
+        self.database.commit(update_delivery(document, again))
         self.enqueue(again)
         return True

@@ -1,0 +1,95 @@
+"""Reads the fields of a stored document and checks their types, because an operator or other code can edit it."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, NoReturn, Self, TypeVar
+
+from imagegen.ports.database import Snapshot
+
+T = TypeVar("T")
+
+_ID = re.compile(r"(?!\.\.?$)(?!__.*__$)[^/]{1,375}")  # 1,500 bytes in UTF-8
+
+
+class Unreadable(ValueError):
+    """A document cannot be read, because ``field`` is missing or has a value that is not valid."""
+
+    def __init__(self, path: str, field: str) -> None:
+        super().__init__(f"{path}: the field {field} is missing or not valid")
+        self.path = path
+        self.field = field
+
+
+@dataclass(frozen=True)
+class Fields:
+    """The fields of a document, or of a map in it. Every method raises Unreadable, which names the field."""
+
+    path: str
+    data: Mapping[str, Any]
+    prefix: str = ""
+
+    @classmethod
+    def of(cls, document: Snapshot) -> Self:
+        return cls(document.path, document.data)
+
+    def read(self, name: str, kind: type[T]) -> T:
+        """Return the value of a field. If ``kind`` is an enum, return its member with this value."""
+        value = self.data.get(name)
+        if issubclass(kind, Enum):
+            try:
+                return kind(value)
+            except ValueError:
+                self.refuse(name)
+        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+            self.refuse(name)
+        return value
+
+    def nullable(self, name: str, kind: type[T]) -> T | None:
+        """Return the value of a field that every document has, and that may be null."""
+        if name not in self.data:
+            self.refuse(name)
+        return self.optional(name, kind)
+
+    def optional(self, name: str, kind: type[T]) -> T | None:
+        """Return the value of a field that may be missing or null."""
+        return None if self.data.get(name) is None else self.read(name, kind)
+
+    def defaulted(self, name: str, default: T) -> T:
+        """Return the value of a field that may be missing, but not null. It has the type of ``default``."""
+        return self.read(name, type(default)) if name in self.data else default
+
+    def amount(self, name: str, default: int | None = None) -> int:
+        """Return an integer of 0 or more. Without a ``default``, the field must exist."""
+        value = self.read(name, int) if default is None else self.defaulted(name, default)
+        if value < 0:
+            self.refuse(name)
+        return value
+
+    def id(self, name: str) -> str:
+        """Return the id of another document."""
+        value = self.read(name, str)
+        if not _ID.fullmatch(value):
+            self.refuse(name)
+        return value
+
+    def ids(self, name: str) -> tuple[str, ...]:
+        """Return a list of ids, which may be missing."""
+        return tuple(Fields(self.path, {name: id}, self.prefix).id(name) for id in self.optional(name, list) or ())
+
+    def map(self, name: str) -> "Fields":
+        """Return the fields of a map."""
+        return Fields(self.path, self.read(name, dict), f"{self.prefix}{name}.")
+
+    def optional_map(self, name: str) -> "Fields":
+        """Return the fields of a map, which may be missing."""
+        return Fields(self.path, self.defaulted(name, {}), f"{self.prefix}{name}.")
+
+    def maps(self, name: str) -> list["Fields"]:
+        """Return the fields of each map in a list."""
+        items = enumerate(self.read(name, list))
+        return [Fields(self.path, {name: item}, f"{self.prefix}{number}.").map(name) for number, item in items]
+
+    def refuse(self, name: str) -> NoReturn:
+        raise Unreadable(self.path, f"{self.prefix}{name}")

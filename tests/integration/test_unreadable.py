@@ -1,0 +1,482 @@
+"""Tests that a document that cannot be read or settled stops nothing else: each is logged, and the rest goes on.
+
+The backend runs on an in-memory Firestore, because the tests need many documents.
+"""
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from imagegen.bootstrap import Backend
+from imagegen.documents.fields import Unreadable
+from imagegen.documents.generations import REQUESTS
+from imagegen.documents.webhooks import DELIVERIES
+from imagegen.domain.ledger import Credits
+from imagegen.domain.webhooks import OVERDUE
+from imagegen.domain.weeks import Week
+from imagegen.ports.database import DatabaseUnavailable, Put, Query
+from imagegen.ports.image_generator import Job
+from imagegen.reports.documents import report_data
+from imagegen.services import sweeper
+from imagegen.services.credits.accounts import new_account
+from imagegen.services.credits.audit import Invariant
+from imagegen.services.pagination import QUERIES_MAX
+from tests.support.api import Api
+from tests.support.backend import Provider
+from tests.support.faults import FaultyDatabase
+from tests.support.orders import order
+from tests.support.stored import ThreadSafeStore
+from tests.support.times import NOON
+from tools.fakes import ManualClock, TaskList
+from tools.seed import history
+
+CREATE, LIST, CREDITS = "createGenerationRequest", "listGenerationRequests", "getUserCredits"
+LEASE = timedelta(minutes=4)
+AddAccount = Callable[..., None]
+WEBHOOK = "https://hooks.example.com"
+
+
+class ProcessDied(BaseException):
+    """A crash of the process, which no handler catches."""
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(NOON)
+
+
+@pytest.fixture
+def database() -> ThreadSafeStore:
+    store = ThreadSafeStore()
+    store.commit(*(Put(path, data) for path, data in history.documents()))
+    store.edit("models/model-a", failureRate=0)
+    return store
+
+
+@pytest.fixture
+def queue() -> TaskList:
+    return TaskList()
+
+
+@pytest.fixture
+def add_account(database: ThreadSafeStore, clock: ManualClock) -> AddAccount:
+    def add(user_id: str, paid: int = 100) -> None:
+        _, writes = new_account(user_id, {}, Credits(paid=paid), clock.now())
+        database.commit(*writes)
+
+    return add
+
+
+@pytest.fixture
+def abandon(api: Api, provider: Provider) -> Callable[..., None]:
+    """Return a function that creates a request whose process dies before it settles the request."""
+
+    def die(_job: Job) -> str:
+        raise ProcessDied
+
+    def abandon(user_id: str, **options: object) -> None:
+        generate, provider.generate = provider.generate, die
+        with pytest.raises(ProcessDied):
+            api.call(CREATE, order(userId=user_id, **options))
+        provider.generate = generate
+
+    return abandon
+
+
+def sweep(api: Api) -> int:
+    answer = api.http.post("/sweepAbandonedRequests")
+    assert answer.status_code == 200, answer.get_data(as_text=True)
+    swept: int = answer.get_json()["swept"]
+    return swept
+
+
+def balance(api: Api, user_id: str) -> int:
+    found: int = api.result("getCreditBalance", {"userId": user_id})["totalAvailable"]
+    return found
+
+
+def logged(capfd: pytest.CaptureFixture[str], event: str = "DOCUMENT_UNREADABLE") -> list[tuple[str, str | None]]:
+    """Return path and field of each logged event of this kind."""
+    entries = [json.loads(line) for line in "".join(capfd.readouterr()).splitlines() if line.startswith("{")]
+    return [(entry["path"], entry.get("field")) for entry in entries if entry["event"] == event]
+
+
+def paths(store: ThreadSafeStore, collection: str) -> list[str]:
+    return [document.path for document in store.scan(collection)]
+
+
+# The sweeper
+
+
+def test_sweep_recovers_500_requests_after_3_poisoned_documents(
+    api: Api,
+    database: ThreadSafeStore,
+    clock: ManualClock,
+    add_account: AddAccount,
+    abandon: Callable[..., None],
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    for number in range(3):
+        add_account(f"bad-{number}")
+        abandon(f"bad-{number}")
+        clock.sleep(1)
+    without_cost, of_broken_user, without_model = paths(database, REQUESTS)
+    database.edit(without_cost, "cost")
+    database.edit(without_model, model=7)
+    database.edit(f"users/{database.read(of_broken_user)[0].data['userId']}", credits={"trial": 0, "paid": 2.5})
+    for number in range(500):
+        add_account(f"good-{number % 20}") if number < 20 else None
+        abandon(f"good-{number % 20}")
+    clock.at += LEASE
+    assert sweep(api) == 500
+    user = database.read(of_broken_user)[0].data["userId"]
+    assert sorted(logged(capfd)) == sorted(
+        [(without_cost, "cost"), (without_model, "model"), (f"users/{user}", "credits.paid")]
+    )
+    assert [balance(api, f"good-{number}") for number in range(20)] == [100] * 20
+    assert sweep(api) == 0
+    database.edit(f"users/{user}", credits={"trial": 0, "paid": 97})  # an operator repairs the document
+    assert (sweep(api), balance(api, user)) == (1, 100)
+
+
+def test_sweep_goes_on_after_pages_of_poisoned_documents(
+    api: Api,
+    database: ThreadSafeStore,
+    clock: ManualClock,
+    add_account: AddAccount,
+    abandon: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sweeper, "PAGE_SIZE", 5)
+    add_account("bad", paid=1000)
+    add_account("good")
+    for _ in range(12):
+        abandon("bad")
+    poisoned = paths(database, REQUESTS)
+    for path in poisoned:
+        database.edit(path, "prompt")
+    abandon("good")
+    clock.at += LEASE
+    database.queries = 0
+    assert sweep(api) == 1
+    assert balance(api, "good") == 100
+    assert sorted(logged(capfd)) == sorted((path, "prompt") for path in poisoned)
+    assert database.queries == 4 + 1 + 1  # each document is read once
+
+
+def test_unreadable_account_is_logged_once_for_all_its_requests(
+    api: Api,
+    database: ThreadSafeStore,
+    clock: ManualClock,
+    add_account: AddAccount,
+    abandon: Callable[..., None],
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    add_account("bad")
+    for _ in range(4):
+        abandon("bad")
+    database.edit("users/bad", credits={"trial": 0, "paid": 2.5})
+    clock.at += LEASE
+    assert sweep(api) == 0
+    assert logged(capfd) == [("users/bad", "credits.paid")]
+
+
+@pytest.mark.parametrize("collection", [REQUESTS, "users", DELIVERIES])
+def test_document_without_any_one_of_its_fields_stops_no_sweep_list_report_or_audit(
+    api: Api,
+    backend: Backend,
+    database: ThreadSafeStore,
+    clock: ManualClock,
+    queue: TaskList,
+    add_account: AddAccount,
+    abandon: Callable[..., None],
+    collection: str,
+) -> None:
+    add_account("bad", paid=10)
+    add_account("good", paid=10_000)
+    queue.down = True  # so that each webhook waits for a sweep
+    abandon("bad", webhookUrl=WEBHOOK)
+    api.result(CREATE, order(userId="bad", webhookUrl=WEBHOOK))
+    of_bad_user = [p for p in paths(database, collection) if database.read(p)[0].data.get("userId") == "bad"]
+    path = "users/bad" if collection == "users" else of_bad_user[0]
+    [whole] = database.read(path)
+    recovered = 0
+    for field in whole.data:
+        database.collections[collection][whole.id] = whole
+        database.edit(path, field)
+        abandon("good", webhookUrl=WEBHOOK)
+        clock.at += max(LEASE, OVERDUE) + timedelta(seconds=1)
+        before = balance(api, "good")
+        sweep(api)
+        recovered += 1
+        assert balance(api, "good") == before + 3, field
+        listed = api.result(LIST, {"userId": "good", "pageSize": 200})["requests"]
+        assert len(listed) == recovered
+        api.result("listWebhookDeliveries", {"userId": "good", "pageSize": 200})
+        api.result(LIST, {"userId": "bad"})
+        api.result("listWebhookDeliveries", {"userId": "bad"})
+        list(backend.audit.findings())
+    assert backend.reports.run(Week.of(NOON - timedelta(weeks=1))).week
+    assert recovered == len(whole.data) >= 7
+
+
+def test_webhooks_are_swept_although_requests_cannot_be_queried(
+    api: Api, backend: Backend, faulty: FaultyDatabase, queue: TaskList, clock: ManualClock, add_account: AddAccount
+) -> None:
+    add_account("user")
+    queue.down = True
+    api.result(CREATE, order(webhookUrl=WEBHOOK))
+    queue.down = False
+    clock.at += OVERDUE + timedelta(minutes=1)
+    find = faulty.find
+
+    def fail_for_requests(query: Query) -> Any:
+        if query.collection == REQUESTS:
+            raise DatabaseUnavailable("the index is being built")
+        return find(query)
+
+    faulty.find = fail_for_requests  # type: ignore[method-assign]
+    with pytest.raises(DatabaseUnavailable):
+        backend.sweeper.sweep()
+    assert [name for name, _ in queue.put_so_far] == ["deliverWebhook"]
+
+
+def test_unexpected_error_of_one_document_is_logged_and_stops_nothing(
+    api: Api,
+    database: ThreadSafeStore,
+    faulty: FaultyDatabase,
+    clock: ManualClock,
+    add_account: AddAccount,
+    abandon: Callable[..., None],
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    for user in ("bad", "good"):
+        add_account(user)
+        abandon(user)
+    clock.at += LEASE
+    commit = faulty.commit
+
+    def refuse_large_documents(*writes: Any) -> Any:
+        if any(write.path == "users/bad" for write in writes):
+            raise RuntimeError("400 the document is larger than 1 MiB")
+        return commit(*writes)
+
+    faulty.commit = refuse_large_documents  # type: ignore[method-assign]
+    assert sweep(api) == 1
+    assert balance(api, "good") == 100
+    [(path, _)] = logged(capfd, "REQUEST_NOT_SWEPT")
+    assert database.read(path)[0].data["userId"] == "bad"
+
+
+def test_sweep_ends_by_the_clock_and_the_next_one_continues(
+    api: Api,
+    backend: Backend,
+    faulty: FaultyDatabase,
+    clock: ManualClock,
+    add_account: AddAccount,
+    abandon: Callable[..., None],
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Each settlement takes 20 s, and the requests of one user are settled one after the other."""
+    add_account("user")
+    for _ in range(8):
+        abandon("user")
+    clock.at += LEASE
+    commit = faulty.commit
+
+    def commit_slowly(*writes: Any) -> Any:
+        clock.sleep(20)
+        return commit(*writes)
+
+    faulty.commit = commit_slowly  # type: ignore[method-assign]
+    began = clock.monotonic()
+    first = backend.sweeper.sweep()
+    assert 0 < first < 8
+    assert clock.monotonic() - began < sweeper.SWEEP_SECONDS + 20
+    assert "SWEEP_NOT_FINISHED" in "".join(capfd.readouterr())
+    assert first + backend.sweeper.sweep() == 8
+    assert balance(api, "user") == 100
+
+
+def test_request_without_a_readable_catalog_still_expires(
+    api: Api, database: ThreadSafeStore, clock: ManualClock, add_account: AddAccount
+) -> None:
+    add_account("user")
+    api.result(CREATE, order(mode="async"))
+    for path in paths(database, "models"):
+        database.edit(path, name=None)
+    clock.at += timedelta(hours=1, minutes=1)
+    assert sweep(api) == 1
+    assert balance(api, "user") == 100
+
+
+# Lists
+
+
+def all_ids(api: Api, function: str, params: dict[str, object], name: str, id: str) -> list[str]:
+    """Return the ids of all pages."""
+    ids, token = [], None
+    while True:
+        answer = api.result(function, {**params, "pageToken": token})
+        ids += [item[id] for item in answer[name]]
+        if (token := answer.get("nextPageToken")) is None:
+            return ids
+
+
+@pytest.mark.parametrize("bad", [[0], [3], [1, 2, 3, 4, 5, 6], [8, 9], list(range(10))], ids=str)
+def test_lists_leave_out_the_documents_that_cannot_be_read(
+    api: Api,
+    database: ThreadSafeStore,
+    clock: ManualClock,
+    add_account: AddAccount,
+    capfd: pytest.CaptureFixture[str],
+    bad: list[int],
+) -> None:
+    add_account("user")
+    made = []
+    for _ in range(10):
+        made.append(api.result(CREATE, order(webhookUrl=WEBHOOK))["generationRequestId"])
+        clock.sleep(1)
+    for number in bad:
+        database.edit(f"{REQUESTS}/{made[number]}", "cost")
+        database.edit(f"users/user/creditTransactions/{made[number]}-deduction", "hash")
+        database.edit(f"{DELIVERIES}/{made[number]}-completed", "attempts")
+    expected = [id for number, id in enumerate(made) if number not in bad][::-1]
+    user = {"userId": "user", "pageSize": 3}
+    assert all_ids(api, LIST, user, "requests", "generationRequestId") == expected
+    assert {path for path, _ in logged(capfd)} == {f"{REQUESTS}/{made[number]}" for number in bad}
+    assert all_ids(api, CREDITS, user, "transactions", "generationRequestId") == expected
+    assert all_ids(api, "listWebhookDeliveries", user, "deliveries", "generationRequestId") == expected
+
+
+def test_list_ends_after_a_bounded_number_of_queries(
+    api: Api, database: ThreadSafeStore, add_account: AddAccount
+) -> None:
+    add_account("user")
+    for _ in range(3 * QUERIES_MAX):
+        request_id = api.result(CREATE, order(size="512x512"))["generationRequestId"]
+        database.edit(f"{REQUESTS}/{request_id}", "cost")
+    database.queries = 0
+    assert api.result(LIST, {"userId": "user", "pageSize": 1}) == {"requests": []}
+    assert database.queries == QUERIES_MAX
+
+
+def test_unreadable_request_does_not_keep_its_user_from_new_requests(
+    api: Api, database: ThreadSafeStore, backend: Backend, add_account: AddAccount, capfd: pytest.CaptureFixture[str]
+) -> None:
+    add_account("user")
+    first = api.result(CREATE, order())["generationRequestId"]
+    database.edit(f"{REQUESTS}/{first}", "cost")
+    object.__setattr__(backend.generations.limits, "concurrent", 1)
+    api.result(CREATE, order())
+    assert logged(capfd) == [(f"{REQUESTS}/{first}", "cost")]
+
+
+def test_single_document_that_cannot_be_read_is_an_internal_error(
+    api: Api, database: ThreadSafeStore, add_account: AddAccount, capfd: pytest.CaptureFixture[str]
+) -> None:
+    add_account("user")
+    request_id = api.result(CREATE, order())["generationRequestId"]
+    database.edit(f"{REQUESTS}/{request_id}", status="odd")
+    error = api.error("getGenerationRequest", {"generationRequestId": request_id})
+    assert error["details"]["reason"] == "INTERNAL"
+    assert logged(capfd) == [(f"{REQUESTS}/{request_id}", "status")]
+
+
+def test_webhook_of_an_unreadable_request_fails_after_its_retry_window(
+    api: Api, backend: Backend, database: ThreadSafeStore, clock: ManualClock, queue: TaskList, add_account: AddAccount
+) -> None:
+    add_account("user")
+    request_id = api.result(CREATE, order(webhookUrl=WEBHOOK))["generationRequestId"]
+    database.edit(f"{REQUESTS}/{request_id}", "cost")
+    for _ in range(30):
+        api.call("deliverWebhook", queue.put_so_far[-1][1])
+        clock.sleep(7200)
+    [delivery] = api.result("listWebhookDeliveries", {"userId": "user"})["deliveries"]
+    assert (delivery["status"], delivery["attempts"][0]["error"]) == ("failed", "the request cannot be read")
+
+
+# The report and the audit
+
+
+def test_report_leaves_out_users_reports_and_progress_that_cannot_be_read(
+    api: Api,
+    backend: Backend,
+    database: ThreadSafeStore,
+    clock: ManualClock,
+    add_account: AddAccount,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    for user in ("bad", "good"):
+        add_account(user)
+        api.result(CREATE, order(userId=user))
+    week = Week.of(NOON)
+    clock.at = week.end
+    backend.reports.run(week)
+    clock.at = (week + 1).end
+    database.edit("users/bad", usage={str(week): {"requests": "many", "creditsDeducted": 3}})
+    database.edit(f"weeklyReports/{week}", "days", total=7)
+    database.commit(Put("reportProgress/latest", {"savedAt": "never", "days": 7}))
+    capfd.readouterr()
+    backend.reports.write(clock.at)
+    assert sorted(logged(capfd)) == [
+        ("reportProgress/latest", "(one of the fields)"),
+        ("users/bad", f"usage.{week}.requests"),
+        (f"weeklyReports/{week}", "days"),
+    ]
+    assert [listed.week for listed in backend.reports.list(10).items] == [week + 1]
+    report = backend.reports.run(week)  # writes a readable report again
+    assert [user_id for user_id, _ in report.top_users] == ["good"]
+    read = backend.reports.get(week)
+    assert read is not None
+    assert report_data(read) == report_data(report)
+
+
+def test_audit_names_each_unreadable_document_and_checks_the_others(
+    api: Api, backend: Backend, database: ThreadSafeStore, clock: ManualClock, add_account: AddAccount
+) -> None:
+    for user in ("a", "b", "c", "good"):
+        add_account(user)
+        made = [api.result(CREATE, order(userId=user))["generationRequestId"] for _ in range(2)]
+        if user == "a":
+            database.edit("users/a", credits={"trial": 0, "paid": 2.5})
+        elif user == "b":
+            database.edit(f"users/b/creditTransactions/{made[0]}-deduction", "buckets")
+        elif user == "c":
+            database.edit(f"{REQUESTS}/{made[0]}", userId="")
+    database.edit("users/good", credits={"trial": 0, "paid": 95})
+    findings = [(finding.invariant, finding.documents[0].split("/")[0]) for finding in backend.audit.findings()]
+    assert findings.count((Invariant.READABLE, "users")) == 2
+    assert findings.count((Invariant.READABLE, REQUESTS)) == 1
+    assert (Invariant.BALANCE, "users") in findings
+    assert len(findings) == 4
+
+
+# The reader
+
+
+@pytest.mark.parametrize("value", [2.5, "3", None, True, -1, [3], {"n": 3}, float("nan")], ids=str)
+def test_amount_of_another_kind_is_unreadable(
+    api: Api, backend: Backend, database: ThreadSafeStore, add_account: AddAccount, value: object
+) -> None:
+    add_account("user")
+    request_id = api.result(CREATE, order())["generationRequestId"]
+    database.edit(f"{REQUESTS}/{request_id}", cost=value)
+    with pytest.raises(Unreadable) as raised:
+        backend.requests.get(request_id)
+    assert (raised.value.path, raised.value.field) == (f"{REQUESTS}/{request_id}", "cost")
+
+
+@pytest.mark.parametrize("id", ["", "a/b", ".", "..", "__reserved__", 7, None, "x" * 400], ids=repr)
+def test_id_that_is_not_one_is_unreadable(
+    api: Api, backend: Backend, database: ThreadSafeStore, add_account: AddAccount, id: object
+) -> None:
+    add_account("user")
+    request_id = api.result(CREATE, order())["generationRequestId"]
+    database.edit(f"{REQUESTS}/{request_id}", userId=id)
+    with pytest.raises(Unreadable):
+        backend.requests.get(request_id)
