@@ -84,7 +84,7 @@ def test_simultaneous_callers_are_refused_in_time(
     with ThreadPoolExecutor(CALLERS) as pool:
         assert all(pool.map(is_refused, [headers] * CALLERS))
     assert time.monotonic() - began < BOUND_SECONDS
-    assert 1 <= server.reached <= 2 * CALLERS
+    eventually(lambda: server.reached > 0)
 
 
 @pytest.mark.parametrize("hang", HANGING.values(), ids=HANGING)
@@ -93,11 +93,9 @@ def test_callers_are_refused_at_once_while_too_many_checks_hang(
 ) -> None:
     with hanging_server(drips=True) as server:
         headers = hang(server, monkeypatch)
-        for _ in range(LATE_CALLS_MAX):
-            assert is_refused(headers)
-        reached = server.reached
-        assert all(is_refused(headers) for _ in range(CALLERS))
-        assert server.reached == reached
+        assert all(is_refused(headers) for _ in range(LATE_CALLS_MAX + CALLERS))
+        eventually(lambda: server.reached > 0)
+        assert server.reached <= LATE_CALLS_MAX
 
 
 def test_lookups_end_by_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
