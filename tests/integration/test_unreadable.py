@@ -5,11 +5,13 @@ The backend runs on an in-memory Firestore, because the tests need many document
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from imagegen import bootstrap
 from imagegen.bootstrap import Backend
 from imagegen.documents.fields import Unreadable
 from imagegen.documents.generations import REQUESTS
@@ -30,7 +32,7 @@ from tests.support.faults import FaultyDatabase
 from tests.support.orders import order
 from tests.support.stored import ThreadSafeStore
 from tests.support.times import NOON
-from tools.fakes import ManualClock, TaskList
+from tools.fakes import NO_LIMITS, ManualClock, TaskList
 from tools.seed import history
 
 CREATE, LIST, CREDITS = "createGenerationRequest", "listGenerationRequests", "getUserCredits"
@@ -366,12 +368,18 @@ def test_list_ends_after_a_bounded_number_of_queries(
 
 
 def test_unreadable_request_does_not_keep_its_user_from_new_requests(
-    api: Api, database: ThreadSafeStore, backend: Backend, add_account: AddAccount, capfd: pytest.CaptureFixture[str]
+    api: Api,
+    database: ThreadSafeStore,
+    backend: Backend,
+    add_account: AddAccount,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     add_account("user")
     first = api.result(CREATE, order())["generationRequestId"]
     database.edit(f"{REQUESTS}/{first}", "cost")
-    object.__setattr__(backend.generations.limits, "concurrent", 1)
+    only_one = replace(backend.generations, limits=replace(NO_LIMITS, concurrent=1))
+    monkeypatch.setattr(bootstrap, "backend", lambda: replace(backend, generations=only_one))
     api.result(CREATE, order())
     assert logged(capfd) == [(f"{REQUESTS}/{first}", "cost")]
 

@@ -544,8 +544,6 @@ def test_earlier_secret_signs_and_is_moved(
 
 
 @pytest.mark.parametrize("fault", [None, Lost.BEFORE, Lost.AFTER, refuse], ids=["none", "before", "after", "refused"])
-    "fault", [None, Lost.BEFORE, Lost.AFTER, refuse], ids=["no fault", "lost before", "lost after", "refused"]
-)
 @pytest.mark.parametrize("rotate", [False, True])
 def test_move_of_earlier_secret_survives_lost_or_refused_commit(
     api: Api, faulty: FaultyDatabase, client: ObservedClient, earlier_secret: str, fault: Any, rotate: bool
