@@ -164,6 +164,28 @@ def test_a_killed_make_leaves_no_process(project: Path) -> None:
     assert survivors(processes) == []
 
 
+def test_a_terminated_make_leaves_no_process(project: Path) -> None:
+    """`make` forwards SIGTERM, but leaves SIGINT to the terminal."""
+    (project / "Makefile").write_text(f"start:\n\t@{' '.join([*LAUNCHER, *FIRESTORE])}\n")
+    log = project / "log"
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(
+            ["make", "start"],
+            cwd=project,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        ) as make,
+    ):
+        until(lambda: "Press Ctrl-C to stop" in log.read_text(), seconds=60)
+        processes = descendants(make.pid)
+        assert "java" in names(processes)
+        make.terminate()
+        assert survivors(processes) == []
+
+
 def test_a_second_interrupt_kills_a_cli_that_hangs(project: Path) -> None:
     with Suite(project, *FIRESTORE) as suite:
         processes = descendants(suite.process.pid)
