@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from imagegen.adapters.firestore import FirestoreDatabase
+from imagegen.bootstrap import Backend
 from imagegen.domain.catalog import Kind
 from tests.support.api import Api
 from tests.support.backend import AddUser
@@ -94,12 +95,24 @@ def append(file: Path, code: str) -> None:
         opened.write(f"\n\n{code}")
 
 
-def test_recipe_adds_an_option(client: ObservedClient, firestore_host: str, api: Api) -> None:
-    [command] = blocks("Add an option")
-    here = command.replace("127.0.0.1:8080", firestore_host).replace("demo-imagegen", client.project)
-    subprocess.run(["bash", "-c", here], check=True, capture_output=True, timeout=60)
-    styles = api.result("getCatalog", {})["styles"]
-    assert styles[-1] == {"id": "pop-art", "name": "pop art"}
+def test_recipe_adds_and_withdraws_an_option(
+    client: ObservedClient, firestore_host: str, api: Api, backend: Backend, add_user: AddUser
+) -> None:
+    def run(command: str) -> None:
+        here = command.replace("127.0.0.1:8080", firestore_host).replace("demo-imagegen", client.project)
+        subprocess.run(["bash", "-c", here], check=True, capture_output=True, timeout=60)
+
+    add, use, withdraw = blocks("Add an option")
+    [body] = re.findall(r"-d '(.*)'", use, re.DOTALL)
+    add_user("user-100", paid=100)
+
+    run(add)
+    assert api.result("getCatalog", {})["styles"][-1] == {"id": "pop-art", "name": "pop art"}
+    assert api.result("createGenerationRequest", json.loads(body)["data"])["deductedCredits"] == 1
+
+    run(withdraw)
+    [style] = [style for style in backend.catalogs.load().styles if style.id == "pop-art"]
+    assert (style.name, style.enabled, style.position) == ("pop art", False, 6)
 
 
 def test_recipe_adds_a_function(client: ObservedClient, database: FirestoreDatabase, functions: Path) -> None:
