@@ -1,6 +1,7 @@
 """Tests of webhooks under the Firebase CLI, whose tasks emulator retries them."""
 
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from tools.emulators.ports import free_ports
 
 [RECEIVER] = re.findall(r"```python\n(.*?)```", WEBHOOKS.read_text("utf-8"), re.DOTALL)
 EXAMPLE = "".join(re.findall(r"```sh\n(.*?)```", WEBHOOKS.read_text("utf-8"), re.DOTALL))
+[UNSIGNED] = re.findall(r"```console\n(.*?)```", WEBHOOKS.read_text("utf-8"), re.DOTALL)
 WAIT_SECONDS = 90
 """The second attempt follows after about ten seconds. The rest is for starting processes on a busy machine."""
 
@@ -100,6 +102,11 @@ def running(code: str, log: Path) -> Iterator[None]:
             process.wait(20)
 
 
+def accepts_connections(port: int) -> bool:
+    with socket.socket() as connection:
+        return connection.connect_ex(("127.0.0.1", port)) == 0
+
+
 def test_receiver_of_the_docs_gets_the_webhook_of_the_example(live: Live, tmp_path: Path) -> None:
     [port] = free_ports(1)
     user = live.add_user(paid=1)
@@ -108,6 +115,12 @@ def test_receiver_of_the_docs_gets_the_webhook_of_the_example(live: Live, tmp_pa
     assert len([line for line in code.splitlines() if line]) == 10
 
     with running(code, log):
+        until(lambda: accepts_connections(port), seconds=WAIT_SECONDS)
+        unsigned = ["bash", "-c", UNSIGNED.replace("9000", str(port))]
+        refused = subprocess.run(unsigned, check=False, capture_output=True, timeout=60)
+        assert b"Empty reply from server" in refused.stderr
+        until(lambda: "WebhookVerificationError" in log.read_text(), seconds=10)
+
         command = with_ports_of(live.suite, EXAMPLE).replace(":9000/", f":{port}/").replace("user-100", user)
         answer = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True, timeout=60)
         request_id = re.findall(r'"generationRequestId":\s*"(\w+)"', answer.stdout)[0]
