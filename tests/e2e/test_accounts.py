@@ -1,11 +1,16 @@
 """Tests of accounts over HTTP with tokens: registration, verified e-mail addresses and grants."""
 
+import os
+import re
+import subprocess
+import sys
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from tests.support.live import Live, order
+from tools.docs.write import DEPLOYING
 
 TRIAL_CREDITS = 10  # functions/.env
 NOT_VERIFIED = (403, "PERMISSION_DENIED", "EMAIL_NOT_VERIFIED")
@@ -141,6 +146,20 @@ def test_verified_address_takes_effect_at_once(live: Live) -> None:
 
     assert live.result("createGenerationRequest", order(user), token=token)["deductedCredits"] == 1
     assert live.credits(user) == TRIAL_CREDITS - 1
+
+
+def test_script_of_the_docs_makes_an_admin(live: Live) -> None:
+    user, _ = live.sign_up()
+    script = re.findall(r"```python\n(.*?)```", DEPLOYING.read_text("utf-8"), re.DOTALL)[1]
+    subprocess.run(
+        [sys.executable, "-c", script.replace("YOUR-PROJECT", live.suite.project_id).replace("UID", user)],
+        env={**os.environ, "FIREBASE_AUTH_EMULATOR_HOST": live.suite.auth_host},
+        check=True,
+        capture_output=True,
+        timeout=60,
+    )
+
+    assert live.result("grantCredits", grant(live.add_user()), token=live.sign_in(user))["grantedCredits"] == 5
 
 
 def test_unverified_admin_may_grant(live: Live) -> None:
