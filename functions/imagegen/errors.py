@@ -284,7 +284,7 @@ class ServiceUnavailable(ApiError):
     reason = "SERVICE_UNAVAILABLE"
     situation = "the database or another service cannot be reached, a provider hangs, or the catalog is empty"
     retryable = "yes, with the same key"
-    billed = "no, or at most once if it has a `generationRequestId`"
+    billed = "no, unless it has a `generationRequestId`: then perhaps, once"
     facts: ClassVar = {"generationRequestId": str | None}
 
 
