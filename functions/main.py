@@ -27,8 +27,9 @@ except ValueError:  # discovery may load this file more than once in a process
     firebase_admin.initialize_app(options={"httpTimeout": AUTH_TIMEOUT_SECONDS})
 
 
-# A queue retries a failed task for two minutes. After that, the sweeper recovers the request.
-TASK_RETRIES = RetryConfig(max_attempts=5, min_backoff_seconds=1, max_backoff_seconds=60, max_retry_seconds=120)
+# A queue retries a failed task for as long as a request may wait, so no task is gone before its request has ended. A
+# task whose request has ended succeeds.
+TASK_RETRIES = RetryConfig(min_backoff_seconds=1, max_backoff_seconds=300, max_retry_seconds=86_400)
 
 # The secrets of the functions that run a report. They are declared only where alerts are on.
 REPORT_SECRETS = settings.REPORT_WEBHOOK_SECRET.declared

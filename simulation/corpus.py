@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from imagegen.adapters import firestore
+from imagegen.adapters import cloud_tasks, firestore
 from imagegen.api import auth
 from imagegen.domain import account, generation, ledger, limits, people, webhooks
 from imagegen.services import call_rates, retry, server_keys, sweeper
 from imagegen.services.credits import accounts
-from imagegen.services.generations import cancellation, create, execution, settlement, worker
+from imagegen.services.generations import cancellation, create, execution, queue, settlement, worker
 from imagegen.services.webhooks import deliveries, delivery_worker, outbox, secrets
 
 
@@ -91,8 +91,8 @@ MUTANTS = [
     Mutant(
         "a worker does not check the ticket",
         worker,
-        ".request.reservation_id != ticket",
-        ".request is None",
+        "not self.tickets.accepts(request_id, ticket)",
+        "False",
         test="tests/integration/test_queue.py::test_request_runs_only_with_its_ticket",
     ),
     Mutant("a worker runs a claimed or ended request", worker, "current.request.status is not Status.PENDING", "False"),
@@ -124,20 +124,53 @@ MUTANTS = [
     Mutant(
         "a request whose task was lost is not swept",
         sweeper,
-        "            Part(self._expired(Status.PENDING), self._enqueue_again, Event.REQUEST_NOT_SWEPT),\n",
-        "",
+        "self._expired(Status.PENDING)",
+        "self._expired(Status.PROCESSING)",
     ),
     Mutant(
         "a pending request never expires",
         sweeper,
-        "_has_waited_too_long(request, now)",
+        "request.must_end_by <= now",
         "False",
         test="tests/integration/test_queue.py::test_expired_request_is_refunded",
     ),
     Mutant(
-        "a pending request expires at the next sweep", sweeper, "request.give_up_at <= now", "request.created_at <= now"
+        "a pending request expires at the next sweep",
+        sweeper,
+        "request.must_end_by <= now",
+        "request.created_at <= now",
     ),
-    Mutant("a swept request is not queued again", sweeper, "        enqueue(self.tasks, again, model)\n", ""),
+    Mutant(
+        "a request whose task was never queued waits for ten minutes",
+        sweeper,
+        "if self.queue.put(request, model):",
+        "if False:",
+        test="tests/integration/test_queue.py::test_sweeper_queues_a_request_whose_task_was_lost",
+    ),
+    Mutant(
+        "a request whose task is gone gets no other task", sweeper, "return self.queue.put(again, model)", "return True"
+    ),
+    Mutant(
+        "a sweep gives every waiting request another task",
+        sweeper,
+        "next(calls) < times",
+        "next(calls) < 1_000_000",
+        test="tests/simulation/test_load.py",
+    ),
+    Mutant(
+        "a repeated call puts another task on the queue",
+        queue,
+        "task_name(request.id, request.task_number)",
+        "task_name(request.id, id(task))",
+        test="tests/integration/test_queue.py::test_repeated_calls_put_one_task_on_the_queue",
+    ),
+    Mutant(
+        "a task that the queue knows is taken for an outage",
+        cloud_tasks,
+        "return False",
+        "raise QueueUnavailable from None",
+        test="tests/unit/test_cloud_tasks.py",
+    ),
     # Cancellation
     Mutant(
         "a cancellation does not check the settled status",
@@ -393,7 +426,7 @@ MUTANTS = [
         "a delivery worker claims a webhook without compare-and-set",
         delivery_worker,
         "update_delivery(document, claimed)",
-        "update_delivery(self._read(delivery_id)[0], claimed)",
+        "update_delivery(self.database.read(delivery_path(delivery_id))[0], claimed)",
     ),
     Mutant(
         "a delivery worker treats any claim as its own",
@@ -414,7 +447,7 @@ MUTANTS = [
         "an attempt is recorded without compare-and-set",
         delivery_worker,
         "update_delivery(document, attempted)",
-        "update_delivery(self._read(attempted.id)[0], attempted)",
+        "update_delivery(self.database.read(delivery_path(attempted.id))[0], attempted)",
     ),
     Mutant("a new attempt replaces the earlier attempts", webhooks, "(*self.attempts, attempt)", "(attempt,)"),
     Mutant("an attempt is not counted", webhooks, "self.attempt_count + 1", "self.attempt_count"),
@@ -430,8 +463,8 @@ MUTANTS = [
     Mutant(
         "a webhook whose task was lost is not swept",
         sweeper,
-        "            Part(self.outbox.overdue(PAGE_SIZE), self.outbox.enqueue_again, Event.WEBHOOK_NOT_SWEPT),\n",
-        "",
+        "self.outbox.overdue(PAGE_SIZE)",
+        "replace(self.outbox.overdue(PAGE_SIZE), limit=0)",
     ),
     Mutant(
         "an overdue webhook stays overdue",
@@ -448,8 +481,8 @@ MUTANTS = [
     Mutant(
         "a resend resets the number of attempts",
         webhooks,
-        "next_attempt_at=at, give_up_at=at + RETRY_WINDOW",
-        "next_attempt_at=at, give_up_at=at + RETRY_WINDOW, attempt_count=0",
+        "next_attempt_at=due_at, give_up_at=at + RETRY_WINDOW",
+        "next_attempt_at=due_at, give_up_at=at + RETRY_WINDOW, attempt_count=0",
     ),
     Mutant(
         "a resend does not recognise its own commit",

@@ -53,7 +53,7 @@ class Run:
 
 def run(seed: int) -> Run:
     """Run the simulation of ``seed``. The result is the same every time."""
-    with _quiet():
+    with quiet():
         return Simulation(seed).run()
 
 
@@ -235,7 +235,7 @@ class Simulation:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Turn off the logs of the services. The simulated faults would fill them."""
     log = logging.getLogger("imagegen")
     level = log.level

@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from imagegen.domain.limits import Limits
+from imagegen.ports.image_generator import Job
 from imagegen.ports.task_queue import QueueUnavailable
 
 NO_LIMITS = Limits(
@@ -44,15 +46,23 @@ class ManualClock:
 
 @dataclass
 class TaskList:
-    """A task queue that records tasks, oldest first, and delivers none. It is unreachable while ``down``."""
+    """A task queue that records tasks, oldest first, and delivers none. It is unreachable while ``down``.
+
+    Like the queue of the emulator, it never forgets a name.
+    """
 
     put_so_far: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    names: set[str] = field(default_factory=set)
     down: bool = False
 
-    def put(self, queue: str, task: dict[str, str], not_before: datetime | None = None) -> None:
+    def put(self, queue: str, task: dict[str, str], name: str, not_before: datetime | None = None) -> bool:
         if self.down:
             raise QueueUnavailable("down")
+        if name in self.names:
+            return False
+        self.names.add(name)
         self.put_so_far.append((queue, task))
+        return True
 
 
 class AcceptingSender:
@@ -60,3 +70,15 @@ class AcceptingSender:
 
     def send(self, url: str, body: str, headers: Mapping[str, str]) -> int:
         return 200
+
+
+class ImmediateGenerator:
+    """A provider that returns an image at once."""
+
+    is_stuck = False
+
+    def check(self, options: Mapping[str, Any]) -> None:
+        """Accept all options."""
+
+    def generate(self, job: Job) -> str:
+        return f"https://images.example.com/{job.request_id}.png"

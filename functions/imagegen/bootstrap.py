@@ -41,7 +41,9 @@ from imagegen.services.generations.cancellation import Cancellations
 from imagegen.services.generations.create import Generations
 from imagegen.services.generations.execution import Execution
 from imagegen.services.generations.queries import Requests
+from imagegen.services.generations.queue import RequestQueue
 from imagegen.services.generations.settlement import Settlements
+from imagegen.services.generations.tickets import Tickets
 from imagegen.services.generations.worker import Worker
 from imagegen.services.retry import Retry
 from imagegen.services.server_keys import ServerKey
@@ -93,7 +95,8 @@ class Backend:
         """Return the services, wired to the given adapters, clock, randomness, ids and limits.
 
         ``generators`` are the providers, by the names that the models' documents use. ``rng`` also makes the
-        secrets, so in production it must be the operating system's. ``channels`` get the alerts of the weekly report.
+        keys and the webhook secrets, so in production it must be the operating system's. ``channels`` get the
+        alerts of the weekly report.
         """
         catalogs = Catalogs(database, generators, clock)
         outbox = Outbox(database, tasks, clock)
@@ -101,13 +104,15 @@ class Backend:
         sweeping = replace(settlements, retry=Retry(clock, rng, SWEEPING_TIMEOUT_SECONDS))
         execution = Execution(generators, settlements)
         retry = Retry(clock, rng, RESERVING_TIMEOUT_SECONDS)
+        tickets = Tickets(database, rng)
+        queue = RequestQueue(tasks, tickets)
         webhook_secrets = WebhookSecrets(database, rng, retry)
         return cls(
             call_rates=CallRates(limits.calls, clock),
             accounts=Accounts(database, clock, retry, ServerKey(TRIAL_CLAIMS_KEY, database, clock, rng, retry)),
             catalogs=catalogs,
-            generations=Generations(database, execution, tasks, clock, limits, retry=retry, new_id=new_id),
-            worker=Worker(database, catalogs, execution, clock, retry=retry, new_id=new_id),
+            generations=Generations(database, execution, queue, clock, limits, retry=retry, new_id=new_id),
+            worker=Worker(database, tickets, catalogs, execution, clock, retry=retry, new_id=new_id),
             cancellations=Cancellations(database, settlements),
             delivery_worker=DeliveryWorker(database, sender, webhook_secrets, outbox, clock, rng, retry, new_id),
             deliveries=Deliveries(database, outbox, clock, retry),
@@ -123,7 +128,7 @@ class Backend:
                 retry,
                 clock,
             ),
-            sweeper=Sweeper(database, clock, sweeping, tasks, outbox, catalogs),
+            sweeper=Sweeper(database, clock, sweeping, queue, outbox, catalogs),
             audit=Audit(database, clock),
             corrections=Corrections(database, clock, retry),
         )

@@ -1,6 +1,8 @@
 """Tests of queued requests: their worker, the sweeper and cancellation."""
 
+import base64
 import itertools
+import random
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,16 +11,20 @@ from typing import Any
 
 import pytest
 
+from imagegen.adapters.firestore import FirestoreDatabase
 from imagegen.bootstrap import Backend
 from imagegen.domain.generation import Status
 from imagegen.errors import PermissionDenied
 from imagegen.ports.image_generator import GeneratorFailed, Job
+from imagegen.services.generations.tickets import Tickets
+from imagegen.services.sweeper import REPLACED_MAX
 from tests.support.api import Api
 from tests.support.backend import AddUser, Provider, set_models
 from tests.support.faults import FaultyDatabase, Lost, refuse
 from tests.support.orders import ORDER, order
 from tests.support.times import NOON
 from tests.support.wire import ObservedClient
+from tools.emulators.project import ROOT
 from tools.fakes import ManualClock, TaskList
 
 QUEUED = order(mode="async")
@@ -83,7 +89,9 @@ def test_mode_async_costs_2_round_trips_1_read_and_1_write_more(
     api: Api, backend: Backend, queue: TaskList, client: ObservedClient, add_user: AddUser
 ) -> None:
     add_user(paid=10)
-    backend.catalogs.current()
+    api.result(CREATE, QUEUED)  # reads the catalog and the key of the tickets, once per instance
+    deliver(backend, queue)
+    queue.put_so_far.clear()
     client.wire.reset()
     api.result(CREATE, QUEUED)
     deliver(backend, queue)
@@ -165,7 +173,7 @@ def test_worker_survives_lost_or_refused_commit(
     assert state(api, request_id)["status"] == "completed"
 
 
-@pytest.mark.parametrize("ticket", ["", "guessed", "id-2"])
+@pytest.mark.parametrize("ticket", ["", "guessed", "id-1", "id-2", "é" * 32])
 def test_request_runs_only_with_its_ticket(
     api: Api, backend: Backend, queue: TaskList, client: ObservedClient, add_user: AddUser, ticket: str
 ) -> None:
@@ -179,6 +187,93 @@ def test_request_runs_only_with_its_ticket(
     with pytest.raises(PermissionDenied):
         backend.worker.run(request_id, "guessed")
     assert deliver(backend, queue) == [Status.COMPLETED]
+
+
+def test_ticket_is_in_no_document_that_clients_can_read(
+    api: Api, queue: TaskList, client: ObservedClient, add_user: AddUser
+) -> None:
+    add_user(paid=10)
+    request_id = api.result(CREATE, QUEUED)["generationRequestId"]
+    [(_, task)] = queue.put_so_far
+    stored = client.document(f"generationRequests/{request_id}").get().to_dict() or {}
+    assert task["ticket"] not in str(stored)
+    assert stored["execution"] != task["ticket"]
+    [keys] = client.collection("serverKeys").list_documents()
+    [key] = keys.get().get("keys")
+    assert len(base64.b64decode(key)) == 32
+    rules = (ROOT / "firestore.rules").read_text("utf-8")
+    assert "serverKeys" not in rules
+    assert "{document=**}" not in rules
+
+
+@pytest.mark.parametrize("fault", [None, Lost.BEFORE, Lost.AFTER, refuse], ids=str)
+def test_all_instances_use_the_first_key(
+    database: FirestoreDatabase, client: ObservedClient, faulty: FaultyDatabase, fault: Any
+) -> None:
+    first, second = Tickets(faulty, random.Random(1)), Tickets(database, random.Random(2))
+    faulty.faults = [fault if callable(fault) or fault is Lost.AFTER else None]
+    if callable(fault):
+        faulty.faults = [lambda: second.of("request")]
+    ticket = first.of("request")
+    assert second.accepts("request", ticket)
+    assert not second.accepts("other", ticket)
+    client.wire.reset()
+    assert first.of("request") == second.of("request")
+    assert client.wire.round_trips == 0  # each instance reads the key once
+
+
+def test_key_that_cannot_be_created_leaves_the_request_to_a_sweep(
+    api: Api, backend: Backend, queue: TaskList, faulty: FaultyDatabase, clock: ManualClock, add_user: AddUser
+) -> None:
+    add_user(paid=10)
+    faulty.faults = [None, Lost.BEFORE]
+    assert api.result(CREATE, QUEUED)["status"] == "pending"
+    assert queue.put_so_far == []
+    clock.at += timedelta(minutes=6)
+    assert backend.sweeper.sweep() == 1
+    assert deliver(backend, queue) == [Status.COMPLETED]
+
+
+def test_replaced_key_accepts_the_tickets_of_the_key_before(
+    database: FirestoreDatabase, client: ObservedClient
+) -> None:
+    """The steps of docs/runbook.md: add a key, put it first, remove the old one. Each is followed by a deploy."""
+
+    def instance() -> Tickets:
+        return Tickets(database, random.Random(1))
+
+    keys = client.document("serverKeys/tickets")
+    old = instance()
+    before = old.of("request")
+    [current] = keys.get().get("keys")
+    new = base64.b64encode(bytes(32)).decode()
+    keys.update({"keys": [current, new]})
+    both = instance()
+    assert both.of("request") == before
+    keys.update({"keys": [new, current]})
+    switched = instance()
+    after = switched.of("request")
+    assert after != before
+    assert both.accepts("request", after)
+    assert switched.accepts("request", before)
+    keys.update({"keys": [new]})
+    assert instance().accepts("request", after)
+    assert not instance().accepts("request", before)
+
+
+@pytest.mark.parametrize("keys", [[], [""], ["not base64!"], [7], "abcd", None], ids=repr)
+def test_unreadable_keys_are_logged_and_take_no_credits_without_a_request(
+    api: Api,
+    client: ObservedClient,
+    queue: TaskList,
+    add_user: AddUser,
+    keys: object,
+) -> None:
+    add_user(paid=10)
+    client.document("serverKeys/tickets").set({"keys": keys})
+    request_id = api.result(CREATE, QUEUED)["generationRequestId"]
+    assert queue.put_so_far == []
+    assert api.result(CANCEL, {"generationRequestId": request_id})["currentCredits"] == 10
 
 
 def test_task_is_accepted_over_http(api: Api, queue: TaskList, add_user: AddUser) -> None:
@@ -250,7 +345,78 @@ def test_repeated_key_returns_the_request_in_its_current_status(
     assert balance(api) == 7
 
 
+@pytest.mark.parametrize("repeats", [300])
+def test_repeated_calls_put_one_task_on_the_queue(
+    api: Api, queue: TaskList, clock: ManualClock, backend: Backend, add_user: AddUser, repeats: int
+) -> None:
+    add_user(paid=10)
+    keyed = {**QUEUED, "idempotencyKey": "once"}
+    for _ in range(repeats):
+        api.result(CREATE, keyed)
+    clock.at += timedelta(minutes=6)
+    backend.sweeper.sweep()
+    assert len(queue.put_so_far) == 1
+    assert deliver(backend, queue) == [Status.COMPLETED]
+
+
 # The sweeper
+
+
+def test_request_whose_task_is_gone_gets_another_one_after_ten_minutes(
+    api: Api, backend: Backend, queue: TaskList, clock: ManualClock, client: ObservedClient, add_user: AddUser
+) -> None:
+    """The queue confirmed the task and still knows its name, but the task used up its attempts."""
+    add_user(paid=10)
+    keyed = {**QUEUED, "idempotencyKey": "once"}
+    request_id = api.result(CREATE, keyed)["generationRequestId"]
+    queue.put_so_far.clear()
+    clock.at += timedelta(minutes=6)
+    assert (backend.sweeper.sweep(), queue.put_so_far) == (0, [])
+    clock.at += timedelta(minutes=4)
+    assert (backend.sweeper.sweep(), len(queue.put_so_far)) == (1, 1)
+    assert client.document(f"generationRequests/{request_id}").get().get("taskNumber") == 1
+    api.result(CREATE, keyed)  # has the number of the new task
+    assert (backend.sweeper.sweep(), len(queue.put_so_far)) == (0, 1)
+    assert deliver(backend, queue) == [Status.COMPLETED]
+
+
+def test_one_sweep_replaces_few_tasks(
+    api: Api, backend: Backend, queue: TaskList, clock: ManualClock, add_user: AddUser
+) -> None:
+    add_user(paid=100)
+    for _ in range(REPLACED_MAX + 5):
+        api.result(CREATE, QUEUED)
+    clock.at += timedelta(minutes=11)
+    queue.put_so_far.clear()
+    assert (backend.sweeper.sweep(), len(queue.put_so_far)) == (REPLACED_MAX, REPLACED_MAX)
+    assert (backend.sweeper.sweep(), len(queue.put_so_far)) == (5, REPLACED_MAX + 5)
+    assert backend.sweeper.sweep() == 0
+    assert deliver(backend, queue) == [Status.COMPLETED] * (REPLACED_MAX + 5)
+
+
+def test_waiting_requests_cost_a_sweep_no_writes(
+    api: Api, backend: Backend, queue: TaskList, clock: ManualClock, client: ObservedClient, add_user: AddUser
+) -> None:
+    add_user(paid=100)
+    for _ in range(5):
+        api.result(CREATE, QUEUED)
+    clock.at += timedelta(minutes=6)
+    client.wire.reset()
+    assert backend.sweeper.sweep() == 0
+    assert client.wire.writes == 0
+    deliver(backend, queue)
+
+
+def test_task_of_an_unreadable_request_is_done(
+    api: Api, backend: Backend, queue: TaskList, client: ObservedClient, add_user: AddUser
+) -> None:
+    """Otherwise, the queue would deliver the task again and again."""
+    add_user(paid=10)
+    request = client.document(f"generationRequests/{api.result(CREATE, QUEUED)['generationRequestId']}")
+    request.update({"cost": "3"})
+    assert deliver(backend, queue) == [None]
+    request.update({"cost": 3})
+    assert deliver(backend, queue) == [Status.COMPLETED]
 
 
 def test_sweeper_queues_a_request_whose_task_was_lost(

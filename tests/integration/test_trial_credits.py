@@ -125,7 +125,7 @@ def test_first_registrations_of_all_instances_share_one_key(
     """Another instance creates the key just before this instance does."""
     other = Backend.on(
         faulty.database,
-        backend.generations.tasks,
+        backend.generations.queue.tasks,
         backend.delivery_worker.sender,
         {},
         backend.accounts.clock,

@@ -13,7 +13,7 @@ from standardwebhooks import Webhook
 
 from imagegen.bootstrap import Backend
 from imagegen.domain.generation import GenerationRequest
-from imagegen.domain.webhooks import RETRY_WINDOW, SENDING_LEASE, DeliveryStatus
+from imagegen.domain.webhooks import OVERDUE, RETRY_WINDOW, SENDING_LEASE, DeliveryStatus
 from imagegen.ports.image_generator import Job
 from imagegen.ports.webhook_sender import Forbidden, Unreachable
 from tests.support.api import Api
@@ -37,9 +37,11 @@ class TimedTaskList(TaskList):
         super().__init__()
         self.times: list[datetime | None] = []
 
-    def put(self, queue: str, task: dict[str, str], not_before: datetime | None = None) -> None:
-        super().put(queue, task, not_before)
-        self.times.append(not_before)
+    def put(self, queue: str, task: dict[str, str], name: str, not_before: datetime | None = None) -> bool:
+        is_new = super().put(queue, task, name, not_before)
+        if is_new:
+            self.times.append(not_before)
+        return is_new
 
     @property
     def webhooks(self) -> list[tuple[datetime, dict[str, str]]]:
@@ -242,10 +244,49 @@ def test_lost_or_refused_settlement_creates_one_webhook(
 def test_next_sweep_retries_a_refused_commit(
     api: Api, backend: Backend, faulty: FaultyDatabase, queue: TimedTaskList, clock: ManualClock, delivery_id: str
 ) -> None:
-    clock.at += timedelta(minutes=6)
+    clock.at += timedelta(minutes=11)
     faulty.faults = [refuse]
     assert backend.sweeper.sweep() == 0
     assert backend.sweeper.sweep() == 1
+    assert len(queue.webhooks) == 2
+
+
+def test_webhook_whose_task_may_still_wait_gets_no_other_task_for_ten_minutes(
+    backend: Backend, queue: TimedTaskList, clock: ManualClock, delivery_id: str
+) -> None:
+    clock.at += timedelta(minutes=9)
+    assert (backend.sweeper.sweep(), len(queue.webhooks)) == (0, 1)
+    clock.at += timedelta(minutes=2)
+    assert (backend.sweeper.sweep(), len(queue.webhooks)) == (1, 2)
+    assert (backend.sweeper.sweep(), len(queue.webhooks)) == (0, 2)
+
+
+def test_webhook_whose_worker_died_is_queued_again(
+    api: Api, backend: Backend, queue: TimedTaskList, receiver: Receiver, clock: ManualClock, delivery_id: str
+) -> None:
+    class Died(BaseException):
+        pass
+
+    def die() -> None:
+        raise Died
+
+    receiver.meanwhile = die
+    with pytest.raises(Died):
+        deliver(api, queue)
+    receiver.meanwhile = lambda: None
+    clock.at += SENDING_LEASE + OVERDUE + timedelta(seconds=1)
+    assert (backend.sweeper.sweep(), backend.sweeper.sweep()) == (1, 0)
+    assert deliver(api, queue) == 200
+    assert len(queue.webhooks) == 2
+
+
+def test_repeated_resends_of_a_due_webhook_put_one_task_on_the_queue(
+    api: Api, queue: TimedTaskList, clock: ManualClock, delivery_id: str
+) -> None:
+    deliver(api, queue)
+    for _ in range(50):
+        api.result(RESEND, {"deliveryId": delivery_id})
+        clock.sleep(1)
     assert len(queue.webhooks) == 2
 
 

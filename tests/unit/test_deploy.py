@@ -106,6 +106,13 @@ def test_late_calls_are_at_most_half_of_an_instances_threads() -> None:
     assert int(threads) == 2 * LATE_CALLS_MAX
 
 
+def test_queue_retries_a_task_for_as_long_as_its_request_may_wait(manifest: dict[str, Any]) -> None:
+    [longest] = [rule.le for rule in Model.model_fields["max_queue_seconds"].metadata if hasattr(rule, "le")]
+    for name in ("generateImage", "generateWithModelA", "generateWithModelB"):
+        retries = manifest["endpoints"][name]["taskQueueTrigger"]["retryConfig"]
+        assert retries["maxRetrySeconds"] >= longest
+
+
 def test_sweep_ends_before_its_function_times_out(manifest: dict[str, Any]) -> None:
     # The last document may begin just before the end: the catalog, three reads and a commit, its last try, and a task.
     last = LOAD_WAIT_SECONDS + SWEEPING_TIMEOUT_SECONDS + 3 * CALL_TIMEOUT_SECONDS + ENQUEUE_SECONDS

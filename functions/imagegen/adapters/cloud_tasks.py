@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from firebase_admin import functions
-from firebase_admin.exceptions import FirebaseError
+from firebase_admin.exceptions import AlreadyExistsError, ConflictError, FirebaseError
 from google.auth.exceptions import GoogleAuthError
 
 from imagegen.deadlines import DeadlineExceeded, Deadlines
@@ -15,6 +15,9 @@ DISPATCH_SECONDS = 300
 ENQUEUE_SECONDS = 5.0
 """The time to enqueue a task. A task that is not confirmed by then may be enqueued all the same."""
 
+_EMULATORS_NAME = "Invalid resource name format."
+"""The SDK's message for the emulator's answer to a task with a name. The task was added."""
+
 
 class CloudTasks:
     """Enqueues tasks for task queue functions with the Admin SDK, in the emulator too."""
@@ -22,15 +25,21 @@ class CloudTasks:
     def __init__(self) -> None:
         self._deadlines = Deadlines()
 
-    def put(self, queue: str, task: dict[str, str], not_before: datetime | None = None) -> None:
+    def put(self, queue: str, task: dict[str, str], name: str, not_before: datetime | None = None) -> bool:
         """Enqueue the task. The emulator ignores ``not_before``, so the function must refuse a task that is early."""
-        options = functions.TaskOptions(dispatch_deadline_seconds=DISPATCH_SECONDS, schedule_time=not_before)
+        options = functions.TaskOptions(
+            task_id=name, dispatch_deadline_seconds=DISPATCH_SECONDS, schedule_time=not_before
+        )
         if self._deadlines.is_full:
             raise QueueUnavailable("too many calls of the queue have not ended yet")
         try:
             self._deadlines.run(lambda: _queue(queue).enqueue({"data": task}, options), ENQUEUE_SECONDS)
+        except (AlreadyExistsError, ConflictError):  # the emulator answers 409 without a status
+            return False
         except (DeadlineExceeded, FirebaseError, GoogleAuthError, ValueError) as error:  # ValueError: no credentials
-            raise QueueUnavailable(str(error)) from error
+            if str(error) != _EMULATORS_NAME:
+                raise QueueUnavailable(str(error)) from error
+        return True
 
 
 def _queue(name: str) -> functions.TaskQueue:

@@ -148,7 +148,7 @@ class CancelGenerationRequest(Request):
 
 
 class RunTask(Request):
-    """The task of a queued request. ``ticket`` is a secret that only the request's document and its tasks hold."""
+    """The task of a queued request. ``ticket`` is derived from the request under a key that only the server has."""
 
     generation_request_id: DocumentId
     ticket: Annotated[str, Field(min_length=1, max_length=100)]

@@ -52,6 +52,11 @@ def progress_fields(request: GenerationRequest) -> dict[str, Any]:
     }
 
 
+def task_fields(request: GenerationRequest) -> dict[str, Any]:
+    """Return the fields that change when a pending request gets a new task. New requests lack ``taskNumber``."""
+    return {"taskNumber": request.task_number, "leaseExpiresAt": request.lease_expires_at}
+
+
 def settlement_fields(request: GenerationRequest) -> dict[str, Any]:
     """Return the fields that change when a request is settled."""
     failure, processing_time = request.failure, request.processing_time
@@ -92,6 +97,7 @@ def request_of(document: Snapshot) -> GenerationRequest:
         mode=fields.optional("mode", Mode) or Mode.SYNC,
         give_up_at=fields.optional("giveUpAt", datetime),
         claimed_by=fields.optional("worker", str),
+        task_number=fields.amount("taskNumber", default=0),
         webhook_url=fields.optional("webhookUrl", str),
         status=fields.read("status", Status),
         finished_at=fields.nullable("finishedAt", datetime),

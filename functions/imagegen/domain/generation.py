@@ -16,7 +16,10 @@ LEASE_GRACE = timedelta(minutes=3)
 """Longer than reserving and settling take together, including their retries."""
 
 QUEUE_LEASE = timedelta(minutes=5)
-"""The time after which the sweeper queues a pending request again, because its task may have been lost."""
+"""The time after which the sweeper looks after a pending request, because its task may have been lost."""
+
+TASK_LOST_AFTER = 2 * QUEUE_LEASE
+"""The time after which the sweeper may put another task of a pending request on the queue."""
 
 
 class Mode(StrEnum):
@@ -106,7 +109,8 @@ class GenerationRequest:
     ``reservation_id`` identifies the call that created the request. ``claimed_by`` identifies the task delivery that
     claimed it. A process that reads its own id knows that its commit succeeded, even if the answer was lost. After
     ``lease_expires_at``, the sweeper recovers the request. The lease of a canceled request ends with its run. A request
-    still pending at ``give_up_at`` is refunded.
+    still pending at ``give_up_at`` is refunded. ``task_number`` is part of the name of the request's task, so that a
+    queue refuses the same task again.
     """
 
     id: str
@@ -126,6 +130,7 @@ class GenerationRequest:
     mode: Mode = Mode.SYNC
     give_up_at: datetime | None = None
     claimed_by: str | None = None
+    task_number: int = 0
     webhook_url: str | None = None
     input: Mapping[str, str] | None = None
     status: Status = Status.PROCESSING
@@ -191,9 +196,14 @@ class GenerationRequest:
         """Return the request as claimed by a worker."""
         return replace(self, status=Status.PROCESSING, claimed_by=worker, started_at=at, lease_expires_at=at + lease)
 
-    def enqueued_again(self, at: datetime) -> "GenerationRequest":
-        """Return the request with a new queue lease."""
-        return replace(self, lease_expires_at=at + QUEUE_LEASE)
+    @property
+    def must_end_by(self) -> datetime:
+        """The time at which an unfinished request is refunded, by the next sweep."""
+        return self.give_up_at if self.status is Status.PENDING and self.give_up_at else self.lease_expires_at
+
+    def with_new_task(self, at: datetime) -> "GenerationRequest":
+        """Return the request with a new task number, and with a new queue lease."""
+        return replace(self, task_number=self.task_number + 1, lease_expires_at=at + QUEUE_LEASE)
 
     def run_ended(self, at: datetime) -> "GenerationRequest":
         """Return the canceled request with its lease ended, because its run has ended."""

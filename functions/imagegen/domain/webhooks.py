@@ -17,7 +17,10 @@ SENDING_LEASE = timedelta(minutes=2)
 """Longer than resolving, sending and recording take together. After it, the task's process must have died."""
 
 OVERDUE = timedelta(minutes=5)
-"""The delay past ``next_attempt_at`` after which the delivery's task must have been lost."""
+"""The delay past ``next_attempt_at`` after which the sweeper looks after a delivery, as its task may have been lost."""
+
+LOST_AFTER = 2 * OVERDUE
+"""The delay past ``next_attempt_at`` after which the sweeper may put another task of a delivery on the queue."""
 
 ATTEMPTS_KEPT = 50
 """Enough for all attempts of one retry window and some resends."""
@@ -111,11 +114,15 @@ class Delivery:
         return replace(self, claimed_by=None, next_attempt_at=at)
 
     def resent(self, at: datetime) -> "Delivery":
-        """Return the delivery as pending with a new retry window, or unchanged while an attempt is in progress."""
+        """Return the delivery as pending with a new retry window, or unchanged while an attempt is in progress.
+
+        A delivery that is due keeps its due time, so that its task keeps its name and is not queued again.
+        """
         if self.is_pending and self.claimed_by is not None and at < self.next_attempt_at:
             return self
+        due_at = min(self.next_attempt_at, at) if self.is_pending else at
         return replace(
-            self, status=DeliveryStatus.PENDING, claimed_by=None, next_attempt_at=at, give_up_at=at + RETRY_WINDOW
+            self, status=DeliveryStatus.PENDING, claimed_by=None, next_attempt_at=due_at, give_up_at=at + RETRY_WINDOW
         )
 
     def was_resent(self, since: datetime) -> bool:

@@ -1,7 +1,7 @@
 """Recovers stuck work.
 
-A request whose process died is refunded. A request or webhook whose task was lost is enqueued again. A request that
-has waited too long is refunded.
+A request whose process died is refunded. A request or webhook whose task was lost gets another one. A request that has
+waited too long is refunded.
 
 Each document is recovered for itself. One that cannot be read or recovered is logged and left for the next sweep.
 """
@@ -9,13 +9,14 @@ Each document is recovered for itself. One that cannot be read or recovered is l
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import datetime
+from functools import partial
+from itertools import count
 from typing import TypeVar
 
 from imagegen import events
 from imagegen.documents.fields import Unreadable
-from imagegen.documents.generations import REQUESTS, StoredRequest, progress_fields, request_path
-from imagegen.domain.generation import FailureReason, GenerationRequest, Status
+from imagegen.documents.generations import REQUESTS, StoredRequest, request_path, task_fields
+from imagegen.domain.generation import TASK_LOST_AFTER, FailureReason, Status
 from imagegen.errors import ServiceUnavailable
 from imagegen.events import Event, SafeText, type_of
 from imagegen.ports.clock import Clock
@@ -29,11 +30,11 @@ from imagegen.ports.database import (
     Update,
     Where,
 )
-from imagegen.ports.task_queue import TaskQueue
+from imagegen.ports.task_queue import QueueUnavailable
 from imagegen.services import unreadable
 from imagegen.services.catalog import Catalogs
+from imagegen.services.generations.queue import RequestQueue
 from imagegen.services.generations.settlement import Failed, Settlements
-from imagegen.services.generations.worker import enqueue
 from imagegen.services.webhooks.outbox import Outbox
 
 PAGE_SIZE = 100
@@ -42,7 +43,14 @@ PARALLEL_USERS = 8
 SWEEP_SECONDS = 210.0
 """The time after which a sweep begins no further document. It leaves time for the last ones before the timeout."""
 
-TRANSIENT = (CommitRefused, OutcomeUnknown, DatabaseUnavailable, ServiceUnavailable)
+REPLACED_MAX = 10
+"""The number of requests, and of webhooks, that a sweep gives another task although the queue knows their task.
+
+The task may be gone, but it may also still wait. The bound keeps the additional load far below what a queue can do, so
+that a backlog cannot feed itself.
+"""
+
+TRANSIENT = (CommitRefused, OutcomeUnknown, DatabaseUnavailable, QueueUnavailable, ServiceUnavailable)
 """The errors that may have passed by the next sweep."""
 
 A = TypeVar("A")
@@ -81,7 +89,7 @@ class Sweeper:
     database: Database
     clock: Clock
     settlements: Settlements
-    tasks: TaskQueue
+    queue: RequestQueue
     outbox: Outbox
     catalogs: Catalogs
     run: Run[Sequence[Snapshot], int] = in_threads
@@ -94,8 +102,16 @@ class Sweeper:
         """
         parts = [
             Part(self._expired(Status.PROCESSING), self._abandon, Event.REQUEST_NOT_SWEPT),
-            Part(self._expired(Status.PENDING), self._enqueue_again, Event.REQUEST_NOT_SWEPT),
-            Part(self.outbox.overdue(PAGE_SIZE), self.outbox.enqueue_again, Event.WEBHOOK_NOT_SWEPT),
+            Part(
+                self._expired(Status.PENDING),
+                partial(self._requeue, may_replace=_at_most(REPLACED_MAX)),
+                Event.REQUEST_NOT_SWEPT,
+            ),
+            Part(
+                self.outbox.overdue(PAGE_SIZE),
+                partial(self.outbox.recover, may_replace=_at_most(REPLACED_MAX)),
+                Event.WEBHOOK_NOT_SWEPT,
+            ),
         ]
         swept = 0
         unavailable: DatabaseUnavailable | None = None
@@ -156,22 +172,31 @@ class Sweeper:
         self.settlements.settle(StoredRequest.of(document), interrupted)
         return True
 
-    def _enqueue_again(self, document: Snapshot) -> bool:
+    def _requeue(self, document: Snapshot, may_replace: Callable[[], bool]) -> bool:
+        """Refund a pending request that has waited too long, or else put its task on the queue if it is not there.
+
+        If the queue knows the task, put another one when the request has waited long and ``may_replace`` allows it.
+        """
         stored = StoredRequest.of(document)
         request, now = stored.request, self.clock.now()
-        model = None if _has_waited_too_long(request, now) else self.catalogs.current().model(request.model)
+        model = None if request.must_end_by <= now else self.catalogs.current().model(request.model)
         if model is None:
             waited = Failed(FailureReason.EXPIRED, "The request waited in its queue for too long.")
             self.settlements.settle(stored, waited)
             return True
-        again = request.enqueued_again(now)
-        self.database.commit(Update(request_path(request.id), progress_fields(again), stored.version))
-        enqueue(self.tasks, again, model)
-        return True
+        if self.queue.put(request, model):
+            return True
+        if request.created_at > now - TASK_LOST_AFTER or not may_replace():
+            return False
+        again = request.with_new_task(now)
+        self.database.commit(Update(request_path(request.id), task_fields(again), stored.version))
+        return self.queue.put(again, model)
 
 
-def _has_waited_too_long(request: GenerationRequest, now: datetime) -> bool:
-    return request.give_up_at is not None and request.give_up_at <= now
+def _at_most(times: int) -> Callable[[], bool]:
+    """Return a function that returns True the first ``times`` times, in any thread."""
+    calls = count()
+    return lambda: next(calls) < times
 
 
 def _by_user(documents: Iterable[Snapshot]) -> list[list[Snapshot]]:

@@ -46,7 +46,7 @@ class Invariant(StrEnum):
     OWNERSHIP = "each deduction or refund belongs to one request of its user, and has its cost and buckets"
     SETTLEMENT = "a request is charged once, and refunded once if it failed or was canceled; corrections count too"
     USAGE = "a user's weekly counters match their requests"
-    END = "every request ends soon after its lease expires"
+    END = "every request ends soon after its lease or its time in the queue expires"
     TRIAL = "each claim of trial credits has its grant"
 
 
@@ -118,10 +118,10 @@ class Audit:
                     f"The request cost {request.cost} credits, but nothing was deducted.",
                     (request_path(request.id), deduction.path),
                 )
-            if request.is_open and request.lease_expires_at < self.clock.now():
+            if request.is_open and request.must_end_by < self.clock.now():
                 yield Finding(
                     Invariant.END,
-                    f"The request is open, but its lease expired at {request.lease_expires_at:%Y-%m-%d %H:%M:%S}.",
+                    f"The request is open, but its lease expired at {request.must_end_by:%Y-%m-%d %H:%M:%S}.",
                     (request_path(request.id),),
                 )
 

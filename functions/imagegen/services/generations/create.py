@@ -39,10 +39,9 @@ from imagegen.errors import (
 )
 from imagegen.ports.clock import Clock
 from imagegen.ports.database import CommitRefused, Database, DatabaseUnavailable, OutcomeUnknown, Snapshot
-from imagegen.ports.task_queue import TaskQueue
 from imagegen.services.credits.accounts import require_user
 from imagegen.services.generations.execution import Execution
-from imagegen.services.generations.worker import enqueue
+from imagegen.services.generations.queue import RequestQueue
 from imagegen.services.retry import Retry
 from imagegen.services.unreadable import read_or_log
 
@@ -53,7 +52,7 @@ class Generations:
 
     database: Database
     execution: Execution
-    tasks: TaskQueue
+    queue: RequestQueue
     clock: Clock
     limits: Limits
     retry: Retry
@@ -74,7 +73,7 @@ class Generations:
         stored = self._reserve(order)
         if order.mode is Mode.ASYNC:
             if stored.request.status is Status.PENDING:
-                enqueue(self.tasks, stored.request, order.model)
+                self.queue.enqueue(stored.request, order.model)
             return stored.request
         if stored.request.status is Status.PROCESSING:
             return _answer(self.execution.run(stored, order.model, order.size))

@@ -1,39 +1,30 @@
-"""Enqueues requests, and runs the requests of delivered tasks.
+"""Runs the requests of delivered tasks.
 
 A task may be delivered twice, in parallel, late, or never. A commit on the request decides which delivery runs it. The
-sweeper enqueues a request again if no delivery has claimed it.
+queue delivers a task again until the worker raises nothing.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from imagegen import events
 from imagegen.documents.generations import StoredRequest, progress_fields, request_path
-from imagegen.domain.catalog import Model
-from imagegen.domain.generation import LEASE_GRACE, FailureReason, GenerationRequest, Status, lease
+from imagegen.domain.generation import LEASE_GRACE, FailureReason, Status, lease
 from imagegen.errors import PermissionDenied
-from imagegen.events import Event, type_of
 from imagegen.ports.clock import Clock
 from imagegen.ports.database import Database, Update
-from imagegen.ports.task_queue import QueueUnavailable, TaskQueue
 from imagegen.services.catalog import Catalogs
 from imagegen.services.generations.execution import Execution
 from imagegen.services.generations.settlement import Failed
+from imagegen.services.generations.tickets import Tickets
 from imagegen.services.retry import Retry
-
-
-def enqueue(tasks: TaskQueue, request: GenerationRequest, model: Model) -> None:
-    """Put a pending request's task on its model's queue. If the queue is unavailable, the next sweep enqueues it."""
-    try:
-        tasks.put(model.queue, {"generationRequestId": request.id, "ticket": request.reservation_id})
-    except QueueUnavailable as error:
-        events.warning(Event.REQUEST_NOT_QUEUED, generationRequestId=request.id, error=type_of(error))
+from imagegen.services.unreadable import read_or_log
 
 
 @dataclass(frozen=True)
 class Worker:
     database: Database
+    tickets: Tickets
     catalogs: Catalogs
     execution: Execution
     clock: Clock
@@ -43,16 +34,18 @@ class Worker:
     def run(self, request_id: str, ticket: str) -> Status | None:
         """Run the request named by a task. Return its status, or None if another delivery claimed it or it has ended.
 
-        ``ticket`` is the request's reservation id, which only the request's document and its tasks hold.
+        Also return None for a request that cannot be read: it is logged, and its task must not come again and again.
 
         Raises:
         - PermissionDenied: the ticket is wrong.
         - ServiceUnavailable, CommitRefused, OutcomeUnknown and DatabaseUnavailable: the queue tries again.
         - SettlementPending: the sweeper settles the request.
         """
-        [document] = self.database.read(request_path(request_id))
-        if not document.exists or (stored := StoredRequest.of(document)).request.reservation_id != ticket:
+        if not self.tickets.accepts(request_id, ticket):
             raise PermissionDenied("Only the queue may run a request.")
+        [document] = self.database.read(request_path(request_id))
+        if not document.exists or (stored := read_or_log(StoredRequest.of, document)) is None:
+            return None
         catalog, request = self.catalogs.current(), stored.request
         model, size = catalog.model(request.model), catalog.size(request.size)
         if model is not None:

@@ -17,7 +17,7 @@ from imagegen.domain.generation import GenerationRequest
 from imagegen.domain.webhooks import Attempt, Delivery, DeliveryStatus
 from imagegen.errors import ServiceUnavailable, UserNotFound
 from imagegen.ports.clock import Clock
-from imagegen.ports.database import Database, Snapshot
+from imagegen.ports.database import Database
 from imagegen.ports.webhook_sender import Undelivered, WebhookSender
 from imagegen.services.retry import Retry
 from imagegen.services.unreadable import read_or_log
@@ -57,10 +57,14 @@ class DeliveryWorker:
         return self._record(attempted, worker).status
 
     def _claim(self, delivery_id: str, attempt: int, worker: str) -> Delivery | None:
-        """Claim the delivery for this task. Return None if the attempt was already made or the delivery has ended."""
+        """Claim the delivery for this task. Return None if the attempt was already made or the delivery has ended.
+
+        Also return None for a delivery that cannot be read: it is logged, and its task must not come again and again.
+        """
 
         def claim(_tries: int) -> Delivery | None:
-            document, delivery = self._read(delivery_id)
+            [document] = self.database.read(delivery_path(delivery_id))
+            delivery = read_or_log(delivery_of, document) if document.exists else None
             if delivery is None or not delivery.is_pending or delivery.attempt_count != attempt:
                 return None
             if delivery.claimed_by == worker:
@@ -99,8 +103,8 @@ class DeliveryWorker:
         """Record the attempt, enqueue the next one if there is one, and return the delivery as it is now."""
 
         def record(_tries: int) -> Delivery:
-            document, delivery = self._read(attempted.id)
-            assert delivery is not None, "deliveries are never deleted"
+            [document] = self.database.read(delivery_path(attempted.id))
+            delivery = delivery_of(document)
             if delivery.claimed_by != worker:
                 return delivery  # recorded, but the answer was lost; or claimed by another task after our lease
             self.database.commit(update_delivery(document, attempted))
@@ -110,7 +114,3 @@ class DeliveryWorker:
         if recorded.is_pending and recorded.claimed_by is None:
             self.outbox.enqueue(recorded)
         return recorded
-
-    def _read(self, delivery_id: str) -> tuple[Snapshot, Delivery | None]:
-        [document] = self.database.read(delivery_path(delivery_id))
-        return document, delivery_of(document) if document.exists else None

@@ -4,15 +4,16 @@ The commit that ends a request also writes its delivery, so no event is lost, an
 was not recorded.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from imagegen import events
 from imagegen.documents.webhooks import DELIVERIES, delivery_of, update_delivery
-from imagegen.domain.webhooks import OVERDUE, Delivery, DeliveryStatus
+from imagegen.domain.webhooks import LOST_AFTER, OVERDUE, Delivery, DeliveryStatus
 from imagegen.events import Event, type_of
 from imagegen.ports.clock import Clock
 from imagegen.ports.database import Database, Query, Snapshot, Where
-from imagegen.ports.task_queue import QueueUnavailable, TaskQueue
+from imagegen.ports.task_queue import QueueUnavailable, TaskQueue, task_name
 
 QUEUE = "deliverWebhook"
 
@@ -24,18 +25,14 @@ class Outbox:
     clock: Clock
 
     def enqueue(self, delivery: Delivery) -> None:
-        """Enqueue a task for the next attempt, at its due time. If the queue is unavailable, a sweep does it later.
-
-        The task holds the number of the attempt, so a duplicate or outdated task does nothing.
-        """
-        task = {"deliveryId": delivery.id, "attempt": str(delivery.attempt_count)}
+        """Enqueue a task for the next attempt, at its due time. If the queue is unavailable, a sweep does it later."""
         try:
-            self.tasks.put(QUEUE, task, not_before=delivery.next_attempt_at)
+            self._put(delivery)
         except QueueUnavailable as error:
             events.warning(Event.WEBHOOK_NOT_QUEUED, deliveryId=delivery.id, error=type_of(error))
 
     def overdue(self, limit: int) -> Query:
-        """Return a query for deliveries whose task must have been lost, the longest overdue first."""
+        """Return a query for deliveries whose task may have been lost, the longest overdue first."""
         return Query(
             DELIVERIES,
             where=(
@@ -47,9 +44,28 @@ class Outbox:
             limit=limit,
         )
 
-    def enqueue_again(self, document: Snapshot) -> bool:
-        """Enqueue an overdue delivery, and return True. Raises CommitRefused and OutcomeUnknown."""
-        again = delivery_of(document).enqueued_again(self.clock.now())
+    def recover(self, document: Snapshot, may_replace: Callable[[], bool]) -> bool:
+        """Put the task of an overdue delivery on the queue, and return whether it is new.
+
+        If the queue knows the task, put another one when the delivery is long overdue and ``may_replace`` allows it.
+        Raises QueueUnavailable, CommitRefused and OutcomeUnknown.
+        """
+        delivery, now = delivery_of(document), self.clock.now()
+        if self._put(delivery):
+            return True
+        if delivery.next_attempt_at > now - LOST_AFTER or not may_replace():
+            return False
+        again = delivery.enqueued_again(now)
         self.database.commit(update_delivery(document, again))
-        self.enqueue(again)
-        return True
+        return self._put(again)
+
+    def _put(self, delivery: Delivery) -> bool:
+        """Put the task of the next attempt on the queue, and return whether it is new. Raises QueueUnavailable.
+
+        The task holds the number of the attempt, so a duplicate or outdated task does nothing. Its name is a hash of
+        the delivery's id, that number and the due time. After a claim, the due time is the end of the claim's lease.
+        """
+        task = {"deliveryId": delivery.id, "attempt": str(delivery.attempt_count)}
+        due_at = delivery.next_attempt_at.isoformat(timespec="microseconds")
+        name = task_name(delivery.id, delivery.attempt_count, due_at)
+        return self.tasks.put(QUEUE, task, name, not_before=delivery.next_attempt_at)
