@@ -95,6 +95,16 @@ def test_unreachable_database_raises_within_seconds(monkeypatch: pytest.MonkeyPa
         nowhere.commit(Create("users/user", {}))
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_sum_that_is_not_a_number_is_logged_and_counts_as_0(
+    client: ObservedClient, database: FirestoreDatabase, caplog: pytest.LogCaptureFixture, value: float
+) -> None:
+    database.commit(Create("things/thing", {"size": 2}), Create("things/odd", {"size": value}))
+    assert database.totals(Sum(Query("things"), "size")) == [Totals(2, 0)]
+    [record] = caplog.records
+    assert (record.message, vars(record)["fields"]) == ("DOCUMENT_UNREADABLE", {"path": "things", "field": "size"})
+
+
 def test_several_totals_have_the_same_read_time(client: ObservedClient, database: FirestoreDatabase) -> None:
     database.commit(Create("things/thing", {"size": 2}))
     client.wire.reset()

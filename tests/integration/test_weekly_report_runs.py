@@ -3,10 +3,11 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from google.cloud import firestore
 
 from imagegen.adapters.firestore import FirestoreDatabase
 from imagegen.bootstrap import Backend
@@ -175,7 +176,8 @@ def test_a_rerun_records_changes_as_revisions(
     newest = written["revisions"][0]
     assert newest["at"] == WEEK.end + timedelta(hours=18) == written["generatedAt"]
     assert newest["figures"]["total.requests"] == {"before": 39, "after": 40}
-    assert newest["figures"]["reconciliation.booked.deduction"] == {"before": -(28 * 3 + 11), "after": -(28 * 3 + 12)}
+    assert newest["figures"]["total.creditsDeducted"] == {"before": 28 * 3 + 11, "after": 28 * 3 + 12}
+    assert not any(name.startswith("reconciliation") for name in newest["figures"])
     assert set(newest["parts"]) == {
         *("days", "models", "styles", "colors", "sizes", "topUsers", "popularStyles"),
     }
@@ -212,6 +214,89 @@ def test_the_next_run_corrects_a_report_after_a_late_refund(
     assert {*faulty.days_counted} == {*(WEEK + 2).days}  # the week before had no unfinished requests
 
 
+def lose_an_entry_of_the_reported_week(client: ObservedClient) -> Callable[[], object]:
+    [entry] = _deductions(client, since=WEEK.start, until=WEEK.end)[:1]
+    entry.reference.delete()
+    return lambda: entry.reference.set(entry.to_dict())
+
+
+def lose_an_entry_of_this_week(client: ObservedClient) -> Callable[[], object]:
+    [entry] = _deductions(client, since=WEEK.end, until=(WEEK + 1).end)
+    entry.reference.delete()
+    return lambda: entry.reference.set(entry.to_dict())
+
+
+def take_credits_from_a_balance(client: ObservedClient) -> Callable[[], object]:
+    user = client.document("users/user")
+    user.update({"credits.paid": firestore.Increment(-3)})
+    return lambda: user.update({"credits.paid": firestore.Increment(3)})
+
+
+def _deductions(client: ObservedClient, since: datetime, until: datetime) -> list[Any]:
+    entries = client.collection("users/user/creditTransactions").get()
+    return [entry for entry in entries if entry.get("type") == "deduction" and since <= entry.get("timestamp") < until]
+
+
+@pytest.mark.usefixtures("week_with_requests")
+@pytest.mark.parametrize(
+    "lose", [lose_an_entry_of_the_reported_week, lose_an_entry_of_this_week, take_credits_from_a_balance]
+)
+def test_a_late_loss_shows_in_the_week_in_which_it_happened(
+    api: Api,
+    backend: Backend,
+    client: ObservedClient,
+    clock: ManualClock,
+    lose: Callable[[ObservedClient], Callable[[], object]],
+) -> None:
+    backend.reports.run(WEEK)
+    reported = report(client)["reconciliation"]
+    make(api, clock, WEEK.end + timedelta(days=1))
+    restore = lose(client)
+    clock.at = WEEK.end + timedelta(days=2)
+    assert backend.reports.run(WEEK).alerts == []
+    assert report(client)["reconciliation"] == reported
+
+    clock.at = (WEEK + 1).end + timedelta(hours=6)
+    [alert] = backend.reports.write(clock.at).alerts
+    assert (alert.id, alert.credits) == ("mismatch", 3)
+    assert report(client, str(WEEK + 1))["reconciliation"]["difference"] == -3
+    assert report(client)["reconciliation"] == reported
+    clock.at = (WEEK + 2).end + timedelta(hours=6)
+    assert backend.reports.write(clock.at).alerts == []  # only once
+
+    restore()  # shows as the opposite difference
+    clock.at = (WEEK + 3).end + timedelta(hours=6)
+    backend.reports.write(clock.at)
+    assert report(client, str(WEEK + 3))["reconciliation"]["difference"] == 3
+
+
+@pytest.mark.usefixtures("week_with_requests")
+def test_an_entry_that_is_committed_after_the_report_of_its_week_balances(
+    api: Api, backend: Backend, client: ObservedClient, clock: ManualClock
+) -> None:
+    backend.reports.run(WEEK)
+    make(api, clock, WEEK.end - timedelta(seconds=1), userId="late-0")
+    clock.at = (WEEK + 1).end
+    assert backend.reports.run(WEEK + 1).alerts == []
+    found = report(client, str(WEEK + 1))["reconciliation"]
+    assert (found["changedEarlier"], found["difference"]) == (-3, 0)
+
+
+@pytest.mark.usefixtures("week_with_requests")
+def test_a_report_of_an_older_version_opens_the_next_week(
+    api: Api, backend: Backend, client: ObservedClient, clock: ManualClock
+) -> None:
+    backend.reports.run(WEEK)
+    stored = client.document(f"weeklyReports/{WEEK}")
+    old = {**stored.get().get("reconciliation")}
+    del old["ledger"], old["changedEarlier"]
+    stored.update({"reconciliation": old})
+    clock.at = (WEEK + 1).end
+    found = backend.reports.run(WEEK + 1).reconciliation
+    assert found is not None
+    assert (found.opening, found.difference) == (old["closing"], 0)
+
+
 def test_a_week_that_is_not_over_cannot_be_reported(backend: Backend, clock: ManualClock) -> None:
     clock.at = WEEK.end - timedelta(seconds=1)
     with pytest.raises(WeekNotOver, match="2026-W46"):
@@ -245,6 +330,7 @@ def test_a_stored_report_is_read_back_unchanged(
         backend.reports.run(WEEK + number)
     make(api, clock, MONDAY + timedelta(weeks=4))
     client.document("users/user").update({"credits.paid": 1_000})
+    client.document("weeklyReports/2026-W50").update({"reconciliation": None})
     clock.at = (WEEK + 4).end
     written = backend.reports.run(WEEK + 4)
     assert written.alerts[0].id == "mismatch"
@@ -282,16 +368,21 @@ def test_an_alert_is_sent_once_and_again_if_it_reappears(
     capfd: pytest.CaptureFixture[str],
     change_balance: Callable[[int], None],
 ) -> None:
+
+    def reconcile_again() -> None:
+        client.document(f"weeklyReports/{WEEK}").update({"reconciliation": None})  # as an operator can
+        backend.reports.run(WEEK)
+
     backend.reports.run(WEEK)
     assert channel.sent == []
     change_balance(5)
-    backend.reports.run(WEEK)
+    reconcile_again()
     backend.reports.run(WEEK)
     assert channel.sent == [(WEEK, ["mismatch"])]
     change_balance(-5)
-    backend.reports.run(WEEK)
+    reconcile_again()
     change_balance(5)
-    backend.reports.run(WEEK)
+    reconcile_again()
     assert channel.sent == [(WEEK, ["mismatch"])] * 2
     change_balance(-5)
 

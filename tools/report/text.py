@@ -65,6 +65,8 @@ def reconciliation(report: Report) -> str:
     if found.difference:
         return found.message
     booked = [f"{found.booked[type]:+,} {type}s" for type in EntryType if found.booked.get(type)]
+    if found.changed_earlier:
+        booked.append(f"{found.changed_earlier:+,} in entries of earlier weeks")
     moves = ", ".join(booked).replace("-", "\N{MINUS SIGN}") or "nothing"
     return f"Balanced: {found.opening:,} credits at the start, {moves}, {found.closing:,} at the end."
 

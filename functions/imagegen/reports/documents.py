@@ -206,6 +206,8 @@ def _reconciliation(reconciliation: Reconciliation | None) -> dict[str, Any] | N
         "opening": reconciliation.opening,
         "booked": {type.value: credits for type, credits in reconciliation.booked.items()},
         "closing": reconciliation.closing,
+        "changedEarlier": reconciliation.changed_earlier,
+        "ledger": reconciliation.ledger,
         "difference": reconciliation.difference,
     }
 
@@ -214,7 +216,7 @@ def _reconciliation_of(data: Mapping[str, Any] | None) -> Reconciliation | None:
     if not data or "closing" not in data:
         return None
     booked = {EntryType(type): credits for type, credits in data["booked"].items()}
-    return Reconciliation(data["opening"], booked, data["closing"])
+    return Reconciliation(data["opening"], booked, data["closing"], data.get("changedEarlier", 0), data.get("ledger"))
 
 
 def _mismatch(reconciliation: Reconciliation | None) -> list[dict[str, Any]]:

@@ -25,17 +25,21 @@ NOTHING_TESTED = Findings(anomalies=(), bands=(), series_tested=0, not_enough_hi
 class Reconciliation:
     """The sum of all balances at the week's start (``opening``) and end (``closing``), in credits.
 
-    ``booked`` has the signed sum of the week's ledger entries by type.
+    ``booked`` has the signed sum of the week's ledger entries by type. ``ledger`` is the signed sum of all entries up
+    to the week's end. It is None in a report of an older version. ``changed_earlier`` is by how much the entries of
+    earlier weeks changed since the report of the week before: 0, unless entries were added late, changed or deleted.
     """
 
     opening: int
     booked: Mapping[EntryType, int]
     closing: int
+    changed_earlier: int = 0
+    ledger: int | None = None
 
     @property
     def expected(self) -> int:
         """The closing balance that the ledgers explain."""
-        return self.opening + sum(self.booked.values())
+        return self.opening + self.changed_earlier + sum(self.booked.values())
 
     @property
     def difference(self) -> int:

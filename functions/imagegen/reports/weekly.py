@@ -18,7 +18,7 @@ from imagegen.reports.anomalies import WEEKS_COMPARED, Counts, Findings, Scope, 
 from imagegen.reports.counting import Counting, daily
 from imagegen.reports.documents import REPORTS, report_data, report_of, report_path
 from imagegen.reports.forecast import forecast
-from imagegen.reports.model import POPULARITY_WEEKS, TOP_USERS, Report, Users, popularity
+from imagegen.reports.model import POPULARITY_WEEKS, TOP_USERS, Reconciliation, Report, Users, popularity
 from imagegen.reports.progress import NO_PROGRESS
 from imagegen.reports.reconciliation import Reconciler
 from imagegen.reports.revisions import revision
@@ -87,9 +87,10 @@ class Reports:
 
     def _run(self, week: Week) -> Report:
         [stored] = self.database.read(report_path(week))
-        report = self._compared(self._counted(week, self.catalogs.load()), self._earlier(week))
-        first = read_or_log(report_of, stored) if stored.exists else None
-        known = {alert.id for alert in first.alerts} if first else set()
+        last = read_or_log(report_of, stored) if stored.exists else None
+        counted = self._counted(week, self.catalogs.load())
+        report = self._compared(counted, self._earlier(week), last.reconciliation if last else None)
+        known = {alert.id for alert in last.alerts} if last else set()
         # Send alerts before the report is stored. An interrupted run then may send them twice, but never not at all.
         self.alerts.announce(week, [alert for alert in report.alerts if alert.id not in known])
         return self.retry(lambda _tries: self._stored(report, stored))
@@ -118,10 +119,16 @@ class Reports:
         reports = [read_or_log(report_of, document) for document in documents if document.exists]
         return {report.week: report for report in reports if report}
 
-    def _compared(self, report: Report, earlier: Mapping[Week, Report]) -> Report:
+    def _compared(
+        self, report: Report, earlier: Mapping[Week, Report], reconciliation: Reconciliation | None
+    ) -> Report:
+        """Return the report compared with earlier reports.
+
+        ``reconciliation`` is that of an earlier run of the same week. It is kept, because it would now include what
+        happened since.
+        """
         week = report.week
         before = earlier.get(week - 1)
-        opening = before.reconciliation.closing if before and before.reconciliation else None
         # The biggest users of this week would look like spikes, so take those of the week before.
         tested, biggest = self._biggest_users(week - 1, USERS_TESTED), self._biggest_users(week, TOP_USERS)
         usage = _usage(*tested, *biggest)
@@ -133,7 +140,8 @@ class Reports:
             top_users=[(user.id, usage[user.id][week]) for user in biggest if user.id in usage],
             popular_styles=popularity(report.totals(Kind.STYLE), styles if before else []),
             forecast=forecast({past.week: past.total.credits_deducted for past in in_use}),
-            reconciliation=self.reconciler.reconciliation(week, opening),
+            reconciliation=reconciliation
+            or self.reconciler.reconciliation(week, before.reconciliation if before else None),
             findings=_findings(report, in_use[:-1], {user.id: usage[user.id] for user in tested if user.id in usage}),
         )
 
