@@ -206,7 +206,7 @@ def test_ticket_is_in_no_document_that_clients_can_read(
     assert "{document=**}" not in rules
 
 
-@pytest.mark.parametrize("fault", [None, Lost.BEFORE, Lost.AFTER, refuse], ids=str)
+@pytest.mark.parametrize("fault", [None, Lost.BEFORE, Lost.AFTER, refuse], ids=["none", "before", "after", "refused"])
 def test_all_instances_use_the_first_key(
     database: FirestoreDatabase, client: ObservedClient, faulty: FaultyDatabase, fault: Any
 ) -> None:
