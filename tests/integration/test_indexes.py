@@ -44,6 +44,18 @@ def test_every_declared_index_serves_a_query(needs: list[Need]) -> None:
     assert len(served) == len(INDEXES.composite)
 
 
+def test_no_time_has_an_index_of_its_own(api: Api, client: ObservedClient, add_user: AddUser) -> None:
+    """Firestore takes 500 writes a second to a collection with an index on a field that only grows."""
+    add_user(paid=20)
+    webhook = {"mode": "async", "webhookUrl": "https://hooks.example.com"}
+    request_id = api.result("createGenerationRequest", {**ORDER, **webhook})["generationRequestId"]
+    api.result("cancelGenerationRequest", {"generationRequestId": request_id})
+    for collection in ("generationRequests", "webhookDeliveries"):
+        for document in client.collection(collection).stream():
+            times = {name for name, value in (document.to_dict() or {}).items() if isinstance(value, datetime)}
+            assert {name for name in times if (collection, name) not in INDEXES.exempt} == set()
+
+
 @pytest.mark.parametrize(
     "need",
     [
@@ -56,6 +68,7 @@ def test_every_declared_index_serves_a_query(needs: list[Need]) -> None:
         Need("**/creditTransactions", frozenset({"type"}), sums=frozenset({"credits"})),
         Need("generationRequests", frozenset({"prompt"})),
         Need("webhookDeliveries", frozenset({"url"})),
+        Need("generationRequests", frozenset(), (("giveUpAt", "ASCENDING"),)),
     ],
 )
 def test_query_without_an_index_is_found(need: Need) -> None:
