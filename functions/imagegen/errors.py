@@ -137,6 +137,14 @@ class UserNotFound(ApiError):
     facts: ClassVar = {"userId": str}
 
 
+class AccountLost(ApiError):
+    code = Code.FAILED_PRECONDITION
+    reason = "ACCOUNT_LOST"
+    situation = "the user's document was deleted, and the credit history is still there"
+    retryable = "after the operator has restored the account"
+    facts: ClassVar = {"userId": str}
+
+
 class RequestNotFound(ApiError):
     code = Code.NOT_FOUND
     reason = "REQUEST_NOT_FOUND"

@@ -9,6 +9,7 @@ from imagegen.bootstrap import Backend
 from imagegen.domain.ledger import Credits
 from imagegen.errors import UserNotFound
 from imagegen.services.credits.audit import Invariant
+from tests.support.api import Api
 from tests.support.corruptions import (
     LEDGER,
     audit_findings,
@@ -19,6 +20,7 @@ from tests.support.corruptions import (
     fail_without_a_refund,
     forge_the_head,
 )
+from tests.support.orders import order
 from tests.support.times import NOON
 from tests.support.wire import ObservedClient
 from tools.emulators.project import ROOT
@@ -57,6 +59,55 @@ def test_rebuild_refuses_a_corrupt_ledger_which_a_backup_restores(
     with pytest.raises(ValueError, match="Restore the ledger of user first"):
         backend.corrections.rebuild("user")
     entry.set(backup)
+    assert audit_findings(backend) == []
+
+
+@pytest.mark.parametrize("trial_credits", ["10", "0"])
+def test_deleted_account_is_refused_at_once_and_rebuilt_from_its_ledger(
+    api: Api,
+    backend: Backend,
+    client: ObservedClient,
+    request_ids: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    trial_credits: str,
+) -> None:
+    monkeypatch.setenv("TRIAL_CREDITS", trial_credits)
+    user = client.document("users/user")
+    before = user.get().to_dict() or {}
+    user.delete()
+    client.wire.reset()
+    error = api.error("registerUser", {"userId": "user"})
+    assert (error["status"], error["details"]) == (
+        "FAILED_PRECONDITION",
+        {"reason": "ACCOUNT_LOST", "userId": "user"},
+    )
+    assert (client.wire.round_trips, client.wire.writes) == (3, 0)
+    assert not user.get().exists
+
+    backend.corrections.rebuild("user")
+    assert audit_findings(backend) == []
+    after = user.get().to_dict() or {}
+    assert {name: after[name] for name in ("credits", "ledger", "lifetime", "usage")} == {
+        name: before[name] for name in ("credits", "ledger", "lifetime", "usage")
+    }
+    assert api.result("registerUser", {"userId": "user"})["totalAvailable"] == sum(before["credits"].values())
+    api.result("createGenerationRequest", order())
+    assert audit_findings(backend) == []
+
+
+def test_refund_missed_by_a_deleted_account_is_corrected(
+    api: Api, backend: Backend, client: ObservedClient, request_ids: dict[str, Any]
+) -> None:
+    user = client.document("users/user")
+    request = client.document(f"generationRequests/{request_ids['first']}")
+    request.update({"status": "processing", "imageUrl": None, "finishedAt": None})
+    user.delete()
+    assert api.result("cancelGenerationRequest", {"generationRequestId": request_ids["first"]})["refundedCredits"] == 0
+    backend.corrections.rebuild("user")
+    assert settlement_findings(backend) == 1
+    backend.corrections.correct(
+        "user", Credits(trial=2, paid=1), reason="test", key="1", request_id=request_ids["first"]
+    )
     assert audit_findings(backend) == []
 
 

@@ -11,6 +11,7 @@ from imagegen.api.validation import parse
 from imagegen.bootstrap import Backend
 from imagegen.domain.generation import GenerationRequest
 from imagegen.errors import (
+    AccountLost,
     Contention,
     DeliveryNotFound,
     GenerationAbandoned,
@@ -144,7 +145,7 @@ def get_credit_balance(backend: Backend, call: Call[requests.GetCreditBalance]) 
     return responses.CreditBalance.of(backend.accounts.wallet(call.params.user_id))
 
 
-@operation(Contention, access=Access.OWNER)
+@operation(AccountLost, Contention, access=Access.OWNER)
 def register_user(backend: Backend, call: Call[requests.RegisterUser]) -> responses.RegisteredUser:
     """Opens the caller's account, or returns the existing account. Grants the trial credits, once for each person.
 

@@ -106,8 +106,12 @@ def wallet_fields(wallet: Wallet) -> dict[str, Any]:
     }
 
 
-def create_user(wallet: Wallet, profile: Mapping[str, str], at: datetime) -> Create:
+def create_user(
+    wallet: Wallet, profile: Mapping[str, str], at: datetime, usage: Mapping[Week, Usage] | None = None
+) -> Create:
     data = {"schemaVersion": SCHEMA_VERSION, **profile, "createdAt": at, **wallet_fields(wallet)}
+    if usage:
+        data["usage"] = {str(week): usage_data(used) for week, used in usage.items()}
     return Create(user_path(wallet.user_id), data)
 
 

@@ -1,10 +1,11 @@
 """A user's account: the wallet, the weekly usage, and the activity that the rate limits check."""
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from imagegen.domain.generation import FailureReason, GenerationRequest, Status, entry_id
+from imagegen.domain.generation import REFUNDED, FailureReason, GenerationRequest, Status, entry_id
 from imagegen.domain.ledger import EntryType, LedgerEntry, Wallet
 from imagegen.domain.limits import Activity, Limits
 from imagegen.domain.weeks import Week
@@ -18,6 +19,22 @@ class Usage:
     failed: int = 0
     credits_deducted: int = 0
     credits_refunded: int = 0
+
+
+def usage_of_requests(requests: Iterable[GenerationRequest]) -> dict[Week, Usage]:
+    """Return the weekly counts of all of a user's requests."""
+    by_week: dict[Week, list[GenerationRequest]] = defaultdict(list)
+    for request in requests:
+        by_week[request.week].append(request)
+    return {
+        week: Usage(
+            requests=len(made),
+            failed=sum(request.status is Status.FAILED for request in made),
+            credits_deducted=sum(request.cost for request in made),
+            credits_refunded=sum(request.cost for request in made if request.status in REFUNDED),
+        )
+        for week, made in by_week.items()
+    }
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from imagegen import events
 from imagegen.documents.accounts import (
     create_entry,
     create_grant,
@@ -22,7 +23,8 @@ from imagegen.documents.accounts import (
 from imagegen.domain.grants import Bucket, Grant
 from imagegen.domain.ledger import Credits, EntryType, LedgerEntry, Wallet
 from imagegen.domain.people import Person
-from imagegen.errors import IdempotencyMismatch, UserNotFound
+from imagegen.errors import AccountLost, IdempotencyMismatch, UserNotFound
+from imagegen.events import Event, SafeText
 from imagegen.ports.clock import Clock
 from imagegen.ports.database import CommitRefused, Database, Query, Snapshot, Write
 from imagegen.services.retry import Retry
@@ -73,6 +75,9 @@ class Accounts:
 
         Grant the ``trial`` credits unless this account or another one of ``person`` has had them, which a claim of the
         person records. Without a ``person``, grant nothing: a later call with a person does.
+
+        Raises AccountLost if the user's document was deleted and the ledger was not: a new account would start a second
+        ledger among the old entries.
         """
         claim_id = None if person is None else self.claims_key.digest(person)
         claim_paths = [] if claim_id is None else [trial_claim_path(claim_id)]
@@ -101,9 +106,16 @@ class Accounts:
         return self.retry(attempt)
 
     def _check_has_no_ledger(self, user_id: str) -> None:
-        """Raise CommitRefused if the user has a ledger: an account was opened since, or its document was deleted."""
-        if self.database.find(Query(ledger_path(user_id), limit=1)):
-            raise CommitRefused(f"{user_path(user_id)} does not exist, but its ledger does")
+        """Raise AccountLost if a user without a document has a ledger, or CommitRefused if an account was just opened."""
+        if not self.database.find(Query(ledger_path(user_id), limit=1)):
+            return
+        [user] = self.database.read(user_path(user_id))
+        if user.exists:
+            raise CommitRefused(f"{user.path} has been created since")
+        events.error(Event.ACCOUNT_LOST, path=SafeText(user.path))
+        raise AccountLost(
+            "The account was deleted, but its credit history was not. Ask the operator to restore it.", userId=user_id
+        )
 
     def grant(self, user_id: str, bucket: Bucket, credits: int, *, reason: str, key: str, granted_by: str) -> Grant:
         """Add ``credits`` to a bucket, and return the grant. A repeated call returns the grant of the first call.

@@ -23,10 +23,9 @@ from imagegen.documents.accounts import (
 )
 from imagegen.documents.fields import Unreadable
 from imagegen.documents.generations import REQUESTS, request_of, request_path
-from imagegen.domain.account import Account, Usage
-from imagegen.domain.generation import REFUNDED, GenerationRequest, Status, entry_id
+from imagegen.domain.account import Account, Usage, usage_of_requests
+from imagegen.domain.generation import REFUNDED, GenerationRequest, entry_id
 from imagegen.domain.ledger import GENESIS, Credits, EntryType, LedgerEntry
-from imagegen.domain.weeks import Week
 from imagegen.ports.clock import Clock
 from imagegen.ports.database import Database, Snapshot
 from imagegen.services.credits.accounts import WELCOME_GRANT
@@ -240,17 +239,9 @@ def _ownership(entries: Sequence[LedgerEntry], requests: dict[str, GenerationReq
 
 
 def _usage(path: str, account: Account, requests: Iterable[GenerationRequest]) -> Iterator[Finding]:
-    made: dict[Week, list[GenerationRequest]] = defaultdict(list)
-    for request in requests:
-        made[request.week].append(request)
+    made = usage_of_requests(requests)
     for week in sorted(account.usage.keys() | made.keys()):
-        failed = [request for request in made[week] if request.status is Status.FAILED]
-        expected = Usage(
-            requests=len(made[week]),
-            failed=len(failed),
-            credits_deducted=sum(request.cost for request in made[week]),
-            credits_refunded=sum(request.cost for request in made[week] if request.status in REFUNDED),
-        )
+        expected = made.get(week, Usage())
         counted = account.usage.get(week, Usage())
         if counted != expected:
             yield Finding(

@@ -4,9 +4,21 @@ Entries are never changed or deleted. If an entry was tampered with, restore it 
 """
 
 import hashlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from imagegen.documents.accounts import create_entry, entry_of, ledger_path, update_wallet, user_path, wallet_of
+from imagegen.documents.accounts import (
+    create_entry,
+    create_user,
+    entry_of,
+    ledger_path,
+    update_wallet,
+    user_path,
+    wallet_of,
+)
+from imagegen.documents.generations import request_of, request_path
+from imagegen.domain.account import usage_of_requests
+from imagegen.domain.generation import GenerationRequest
 from imagegen.domain.ledger import Credits, EntryType, LedgerEntry, Wallet
 from imagegen.ports.clock import Clock
 from imagegen.ports.database import Database
@@ -53,20 +65,33 @@ class Corrections:
     def rebuild(self, user_id: str) -> Wallet:
         """Recalculate the wallet (balance, number of entries, head) from its ledger. Return the new wallet.
 
-        Raises UserNotFound, and ValueError if the ledger itself is broken. If the retries fail, raises CommitRefused,
-        OutcomeUnknown or DatabaseUnavailable.
+        If the user's document was deleted, create it, with the weekly counters of the requests that the ledger names.
+        Raises UserNotFound if there is no ledger either, and ValueError if the ledger itself is broken. If the retries
+        fail, raises CommitRefused, OutcomeUnknown or DatabaseUnavailable.
         """
 
         def attempt(_tries: int) -> Wallet:
-            user = require_user(*self.database.read(user_path(user_id)))
+            [user] = self.database.read(user_path(user_id))
             documents = self.database.scan(ledger_path(user_id))
+            entries = sorted((entry_of(user_id, document) for document in documents), key=lambda entry: entry.seq)
             wallet = Wallet(user_id)
-            for entry in sorted((entry_of(user_id, document) for document in documents), key=lambda entry: entry.seq):
+            for entry in entries:
                 wallet = _following(wallet, entry)
-            self.database.commit(update_wallet(user, wallet))
+            if user.exists or not entries:
+                self.database.commit(update_wallet(require_user(user), wallet))
+            else:
+                usage = usage_of_requests(self._requests_of(entries))
+                self.database.commit(create_user(wallet, {}, entries[0].timestamp, usage))
             return wallet
 
         return self.retry(attempt)
+
+    def _requests_of(self, entries: Sequence[LedgerEntry]) -> Iterator[GenerationRequest]:
+        """Yield the requests that the ledger entries name."""
+        for request_id in sorted({entry.generation_request_id for entry in entries if entry.generation_request_id}):
+            [document] = self.database.read(request_path(request_id))
+            if document.exists:
+                yield request_of(document)
 
 
 def _same(entry: LedgerEntry, amount: Credits, request_id: str | None) -> LedgerEntry:
