@@ -106,7 +106,7 @@ class Accounts:
         return self.retry(attempt)
 
     def _check_has_no_ledger(self, user_id: str) -> None:
-        """Raise AccountLost if a user without a document has a ledger, or CommitRefused if an account was just opened."""
+        """Raise AccountLost if a user without a document has a ledger, or CommitRefused if it has a document now."""
         if not self.database.find(Query(ledger_path(user_id), limit=1)):
             return
         [user] = self.database.read(user_path(user_id))
