@@ -10,8 +10,10 @@ from jsonschema import Draft202012Validator
 
 from imagegen.documents.accounts import LEDGER, TRIAL_CLAIMS, entry_path, grant_path, user_path
 from imagegen.documents.generations import request_path
+from imagegen.documents.keys import TICKET_KEYS_PATH
 from imagegen.documents.secrets import server_key_path, webhook_secret_path
 from imagegen.documents.webhooks import delivery_path
+from imagegen.domain.generation import Mode
 from imagegen.domain.weeks import Week
 from imagegen.reports.documents import report_path
 from imagegen.reports.progress import PROGRESS_PATH
@@ -163,7 +165,8 @@ def _written_paths(answer: Answer) -> set[str]:
         case "createGenerationRequest":
             request_id, status = answered["generationRequestId"], "completed" if answer.result else "failed"
             webhooks = {delivery_path(f"{request_id}-{status}")} if answer.data.get("webhookUrl") is not None else set()
-            return {request_path(request_id), *webhooks}
+            keys = {TICKET_KEYS_PATH} if answer.data.get("mode") == Mode.ASYNC else set()
+            return {request_path(request_id), *webhooks, *keys}
         case "cancelGenerationRequest":
             request_id = answered["generationRequestId"]
             return {request_path(request_id), delivery_path(f"{request_id}-canceled")}
