@@ -7,9 +7,10 @@ from types import ModuleType
 from imagegen.adapters import cloud_tasks, firestore
 from imagegen.api import auth
 from imagegen.domain import account, generation, ledger, limits, people, webhooks
+from imagegen.reports import reconciliation, weekly
 from imagegen.services import call_rates, retry, server_keys, sweeper
 from imagegen.services.credits import accounts
-from imagegen.services.generations import cancellation, create, execution, queue, settlement, worker
+from imagegen.services.generations import cancellation, create, execution, queue, settlement, tickets, worker
 from imagegen.services.webhooks import deliveries, delivery_worker, outbox, secrets
 
 
@@ -448,6 +449,7 @@ MUTANTS = [
         delivery_worker,
         "update_delivery(document, attempted)",
         "update_delivery(self.database.read(delivery_path(attempted.id))[0], attempted)",
+        test="tests/integration/test_webhooks.py::test_attempt_is_not_recorded_over_the_claim_of_another_task",
     ),
     Mutant("a new attempt replaces the earlier attempts", webhooks, "(*self.attempts, attempt)", "(attempt,)"),
     Mutant("an attempt is not counted", webhooks, "self.attempt_count + 1", "self.attempt_count"),
@@ -559,6 +561,34 @@ MUTANTS = [
         "self._key = self.retry(self._read_or_create)",
         "self._key = self.rng.randbytes(KEY_BYTES)",
         test=TRIAL_TESTS,
+    # Recovery
+    Mutant(
+        "a rerun reconciles its week again",
+        weekly,
+        "reconciliation=reconciliation or ",
+        "reconciliation=",
+        test="tests/integration/test_weekly_report_runs.py",
+    ),
+    Mutant(
+        "an entry of an earlier week that is deleted is not missed",
+        reconciliation,
+        "earlier - before.ledger",
+        "0",
+        test="tests/integration/test_weekly_report_runs.py",
+    ),
+    Mutant(
+        "a deleted account is opened again over its ledger",
+        accounts,
+        "if not user.exists and ",
+        "if False and ",
+        test="tests/integration/test_runbook.py",
+    ),
+    Mutant(
+        "a replaced key is not accepted",
+        tickets,
+        "for key in self._loaded()",
+        "for key in self._loaded()[:1]",
+        test="tests/integration/test_queue.py",
     ),
     # The adapter, which the simulation replaces by its in-memory Firestore
     Mutant(

@@ -280,6 +280,30 @@ def test_webhook_whose_worker_died_is_queued_again(
     assert len(queue.webhooks) == 2
 
 
+def test_attempt_is_not_recorded_over_the_claim_of_another_task(
+    api: Api,
+    client: ObservedClient,
+    queue: TimedTaskList,
+    faulty: FaultyDatabase,
+    delivery_id: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Another task claims the webhook just after this task has read the document to record its attempt."""
+    path, reads = f"webhookDeliveries/{delivery_id}", itertools.count(1)
+    read = faulty.read
+
+    def read_and_lose_the_claim(*paths: str) -> Any:
+        documents = read(*paths)
+        if path in paths and next(reads) == 2:
+            client.document(path).update({"worker": "another"})
+        return documents
+
+    monkeypatch.setattr(faulty, "read", read_and_lose_the_claim)
+    deliver(api, queue)
+    stored = client.document(path).get()
+    assert (stored.get("worker"), stored.get("attemptCount")) == ("another", 0)
+
+
 def test_repeated_resends_of_a_due_webhook_put_one_task_on_the_queue(
     api: Api, queue: TimedTaskList, clock: ManualClock, delivery_id: str
 ) -> None:
