@@ -565,8 +565,8 @@ MUTANTS = [
     Mutant(
         "a rerun reconciles its week again",
         weekly,
-        "reconciliation=reconciliation or ",
-        "reconciliation=",
+        "reconciliation=reconciliation\n            or self",
+        "reconciliation=self",
         test="tests/integration/test_weekly_report_runs.py",
     ),
     Mutant(
