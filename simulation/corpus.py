@@ -561,6 +561,7 @@ MUTANTS = [
         "self._key = self.retry(self._read_or_create)",
         "self._key = self.rng.randbytes(KEY_BYTES)",
         test=TRIAL_TESTS,
+    ),
     # Recovery
     Mutant(
         "a rerun reconciles its week again",
@@ -579,8 +580,8 @@ MUTANTS = [
     Mutant(
         "a deleted account is opened again over its ledger",
         accounts,
-        "if not user.exists and ",
-        "if False and ",
+        "if not self.database.find(Query(ledger_path(user_id), limit=1)):",
+        "if True:",
         test="tests/integration/test_runbook.py",
     ),
     Mutant(
