@@ -91,7 +91,7 @@ def test_registering_again_does_not_change_the_balance(live: Live) -> None:
 
 
 def test_each_person_gets_trial_credits_once(closed: Live) -> None:
-    """Where authentication is required, the person is the owner of the verified address."""
+    """The person is the owner of the verified address, because authentication is required."""
     name = uuid.uuid4().hex
 
     def trial_credits(token: str) -> int:

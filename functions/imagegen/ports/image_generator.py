@@ -60,4 +60,4 @@ class ProtectedGenerator(ImageGenerator, Protocol):
 
     @property
     def is_stuck(self) -> bool:
-        """Whether so many images are still being generated after their deadline that no further one should start."""
+        """Return True if so many images are still being generated after their deadline that no other should start."""
