@@ -10,7 +10,7 @@ from imagegen.domain import account, generation, ledger, limits, people, webhook
 from imagegen.reports import reconciliation, weekly
 from imagegen.services import call_rates, retry, server_keys, sweeper
 from imagegen.services.credits import accounts
-from imagegen.services.generations import cancellation, create, execution, queue, settlement, tickets, worker
+from imagegen.services.generations import cancellation, create, execution, queue, settlement, worker
 from imagegen.services.webhooks import deliveries, delivery_worker, outbox, secrets
 
 
@@ -558,8 +558,8 @@ MUTANTS = [
     Mutant(
         "each instance has a key of its own",
         server_keys,
-        "self._key = self.retry(self._read_or_create)",
-        "self._key = self.rng.randbytes(KEY_BYTES)",
+        "self._keys = self._load()",
+        "self._keys = [self._rng.randbytes(KEY_BYTES)]",
         test=TRIAL_TESTS,
     ),
     # Recovery
@@ -586,7 +586,7 @@ MUTANTS = [
     ),
     Mutant(
         "a replaced key is not accepted",
-        tickets,
+        server_keys,
         "for key in self._loaded()",
         "for key in self._loaded()[:1]",
         test="tests/integration/test_queue.py",

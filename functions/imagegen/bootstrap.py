@@ -33,7 +33,7 @@ from imagegen.reports.reconciliation import Reconciler
 from imagegen.reports.weekly import Reports
 from imagegen.services.call_rates import CallRates
 from imagegen.services.catalog import Catalogs
-from imagegen.services.credits.accounts import TRIAL_CLAIMS_KEY, Accounts
+from imagegen.services.credits.accounts import TRIAL_CLAIM_KEYS, Accounts
 from imagegen.services.credits.audit import Audit
 from imagegen.services.credits.corrections import Corrections
 from imagegen.services.credits.history import Histories
@@ -41,12 +41,11 @@ from imagegen.services.generations.cancellation import Cancellations
 from imagegen.services.generations.create import Generations
 from imagegen.services.generations.execution import Execution
 from imagegen.services.generations.queries import Requests
-from imagegen.services.generations.queue import RequestQueue
+from imagegen.services.generations.queue import TICKET_KEYS, RequestQueue
 from imagegen.services.generations.settlement import Settlements
-from imagegen.services.generations.tickets import Tickets
 from imagegen.services.generations.worker import Worker
 from imagegen.services.retry import Retry
-from imagegen.services.server_keys import ServerKey
+from imagegen.services.server_keys import ServerKeys
 from imagegen.services.sweeper import Sweeper
 from imagegen.services.webhooks.deliveries import Deliveries
 from imagegen.services.webhooks.delivery_worker import DeliveryWorker
@@ -104,12 +103,12 @@ class Backend:
         sweeping = replace(settlements, retry=Retry(clock, rng, SWEEPING_TIMEOUT_SECONDS))
         execution = Execution(generators, settlements)
         retry = Retry(clock, rng, RESERVING_TIMEOUT_SECONDS)
-        tickets = Tickets(database, rng)
+        tickets = ServerKeys(TICKET_KEYS, database, rng)
         queue = RequestQueue(tasks, tickets)
         webhook_secrets = WebhookSecrets(database, rng, retry)
         return cls(
             call_rates=CallRates(limits.calls, clock),
-            accounts=Accounts(database, clock, retry, ServerKey(TRIAL_CLAIMS_KEY, database, clock, rng, retry)),
+            accounts=Accounts(database, clock, retry, ServerKeys(TRIAL_CLAIM_KEYS, database, rng)),
             catalogs=catalogs,
             generations=Generations(database, execution, queue, clock, limits, retry=retry, new_id=new_id),
             worker=Worker(database, tickets, catalogs, execution, clock, retry=retry, new_id=new_id),

@@ -10,14 +10,15 @@ from jsonschema import Draft202012Validator
 
 from imagegen.documents.accounts import LEDGER, TRIAL_CLAIMS, entry_path, grant_path, user_path
 from imagegen.documents.generations import request_path
-from imagegen.documents.keys import TICKET_KEYS_PATH
-from imagegen.documents.secrets import server_key_path, webhook_secret_path
+from imagegen.documents.keys import server_keys_path
+from imagegen.documents.secrets import webhook_secret_path
 from imagegen.documents.webhooks import delivery_path
 from imagegen.domain.generation import Mode
 from imagegen.domain.weeks import Week
 from imagegen.reports.documents import report_path
 from imagegen.reports.progress import PROGRESS_PATH
-from imagegen.services.credits.accounts import TRIAL_CLAIMS_KEY, WELCOME_GRANT
+from imagegen.services.credits.accounts import TRIAL_CLAIM_KEYS, WELCOME_GRANT
+from imagegen.services.generations.queue import TICKET_KEYS
 
 REFUNDED = {"GENERATION_FAILED", "GENERATION_TIMEOUT", "ABANDONED", "CANCELED"}
 """The reasons of errors after which the credits were refunded."""
@@ -165,7 +166,7 @@ def _written_paths(answer: Answer) -> set[str]:
         case "createGenerationRequest":
             request_id, status = answered["generationRequestId"], "completed" if answer.result else "failed"
             webhooks = {delivery_path(f"{request_id}-{status}")} if answer.data.get("webhookUrl") is not None else set()
-            keys = {TICKET_KEYS_PATH} if answer.data.get("mode") == Mode.ASYNC else set()
+            keys = {server_keys_path(TICKET_KEYS)} if answer.data.get("mode") == Mode.ASYNC else set()
             return {request_path(request_id), *webhooks, *keys}
         case "cancelGenerationRequest":
             request_id = answered["generationRequestId"]
@@ -178,7 +179,7 @@ def _written_paths(answer: Answer) -> set[str]:
             return {
                 user_path(answered["userId"]),
                 entry_path(answered["userId"], WELCOME_GRANT),
-                server_key_path(TRIAL_CLAIMS_KEY),
+                server_keys_path(TRIAL_CLAIM_KEYS),
             }
         case "grantCredits":
             return {grant_path(answered["transactionId"].removeprefix("grant-"))}

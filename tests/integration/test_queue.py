@@ -16,7 +16,8 @@ from imagegen.bootstrap import Backend
 from imagegen.domain.generation import Status
 from imagegen.errors import PermissionDenied
 from imagegen.ports.image_generator import GeneratorFailed, Job
-from imagegen.services.generations.tickets import Tickets
+from imagegen.services.generations.queue import TICKET_KEYS
+from imagegen.services.server_keys import ServerKeys
 from imagegen.services.sweeper import REPLACED_MAX
 from tests.support.api import Api
 from tests.support.backend import AddUser, Provider, set_models
@@ -210,15 +211,18 @@ def test_ticket_is_in_no_document_that_clients_can_read(
 def test_all_instances_use_the_first_key(
     database: FirestoreDatabase, client: ObservedClient, faulty: FaultyDatabase, fault: Any
 ) -> None:
-    first, second = Tickets(faulty, random.Random(1)), Tickets(database, random.Random(2))
+    first, second = (
+        ServerKeys(TICKET_KEYS, faulty, random.Random(1)),
+        ServerKeys(TICKET_KEYS, database, random.Random(2)),
+    )
     faulty.faults = [fault if callable(fault) or fault is Lost.AFTER else None]
     if callable(fault):
-        faulty.faults = [lambda: second.of("request")]
-    ticket = first.of("request")
+        faulty.faults = [lambda: second.digest("request")]
+    ticket = first.digest("request")
     assert second.accepts("request", ticket)
     assert not second.accepts("other", ticket)
     client.wire.reset()
-    assert first.of("request") == second.of("request")
+    assert first.digest("request") == second.digest("request")
     assert client.wire.round_trips == 0  # each instance reads the key once
 
 
@@ -239,20 +243,20 @@ def test_replaced_key_accepts_the_tickets_of_the_key_before(
 ) -> None:
     """The steps of docs/runbook.md: add a key, put it first, remove the old one. Each is followed by a deploy."""
 
-    def instance() -> Tickets:
-        return Tickets(database, random.Random(1))
+    def instance() -> ServerKeys:
+        return ServerKeys(TICKET_KEYS, database, random.Random(1))
 
     keys = client.document("serverKeys/tickets")
     old = instance()
-    before = old.of("request")
+    before = old.digest("request")
     [current] = keys.get().get("keys")
     new = base64.b64encode(bytes(32)).decode()
     keys.update({"keys": [current, new]})
     both = instance()
-    assert both.of("request") == before
+    assert both.digest("request") == before
     keys.update({"keys": [new, current]})
     switched = instance()
-    after = switched.of("request")
+    after = switched.digest("request")
     assert after != before
     assert both.accepts("request", after)
     assert switched.accepts("request", before)

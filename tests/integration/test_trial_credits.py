@@ -134,9 +134,9 @@ def test_first_registrations_of_all_instances_share_one_key(
         backend.generations.limits,
     )
     digests: list[str] = []
-    faulty.faults = [lambda: digests.append(other.accounts.claims_key.digest("x"))]
+    faulty.faults = [lambda: digests.append(other.accounts.claim_keys.digest("x"))]
     assert register(account("first")) == TRIAL_CREDITS
-    assert digests == [backend.accounts.claims_key.digest("x")]
+    assert digests == [backend.accounts.claim_keys.digest("x")]
 
 
 # Verification

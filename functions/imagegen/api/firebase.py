@@ -34,7 +34,7 @@ Endpoint = Callable[[Request], Response]
 
 EVENT_STREAM = "text/event-stream"
 PREFLIGHT_MAX_AGE = timedelta(hours=2)
-"""How long a browser may cache a preflight. No browser caches it longer."""
+"""The time that a browser may cache a preflight. No browser caches it longer."""
 
 
 def callable_function(operation: Operation[Any, Any], **options: Any) -> Endpoint:

@@ -1,4 +1,4 @@
-"""Conversion of the server's own keys to and from a Firestore document, which clients cannot read."""
+"""Conversion of the server's own keys to and from Firestore documents, which clients cannot read."""
 
 import base64
 from typing import Any
@@ -7,15 +7,17 @@ from imagegen.documents.accounts import SCHEMA_VERSION
 from imagegen.documents.fields import Fields
 from imagegen.ports.database import Create, Snapshot
 
-TICKET_KEYS_PATH = "serverKeys/tickets"
+
+def server_keys_path(name: str) -> str:
+    return f"serverKeys/{name}"
 
 
-def create_ticket_keys(key: bytes) -> Create:
+def create_server_keys(name: str, key: bytes) -> Create:
     data: dict[str, Any] = {"schemaVersion": SCHEMA_VERSION, "keys": [base64.b64encode(key).decode()]}
-    return Create(TICKET_KEYS_PATH, data)
+    return Create(server_keys_path(name), data)
 
 
-def ticket_keys_of(document: Snapshot) -> list[bytes]:
+def server_keys_of(document: Snapshot) -> list[bytes]:
     """Return the keys, of which there is at least one, the current key first. Raises Unreadable."""
     fields = Fields.of(document)
     try:

@@ -1,35 +1,12 @@
-"""Conversion of secrets to and from Firestore documents. No rule lets a client read these documents."""
-
-import base64
-from datetime import datetime
+"""Conversion of webhook secrets to and from Firestore documents. No rule lets a client read these documents."""
 
 from imagegen.documents.accounts import SCHEMA_VERSION
 from imagegen.ports.database import Create, Snapshot, Update
 
-SERVER_KEYS = "serverKeys"
 WEBHOOK_SECRETS = "webhookSecrets"
 
 _EARLIER_SECRET = "webhookSecret"
 """The field of a user's document that had the secret earlier. Its owner can read that document. None once moved."""
-
-
-# Server keys
-
-
-def server_key_path(name: str) -> str:
-    return f"{SERVER_KEYS}/{name}"
-
-
-def create_server_key(name: str, key: bytes, at: datetime) -> Create:
-    data = {"schemaVersion": SCHEMA_VERSION, "key": base64.b64encode(key).decode(), "createdAt": at}
-    return Create(server_key_path(name), data)
-
-
-def server_key_of(document: Snapshot) -> bytes:
-    return base64.b64decode(document.data["key"])
-
-
-# Webhook secrets
 
 
 def webhook_secret_path(user_id: str) -> str:

@@ -28,13 +28,13 @@ from imagegen.events import Event, SafeText
 from imagegen.ports.clock import Clock
 from imagegen.ports.database import CommitRefused, Database, Query, Snapshot, Write
 from imagegen.services.retry import Retry
-from imagegen.services.server_keys import ServerKey
+from imagegen.services.server_keys import ServerKeys
 
 WELCOME_GRANT = "welcome-grant"
 """The id of the grant of trial credits. The fixed id makes a second one in the same account impossible."""
 
-TRIAL_CLAIMS_KEY = "trial-claims"
-"""The name of the key that hashes persons. With another key, every person would get trial credits again."""
+TRIAL_CLAIM_KEYS = "trial-claims"
+"""The name of the keys that hash persons. With another key, every person would get trial credits again."""
 
 
 def new_account(user_id: str, profile: Mapping[str, str], welcome: Credits, at: datetime) -> tuple[Wallet, list[Write]]:
@@ -68,7 +68,7 @@ class Accounts:
     database: Database
     clock: Clock
     retry: Retry
-    claims_key: ServerKey
+    claim_keys: ServerKeys
 
     def register(self, user_id: str, profile: Mapping[str, str], person: Person | None, trial: Credits) -> Wallet:
         """Return the user's wallet. If there is no account, create it with ``profile``.
@@ -79,10 +79,10 @@ class Accounts:
         Raises AccountLost if the user's document was deleted and the ledger was not: a new account would start a second
         ledger among the old entries.
         """
-        claim_id = None if person is None else self.claims_key.digest(person)
-        claim_paths = [] if claim_id is None else [trial_claim_path(claim_id)]
 
         def attempt(_tries: int) -> Wallet:
+            claim_id = None if person is None else self.claim_keys.digest(person)
+            claim_paths = [] if claim_id is None else [trial_claim_path(claim_id)]
             user, welcome, *claims = self.database.read(
                 user_path(user_id), entry_path(user_id, WELCOME_GRANT), *claim_paths
             )

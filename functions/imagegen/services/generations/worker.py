@@ -16,15 +16,15 @@ from imagegen.ports.database import Database, Update
 from imagegen.services.catalog import Catalogs
 from imagegen.services.generations.execution import Execution
 from imagegen.services.generations.settlement import Failed
-from imagegen.services.generations.tickets import Tickets
 from imagegen.services.retry import Retry
+from imagegen.services.server_keys import ServerKeys
 from imagegen.services.unreadable import read_or_log
 
 
 @dataclass(frozen=True)
 class Worker:
     database: Database
-    tickets: Tickets
+    tickets: ServerKeys
     catalogs: Catalogs
     execution: Execution
     clock: Clock
