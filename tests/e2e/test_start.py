@@ -6,7 +6,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -140,26 +141,31 @@ def test_a_terminated_launcher_leaves_no_process(project: Path) -> None:
         assert survivors(processes, timeout_seconds=1) == []
 
 
-def test_a_killed_make_leaves_no_process(project: Path) -> None:
-    """SIGKILL cannot be forwarded, so the launcher must notice the end of its parent."""
-    parent = f"import subprocess; subprocess.run({[*LAUNCHER, *FIRESTORE]!r})"
+@contextmanager
+def started(project: Path, *command: str) -> Iterator[tuple["subprocess.Popen[bytes]", list[psutil.Process]]]:
+    """Run a command that starts the launcher. Yield it when the emulator runs, with all processes below it."""
     log = project / "log"
     with (
         log.open("wb") as output,
         subprocess.Popen(
-            [sys.executable, "-c", parent],
+            command,
             cwd=project,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-        ) as make,
+        ) as process,
     ):
-        deadline = time.monotonic() + 60
-        while "Press Ctrl-C to stop" not in log.read_text() and time.monotonic() < deadline:
-            time.sleep(0.1)
-        processes = descendants(make.pid)
+        until(lambda: "Press Ctrl-C to stop" in log.read_text(), seconds=60)
+        processes = descendants(process.pid)
         assert "java" in names(processes)
+        yield process, processes
+
+
+def test_a_killed_make_leaves_no_process(project: Path) -> None:
+    """SIGKILL cannot be forwarded, so the launcher must notice the end of its parent."""
+    parent = f"import subprocess; subprocess.run({[*LAUNCHER, *FIRESTORE]!r})"
+    with started(project, sys.executable, "-c", parent) as (make, processes):
         make.kill()
     assert survivors(processes) == []
 
@@ -167,21 +173,7 @@ def test_a_killed_make_leaves_no_process(project: Path) -> None:
 def test_a_terminated_make_leaves_no_process(project: Path) -> None:
     """`make` forwards SIGTERM, but leaves SIGINT to the terminal."""
     (project / "Makefile").write_text(f"start:\n\t@{' '.join([*LAUNCHER, *FIRESTORE])}\n")
-    log = project / "log"
-    with (
-        log.open("wb") as output,
-        subprocess.Popen(
-            ["make", "start"],
-            cwd=project,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        ) as make,
-    ):
-        until(lambda: "Press Ctrl-C to stop" in log.read_text(), seconds=60)
-        processes = descendants(make.pid)
-        assert "java" in names(processes)
+    with started(project, "make", "start") as (make, processes):
         make.terminate()
         assert survivors(processes) == []
 

@@ -261,9 +261,9 @@ def test_webhook_whose_task_may_still_wait_gets_no_other_task_for_ten_minutes(
     assert (backend.sweeper.sweep(), len(queue.webhooks)) == (0, 2)
 
 
-def test_webhook_whose_worker_died_is_queued_again(
-    api: Api, backend: Backend, queue: TimedTaskList, receiver: Receiver, clock: ManualClock, delivery_id: str
-) -> None:
+def die_while_sending(api: Api, queue: TimedTaskList, receiver: Receiver) -> None:
+    """Let the worker die while it sends the newest webhook."""
+
     class Died(BaseException):
         pass
 
@@ -274,6 +274,12 @@ def test_webhook_whose_worker_died_is_queued_again(
     with pytest.raises(Died):
         deliver(api, queue)
     receiver.meanwhile = lambda: None
+
+
+def test_webhook_whose_worker_died_is_queued_again(
+    api: Api, backend: Backend, queue: TimedTaskList, receiver: Receiver, clock: ManualClock, delivery_id: str
+) -> None:
+    die_while_sending(api, queue, receiver)
     clock.at += SENDING_LEASE + OVERDUE + timedelta(seconds=1)
     assert (backend.sweeper.sweep(), backend.sweeper.sweep()) == (1, 0)
     assert deliver(api, queue) == 200
@@ -425,16 +431,7 @@ def test_concurrent_tasks_send_once(api: Api, queue: TimedTaskList, receiver: Re
 def test_webhook_of_a_dead_worker_is_sent_after_its_lease(
     api: Api, backend: Backend, queue: TimedTaskList, receiver: Receiver, clock: ManualClock, delivery_id: str
 ) -> None:
-    class Died(BaseException):
-        pass
-
-    def die() -> None:
-        raise Died
-
-    receiver.meanwhile = die
-    with pytest.raises(Died):
-        deliver(api, queue)
-    receiver.meanwhile = lambda: None
+    die_while_sending(api, queue, receiver)
     assert deliver(api, queue) == 503
     clock.at += SENDING_LEASE
     assert deliver(api, queue) == 200
