@@ -192,6 +192,8 @@ _ERROR_CHECKS: dict[str, Callable[[ErrorAnswer], Iterator[str]]] = {
     "SETTLEMENT_PENDING": _check_settlement_pending,
     "GENERATION_FAILED": _check_refund,
     "GENERATION_TIMEOUT": _check_refund,
+    "CONTENT_REFUSED": _check_refund,
+    "MODEL_UNAVAILABLE": _check_refund,
     "ABANDONED": _check_refund,
     "CANCELED": _check_refund,
     "REQUEST_ENDED": _check_request_ended,

@@ -216,6 +216,24 @@ class GenerationTimeout(ApiError):
     facts = _REFUND
 
 
+class ContentRefused(ApiError):
+    code = Code.FAILED_PRECONDITION
+    reason = "CONTENT_REFUSED"
+    situation = "the model's content policy forbids the image: same details"
+    retryable = "with another prompt"
+    billed = "refunded"
+    facts = _REFUND
+
+
+class ModelUnavailable(ApiError):
+    code = Code.UNAVAILABLE
+    reason = "MODEL_UNAVAILABLE"
+    situation = "the model cannot run until the operator corrects its configuration: same details"
+    retryable = "with another model"
+    billed = "refunded"
+    facts = _REFUND
+
+
 class GenerationAbandoned(ApiError):
     code = Code.UNAVAILABLE
     reason = "ABANDONED"

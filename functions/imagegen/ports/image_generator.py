@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Protocol
 
 
@@ -34,8 +35,36 @@ class GeneratorFailed(Exception):
     """The provider could not generate the image. The message is shown to the caller."""
 
 
+class GeneratorRefused(GeneratorFailed):
+    """The provider's content policy forbids the image. Another attempt would be refused too."""
+
+
 class GeneratorUnavailable(GeneratorFailed):
-    """The provider could not generate the image this time. Another attempt may succeed."""
+    """The provider could not generate the image this time. Another attempt may succeed.
+
+    It should not start before ``retry_after_seconds``, if the provider says so.
+    """
+
+    def __init__(self, message: str, retry_after_seconds: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class Misconfiguration(StrEnum):
+    """A problem that only the operator can solve: a key, a quota, a model that was shut down, or a wrong option."""
+
+    KEY = "KEY"
+    QUOTA = "QUOTA"
+    MODEL = "MODEL"
+    OPTIONS = "OPTIONS"
+
+
+class GeneratorMisconfigured(GeneratorFailed):
+    """The model cannot generate images until the operator solves ``problem``."""
+
+    def __init__(self, message: str, problem: Misconfiguration) -> None:
+        super().__init__(message)
+        self.problem = problem
 
 
 class GeneratorTimedOut(Exception):
@@ -52,7 +81,7 @@ class ImageGenerator(Protocol):
         """Raise ValueError if a model cannot be offered with these provider options. The message is logged."""
 
     def generate(self, job: Job) -> str:
-        """Return the URL of the image. Raises GeneratorFailed, GeneratorUnavailable and GeneratorTimedOut."""
+        """Return the URL of the image. Raises GeneratorFailed, a subclass of it, or GeneratorTimedOut."""
 
 
 class ProtectedGenerator(ImageGenerator, Protocol):

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from imagegen.documents.generations import REQUESTS
 from imagegen.domain.catalog import Catalog, Kind
-from imagegen.domain.generation import Status
+from imagegen.domain.generation import FailureReason, Status
 from imagegen.domain.weeks import Week
 from imagegen.ports.clock import Clock
 from imagegen.ports.database import CommitRefused, Database, OutcomeUnknown, Put, Query, Sum, Totals, Where
@@ -66,24 +66,33 @@ class Counting:
         return totals.sum
 
     def _day(self, day: str, catalog: Catalog) -> DayCounts:
-        by_status = self._by_status((Where("day", "==", day),), list(Status))
+        of_day = (Where("day", "==", day),)
+        by_status = self._by_status(of_day, list(Status))
+        refused = self._refused(of_day) if by_status[Status.FAILED].count else 0
         # To save queries, skip statuses that no request of the day has, and all options if there is no request.
         statuses = [status for status, totals in by_status.items() if totals.count]
         options = [(kind, option.name) for kind in Kind for option in catalog.options(kind)] if statuses else []
 
         def counted(option: tuple[Kind, str]) -> Tally:
             kind, name = option
-            return _tally(self._by_status((Where("day", "==", day), Where(kind.value, "==", name)), statuses))
+            of_option = (*of_day, Where(kind.value, "==", name))
+            return _tally(self._by_status(of_option, statuses), self._refused(of_option) if refused else 0)
 
         tallies = dict(zip(options, self._in_parallel(counted, options), strict=True))
         return DayCounts(
-            _tally(by_status),
+            _tally(by_status, refused),
             {kind: {name: tally for (of, name), tally in tallies.items() if of is kind} for kind in Kind},
         )
 
     def _by_status(self, where: tuple[Where, ...], statuses: Sequence[Status]) -> dict[Status, Totals]:
         questions = [Sum(Query(REQUESTS, (*where, Where("status", "==", status.value))), "cost") for status in statuses]
         return dict(zip(statuses, self.database.totals(*questions), strict=True))
+
+    def _refused(self, where: tuple[Where, ...]) -> int:
+        """Return the number of requests that a content policy refused."""
+        refused = (*where, Where("error.reason", "==", FailureReason.CONTENT_REFUSED.value))
+        [totals] = self.database.totals(Sum(Query(REQUESTS, refused), None))
+        return totals.count
 
     def _processed(self, week: Week, ranges: Sequence[Range]) -> list[int]:
         completed = (Where("week", "==", str(week)), Where("status", "==", Status.COMPLETED.value))
@@ -129,7 +138,7 @@ def _refined(position: Position, counts: Sequence[int]) -> float:
     return interpolated(locate(min(position.rank, found), ranges, counts)) if found else interpolated(position)
 
 
-def _tally(by_status: Mapping[Status, Totals]) -> Tally:
+def _tally(by_status: Mapping[Status, Totals], refused: int) -> Tally:
     ended = (Status.COMPLETED, Status.FAILED, Status.CANCELED)
     completed, failed, canceled = (by_status.get(status, Totals(0, 0)) for status in ended)
     return Tally(
@@ -139,4 +148,5 @@ def _tally(by_status: Mapping[Status, Totals]) -> Tally:
         canceled=canceled.count,
         credits_deducted=sum(totals.sum for totals in by_status.values()),
         credits_refunded=failed.sum + canceled.sum,
+        refused=refused,
     )

@@ -26,12 +26,14 @@ from imagegen.domain.ledger import Credits, NotEnoughCredits
 from imagegen.domain.limits import Activity, Limits, TooFast
 from imagegen.errors import (
     Contention,
+    ContentRefused,
     GenerationAbandoned,
     GenerationCanceled,
     GenerationFailed,
     GenerationTimeout,
     IdempotencyMismatch,
     InsufficientCredits,
+    ModelUnavailable,
     RateLimited,
     RequestInProgress,
     ServiceUnavailable,
@@ -67,7 +69,8 @@ class Generations:
         - UserNotFound, RateLimited, TooManyRunning, InsufficientCredits, IdempotencyMismatch, RequestInProgress and
           Contention: this call took no credits.
         - ServiceUnavailable: the call took no credits, or took them once under this key.
-        - GenerationFailed, GenerationTimeout, GenerationAbandoned and GenerationCanceled: the credits were refunded.
+        - GenerationFailed, GenerationTimeout, ContentRefused, ModelUnavailable, GenerationAbandoned and
+          GenerationCanceled: the credits were refunded.
         - SettlementPending: the credits were taken, and the outcome is not recorded yet.
         """
         stored = self._reserve(order)
@@ -220,14 +223,16 @@ def _answer(request: GenerationRequest) -> GenerationRequest:
     failure = request.failure
     if failure is None:
         return request
-    error = {
-        FailureReason.GENERATION_FAILED: GenerationFailed,
-        FailureReason.GENERATION_TIMEOUT: GenerationTimeout,
-        FailureReason.ABANDONED: GenerationAbandoned,
-        FailureReason.CANCELED: GenerationCanceled,
+    error, advice = {
+        FailureReason.GENERATION_FAILED: (GenerationFailed, "Try again."),
+        FailureReason.GENERATION_TIMEOUT: (GenerationTimeout, "Try again."),
+        FailureReason.CONTENT_REFUSED: (ContentRefused, "Change the prompt."),
+        FailureReason.MODEL_UNAVAILABLE: (ModelUnavailable, "Choose another model."),
+        FailureReason.ABANDONED: (GenerationAbandoned, "Try again."),
+        FailureReason.CANCELED: (GenerationCanceled, "Try again."),
     }[failure.reason]
     raise error(
-        f"{failure.message} The credits were refunded. Try again.",
+        f"{failure.message} The credits were refunded. {advice}",
         generationRequestId=request.id,
         refundedCredits=failure.refunded_credits,
         currentCredits=failure.current_credits,

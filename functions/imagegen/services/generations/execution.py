@@ -10,7 +10,14 @@ from imagegen.domain.generation import FailureReason, GenerationRequest, Status
 from imagegen.errors import ServiceUnavailable, SettlementPending
 from imagegen.events import Event
 from imagegen.ports.database import CommitRefused, DatabaseUnavailable, OutcomeUnknown
-from imagegen.ports.image_generator import GeneratorFailed, GeneratorTimedOut, Job, ProtectedGenerator
+from imagegen.ports.image_generator import (
+    GeneratorFailed,
+    GeneratorMisconfigured,
+    GeneratorRefused,
+    GeneratorTimedOut,
+    Job,
+    ProtectedGenerator,
+)
 from imagegen.services.generations.settlement import Failed, Settlements, Succeeded
 
 
@@ -53,6 +60,17 @@ class Execution:
             if not url:
                 raise ValueError("the provider returned no image URL")  # noqa: TRY301 - handled like any crash of a provider
             return Succeeded(url)
+        except GeneratorRefused as refusal:
+            return Failed(FailureReason.CONTENT_REFUSED, str(refusal))
+        except GeneratorMisconfigured as error:
+            events.error(
+                Event.PROVIDER_MISCONFIGURED,
+                provider=model.provider,
+                model=model.id,
+                problem=error.problem,
+                generationRequestId=request.id,
+            )
+            return Failed(FailureReason.MODEL_UNAVAILABLE, str(error))
         except GeneratorFailed as failure:
             return Failed(FailureReason.GENERATION_FAILED, str(failure))
         except GeneratorTimedOut as timeout:
