@@ -33,11 +33,11 @@ from tools.fakes import NO_LIMITS_SETTINGS
 from tools.seed import history
 
 SEED = 25
-KILLS = scaled(4, 25)
+KILLS = scaled(2, 25)
 KILLS_WHILE_PROCESSING_MIN = scaled(1, 5)
 ROUNDS_WITHOUT_KILLS = scaled(1, 3)
 ROUNDS_MAX = 30
-CALLS_AT_ONCE = 4
+CALLS_AT_ONCE = scaled(2, 4)
 CUT_OFF_AFTER_SECONDS = 10
 """Many times the duration of a call. The CLI never ends a response whose process died after sending the headers."""
 
