@@ -1,6 +1,8 @@
 """Tests of createGenerationRequest and getUserCredits over HTTP, with the documents that they write."""
 
 import itertools
+import json
+import subprocess
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -17,6 +19,18 @@ OPTIONS = [
     for option in history.catalog().options(kind)
     for spelling in sorted({option.name, option.id})
 ]
+
+
+def test_the_curl_that_the_start_prints_works(live: Live) -> None:
+    until(lambda: "Press Ctrl-C to stop" in live.suite.output(), seconds=30)
+    output = live.suite.output()
+    for name in ("functions", "firestore", "auth"):
+        assert f"http://{live.suite.project.ports()[name]}" in output
+    [curl] = [line for line in output.splitlines() if line.startswith("curl ")]
+
+    answer = subprocess.check_output(["bash", "-c", curl.replace("user-100", live.add_user(paid=4))], text=True)
+
+    assert json.loads(answer)["result"]["imageUrl"]
 
 
 def test_successful_request_is_charged_and_recorded(live: Live) -> None:
