@@ -66,10 +66,14 @@ class FirestoreDatabase:
         self._totals_read_options = _read_options(totals_timeout_seconds)
         self._database = client._database_string
         self._root = f"{self._database}/documents/"
-        self._send_commit = self._rpc("Commit", messages.CommitRequest, messages.CommitResponse)
-        self._stream_documents = self._rpc(
-            "BatchGetDocuments", messages.BatchGetDocumentsRequest, messages.BatchGetDocumentsResponse, is_stream=True
+        self._commit = self._rpc("Commit", messages.CommitRequest, messages.CommitResponse)
+        self._batch_get = self._rpc(
+            "BatchGetDocuments",
+            messages.BatchGetDocumentsRequest,
+            messages.BatchGetDocumentsResponse,
+            is_stream=True,
         )
+        self._run_query = self._rpc("RunQuery", messages.RunQueryRequest, messages.RunQueryResponse, is_stream=True)
 
     def _rpc(self, method: str, request: Any, response: Any, *, is_stream: bool = False) -> Callable[..., Any]:
         """Return a call of Firestore's protocol on the client's channel, with the client's metadata and errors."""
@@ -86,23 +90,23 @@ class FirestoreDatabase:
         )
         return partial(wrap_errors(call), metadata=metadata)  # type: ignore[no-untyped-call]
 
-    def _batch_get(self, request: Any) -> Iterable[Any]:
-        """Stream the documents, with retries until the first of them has come."""
-        in_time = TimeToDeadlineTimeout(self._timeout_seconds)(self._stream_documents)  # type: ignore[no-untyped-call]
-        answers: Iterable[Any] = self._read_options["retry"](in_time)(request)
+    def _stream(self, call: Callable[..., Iterable[Any]], request: Any) -> list[Any]:
+        """Return all answers of a streamed call, with retries. Raises DatabaseUnavailable."""
+        in_time = TimeToDeadlineTimeout(self._timeout_seconds)(call)  # type: ignore[no-untyped-call]
+        try:
+            answers: list[Any] = self._read_options["retry"](lambda: list(in_time(request)))()
+        except (*_UNCERTAIN, exceptions.Aborted) as error:
+            raise DatabaseUnavailable(str(error)) from error
         return answers
 
     def read(self, *paths: str) -> list[Snapshot]:
         names = [self._root + path for path in paths]
         request = messages.BatchGetDocumentsRequest(database=self._database, documents=names)
-        try:
-            found = {
-                answer.found.name: messages.snapshot_of(answer.found, self._root, self._client)
-                for answer in self._batch_get(request)
-                if answer.HasField("found")
-            }
-        except (*_UNCERTAIN, exceptions.Aborted) as error:
-            raise DatabaseUnavailable(str(error)) from error
+        found = {
+            answer.found.name: self._snapshot(answer.found)
+            for answer in self._stream(self._batch_get, request)
+            if answer.HasField("found")
+        }
         return [found.get(name) or Snapshot(path, {}, None) for name, path in zip(names, paths, strict=True)]
 
     def commit(self, *writes: Write) -> list[Version]:
@@ -111,7 +115,7 @@ class FirestoreDatabase:
             messages.add_write(request, self._root, write)
         try:
             # It must not be retried. After a lost answer, read again before you decide to send the commit again.
-            answer = self._send_commit(request, timeout=self._timeout_seconds)
+            answer = self._commit(request, timeout=self._timeout_seconds)
         except _REFUSALS as error:
             raise CommitRefused(str(error)) from error
         except _UNCERTAIN as error:
@@ -119,26 +123,26 @@ class FirestoreDatabase:
         return [messages.moment_of(result.update_time) for result in answer.write_results]
 
     def find(self, query: Query) -> Sequence[Snapshot]:
-        try:
-            return [
-                Snapshot(document.reference.path, document.to_dict() or {}, document.update_time)
-                for document in self._prepare(query).stream(**self._read_options)
-            ]
-        except (*_UNCERTAIN, exceptions.Aborted) as error:
-            raise DatabaseUnavailable(str(error)) from error
+        return self._found(query.collection, self._prepare(query))
 
     def scan(self, collection: str) -> Iterator[Snapshot]:
         by_id = self._client.collection(collection).order_by("__name__").limit(SCAN_PAGE_SIZE)
-        page: list[Any] = []
+        page: Sequence[Snapshot] = []
         while True:
-            try:
-                page = list((by_id.start_after(page[-1]) if page else by_id).stream(**self._read_options))
-            except (*_UNCERTAIN, exceptions.Aborted) as error:
-                raise DatabaseUnavailable(str(error)) from error
-            for document in page:
-                yield Snapshot(document.reference.path, document.to_dict() or {}, document.update_time)
+            page = self._found(collection, by_id.start_after({"__name__": page[-1].id}) if page else by_id)
+            yield from page
             if len(page) < SCAN_PAGE_SIZE:
                 return
+
+    def _found(self, collection: str, prepared: Any) -> list[Snapshot]:
+        """Return the documents that a prepared query finds. Raises DatabaseUnavailable."""
+        parent = (self._root + collection).rpartition("/")[0]
+        request = messages.RunQueryRequest(parent=parent, structured_query=prepared._to_protobuf()._pb)
+        answers = self._stream(self._run_query, request)
+        return [self._snapshot(answer.document) for answer in answers if answer.HasField("document")]
+
+    def _snapshot(self, document: Any) -> Snapshot:
+        return messages.snapshot_of(document, self._root, self._client)
 
     def totals(self, *questions: Sum) -> list[Totals]:
         answers: list[Totals] = []
@@ -157,8 +161,9 @@ class FirestoreDatabase:
         return answers
 
     def _prepare(self, query: Query) -> Any:
-        client = self._client
-        prepared: Any = (client.collection_group if query.collection_group else client.collection)(query.collection)
+        prepared: Any = firestore.Query(
+            self._client.collection(query.collection), all_descendants=query.collection_group
+        )
         for condition in query.where:
             value = list(condition.value) if condition.op == "in" else condition.value
             prepared = prepared.where(filter=FieldFilter(condition.field, condition.op, value))

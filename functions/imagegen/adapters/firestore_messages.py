@@ -21,6 +21,8 @@ CommitRequest = types.CommitRequest.pb()
 CommitResponse = types.CommitResponse.pb()
 BatchGetDocumentsRequest = types.BatchGetDocumentsRequest.pb()
 BatchGetDocumentsResponse = types.BatchGetDocumentsResponse.pb()
+RunQueryRequest = types.RunQueryRequest.pb()
+RunQueryResponse = types.RunQueryResponse.pb()
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
