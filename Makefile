@@ -41,7 +41,7 @@ repair: $(TOOLS) ## repair a finding of the audit, as in docs/runbook.md [ARGS="
 crashes: $(EVERYTHING) ## kill real processes during 25 generations, and audit
 	@FULL=1 .venv/bin/python -m pytest -s tests/e2e/test_crashes.py
 
-siege: $(EVERYTHING) ## attack production-like servers beside honest calls, for two minutes
+siege: $(EVERYTHING) ## attack production-like servers beside honest calls, for about two minutes
 	@PYTHONPATH=functions .venv/bin/python -m tools.siege
 
 fuzz: $(EVERYTHING) ## send thousands of valid and invalid calls, and check each answer
