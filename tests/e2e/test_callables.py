@@ -41,7 +41,8 @@ def test_successful_request_is_charged_and_recorded(live: Live) -> None:
 
     result = live.result("createGenerationRequest", params)
 
-    assert result.keys() == {"generationRequestId", "deductedCredits", "imageUrl"}
+    charge = {"deductedCredits", "cost", "refundedCredits", "netCredits"}
+    assert result.keys() == {"generationRequestId", *charge, "imageUrl"}
     assert result["deductedCredits"] == 4
     assert result["imageUrl"] == "https://images.example.com/model-b.png"
     assert live.credits(user) == 6
@@ -94,7 +95,9 @@ def test_failed_generation_is_refunded(live: Live, model: str, http_status: int,
     assert error["details"] == {
         "reason": reason,
         "generationRequestId": request_id,
+        "cost": 3,
         "refundedCredits": 3,
+        "netCredits": 0,
         "currentCredits": 7,
     }
     refund, deduction = live.transactions(user)

@@ -36,6 +36,7 @@ from imagegen.errors import (
     RequestInProgress,
     ServiceUnavailable,
     TooManyRunning,
+    charge_of,
 )
 from imagegen.ports.clock import Clock
 from imagegen.ports.database import CommitRefused, Database, DatabaseUnavailable, OutcomeUnknown, Snapshot
@@ -187,7 +188,7 @@ def _existing(stored: StoredRequest, order: Order, reservation_id: str) -> Store
     if request.fingerprint != order.fingerprint:
         raise IdempotencyMismatch(
             "This idempotencyKey was used for a request with other options. Use a new key for a new request.",
-            generationRequestId=request.id,
+            **charge_of(request),
         )
     return _ended_or_async(stored)
 
@@ -197,7 +198,7 @@ def _ended_or_async(stored: StoredRequest) -> StoredRequest:
     if stored.request.mode is Mode.SYNC and stored.request.is_open:
         raise RequestInProgress(
             "The first request with this idempotencyKey is still running. Try again with the same key in a moment.",
-            generationRequestId=stored.request.id,
+            **charge_of(stored.request),
         )
     return stored
 
@@ -226,9 +227,5 @@ def _answer(request: GenerationRequest) -> GenerationRequest:
         FailureReason.ABANDONED: GenerationAbandoned,
         FailureReason.CANCELED: GenerationCanceled,
     }[failure.reason]
-    raise error(
-        f"{failure.message} The credits were refunded. Try again.",
-        generationRequestId=request.id,
-        refundedCredits=failure.refunded_credits,
-        currentCredits=failure.current_credits,
-    )
+    refunded = "The credits were refunded. " if request.is_refunded else ""
+    raise error(f"{failure.message} {refunded}Try again.", **charge_of(request), currentCredits=failure.current_credits)
