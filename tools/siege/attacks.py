@@ -25,7 +25,7 @@ CREATE, CANCEL, RESEND = "createGenerationRequest", "cancelGenerationRequest", "
 CREDITS, LIST, DELIVERIES = "getUserCredits", "listGenerationRequests", "listWebhookDeliveries"
 SWEEP = "sweepAbandonedRequests"
 READS = (CREDITS, LIST, DELIVERIES)
-LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
+LONG_AGO = datetime.fromtimestamp(0, UTC)
 OPTIONS = ("models/model-a", "styles/anime", "colors/neon", "sizes/512x512")
 
 
