@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from imagegen.adapters import cloud_tasks, firestore
+from imagegen.adapters import cloud_tasks, firestore_messages
 from imagegen.api import auth
 from imagegen.domain import account, generation, ledger, limits, people, webhooks
 from imagegen.reports import reconciliation, weekly
@@ -594,9 +594,9 @@ MUTANTS = [
     # The adapter, which the simulation replaces by its in-memory Firestore
     Mutant(
         "the adapter forgets the version",
-        firestore,
-        "self._client.write_option(last_update_time=version)",
-        "self._client.write_option(exists=True)",
+        firestore_messages,
+        "_set_timestamp(message.current_document.update_time, version)",
+        "message.current_document.exists = True",
         test="tests/simulation/test_contract.py",
     ),
 ]

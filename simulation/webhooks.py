@@ -12,6 +12,7 @@ from typing import Any
 
 from standardwebhooks import Webhook
 
+from imagegen.api.responses import GenerationRequestDetails
 from imagegen.documents.secrets import WEBHOOK_SECRETS, webhook_secret_of
 from imagegen.documents.webhooks import DELIVERIES, delivery_of
 from imagegen.domain.generation import GenerationRequest
@@ -25,8 +26,8 @@ LATENESS_MAX = timedelta(minutes=1)
 
 
 def described(request: GenerationRequest) -> dict[str, Any]:
-    """Return the data of a request that the simulated delivery worker sends."""
-    return {"id": request.id, "status": request.status.value}
+    """Return the data of a request that the delivery worker sends."""
+    return GenerationRequestDetails.of(request).wire()
 
 
 def deliveries_of(database: Database) -> list[Delivery]:

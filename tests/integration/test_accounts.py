@@ -4,6 +4,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from google.cloud.firestore import DELETE_FIELD
 
 from imagegen.bootstrap import Backend
 from imagegen.domain.grants import Bucket, Grant
@@ -102,6 +103,29 @@ def test_key_grants_once(backend: Backend, client: ObservedClient, add_user: Add
     assert grant(backend, key="order 2").balance_after == 12
     assert client.document("users/user").get().get("credits") == {"trial": 2, "paid": 10}
     assert entry_types(client) == ["grant"] * 3
+
+
+def test_no_ledger_entry_holds_the_reason_of_a_grant(
+    backend: Backend, client: ObservedClient, add_user: AddUser
+) -> None:
+    add_user()
+    made = grant(backend)
+    entry = client.document(f"users/user/creditTransactions/{made.entry_id}").get().to_dict()
+    assert "a purchase" not in str(entry)
+    stored = client.document(f"grants/{made.id}")
+    assert stored.get().get("reason") == "a purchase"
+    stored.update({"reason": DELETE_FIELD})  # an operator erases it
+    assert grant(backend).balance_after == 5
+    assert entry_types(client) == ["grant"]
+
+
+def test_entry_of_an_earlier_version_with_its_reason_is_still_read(
+    api: Api, backend: Backend, client: ObservedClient, add_user: AddUser
+) -> None:
+    add_user()
+    client.document(f"users/user/creditTransactions/{grant(backend).entry_id}").update({"reason": "a purchase"})
+    assert api.result("getUserCredits", {"userId": "user"})["currentCredits"] == 5
+    assert backend.corrections.rebuild("user").credits == Credits(paid=5)
 
 
 def test_concurrent_grants_with_one_key_grant_once(backend: Backend, client: ObservedClient, add_user: AddUser) -> None:

@@ -1,6 +1,7 @@
 """Tests of the Firestore adapter: how it maps gRPC errors to those of the database port."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import grpc
 import pytest
@@ -12,6 +13,7 @@ from imagegen.ports.database import (
     DatabaseUnavailable,
     OutcomeUnknown,
     Query,
+    Snapshot,
     Sum,
     Totals,
     Update,
@@ -113,3 +115,24 @@ def test_several_totals_have_the_same_read_time(client: ObservedClient, database
     moments = [request.read_time for method, request in client.wire.calls if method == "RunAggregationQuery"]
     assert moments[1] == moments[2]
     assert moments[1] is not None
+
+
+def test_document_is_stored_and_read_back_with_all_types(client: ObservedClient, database: FirestoreDatabase) -> None:
+    data: dict[str, Any] = {
+        "nothing": None,
+        "flag": True,
+        "number": 2**63 - 1,
+        "share": 0.05,
+        "text": "狐 \U0001f98a",
+        "bytes": b"\x00\xff",
+        "at": datetime(2026, 11, 9, 12, 30, 15, 123_456, tzinfo=UTC),
+        "map": {"empty": {}, "2026-W46": {"a.b": [1, None, {"inner": []}]}},
+        "list": ["a", 1, {}],
+    }
+    [version] = database.commit(Create("things/thing", data))
+    assert database.read("things/thing") == [Snapshot("things/thing", data, version)]
+    assert client.document("things/thing").get().to_dict() == data
+    database.commit(Update("things/thing", {"map.`2026-W46`.`a.b`": {}, "map.new": 2, "list": []}, version))
+    [updated] = database.read("things/thing")
+    changed = {"empty": {}, "2026-W46": {"a.b": {}}, "new": 2}
+    assert updated.data == client.document("things/thing").get().to_dict() == {**data, "map": changed, "list": []}

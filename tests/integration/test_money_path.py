@@ -24,6 +24,9 @@ def test_successful_request_is_charged_and_recorded(api: Api, client: ObservedCl
     assert result == {
         "generationRequestId": result["generationRequestId"],
         "deductedCredits": 3,
+        "cost": 3,
+        "refundedCredits": 0,
+        "netCredits": 3,
         "imageUrl": "https://images.example.com/model-a.png",
     }
     recorded = request_document(client, result["generationRequestId"])
@@ -59,7 +62,9 @@ def test_failed_generation_is_refunded(api: Api, client: ObservedClient, add_use
         assert error["details"] == {
             "reason": "GENERATION_FAILED",
             "generationRequestId": error["details"]["generationRequestId"],
+            "cost": 3,
             "refundedCredits": 3,
+            "netCredits": 0,
             "currentCredits": 10,
         }
         recorded = request_document(client, error["details"]["generationRequestId"])

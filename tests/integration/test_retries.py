@@ -383,6 +383,9 @@ def test_unrecorded_outcome_is_settlement_pending(
         "reason": "SETTLEMENT_PENDING",
         "generationRequestId": request_id,
         "deductedCredits": 3,
+        "cost": 3,
+        "refundedCredits": 0,
+        "netCredits": 3,
     }
     assert violations(client, in_flight=1) == []
     assert balance(api) == 7

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 import grpc
 from google.cloud import firestore
-from google.cloud.firestore_v1.types import StructuredQuery
+from google.cloud.firestore_v1.types import RunQueryRequest, RunQueryResponse, StructuredQuery
 
 
 class Fault(grpc.RpcError):  # type: ignore[misc]
@@ -30,6 +30,11 @@ class Fault(grpc.RpcError):  # type: ignore[misc]
         raise self  # gRPC uses an error that an interceptor raises as the call object
 
 
+def _wrapped(kind: Any, message: Any) -> Any:
+    """Return a message of the protocol as the client library wraps it. Some calls send it without the wrapper."""
+    return message if isinstance(message, kind) else kind.wrap(message)
+
+
 @dataclass
 class Read:
     """A streamed call, with the number of documents returned (also missing ones) or index entries counted."""
@@ -40,7 +45,7 @@ class Read:
     def add(self, response: Any) -> None:
         if self.method == "RunAggregationQuery":
             self.found += response.result.aggregate_fields["count"].integer_value
-        elif self.method == "BatchGetDocuments" or "document" in response:
+        elif self.method == "BatchGetDocuments" or "document" in _wrapped(RunQueryResponse, response):
             self.found += 1
 
     @property
@@ -135,7 +140,7 @@ class Wire(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):
         found: list[tuple[str, StructuredQuery, list[str]]] = []
         for method, request in self.calls:
             if method == "RunQuery":
-                found.append((method, request.structured_query, []))
+                found.append((method, _wrapped(RunQueryRequest, request).structured_query, []))
             elif method == "RunAggregationQuery":
                 aggregated = request.structured_aggregation_query
                 fields = [part.sum.field.field_path for part in aggregated.aggregations if "sum" in part]

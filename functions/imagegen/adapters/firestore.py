@@ -1,28 +1,30 @@
 """Implements the ``Database`` port with Cloud Firestore."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
+from functools import partial
 from math import isfinite
 from typing import Any
 
 from google.api_core import exceptions
+from google.api_core.gapic_v1 import routing_header
+from google.api_core.grpc_helpers import wrap_errors
 from google.api_core.retry import Retry, if_exception_type
+from google.api_core.timeout import TimeToDeadlineTimeout
 from google.cloud import firestore
 from google.cloud.firestore_v1.base_query import FieldFilter
 
 from imagegen import events
+from imagegen.adapters import firestore_messages as messages
 from imagegen.events import Event, SafeText
 from imagegen.ports.database import (
     CommitRefused,
-    Create,
     DatabaseUnavailable,
     OutcomeUnknown,
-    Put,
     Query,
     Snapshot,
     Sum,
     Totals,
-    Update,
     Version,
     Write,
 )
@@ -62,61 +64,85 @@ class FirestoreDatabase:
         self._timeout_seconds = timeout_seconds
         self._read_options = _read_options(timeout_seconds)
         self._totals_read_options = _read_options(totals_timeout_seconds)
+        self._database = client._database_string
+        self._root = f"{self._database}/documents/"
+        self._commit = self._rpc("Commit", messages.CommitRequest, messages.CommitResponse)
+        self._batch_get = self._rpc(
+            "BatchGetDocuments",
+            messages.BatchGetDocumentsRequest,
+            messages.BatchGetDocumentsResponse,
+            is_stream=True,
+        )
+        self._run_query = self._rpc("RunQuery", messages.RunQueryRequest, messages.RunQueryResponse, is_stream=True)
 
-    def read(self, *paths: str) -> list[Snapshot]:
-        references = [self._client.document(path) for path in paths]
+    def _rpc(self, method: str, request: Any, response: Any, *, is_stream: bool = False) -> Callable[..., Any]:
+        """Return a call of Firestore's protocol on the client's channel, with the client's metadata and errors."""
+        channel = self._client._firestore_api.transport.grpc_channel
+        call = (channel.unary_stream if is_stream else channel.unary_unary)(
+            f"/google.firestore.v1.Firestore/{method}",
+            request_serializer=request.SerializeToString,
+            response_deserializer=response.FromString,
+        )
+        metadata = (
+            *self._client._rpc_metadata,
+            routing_header.to_grpc_metadata((("database", self._database),)),  # type: ignore[no-untyped-call]
+            self._client._client_info.to_grpc_metadata(),
+        )
+        return partial(wrap_errors(call), metadata=metadata)  # type: ignore[no-untyped-call]
+
+    def _stream(self, call: Callable[..., Iterable[Any]], request: Any) -> list[Any]:
+        """Return all answers of a streamed call, with retries. Raises DatabaseUnavailable."""
+        in_time = TimeToDeadlineTimeout(self._timeout_seconds)(call)  # type: ignore[no-untyped-call]
         try:
-            found = {
-                document.reference.path: Snapshot(
-                    document.reference.path, document.to_dict() or {}, document.update_time
-                )
-                for document in self._client.get_all(references, **self._read_options)
-            }
+            answers: list[Any] = self._read_options["retry"](lambda: list(in_time(request)))()
         except (*_UNCERTAIN, exceptions.Aborted) as error:
             raise DatabaseUnavailable(str(error)) from error
-        return [found[path] for path in paths]
+        return answers
+
+    def read(self, *paths: str) -> list[Snapshot]:
+        names = [self._root + path for path in paths]
+        request = messages.BatchGetDocumentsRequest(database=self._database, documents=names)
+        found = {
+            answer.found.name: self._snapshot(answer.found)
+            for answer in self._stream(self._batch_get, request)
+            if answer.HasField("found")
+        }
+        return [found.get(name) or Snapshot(path, {}, None) for name, path in zip(names, paths, strict=True)]
 
     def commit(self, *writes: Write) -> list[Version]:
-        batch = self._client.batch()
+        request = messages.CommitRequest(database=self._database)
         for write in writes:
-            document = self._client.document(write.path)
-            match write:
-                case Create(data=data):
-                    batch.create(document, dict(data))
-                case Update(fields=fields, version=version):
-                    batch.update(document, dict(fields), self._client.write_option(last_update_time=version))
-                case Put(data=data):
-                    batch.set(document, dict(data))
+            messages.add_write(request, self._root, write)
         try:
-            # The client must not retry. After a lost answer, read again before you decide to send the commit again.
-            results = batch.commit(retry=None, timeout=self._timeout_seconds)
+            # It must not be retried. After a lost answer, read again before you decide to send the commit again.
+            answer = self._commit(request, timeout=self._timeout_seconds)
         except _REFUSALS as error:
             raise CommitRefused(str(error)) from error
         except _UNCERTAIN as error:
             raise OutcomeUnknown(str(error)) from error
-        return [result.update_time for result in results]
+        return [messages.moment_of(result.update_time) for result in answer.write_results]
 
     def find(self, query: Query) -> Sequence[Snapshot]:
-        try:
-            return [
-                Snapshot(document.reference.path, document.to_dict() or {}, document.update_time)
-                for document in self._prepare(query).stream(**self._read_options)
-            ]
-        except (*_UNCERTAIN, exceptions.Aborted) as error:
-            raise DatabaseUnavailable(str(error)) from error
+        return self._found(query.collection, self._prepare(query))
 
     def scan(self, collection: str) -> Iterator[Snapshot]:
         by_id = self._client.collection(collection).order_by("__name__").limit(SCAN_PAGE_SIZE)
-        page: list[Any] = []
+        page: Sequence[Snapshot] = []
         while True:
-            try:
-                page = list((by_id.start_after(page[-1]) if page else by_id).stream(**self._read_options))
-            except (*_UNCERTAIN, exceptions.Aborted) as error:
-                raise DatabaseUnavailable(str(error)) from error
-            for document in page:
-                yield Snapshot(document.reference.path, document.to_dict() or {}, document.update_time)
+            page = self._found(collection, by_id.start_after({"__name__": page[-1].id}) if page else by_id)
+            yield from page
             if len(page) < SCAN_PAGE_SIZE:
                 return
+
+    def _found(self, collection: str, prepared: Any) -> list[Snapshot]:
+        """Return the documents that a prepared query finds. Raises DatabaseUnavailable."""
+        parent = (self._root + collection).rpartition("/")[0]
+        request = messages.RunQueryRequest(parent=parent, structured_query=prepared._to_protobuf()._pb)
+        answers = self._stream(self._run_query, request)
+        return [self._snapshot(answer.document) for answer in answers if answer.HasField("document")]
+
+    def _snapshot(self, document: Any) -> Snapshot:
+        return messages.snapshot_of(document, self._root, self._client)
 
     def totals(self, *questions: Sum) -> list[Totals]:
         answers: list[Totals] = []
@@ -135,8 +161,9 @@ class FirestoreDatabase:
         return answers
 
     def _prepare(self, query: Query) -> Any:
-        client = self._client
-        prepared: Any = (client.collection_group if query.collection_group else client.collection)(query.collection)
+        prepared: Any = firestore.Query(
+            self._client.collection(query.collection), all_descendants=query.collection_group
+        )
         for condition in query.where:
             value = list(condition.value) if condition.op == "in" else condition.value
             prepared = prepared.where(filter=FieldFilter(condition.field, condition.op, value))

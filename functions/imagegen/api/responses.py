@@ -52,33 +52,20 @@ class Described(Response):
         return cls.model_validate(described)
 
 
-class CreatedGenerationRequest(Response):
-    """The created request, with its image in mode sync or its status in mode async."""
+class ChargedRequest(Response):
+    """A generation request, and the credits that it cost. Each answer about a request has these fields."""
 
-    generation_request_id: str
-    deducted_credits: Number
-    image_url: str | None = Field(
-        description="The URL of the image, in mode sync.", examples=["https://images.example.com/model-a.png"]
-    )
-    status: Status | None = Field(description="The current status, in mode async.")
-
-    @classmethod
-    def of(cls, request: GenerationRequest) -> Self:
-        is_sync = request.mode is Mode.SYNC
-        assert request.image_url is not None or not is_sync, "a completed request has its image"
-        return cls(
-            generation_request_id=request.id,
-            deducted_credits=request.cost,
-            image_url=request.image_url if is_sync else None,
-            status=None if is_sync else request.status,
-        )
-
-
-class CanceledGenerationRequest(Described):
     generation_request_id: str = Field(validation_alias="id")
-    status: Status
-    refunded_credits: int = Field(validation_alias=AliasPath("failure", "refunded_credits"))
-    current_credits: int = Field(validation_alias=AliasPath("failure", "current_credits"))
+    cost: Number = Field(
+        validation_alias=AliasPath("charge", "cost"), description="The credits that were deducted for the request."
+    )
+    refunded_credits: Number = Field(
+        validation_alias=AliasPath("charge", "refunded_credits"),
+        description="The credits that were refunded until now: 0 or all of the cost.",
+    )
+    net_credits: Number = Field(
+        validation_alias=AliasPath("charge", "net_credits"), description="cost - refundedCredits."
+    )
 
 
 class Failure(Described):
@@ -86,8 +73,35 @@ class Failure(Described):
     message: str
 
 
-class GenerationRequestDetails(Described):
-    generation_request_id: str = Field(validation_alias="id")
+class CreatedGenerationRequest(ChargedRequest):
+    """The created request, with its image in mode sync or its status in mode async."""
+
+    deducted_credits: Number = Field(description="The same as cost.")
+    image_url: str | None = Field(
+        description="The URL of the image, if it is made.", examples=["https://images.example.com/model-a.png"]
+    )
+    status: Status | None = Field(description="The current status, in mode async.")
+    error: Failure | None = Field(description="The reason of a failure or cancellation, in mode async.")
+
+    @classmethod
+    def of(cls, request: GenerationRequest) -> Self:
+        is_sync = request.mode is Mode.SYNC
+        assert request.image_url is not None or not is_sync, "a completed request has its image"
+        return cls(
+            **dict(ChargedRequest.model_validate(request)),
+            deducted_credits=request.cost,
+            image_url=request.image_url,
+            status=None if is_sync else request.status,
+            error=request.failure and Failure.of(request.failure),
+        )
+
+
+class CanceledGenerationRequest(ChargedRequest, Described):
+    status: Status
+    current_credits: int = Field(validation_alias=AliasPath("failure", "current_credits"))
+
+
+class GenerationRequestDetails(ChargedRequest, Described):
     user_id: str
     status: Status
     model: str
@@ -96,7 +110,6 @@ class GenerationRequestDetails(Described):
     size: str
     prompt: str
     input: dict[str, str] | None = Field(description="The input, as the caller sent it.")
-    cost: Number
     refunded: bool = Field(validation_alias="is_refunded", description="True if the credits were refunded.")
     mode: Mode
     created_at: datetime

@@ -105,6 +105,19 @@ class Failure:
 
 
 @dataclass(frozen=True)
+class Charge:
+    """The credits of a request. ``cost`` was deducted, and ``refunded_credits`` of it were given back."""
+
+    cost: int
+    refunded_credits: int
+
+    @property
+    def net_credits(self) -> int:
+        """The credits that the user has paid in the end."""
+        return self.cost - self.refunded_credits
+
+
+@dataclass(frozen=True)
 class GenerationRequest:
     """A request as stored. Options are stored by name. ``paid_from`` splits ``cost`` by bucket.
 
@@ -167,8 +180,13 @@ class GenerationRequest:
         )
 
     @property
+    def charge(self) -> Charge:
+        """The credits that the request cost until now. Every answer about a request tells them."""
+        return Charge(self.cost, self.failure.refunded_credits if self.failure else 0)
+
+    @property
     def is_refunded(self) -> bool:
-        return self.failure is not None and self.failure.refunded_credits > 0
+        return self.charge.refunded_credits > 0
 
     @property
     def processing_time(self) -> timedelta | None:

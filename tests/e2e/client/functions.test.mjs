@@ -105,7 +105,8 @@ test('cancelGenerationRequest refunds a queued request', async () => {
   const webhookUrl = `http://127.0.0.1:${receiver.address().port}/hook`;
   const queued = await user.call('createGenerationRequest', order({ model: suite.late, mode: 'async', webhookUrl }));
   const { generationRequestId } = queued;
-  assert.deepEqual(queued, { generationRequestId, deductedCredits: 1, status: 'pending' });
+  const charge = { deductedCredits: 1, cost: 1, refundedCredits: 0, netCredits: 1 };
+  assert.deepEqual(queued, { generationRequestId, ...charge, status: 'pending' });
   canceled = await user.call('cancelGenerationRequest', { generationRequestId });
   const refund = { refundedCredits: 1, currentCredits: 9 };
   assert.deepEqual(canceled, { generationRequestId, status: 'canceled', ...refund });

@@ -147,7 +147,7 @@ class Accounts:
                 balance_after=entry.balance_after,
                 granted_at=entry.timestamp,
             )
-            self.database.commit(create_grant(grant), update_wallet(user, wallet), create_entry(entry, reason=reason))
+            self.database.commit(create_grant(grant), update_wallet(user, wallet), create_entry(entry))
             return grant
 
         return self.retry(attempt)
@@ -159,6 +159,7 @@ class Accounts:
 
 def _same(grant: Grant, user_id: str, bucket: Bucket, credits: int, reason: str) -> Grant:
     """Return ``grant`` if it has the same values as the repeated call. Raises IdempotencyMismatch."""
-    if (grant.user_id, grant.bucket, grant.credits, grant.reason) != (user_id, bucket, credits, reason):
+    stored = (grant.user_id, grant.bucket, grant.credits, grant.reason or reason)  # an erased reason matches any
+    if stored != (user_id, bucket, credits, reason):
         raise IdempotencyMismatch("This idempotencyKey was used for another grant. Use a new key for a new grant.")
     return grant

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from imagegen.documents.generations import StoredRequest, request_path
 from imagegen.domain.generation import FailureReason, GenerationRequest, Status
 from imagegen.domain.limits import TooFast
-from imagegen.errors import RequestEnded, TooManyCanceled
+from imagegen.errors import RequestEnded, TooManyCanceled, charge_of
 from imagegen.ports.database import Database
 from imagegen.services.generations.queries import not_found
 from imagegen.services.generations.settlement import Failed, Settlements
@@ -51,7 +51,7 @@ class Cancellations:
 def _ended(request: GenerationRequest) -> RequestEnded:
     return RequestEnded(
         f"The request has already ended. Its status is {request.status}.",
-        generationRequestId=request.id,
+        **charge_of(request),
         status=request.status.value,
     )
 
@@ -60,6 +60,6 @@ def _too_many_canceled(request: GenerationRequest, seconds: int) -> TooManyCance
     return TooManyCanceled(
         "You have canceled too many requests while their models ran. This request goes on, and you pay for its image. "
         f"You can cancel a running request again in {seconds} s, and a pending one at any time.",
-        generationRequestId=request.id,
+        **charge_of(request),
         retryAfterSeconds=seconds,
     )

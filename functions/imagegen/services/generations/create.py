@@ -38,6 +38,7 @@ from imagegen.errors import (
     RequestInProgress,
     ServiceUnavailable,
     TooManyRunning,
+    charge_of,
 )
 from imagegen.ports.clock import Clock
 from imagegen.ports.database import CommitRefused, Database, DatabaseUnavailable, OutcomeUnknown, Snapshot
@@ -190,7 +191,7 @@ def _existing(stored: StoredRequest, order: Order, reservation_id: str) -> Store
     if request.fingerprint != order.fingerprint:
         raise IdempotencyMismatch(
             "This idempotencyKey was used for a request with other options. Use a new key for a new request.",
-            generationRequestId=request.id,
+            **charge_of(request),
         )
     return _ended_or_async(stored)
 
@@ -200,7 +201,7 @@ def _ended_or_async(stored: StoredRequest) -> StoredRequest:
     if stored.request.mode is Mode.SYNC and stored.request.is_open:
         raise RequestInProgress(
             "The first request with this idempotencyKey is still running. Try again with the same key in a moment.",
-            generationRequestId=stored.request.id,
+            **charge_of(stored.request),
         )
     return stored
 
@@ -231,9 +232,5 @@ def _answer(request: GenerationRequest) -> GenerationRequest:
         FailureReason.ABANDONED: (GenerationAbandoned, "Try again."),
         FailureReason.CANCELED: (GenerationCanceled, "Try again."),
     }[failure.reason]
-    raise error(
-        f"{failure.message} The credits were refunded. {advice}",
-        generationRequestId=request.id,
-        refundedCredits=failure.refunded_credits,
-        currentCredits=failure.current_credits,
-    )
+    refunded = "The credits were refunded. " if request.is_refunded else ""
+    raise error(f"{failure.message} {refunded}{advice}", **charge_of(request), currentCredits=failure.current_credits)

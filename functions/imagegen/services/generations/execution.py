@@ -7,7 +7,7 @@ from imagegen import events
 from imagegen.documents.generations import StoredRequest
 from imagegen.domain.catalog import Model, Size
 from imagegen.domain.generation import FailureReason, GenerationRequest, Status
-from imagegen.errors import ServiceUnavailable, SettlementPending
+from imagegen.errors import ServiceUnavailable, SettlementPending, charge_of
 from imagegen.events import Event
 from imagegen.ports.database import CommitRefused, DatabaseUnavailable, OutcomeUnknown
 from imagegen.ports.image_generator import (
@@ -46,7 +46,7 @@ class Execution:
         except (CommitRefused, OutcomeUnknown, DatabaseUnavailable) as error:
             raise SettlementPending(
                 "The outcome could not be recorded yet. Within ten minutes, the request is completed or refunded.",
-                generationRequestId=stored.request.id,
+                **charge_of(stored.request),
                 deductedCredits=stored.request.cost,
             ) from error
         if settled.request.status is Status.CANCELED:
