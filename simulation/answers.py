@@ -194,6 +194,7 @@ _ERROR_CHECKS: dict[str, Callable[[ErrorAnswer], Iterator[str]]] = {
     "GENERATION_TIMEOUT": _check_refund,
     "CONTENT_REFUSED": _check_refund,
     "MODEL_UNAVAILABLE": _check_refund,
+    "IMAGE_NOT_STORED": _check_refund,
     "ABANDONED": _check_refund,
     "CANCELED": _check_refund,
     "REQUEST_ENDED": _check_request_ended,

@@ -14,6 +14,7 @@ from imagegen.ports.image_generator import (
     GeneratorTimedOut,
     Job,
     Misconfiguration,
+    Picture,
 )
 from simulation.faults import Faults
 
@@ -38,6 +39,7 @@ class SimulatedModel:
         self._clock = clock
         self.runs: list[ModelRun] = []
         """A run for each call of ``generate``."""
+        self._served_elsewhere = rng.choice((0.0, 0.5, 1.0))
         self._weights = [rng.choice((0.0, 1.0, 5.0)) for _ in range(7)]
 
     def check(self, options: Mapping[str, Any]) -> None:
@@ -50,7 +52,7 @@ class SimulatedModel:
             self._faults.scheduler.note("provider hangs")
         return stuck
 
-    def generate(self, job: Job) -> str:
+    def generate(self, job: Job) -> Picture | str:
         run = ModelRun(job.request_id)
         self.runs.append(run)
         try:
@@ -58,7 +60,7 @@ class SimulatedModel:
         finally:  # not after a crash
             run.ended_at = self._clock.now()
 
-    def _generate(self, job: Job) -> str:
+    def _generate(self, job: Job) -> Picture | str:
         deadline = job.timeout_seconds
         [outcome] = self._rng.choices(
             ("image", "failure", "crash", "nothing", "timeout", "late", "refusal", "misconfigured"),
@@ -77,4 +79,8 @@ class SimulatedModel:
             raise GeneratorMisconfigured("There is no key.", Misconfiguration.KEY)
         if outcome == "crash":
             raise RuntimeError("a bug of the provider's client")
-        return "" if outcome == "nothing" else f"https://images.example.com/{job.request_id}.png"
+        if outcome == "nothing":
+            return ""
+        if self._faults.occurs(self._served_elsewhere):
+            return f"https://images.example.com/{job.request_id}.png"
+        return Picture(job.request_id.encode())

@@ -35,9 +35,9 @@ def deliveries_of(database: Database) -> list[Delivery]:
 
 
 def unfinished(database: Database) -> int:
-    """Return the number of requests and deliveries that a sweep may recover."""
+    """Return the number of requests and deliveries that a sweep may recover, twice if a request left files."""
     requests = requests_of(database).values()
-    return sum(request.is_open for request in requests) + sum(
+    return sum(request.is_open + (request.delete_images_at is not None) for request in requests) + sum(
         delivery.is_pending for delivery in deliveries_of(database)
     )
 

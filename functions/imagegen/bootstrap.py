@@ -14,8 +14,10 @@ from typing import Self
 from google.cloud import firestore
 
 from imagegen import settings
+from imagegen.adapters.cloud_storage import CloudStorage
 from imagegen.adapters.cloud_tasks import CloudTasks
 from imagegen.adapters.firestore import FirestoreDatabase
+from imagegen.adapters.generators.canvas import CanvasGenerator
 from imagegen.adapters.generators.deadline import WithDeadline
 from imagegen.adapters.generators.mock import MockGenerator
 from imagegen.adapters.generators.retries import WithRetries
@@ -44,6 +46,7 @@ from imagegen.services.generations.queries import Requests
 from imagegen.services.generations.queue import TICKET_KEYS, RequestQueue
 from imagegen.services.generations.settlement import Settlements
 from imagegen.services.generations.worker import Worker
+from imagegen.services.images.storage import Images
 from imagegen.services.retry import Retry
 from imagegen.services.server_keys import ServerKeys
 from imagegen.services.sweeper import Sweeper
@@ -85,6 +88,7 @@ class Backend:
         tasks: TaskQueue,
         sender: WebhookSender,
         generators: Mapping[str, ProtectedGenerator],
+        images: Images,
         clock: Clock,
         rng: random.Random,
         new_id: Callable[[], str],
@@ -93,7 +97,8 @@ class Backend:
     ) -> Self:
         """Return the services, wired to the given adapters, clock, randomness, ids and limits.
 
-        ``generators`` are the providers, by the names that the models' documents use. ``rng`` also makes the
+        ``generators`` are the providers, by the names that the models' documents use. ``images`` store
+        their pictures. ``rng`` also makes the
         keys and the webhook secrets, so in production it must be the operating system's. ``channels`` get the
         alerts of the weekly report.
         """
@@ -101,7 +106,7 @@ class Backend:
         outbox = Outbox(database, tasks, clock)
         settlements = Settlements(database, outbox, clock, limits, Retry(clock, rng, SETTLING_TIMEOUT_SECONDS))
         sweeping = replace(settlements, retry=Retry(clock, rng, SWEEPING_TIMEOUT_SECONDS))
-        execution = Execution(generators, settlements)
+        execution = Execution(generators, images, settlements)
         retry = Retry(clock, rng, RESERVING_TIMEOUT_SECONDS)
         tickets = ServerKeys(TICKET_KEYS, database, rng)
         queue = RequestQueue(tasks, tickets)
@@ -127,7 +132,7 @@ class Backend:
                 retry,
                 clock,
             ),
-            sweeper=Sweeper(database, clock, sweeping, queue, outbox, catalogs),
+            sweeper=Sweeper(database, clock, sweeping, queue, outbox, catalogs, images),
             audit=Audit(database, clock),
             corrections=Corrections(database, clock, retry),
         )
@@ -139,6 +144,7 @@ def providers(clock: Clock, rng: random.Random) -> dict[str, ProtectedGenerator]
         clock,
         {
             "mock": MockGenerator(clock, rng),
+            "canvas": CanvasGenerator(),
         },
     )
 
@@ -156,6 +162,7 @@ def on_firestore(client: firestore.Client) -> Backend:
         CloudTasks(),
         HttpWebhookSender(Reach.LOCAL if settings.local_webhooks_allowed() else Reach.PUBLIC),
         providers(clock, rng),
+        Images(CloudStorage(settings.storage_bucket(), settings.storage_host())),
         clock,
         rng,
         lambda: uuid.uuid4().hex,

@@ -253,6 +253,15 @@ class ModelUnavailable(ApiError):
     facts = _REFUND
 
 
+class ImageNotStored(ApiError):
+    code = Code.UNAVAILABLE
+    reason = "IMAGE_NOT_STORED"
+    situation = "the image could not be stored: same details"
+    retryable = "yes, as a new request"
+    billed = "refunded"
+    facts = _REFUND
+
+
 class GenerationAbandoned(ApiError):
     code = Code.UNAVAILABLE
     reason = "ABANDONED"

@@ -3,6 +3,7 @@
 At a deploy, Firebase asks for parameters without a value, so that file sets each of them.
 """
 
+import json
 import os
 from dataclasses import dataclass
 from enum import StrEnum
@@ -110,6 +111,25 @@ REPORT_WEBHOOK_SECRET = Secret(
     switch=REPORT_WEBHOOK_URL,
     description="The secret that signs the alerts: `whsec_` and at least 24 random bytes in base64.",
 )
+
+
+STORAGE_BUCKET = Variable(
+    "STORAGE_BUCKET", description="The bucket for images. The default is the default bucket of your Firebase project."
+)
+
+
+def storage_bucket() -> str | None:
+    """Return the bucket for images, or None if there is none."""
+    project = json.loads(os.environ.get("FIREBASE_CONFIG", "{}"))
+    emulated = "STORAGE_EMULATOR_HOST" in os.environ
+    if os.environ.get("FUNCTIONS_EMULATOR") == "true" and not emulated:
+        return None  # the real bucket is not for the emulators
+    return STORAGE_BUCKET.value or project.get("storageBucket")
+
+
+def storage_host() -> str:
+    """Return the URL of the service that images are downloaded from."""
+    return os.environ.get("STORAGE_EMULATOR_HOST", "https://firebasestorage.googleapis.com")
 
 
 def auth_required() -> bool:

@@ -105,6 +105,7 @@ def test_provider_gets_all_options_and_the_input(
         provider_model="artist-2",
         provider_options={"imageUrl": "https://x", "quality": "high"},
         prompt="a lighthouse",
+        provider_prompt="a lighthouse. Style: oil painting. Colors: neon.",
         input=photo,
         style="oil painting",
         color="neon",

@@ -23,6 +23,7 @@ from imagegen.ports.image_generator import (
     Misconfiguration,
 )
 from imagegen.services.catalog import MAX_AGE_SECONDS
+from imagegen.services.images.storage import Images
 from tests.support.api import Api
 from tests.support.backend import AddUser, Provider, set_models
 from tests.support.faults import FaultyDatabase, Lost, refuse
@@ -31,7 +32,7 @@ from tests.support.orders import ORDER, order
 from tests.support.settling import refund
 from tests.support.times import NOON
 from tests.support.wire import ObservedClient
-from tools.fakes import NO_LIMITS, AcceptingSender, ManualClock, TaskList
+from tools.fakes import NO_LIMITS, AcceptingSender, FileStore, ManualClock, TaskList
 
 KEYED = order(idempotencyKey="key-1")
 
@@ -307,6 +308,7 @@ def test_retry_decides_on_fresh_reads(
         TaskList(),
         AcceptingSender(),
         {"mock": provider},
+        Images(FileStore()),
         ManualClock(NOON),
         random.Random(2),
         (f"other-{n}" for n in range(9)).__next__,

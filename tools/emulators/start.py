@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 
-from tools.emulators import binaries, java
+from tools.emulators import binaries, java, storage_rules
 from tools.emulators.ports import Port
 from tools.emulators.project import Problem, Project
 from tools.emulators.supervisor import run
@@ -47,6 +47,7 @@ _TITLES = {
     "functions": "Functions",
     "firestore": "Firestore",
     "auth": "Auth",
+    "storage": "Storage",
 }
 _EXAMPLE = {
     "userId": "user-100",
@@ -91,6 +92,7 @@ def prepare(project: Project, arguments: Sequence[str]) -> Launch:
     found = _find(wanted)
     left_out = (wanted & _LEFT_OUT.keys()) - found.keys()
     running = wanted - left_out
+    needs_stand_in = "storage" in running and "storage" not in found
     ports = {name: port for name, port in project.ports().items() if name in running}
     for port in ports.values():
         if not port.is_free():
@@ -99,16 +101,20 @@ def prepare(project: Project, arguments: Sequence[str]) -> Launch:
     for name, emulator in found.items():
         print(f"{name}: {emulator}")
         environment |= emulator.environment()
-    if running & {"firestore", "pubsub"}:
+    if running & {"firestore", "pubsub", "storage"}:
         runtime = java.require()
         print(f"java: {runtime.executable} ({runtime.version})")
         environment |= runtime.environment()
+        if needs_stand_in:
+            print(f"storage: {storage_rules.NOTE}")
+            stand_in = binaries.storage_rules_stand_in(runtime.executable)
+            environment |= {**stand_in, "PATH": os.pathsep.join([stand_in["PATH"], environment["PATH"]])}
 
     command = [str(binaries.CLI), "emulators:start"]
     if left_out:
         print("".join(f"left out: {_LEFT_OUT[name]}\n" for name in sorted(left_out)), end="")
-        _write_config(project, left_out)
-        command += ["--config", CONFIG]
+    _write_config(project, left_out)
+    command += ["--config", CONFIG]
     if not options.imports and (project.directory / SEED).is_dir():
         command.append(f"--import={SEED}")
     elif not options.imports:
@@ -136,7 +142,7 @@ def _wanted(project: Project, only: list[str] | None) -> set[str]:
 
 def _find(wanted: set[str]) -> dict[str, binaries.Emulator]:
     """Find the wanted emulators that are not part of the CLI. Leave out optional ones that cannot be found."""
-    found = {name: binaries.find(name) for name in _LEFT_OUT.keys() & wanted}
+    found = {name: binaries.find(name) for name in {*_LEFT_OUT, "storage"} & wanted}
     if "firestore" in wanted:
         found["firestore"] = binaries.require_firestore()
     return {name: emulator for name, emulator in sorted(found.items()) if emulator}
@@ -159,7 +165,7 @@ def _environment() -> dict[str, str]:
 
 
 def _write_config(project: Project, left_out: set[str]) -> None:
-    """Write a copy of firebase.json without the emulators that are left out."""
+    """Write the project's configuration without the emulators that are left out."""
     section = {name: value for name, value in project.emulators.items() if name not in left_out}
     if "ui" in left_out:
         section["ui"] = {"enabled": False}

@@ -22,6 +22,7 @@ NAME_LENGTH_MAX = 200
 IDEMPOTENCY_KEY_LENGTH_MAX = 255
 PAGE_SIZE_DEFAULT = 50
 PAGE_SIZE_MAX = 200
+SEED_MAX = 2**31 - 1
 REPORTS_PAGE_SIZE_DEFAULT = 10
 """Fewer than in other lists, because a report has some hundred figures."""
 GRANT_MAX = 1_000_000
@@ -294,6 +295,16 @@ def _page_size(default: int) -> Any:
     ]
 
 
+Seed = Annotated[
+    int,
+    Field(
+        ge=0,
+        le=SEED_MAX,
+        description="A number that a model starts from. The same order with the same seed gives a similar image. Only "
+        "models with takesSeed accept it.",
+    ),
+    BeforeValidator(_integer),
+]
 PageSize = _page_size(PAGE_SIZE_DEFAULT)
 ReportsPageSize = _page_size(REPORTS_PAGE_SIZE_DEFAULT)
 Flag = Annotated[bool, _null_means(False)]

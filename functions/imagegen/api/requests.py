@@ -6,7 +6,16 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationInfo, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+)
 from pydantic.alias_generators import to_camel
 
 from imagegen.api import page_tokens
@@ -31,6 +40,7 @@ from imagegen.api.fields import (
     Prompt,
     Reason,
     ReportsPageSize,
+    Seed,
     SizeName,
     StyleName,
     UserId,
@@ -38,6 +48,7 @@ from imagegen.api.fields import (
     WeekName,
     refuse,
 )
+from imagegen.domain.catalog import Model
 from imagegen.domain.generation import Mode, Order, Status
 from imagegen.domain.grants import Bucket
 from imagegen.domain.weeks import Week
@@ -105,6 +116,15 @@ class CreateGenerationRequest(OfUser):
     mode: ModeName = Mode.SYNC
     webhook_url: WebhookUrl | None = None
     idempotency_key: IdempotencyKey | None = None
+    seed: Seed | None = None
+
+    @field_validator("seed")
+    @classmethod
+    def _taken_by_the_model(cls, seed: int | None, info: ValidationInfo) -> int | None:
+        model = info.data.get("model")
+        if seed is not None and isinstance(model, Model) and not model.takes_seed:
+            raise refuse(f"is not supported by {model.name}")
+        return seed
 
     def order(self, fingerprint: str) -> Order:
         return Order(
@@ -119,6 +139,7 @@ class CreateGenerationRequest(OfUser):
             idempotency_key=self.idempotency_key,
             mode=self.mode,
             webhook_url=self.webhook_url,
+            seed=self.seed,
         )
 
 

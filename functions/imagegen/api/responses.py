@@ -73,13 +73,39 @@ class Failure(Described):
     message: str
 
 
-class CreatedGenerationRequest(ChargedRequest):
-    """The created request, with its image in mode sync or its status in mode async."""
+class ImageDetails(Response):
+    """A file of an image: its URL, its size in pixels, its type and its length."""
 
-    deducted_credits: Number = Field(description="The same as cost.")
+    url: str
+    width: Number
+    height: Number
+    content_type: str
+    bytes: Number
+
+
+class ImageVariant(ImageDetails):
+    """A smaller version of the image."""
+
+    name: str
+
+
+class ImagedRequest(ChargedRequest):
+    """A generation request, and its image. A model that serves its images elsewhere has only their URLs."""
+
     image_url: str | None = Field(
         description="The URL of the image, if it is made.", examples=["https://images.example.com/model-a.png"]
     )
+    image: ImageDetails | None = Field(
+        validation_alias="main_file", description="The image, if it is made and stored here."
+    )
+    variants: list[ImageVariant] | None = Field(description="Smaller versions of the image.")
+    seed: int | None = Field(description="The seed of the image, if the model uses one.")
+
+
+class CreatedGenerationRequest(ImagedRequest):
+    """The created request, with its image in mode sync or its status in mode async."""
+
+    deducted_credits: Number = Field(description="The same as cost.")
     status: Status | None = Field(description="The current status, in mode async.")
     error: Failure | None = Field(description="The reason of a failure or cancellation, in mode async.")
 
@@ -88,9 +114,8 @@ class CreatedGenerationRequest(ChargedRequest):
         is_sync = request.mode is Mode.SYNC
         assert request.image_url is not None or not is_sync, "a completed request has its image"
         return cls(
-            **dict(ChargedRequest.model_validate(request)),
+            **dict(ImagedRequest.model_validate(request)),
             deducted_credits=request.cost,
-            image_url=request.image_url,
             status=None if is_sync else request.status,
             error=request.failure and Failure.of(request.failure),
         )
@@ -101,7 +126,7 @@ class CanceledGenerationRequest(ChargedRequest, Described):
     current_credits: int = Field(validation_alias=AliasPath("failure", "current_credits"))
 
 
-class GenerationRequestDetails(ChargedRequest, Described):
+class GenerationRequestDetails(ImagedRequest, Described):
     user_id: str
     status: Status
     model: str
@@ -118,7 +143,6 @@ class GenerationRequestDetails(ChargedRequest, Described):
     processing_time_ms: Milliseconds | None = Field(
         validation_alias="processing_time", description="The time from startedAt to finishedAt."
     )
-    image_url: str | None
     error: Failure | None = Field(validation_alias="failure")
 
 
@@ -254,6 +278,10 @@ class Option(Described):
     name: str
 
 
+class ModelOption(Option):
+    takes_seed: bool = Field(description="True if requests of this model can have a seed.")
+
+
 class SizeOption(Option):
     width: Number
     height: Number
@@ -263,7 +291,7 @@ class SizeOption(Option):
 class Catalog(Response):
     """The options on offer, each kind in its display order."""
 
-    models: list[Option]
+    models: list[ModelOption]
     styles: list[Option]
     colors: list[Option]
     sizes: list[SizeOption]
@@ -271,7 +299,7 @@ class Catalog(Response):
     @classmethod
     def of(cls, offered: catalog.Catalog) -> Self:
         return cls(
-            models=[Option.of(model) for model in offered.models if model.enabled],
+            models=[ModelOption.of(model) for model in offered.models if model.enabled],
             styles=[Option.of(style) for style in offered.styles if style.enabled],
             colors=[Option.of(color) for color in offered.colors if color.enabled],
             sizes=[SizeOption.of(size) for size in offered.sizes if size.enabled],

@@ -12,8 +12,8 @@ class Job:
 
     ``request_id`` is unique to the image. Send it to a provider that accepts an idempotency key. ``provider_model`` is
     the provider's name for ``model``. ``provider_options`` are the fields of the model's document that only the
-    provider uses. ``width`` and ``height`` are in pixels. ``timeout_seconds`` is the deadline of all ``max_attempts``
-    together.
+    provider uses. ``provider_prompt`` is the prompt with the style and the color woven in. ``width`` and ``height`` are
+    in pixels. ``seed`` is the caller's. ``timeout_seconds`` is the deadline of all ``max_attempts`` together.
     """
 
     request_id: str
@@ -21,6 +21,7 @@ class Job:
     provider_model: str
     provider_options: Mapping[str, Any]
     prompt: str
+    provider_prompt: str
     input: Mapping[str, str] | None
     style: str
     color: str
@@ -29,6 +30,19 @@ class Job:
     height: int
     timeout_seconds: float
     max_attempts: int
+    seed: int | None = None
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture that a provider made. It need not have the ordered size, and it is not checked yet.
+
+    ``seed`` is the seed that the provider used. ``revised_prompt`` is the prompt that it used instead of the job's.
+    """
+
+    content: bytes
+    seed: int | None = None
+    revised_prompt: str | None = None
 
 
 class GeneratorFailed(Exception):
@@ -80,8 +94,11 @@ class ImageGenerator(Protocol):
     def check(self, options: Mapping[str, Any]) -> None:
         """Raise ValueError if a model cannot be offered with these provider options. The message is logged."""
 
-    def generate(self, job: Job) -> str:
-        """Return the URL of the image. Raises GeneratorFailed, a subclass of it, or GeneratorTimedOut."""
+    def generate(self, job: Job) -> Picture | str:
+        """Return a picture to store, or the URL of an image that is served elsewhere.
+
+        Raises GeneratorFailed, a subclass of it, or GeneratorTimedOut.
+        """
 
 
 class ProtectedGenerator(ImageGenerator, Protocol):

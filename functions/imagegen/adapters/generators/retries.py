@@ -10,7 +10,7 @@ from tenacity import (
 )
 
 from imagegen.ports.clock import Clock
-from imagegen.ports.image_generator import GeneratorUnavailable, ImageGenerator, Job
+from imagegen.ports.image_generator import GeneratorUnavailable, ImageGenerator, Job, Picture
 
 _JITTER = wait_random_exponential(multiplier=0.5, max=10)
 
@@ -26,7 +26,7 @@ class WithRetries:
         self.check = generator.check
         self._clock = clock
 
-    def generate(self, job: Job) -> str:
+    def generate(self, job: Job) -> Picture | str:
         attempts = Retrying(
             retry=retry_if_exception_type(GeneratorUnavailable),
             # After the deadline, the result would be discarded, but the provider would still charge for the attempt.

@@ -32,6 +32,7 @@ from imagegen.errors import (
     GenerationFailed,
     GenerationTimeout,
     IdempotencyMismatch,
+    ImageNotStored,
     InsufficientCredits,
     ModelUnavailable,
     RateLimited,
@@ -70,8 +71,8 @@ class Generations:
         - UserNotFound, RateLimited, TooManyRunning, InsufficientCredits, IdempotencyMismatch, RequestInProgress and
           Contention: this call took no credits.
         - ServiceUnavailable: the call took no credits, or took them once under this key.
-        - GenerationFailed, GenerationTimeout, ContentRefused, ModelUnavailable, GenerationAbandoned and
-          GenerationCanceled: the credits were refunded.
+        - GenerationFailed, GenerationTimeout, ContentRefused, ModelUnavailable, ImageNotStored,
+          GenerationAbandoned and GenerationCanceled: the credits were refunded.
         - SettlementPending: the credits were taken, and the outcome is not recorded yet.
         """
         stored = self._reserve(order)
@@ -229,6 +230,7 @@ def _answer(request: GenerationRequest) -> GenerationRequest:
         FailureReason.GENERATION_TIMEOUT: (GenerationTimeout, "Try again."),
         FailureReason.CONTENT_REFUSED: (ContentRefused, "Change the prompt."),
         FailureReason.MODEL_UNAVAILABLE: (ModelUnavailable, "Choose another model."),
+        FailureReason.IMAGE_NOT_STORED: (ImageNotStored, "Try again."),
         FailureReason.ABANDONED: (GenerationAbandoned, "Try again."),
         FailureReason.CANCELED: (GenerationCanceled, "Try again."),
     }[failure.reason]

@@ -12,6 +12,7 @@ from imagegen.documents.accounts import account_of, create_entry, update_account
 from imagegen.documents.generations import StoredRequest, progress_fields, request_path, settlement_fields
 from imagegen.documents.webhooks import create_delivery
 from imagegen.domain.generation import Failure, FailureReason, GenerationRequest
+from imagegen.domain.images import StoredImage
 from imagegen.domain.limits import Limits
 from imagegen.domain.webhooks import delivery_for
 from imagegen.events import Event
@@ -23,9 +24,11 @@ from imagegen.services.webhooks.outbox import Outbox
 
 @dataclass(frozen=True)
 class Succeeded:
-    """The outcome of a generation that returned an image."""
+    """The outcome of a generation that returned an image. ``image`` has its files if they are stored here."""
 
     url: str
+    image: StoredImage | None = None
+    seed: int | None = None
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,7 @@ class Settlements:
         """Return the request as settled by ``outcome``, and the writes that refund it if it failed."""
         now = self.clock.now()
         if isinstance(outcome, Succeeded):
-            return request.completed(outcome.url, now), []
+            return request.completed(outcome.url, now, outcome.image, outcome.seed), []
         [user] = self.database.read(user_path(request.user_id))
         if not user.exists:
             events.error(Event.REFUND_WITHOUT_USER, path=user.path, generationRequestId=request.id)

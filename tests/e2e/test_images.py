@@ -1,0 +1,41 @@
+"""Tests of stored images on the emulators: the URLs of an answer open without a token, and clients cannot write."""
+
+import io
+
+import pytest
+import requests
+from PIL import Image
+
+from tests.support.live import Live
+from tests.support.models import CANVAS
+from tools.emulators import binaries
+
+
+def test_urls_of_an_answer_open_in_a_browser(live: Live) -> None:
+    made = live.create(live.add_user(paid=1), model=CANVAS, seed=7).json()["result"]
+    for file in (made["image"], *made["variants"]):
+        answer = requests.get(file["url"], timeout=30)
+        assert answer.status_code == 200, answer.text
+        assert answer.headers["Content-Type"] == file["contentType"] == "image/webp"
+        assert answer.headers["Cache-Control"] == "private, max-age=3600"
+        assert len(answer.content) == file["bytes"]
+        with Image.open(io.BytesIO(answer.content)) as picture:
+            assert picture.size == (file["width"], file["height"])
+    without_token = requests.get(made["imageUrl"].partition("&token=")[0], timeout=30)
+    assert without_token.status_code == 403
+
+
+@pytest.mark.skipif(binaries.find("storage") is None, reason="the rules runtime of the Storage emulator is missing")
+def test_only_the_owner_reads_an_image_without_its_url(live: Live) -> None:
+    made = live.create("user-ada", model=CANVAS).json()["result"]
+    url = made["imageUrl"].partition("&token=")[0]
+
+    def status(user_id: str) -> int:
+        headers = {"Authorization": f"Firebase {live.sign_in(user_id)}"}
+        return requests.get(url, headers=headers, timeout=30).status_code
+
+    assert (status("user-ada"), status("user-bela"), status("user-admin")) == (200, 403, 403)
+    written = requests.post(
+        url, data=b"mine", headers={"Authorization": f"Firebase {live.sign_in('user-ada')}"}, timeout=30
+    )
+    assert written.status_code == 403
