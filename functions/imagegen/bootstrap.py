@@ -20,8 +20,11 @@ from imagegen.adapters.firestore import FirestoreDatabase
 from imagegen.adapters.generators.canvas import CanvasGenerator
 from imagegen.adapters.generators.deadline import WithDeadline
 from imagegen.adapters.generators.mock import MockGenerator
+from imagegen.adapters.generators.openai import OpenAIGenerator
 from imagegen.adapters.generators.retries import WithRetries
+from imagegen.adapters.generators.vertex import VertexGenerator
 from imagegen.adapters.http_webhook_sender import HttpWebhookSender, Reach
+from imagegen.adapters.service_account import ServiceAccount
 from imagegen.domain.limits import Limits
 from imagegen.ports.clock import Clock, SystemClock
 from imagegen.ports.database import Database
@@ -145,6 +148,8 @@ def providers(clock: Clock, rng: random.Random) -> dict[str, ProtectedGenerator]
         {
             "mock": MockGenerator(clock, rng),
             "canvas": CanvasGenerator(),
+            "openai": OpenAIGenerator(is_on=bool(settings.OPENAI_PROVIDER.value), key=settings.OPENAI_API_KEY.value),
+            "vertex": VertexGenerator(ServiceAccount()),
         },
     )
 

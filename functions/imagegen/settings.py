@@ -113,6 +113,15 @@ REPORT_WEBHOOK_SECRET = Secret(
 )
 
 
+OPENAI_PROVIDER = Variable(
+    "OPENAI_PROVIDER",
+    description="Set it to `on` to offer models with the provider `openai`: OpenAI, or a server with the same API.",
+)
+OPENAI_API_KEY = Secret(
+    "OPENAI_API_KEY",
+    switch=OPENAI_PROVIDER,
+    description="The key that is sent to the servers of models with the provider `openai`.",
+)
 STORAGE_BUCKET = Variable(
     "STORAGE_BUCKET", description="The bucket for images. The default is the default bucket of your Firebase project."
 )

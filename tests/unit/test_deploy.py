@@ -155,6 +155,10 @@ def test_authentication_is_off_only_in_the_demo_project(manifest: dict[str, Any]
 
 SECRETS: dict[str, tuple[str, set[str]]] = {
     "REPORT_WEBHOOK_URL": ("REPORT_WEBHOOK_SECRET", {"scheduleWeeklyReport", "runWeeklyReport"}),
+    "OPENAI_PROVIDER": (
+        "OPENAI_API_KEY",
+        {"createGenerationRequest", "generateImage", "generateWithModelA", "generateWithModelB"},
+    ),
 }
 """The secret of each feature and the functions that read it, by the setting that switches the feature on."""
 
