@@ -7,6 +7,8 @@ from imagegen.domain.generation import GenerationRequest, Mode, Status
 from imagegen.domain.webhooks import Delivery
 from imagegen.errors import ApiError
 from imagegen.ports.database import CommitRefused, DatabaseUnavailable, OutcomeUnknown
+from imagegen.services.generations.cancellation import Canceled
+from imagegen.services.generations.create import Created
 from simulation.calls import Call, Cancel, Resend
 from simulation.checks import Requests, Violation, reserved_by
 
@@ -16,8 +18,10 @@ def outcome_of(call: Call) -> str:
     outcome = call.outcome
     if isinstance(call, (Cancel, Resend)) and isinstance(outcome, (CommitRefused, DatabaseUnavailable, OutcomeUnknown)):
         return "GAVE UP"
-    if isinstance(outcome, GenerationRequest):
-        return "CANCELED" if isinstance(call, Cancel) else "QUEUED" if outcome.mode is Mode.ASYNC else "IMAGE"
+    if isinstance(outcome, Canceled):
+        return "CANCELED"
+    if isinstance(outcome, Created):
+        return "QUEUED" if outcome.request.mode is Mode.ASYNC else "IMAGE"
     if isinstance(outcome, Delivery):
         return "RESENT"
     return outcome.reason if isinstance(outcome, ApiError) else repr(outcome)
@@ -57,10 +61,11 @@ def _contradictions(call: Call, requests: Requests) -> Iterator[str]:
         yield f"the call reserved {len(reserved)} requests"
     if outcome_of(call) == "GAVE UP":
         return
-    if isinstance(outcome, GenerationRequest):
-        yield from {"CANCELED": _check_canceled, "QUEUED": _check_queued, "IMAGE": _check_image}[outcome_of(call)](
-            call, outcome, requests
-        )
+    if isinstance(outcome, Canceled):
+        yield from _check_canceled(outcome.request, requests)
+    elif isinstance(outcome, Created):
+        check = _check_queued if outcome.request.mode is Mode.ASYNC else _check_image
+        yield from check(call, outcome.request, requests)
     elif isinstance(outcome, Delivery):
         yield from _check_resent(call, outcome, requests)
     elif isinstance(outcome, ApiError) and outcome.reason in _ERROR_CHECKS:
@@ -84,7 +89,7 @@ def _check_queued(call: Call, request: GenerationRequest, requests: Requests) ->
     yield from _check_payload(call, request)
 
 
-def _check_canceled(call: Call, canceled: GenerationRequest, requests: Requests) -> Iterator[str]:
+def _check_canceled(canceled: GenerationRequest, requests: Requests) -> Iterator[str]:
     found = requests.get(canceled.id)
     ended = found and replace(found, lease_expires_at=canceled.lease_expires_at)  # its lease ends with its run
     if canceled.status is not Status.CANCELED or ended != canceled:
@@ -113,7 +118,8 @@ class ErrorAnswer:
 
 
 def _check_request_ended(answer: ErrorAnswer) -> Iterator[str]:
-    if answer.request is None or answer.request.status.value != answer.error.details["status"]:
+    status = answer.error.details["status"]
+    if answer.request is None or answer.request.status.value != status or status == Status.CANCELED:
         yield f"the database has {answer.request}"
 
 
@@ -166,8 +172,8 @@ def _check_refund(answer: ErrorAnswer) -> Iterator[str]:
         yield f"the database has {answer.request}"
         return
     failure, details = answer.request.failure, answer.error.details
-    recorded = (failure.reason.value, failure.refunded_credits, failure.current_credits)
-    if recorded != (details["reason"], details.get("refundedCredits"), details.get("currentCredits")):
+    is_stale = not details.get("replayed") and details.get("currentCredits") != failure.current_credits
+    if details["reason"] != failure.reason.value or is_stale:
         yield f"the database has {failure}"
     if failure.refunded_credits != answer.request.cost:
         yield f"the request cost {answer.request.cost}"

@@ -6,11 +6,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from imagegen.domain.catalog import Catalog, Color, Model, Size, Style
-from imagegen.domain.generation import GenerationRequest, Mode, Order, keyed_request_id
+from imagegen.domain.generation import Mode, Order, keyed_request_id
 from imagegen.domain.ledger import Credits
 from imagegen.domain.limits import Limits
 from imagegen.domain.webhooks import Delivery
 from imagegen.services.catalog import Catalogs
+from imagegen.services.generations.cancellation import Canceled
+from imagegen.services.generations.create import Created
 from simulation.scheduler import Actor
 from tools.fakes import NO_LIMITS
 
@@ -53,7 +55,7 @@ class Call:
     order: Order
     process: Actor | None = None
     began_at: datetime | None = None
-    outcome: GenerationRequest | Delivery | Exception | None = None
+    outcome: Created | Canceled | Delivery | Exception | None = None
 
     @property
     def request_id(self) -> str:

@@ -126,6 +126,7 @@ class Simulation:
         for call in self._calls + replays:
             yield from answers.wrong_answers(call, requests)
         yield from charges.misstated_by_answers(self._store, requests, self._calls + replays)
+        yield from charges.stale_replays(self._store, replays)
 
     def _webhook_violations(self) -> Iterator[Violation]:
         """Yield the violations of webhooks."""

@@ -6,7 +6,7 @@ generated from their class attributes.
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, ClassVar, NotRequired
+from typing import Any, ClassVar, Literal, NotRequired
 
 from typing_extensions import TypedDict  # pydantic refuses typing.TypedDict on Python 3.11
 
@@ -212,6 +212,9 @@ class InsufficientCredits(ApiError):
 
 
 _REFUND = {**_CHARGE, "currentCredits": int}
+_REPLAYED = {**_CHARGE, "currentCredits": int | None, "replayed": Literal[True]}
+_REPLAY_SITUATION = "the same call again: same details, with `replayed` and the `currentCredits` of now"
+_AFTER_REPLAY = "no, use another key for a new request"
 
 
 class GenerationFailed(ApiError):
@@ -226,6 +229,15 @@ class GenerationFailed(ApiError):
     facts = _REFUND
 
 
+class GenerationFailedBefore(GenerationFailed):
+    """A replay is a FAILED_PRECONDITION, because client libraries do not retry it."""
+
+    code = Code.FAILED_PRECONDITION
+    situation = _REPLAY_SITUATION
+    retryable = _AFTER_REPLAY
+    facts = _REPLAYED
+
+
 class GenerationTimeout(ApiError):
     code = Code.DEADLINE_EXCEEDED
     reason = "GENERATION_TIMEOUT"
@@ -233,6 +245,13 @@ class GenerationTimeout(ApiError):
     retryable = "yes, as a new request"
     billed = "refunded"
     facts = _REFUND
+
+
+class GenerationTimeoutBefore(GenerationTimeout):
+    code = Code.FAILED_PRECONDITION
+    situation = _REPLAY_SITUATION
+    retryable = _AFTER_REPLAY
+    facts = _REPLAYED
 
 
 class GenerationAbandoned(ApiError):
@@ -244,6 +263,13 @@ class GenerationAbandoned(ApiError):
     facts = _REFUND
 
 
+class GenerationAbandonedBefore(GenerationAbandoned):
+    code = Code.FAILED_PRECONDITION
+    situation = _REPLAY_SITUATION
+    retryable = _AFTER_REPLAY
+    facts = _REPLAYED
+
+
 class GenerationCanceled(ApiError):
     code = Code.CANCELLED
     reason = "CANCELED"
@@ -251,6 +277,13 @@ class GenerationCanceled(ApiError):
     retryable = "yes, as a new request"
     billed = "refunded"
     facts = _REFUND
+
+
+class GenerationCanceledBefore(GenerationCanceled):
+    code = Code.FAILED_PRECONDITION
+    situation = _REPLAY_SITUATION
+    retryable = _AFTER_REPLAY
+    facts = _REPLAYED
 
 
 class RequestEnded(ApiError):

@@ -27,6 +27,7 @@ def test_successful_request_is_charged_and_recorded(api: Api, client: ObservedCl
         "cost": 3,
         "refundedCredits": 0,
         "netCredits": 3,
+        "currentCredits": 7,
         "imageUrl": "https://images.example.com/model-a.png",
     }
     recorded = request_document(client, result["generationRequestId"])

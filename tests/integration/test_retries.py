@@ -27,6 +27,7 @@ from tests.support.wire import ObservedClient
 from tools.fakes import NO_LIMITS, AcceptingSender, ManualClock, TaskList
 
 KEYED = order(idempotencyKey="key-1")
+CATALOG_ROUND_TRIPS = 4
 
 
 @pytest.fixture
@@ -49,9 +50,51 @@ def entry_types(api: Api) -> list[str]:
 def test_repeated_key_returns_the_same_answer_and_is_charged_once(api: Api, add_user: AddUser) -> None:
     add_user(paid=10)
     first = api.result("createGenerationRequest", KEYED)
-    assert api.result("createGenerationRequest", KEYED) == first
-    assert api.result("createGenerationRequest", dict(reversed(KEYED.items()))) == first
+    assert api.result("createGenerationRequest", KEYED) == {**first, "replayed": True}
+    assert api.result("createGenerationRequest", dict(reversed(KEYED.items()))) == {**first, "replayed": True}
     assert balance(api) == 7
+
+
+@pytest.mark.parametrize("failure_rate", [0, 1])
+@pytest.mark.parametrize("withdrawn", [False, True])
+def test_replay_says_that_it_is_one_with_the_balance_of_now(
+    api: Api, client: ObservedClient, backend: Backend, add_user: AddUser, failure_rate: int, *, withdrawn: bool
+) -> None:
+    add_user(paid=10)
+    set_models(client, failureRate=failure_rate)
+    first = api.call("createGenerationRequest", KEYED)
+    set_models(client, failureRate=0)
+    backend.generations.clock.sleep(MAX_AGE_SECONDS)
+    api.result("createGenerationRequest", order(size="512x512"))
+    if withdrawn:
+        client.document("styles/oil-painting").update({"enabled": False})
+        backend.generations.clock.sleep(MAX_AGE_SECONDS)
+    client.wire.reset()
+    again = api.call("createGenerationRequest", KEYED)
+    assert client.wire.round_trips == (1 if not withdrawn else 1 + CATALOG_ROUND_TRIPS)
+    assert "Idempotent-Replayed" not in first.headers
+    assert again.headers["Idempotent-Replayed"] == "true"
+    name = "details" if failure_rate else "result"
+    before, now = ((body.get("error") or body)[name] for body in (first.get_json() or {}, again.get_json() or {}))
+    assert now == {**before, "replayed": True, "currentCredits": balance(api)}
+    assert before["currentCredits"] == (10 if failure_rate else 7)
+    if failure_rate:
+        error = (again.get_json() or {})["error"]
+        assert (again.status_code, error["status"]) == (400, "FAILED_PRECONDITION")
+        assert "new idempotencyKey" in error["message"]
+
+
+def test_replay_works_without_the_users_document(api: Api, client: ObservedClient, add_user: AddUser) -> None:
+    add_user(paid=10)
+    first = api.result("createGenerationRequest", KEYED)
+    user = client.document("users/user")
+    data = user.get().to_dict() or {}
+    for damage in (lambda: user.update({"credits": "all"}), user.delete):
+        damage()
+        again = api.result("createGenerationRequest", KEYED)
+        assert {**again, "currentCredits": 7} == {**first, "replayed": True}
+        assert "currentCredits" not in again
+    user.set(data)
 
 
 def test_repeated_key_returns_the_same_answer_after_options_are_withdrawn(
@@ -62,7 +105,7 @@ def test_repeated_key_returns_the_same_answer_after_options_are_withdrawn(
     client.document("styles/oil-painting").update({"enabled": False})
     client.document("sizes/1024x1024").delete()
     backend.generations.clock.sleep(MAX_AGE_SECONDS)
-    assert api.result("createGenerationRequest", KEYED) == first
+    assert api.result("createGenerationRequest", KEYED) == {**first, "replayed": True}
     for fresh in (ORDER, {**KEYED, "idempotencyKey": "key-2"}, {**KEYED, "prompt": "another"}):
         error = api.error("createGenerationRequest", fresh)
         assert {violation["field"] for violation in error["details"]["violations"]} == {"style", "size"}
@@ -74,15 +117,17 @@ def test_repeated_key_of_a_failure_is_refunded_once(api: Api, client: ObservedCl
     set_models(client, failureRate=1)
     first = api.error("createGenerationRequest", KEYED)
     set_models(client, failureRate=0)
-    assert api.error("createGenerationRequest", KEYED) == first
+    again = api.error("createGenerationRequest", KEYED)
+    assert again["details"] == {**first["details"], "replayed": True}
     assert entry_types(api) == ["refund", "deduction"]
 
 
 def test_key_is_accepted_as_a_header(api: Api, add_user: AddUser) -> None:
     add_user(paid=10)
-    first = api.call("createGenerationRequest", ORDER, **{"Idempotency-Key": "key-1"}).get_json()
-    assert api.call("createGenerationRequest", ORDER, **{"Idempotency-Key": "key-1"}).get_json() == first
-    assert api.call("createGenerationRequest", KEYED).get_json() == first
+    first = api.call("createGenerationRequest", ORDER, **{"Idempotency-Key": "key-1"}).get_json() or {}
+    replay = {"result": {**first["result"], "replayed": True}}
+    assert api.call("createGenerationRequest", ORDER, **{"Idempotency-Key": "key-1"}).get_json() == replay
+    assert api.call("createGenerationRequest", KEYED).get_json() == replay
     for headers in ({"Idempotency-Key": "key-2"}, {"Idempotency-Key": "x" * 256}, {"Idempotency-Key": ""}):
         data = KEYED if headers["Idempotency-Key"] == "key-2" else ORDER
         error = api.call("createGenerationRequest", data, **headers).get_json()["error"]
@@ -149,6 +194,7 @@ def test_concurrent_calls_with_one_key_are_charged_once(api: Api, add_user: AddU
     results = [answer["result"] for answer in answers if "result" in answer]
     reasons = {answer["error"]["details"]["reason"] for answer in answers if "error" in answer}
     assert results
+    assert sum(result.pop("replayed", False) for result in results) == len(results) - 1
     assert all(result == results[0] for result in results)
     assert reasons <= {"REQUEST_IN_PROGRESS"}
     assert balance(api) == 7

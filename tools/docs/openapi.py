@@ -41,6 +41,13 @@ def operations() -> dict[str, Operation[Any, Any]]:
     return {name: declared[to_snake(name)] for name in sorted(deployed)}
 
 
+def errors(parent: type[ApiError] = ApiError) -> Iterator[type[ApiError]]:
+    """Yield all errors of the API, each followed by the error of its replay, if there is one."""
+    for error in parent.__subclasses__():
+        yield error
+        yield from errors(error)
+
+
 def document() -> Schema:
     """Return the OpenAPI document."""
     callables = operations()

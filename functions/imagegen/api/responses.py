@@ -18,7 +18,10 @@ from imagegen.domain.grants import Bucket
 from imagegen.domain.ledger import EntryType, Wallet
 from imagegen.reports.documents import report_data
 from imagegen.reports.model import Report
+from imagegen.services.credits.accounts import Granted
 from imagegen.services.credits.history import History
+from imagegen.services.generations.cancellation import Canceled
+from imagegen.services.generations.create import Created
 from imagegen.services.pagination import Page
 
 Number = Annotated[int, WithJsonSchema({"type": "integer", "minimum": 0})]
@@ -26,6 +29,9 @@ Number = Annotated[int, WithJsonSchema({"type": "integer", "minimum": 0})]
 hide the rest of the answer. The audit finds such numbers."""
 
 NEXT_PAGE = "The pageToken of the next page. The last page has none."
+
+Replayed = Literal[True] | None
+REPLAYED: Any = Field(description="True if an earlier call had this effect, and this answer repeats its answer.")
 
 Milliseconds = Annotated[int, BeforeValidator(lambda time: round(time / timedelta(milliseconds=1)))]
 """A timedelta, rounded to whole milliseconds."""
@@ -82,9 +88,14 @@ class CreatedGenerationRequest(ChargedRequest):
     )
     status: Status | None = Field(description="The current status, in mode async.")
     error: Failure | None = Field(description="The reason of a failure or cancellation, in mode async.")
+    current_credits: Number | None = Field(
+        description="Your balance after the deduction. In a replayed answer, it is your balance now."
+    )
+    replayed: Replayed = REPLAYED
 
     @classmethod
-    def of(cls, request: GenerationRequest) -> Self:
+    def of(cls, created: Created) -> Self:
+        request = created.request
         is_sync = request.mode is Mode.SYNC
         assert request.image_url is not None or not is_sync, "a completed request has its image"
         return cls(
@@ -93,12 +104,26 @@ class CreatedGenerationRequest(ChargedRequest):
             image_url=request.image_url,
             status=None if is_sync else request.status,
             error=request.failure and Failure.of(request.failure),
+            current_credits=created.current_credits,
+            replayed=created.is_replay or None,
         )
 
 
-class CanceledGenerationRequest(ChargedRequest, Described):
+class CanceledGenerationRequest(ChargedRequest):
     status: Status
-    current_credits: int = Field(validation_alias=AliasPath("failure", "current_credits"))
+    current_credits: Number | None = Field(
+        description="Your balance after the refund. In a replayed answer, it is your balance now."
+    )
+    replayed: Replayed = REPLAYED
+
+    @classmethod
+    def of(cls, canceled: Canceled) -> Self:
+        return cls(
+            **dict(ChargedRequest.model_validate(canceled.request)),
+            status=canceled.request.status,
+            current_credits=canceled.current_credits,
+            replayed=canceled.is_replay or None,
+        )
 
 
 class GenerationRequestDetails(ChargedRequest, Described):
@@ -241,12 +266,25 @@ class RegisteredUser(CreditBalance):
         return cls(user_id=wallet.user_id, **dict(CreditBalance.of(wallet)))
 
 
-class GrantedCredits(Described):
-    transaction_id: str = Field(validation_alias="entry_id")
+class GrantedCredits(Response):
+    transaction_id: str
     user_id: str
     bucket: Bucket
-    granted_credits: Number = Field(validation_alias="credits")
+    granted_credits: Number
     balance_after: Number = Field(description="The user's balance after the grant.")
+    replayed: Replayed = REPLAYED
+
+    @classmethod
+    def of(cls, granted: Granted) -> Self:
+        grant = granted.grant
+        return cls(
+            transaction_id=grant.entry_id,
+            user_id=grant.user_id,
+            bucket=grant.bucket,
+            granted_credits=grant.credits,
+            balance_after=grant.balance_after,
+            replayed=granted.is_replay or None,
+        )
 
 
 class Option(Described):
