@@ -142,7 +142,7 @@ def _check_insufficient_credits(answer: ErrorAnswer) -> Iterator[str]:
 
 def _check_mismatch(answer: ErrorAnswer) -> Iterator[str]:
     yield from _check_nothing_reserved(answer)
-    if answer.request is None or answer.request.fingerprint == answer.call.order.fingerprint:
+    if answer.request is None or answer.call.order.fingerprint.matches(answer.request.fingerprint):
         yield "no other payload was sent with this key"
 
 
@@ -182,7 +182,8 @@ def _check_refund(answer: ErrorAnswer) -> Iterator[str]:
 
 def _check_payload(call: Call, request: GenerationRequest) -> Iterator[str]:
     order = call.order
-    if (request.user_id, request.fingerprint, request.cost) != (order.user_id, order.fingerprint, order.cost):
+    is_same = order.fingerprint.matches(request.fingerprint)
+    if not is_same or (request.user_id, request.cost) != (order.user_id, order.cost):
         yield f"the call ordered {order.fingerprint} for {order.user_id}"
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from imagegen.domain.catalog import Catalog, Color, Model, Size, Style
-from imagegen.domain.generation import Mode, Order, keyed_request_id
+from imagegen.domain.generation import Fingerprint, Mode, Order, keyed_request_id
 from imagegen.domain.ledger import Credits
 from imagegen.domain.limits import Limits
 from imagegen.domain.webhooks import Delivery
@@ -149,6 +149,7 @@ def _order(rng: random.Random, user: str, key: str | None) -> Order:
     prompt = rng.choice(("a fox", "a lighthouse"))
     mode = rng.choice((Mode.SYNC, Mode.SYNC, Mode.ASYNC))
     webhook_url = rng.choice((None, WEBHOOK_URL))
+    payload = f"{model.name}, {size.name}, {prompt}, {mode.value}, {webhook_url}"
     return Order(
         user_id=user,
         model=model,
@@ -156,7 +157,8 @@ def _order(rng: random.Random, user: str, key: str | None) -> Order:
         color=COLOR,
         size=size,
         prompt=prompt,
-        fingerprint=f"{model.name}, {size.name}, {prompt}, {mode.value}, {webhook_url}",
+        # The same payload is written in two ways.
+        fingerprint=Fingerprint(rng.choice("ab") + payload, payload),
         mode=mode,
         webhook_url=webhook_url,
         idempotency_key=key,

@@ -34,7 +34,7 @@ class Mutant:
         return Path(self.module.__file__)
 
 
-READ_BOTH = "self.database.read(user_path(order.user_id), request_path(request_id))"
+READ_BOTH = "self.database.read(*paths)"
 READ_USER = "self.database.read(user_path(request.user_id))"
 RESERVATION = "create_request(request), update_account(user, account, request.week), create_entry(deduction)"
 TRIAL_TESTS = "tests/integration/test_trial_credits.py"
@@ -280,7 +280,7 @@ MUTANTS = [
         "json.dumps([user_id, idempotency_key])",
         "idempotency_key",
     ),
-    Mutant("a replay ignores the fingerprint", create, "request.fingerprint != order.fingerprint", "False"),
+    Mutant("a replay ignores the fingerprint", create, "not fingerprint.matches(request.fingerprint)", "False"),
     Mutant(
         "a call does not recognise its own reservation", create, "request.reservation_id == reservation_id", "False"
     ),

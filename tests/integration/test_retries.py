@@ -3,8 +3,10 @@
 import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
+from google.cloud import firestore
 
 from imagegen.adapters.firestore import FirestoreDatabase
 from imagegen.api.auth import Caller
@@ -12,7 +14,7 @@ from imagegen.api.context import Context
 from imagegen.api.requests import CreateGenerationRequest
 from imagegen.api.validation import parse
 from imagegen.bootstrap import Backend
-from imagegen.domain.generation import keyed_request_id
+from imagegen.domain.generation import Fingerprint, keyed_request_id
 from imagegen.ports.database import OutcomeUnknown
 from imagegen.ports.image_generator import GeneratorUnavailable, Job
 from imagegen.services.catalog import MAX_AGE_SECONDS
@@ -135,9 +137,135 @@ def test_key_is_accepted_as_a_header(api: Api, add_user: AddUser) -> None:
     assert balance(api) == 7
 
 
+PHOTO = {"type": "photo", "photoUrl": "https://photos.example.com"}
+EVERYTHING = {**KEYED, "mode": "sync", "input": PHOTO, "webhookUrl": "https://hooks.example.com/"}
+SAME_PAYLOADS: dict[str, tuple[dict[str, object], dict[str, object]]] = {
+    "null and left out": (KEYED, {**KEYED, "input": None, "mode": None, "webhookUrl": None}),
+    "the default and left out": (KEYED, {**KEYED, "mode": "sync"}),
+    "ids and names": (
+        KEYED,
+        {**KEYED, "model": "model-a", "style": "oil-painting", "color": "neon", "size": "1024x1024"},
+    ),
+    "a URL and its normalized form": (
+        EVERYTHING,
+        {
+            **EVERYTHING,
+            "input": {**PHOTO, "photoUrl": "https://photos.example.com:443/"},
+            "webhookUrl": "https://HOOKS.example.com",
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("case", SAME_PAYLOADS)
+def test_other_ways_to_write_a_payload_are_the_same_payload(api: Api, add_user: AddUser, case: str) -> None:
+    add_user(paid=10)
+    one, other = SAME_PAYLOADS[case]
+    for key, (first, second) in {"a": (one, other), "b": (other, one)}.items():
+        made = api.result("createGenerationRequest", {**first, "idempotencyKey": key})
+        assert api.result("createGenerationRequest", {**second, "idempotencyKey": key}) == {**made, "replayed": True}
+    assert balance(api) == 4
+
+
+def test_payload_by_id_is_the_same_after_the_option_is_withdrawn_or_renamed(
+    api: Api, client: ObservedClient, backend: Backend, add_user: AddUser
+) -> None:
+    add_user(paid=10)
+    by_id = {**KEYED, "style": "oil-painting"}
+    first = api.result("createGenerationRequest", by_id)
+    style = client.document("styles/oil-painting")
+    style.update({"enabled": False})
+    backend.generations.clock.sleep(MAX_AGE_SECONDS)
+    for repeated in (KEYED, by_id):
+        assert api.result("createGenerationRequest", repeated) == {**first, "replayed": True}
+    style.update({"enabled": True, "name": "oil"})
+    backend.generations.clock.sleep(MAX_AGE_SECONDS)
+    assert api.result("createGenerationRequest", by_id) == {**first, "replayed": True}
+
+
+def test_request_of_an_earlier_version_is_compared_by_its_rules(
+    api: Api, client: ObservedClient, add_user: AddUser
+) -> None:
+    """Version 1 compares the data as sent."""
+    add_user(paid=10)
+    first = api.result("createGenerationRequest", KEYED)
+    request = client.document(f"generationRequests/{first['generationRequestId']}")
+    request.update({"canonicalFingerprint": firestore.DELETE_FIELD})
+    assert api.result("createGenerationRequest", KEYED) == {**first, "replayed": True}
+    error = api.error("createGenerationRequest", {**KEYED, "mode": None})
+    assert error["details"]["reason"] == "IDEMPOTENCY_MISMATCH"
+
+
+def call_with(api: Api, key: str, data: dict[str, object] = ORDER) -> Any:  # type: ignore[assignment]
+    return api.call("createGenerationRequest", data, **{"Idempotency-Key": key}).get_json()
+
+
+@pytest.mark.parametrize(
+    ("key", "quoted"),
+    [("key-1", '"key-1"'), ('a "b" \\', '"a \\"b\\" \\\\"'), ("8e03978e-40d5-43dd-bc93-6894a57f9324",) * 2],
+)
+def test_quoted_and_bare_header_are_one_key(
+    api: Api, client: ObservedClient, add_user: AddUser, key: str, quoted: str
+) -> None:
+    add_user(paid=10)
+    first = call_with(api, quoted)["result"]
+    client.wire.reset()
+    for again in (call_with(api, key), call_with(api, quoted), call_with(api, quoted, order(idempotencyKey=key))):
+        assert again["result"] == {**first, "replayed": True}
+    assert (client.wire.round_trips, balance(api)) == (3, 7)
+    assert api.result("createGenerationRequest", order(idempotencyKey=key)) == {**first, "replayed": True}
+
+
+@pytest.mark.parametrize("withdrawn", [False, True])
+def test_quoted_header_finds_the_request_of_an_earlier_version(
+    api: Api, client: ObservedClient, backend: Backend, add_user: AddUser, *, withdrawn: bool
+) -> None:
+    """Earlier versions took the quotes for a part of the key."""
+    add_user(paid=10)
+    first = api.result("createGenerationRequest", order(idempotencyKey='"key-1"'))
+    request = client.document(f"generationRequests/{first['generationRequestId']}")
+    request.update({"canonicalFingerprint": firestore.DELETE_FIELD})
+    if withdrawn:
+        client.document("styles/oil-painting").update({"enabled": False})
+        backend.generations.clock.sleep(MAX_AGE_SECONDS)
+    assert call_with(api, '"key-1"')["result"] == {**first, "replayed": True}
+    if not withdrawn:
+        other = call_with(api, '"key-1"', order(prompt="another"))
+        assert other["error"]["details"]["reason"] == "IDEMPOTENCY_MISMATCH"
+        assert call_with(api, "key-1")["result"]["generationRequestId"] != first["generationRequestId"]
+
+
+@pytest.mark.parametrize("header", ["a,b", "a, b", '"a", "b"', '"a","a"', 'a,"b"', '"a,b", "c"', ",", "a,"])
+def test_header_with_a_comma_outside_of_quotes_is_refused(api: Api, add_user: AddUser, header: str) -> None:
+    add_user(paid=10)
+    [violation] = call_with(api, header)["error"]["details"]["violations"]
+    assert violation["field"] == "idempotencyKey"
+    assert "comma" in violation["message"]
+    assert balance(api) == 10
+
+
+@pytest.mark.parametrize("header", ['"a', '"a"b', '"a";x=1', '"a\\b"', '"é"', '""', '"' + "x" * 256 + '"'])
+def test_header_that_is_not_a_key_is_refused(api: Api, add_user: AddUser, header: str) -> None:
+    [violation] = call_with(api, header)["error"]["details"]["violations"]
+    assert violation["field"] == "idempotencyKey"
+
+
+def test_key_may_hold_commas_in_quotes_or_in_the_body(api: Api, add_user: AddUser) -> None:
+    add_user(paid=10)
+    first = api.result("createGenerationRequest", order(idempotencyKey="a, b"))
+    assert call_with(api, '"a, b"')["result"] == {**first, "replayed": True}
+
+
 @pytest.mark.parametrize(
     "change",
-    [{"model": "Model B"}, {"style": "anime"}, {"color": "pastel"}, {"size": "512x512"}, {"prompt": "something else"}],
+    [
+        {"model": "Model B"},
+        {"style": "anime"},
+        {"color": "pastel"},
+        {"size": "512x512"},
+        {"prompt": "something else"},
+        {"mode": "async"},
+    ],
 )
 def test_repeated_key_with_another_payload_is_refused(api: Api, add_user: AddUser, change: dict[str, str]) -> None:
     add_user(paid=10)
@@ -298,7 +426,7 @@ def test_retry_decides_on_fresh_reads(
         NO_LIMITS,
     )
     params = parse(CreateGenerationRequest, ORDER, Context(Caller(), other_process.catalogs.current))
-    faulty.faults = [lambda: other_process.generations.create(params.order("other"))]
+    faulty.faults = [lambda: other_process.generations.create(params.order(Fingerprint("other")))]
     error = api.error("createGenerationRequest", ORDER)
     assert error["details"] == {"reason": "INSUFFICIENT_CREDITS", "requiredCredits": 3, "currentCredits": 1}
 

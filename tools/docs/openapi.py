@@ -11,8 +11,9 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 import main
 from imagegen.api import functions
-from imagegen.api.fields import HEADER_KEY_PATTERN, IDEMPOTENCY_KEY_LENGTH_MAX
-from imagegen.api.operation import KEY_HEADER, Operation
+from imagegen.api.fields import HEADER_KEY_LENGTH_MAX, HEADER_KEY_PATTERN
+from imagegen.api.idempotency import KEY_HEADER
+from imagegen.api.operation import Operation
 from imagegen.errors import ApiError
 from tools.emulators.project import ROOT
 
@@ -129,8 +130,8 @@ def _key_parameter() -> Schema:
     return {
         "name": KEY_HEADER,
         "in": "header",
-        "description": "The idempotencyKey, if it is not in the data.",
-        "schema": {"type": "string", "pattern": HEADER_KEY_PATTERN, "maxLength": IDEMPOTENCY_KEY_LENGTH_MAX},
+        "description": "The idempotencyKey, if it is not in the data: a quoted string, or the bare key.",
+        "schema": {"type": "string", "pattern": HEADER_KEY_PATTERN, "maxLength": HEADER_KEY_LENGTH_MAX},
     }
 
 

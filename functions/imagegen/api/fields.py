@@ -51,8 +51,14 @@ ID_PATTERN = rf"^(?!\.{{1,2}}$)(?!__[^/]*__$)[^/{_UNPRINTABLE}]+$"
 URL_PATTERN = rf"^https://[^/?#@\\ {_UNPRINTABLE}]+([/?#][^ {_UNPRINTABLE}]*)?$"
 MOMENT_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})$"
 WEEK_PATTERN = r"^2[0-9]{3}-W[0-9]{2}$"
-HEADER_KEY_PATTERN = r"^[!-~]([ -~]*[!-~])?$"
-"""An idempotency key in a header. Clients and servers decode non-ASCII characters in headers differently."""
+HEADER_KEY = r"[!#-+\--~](?:[ -+\--~]*[!-+\--~])?"
+"""A bare idempotency key in a header: no comma, and no quote at its start. Clients and servers decode non-ASCII
+characters in headers differently."""
+QUOTED_HEADER_KEY = r'"(?:[ !#-\[\]-~]|\\["\\])*"'
+"""A quoted one: a string of https://www.rfc-editor.org/rfc/rfc9651.html#name-strings"""
+HEADER_KEY_PATTERN = f"^(?:{HEADER_KEY}|{QUOTED_HEADER_KEY})$"
+HEADER_KEY_LENGTH_MAX = 2 * IDEMPOTENCY_KEY_LENGTH_MAX + 2
+"""In quotes, each character may need a backslash."""
 _CONTROL_CHARACTER = re.compile(rf"[{_CONTROL}]")
 _VISIBLE_CHARACTER = re.compile(rf"[^{_CONTROL}{_INVISIBLE}{_INVISIBLE_BEYOND_16_BITS}]")
 UNPRIVILEGED_PORTS = range(1024, 65_536)

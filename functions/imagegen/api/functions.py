@@ -3,13 +3,13 @@
 from typing import Any
 
 from imagegen import settings
-from imagegen.api import requests, responses
+from imagegen.api import idempotency, requests, responses
 from imagegen.api.auth import Access, Caller
 from imagegen.api.context import Context
 from imagegen.api.operation import Call, operation
 from imagegen.api.validation import parse
 from imagegen.bootstrap import Backend
-from imagegen.domain.generation import GenerationRequest
+from imagegen.domain.generation import Fingerprint, GenerationRequest, Key
 from imagegen.errors import (
     AccountLost,
     Contention,
@@ -40,9 +40,17 @@ from imagegen.services.generations.queries import not_found
 
 def _answered_earlier(backend: Backend, call: Call[requests.Repeat]) -> responses.CreatedGenerationRequest | None:
     """Return the stored answer to a repeated call that is no longer valid (for example, its style was withdrawn)."""
-    repeat = call.params
-    earlier = backend.generations.repeat(repeat.user_id, repeat.idempotency_key, requests.fingerprint(call.data))
+    fingerprint = idempotency.fingerprint(call.data, backend.catalogs.current())
+    keys = (*_earlier_keys(call), Key(call.params.idempotency_key, fingerprint))
+    earlier = backend.generations.repeat(call.params.user_id, *keys)
     return None if earlier is None else responses.CreatedGenerationRequest.of(earlier)
+
+
+def _earlier_keys(call: Call[Any]) -> tuple[Key, ...]:
+    """Return the keys that earlier versions read from this call, with the fingerprints that they gave to it."""
+    return tuple(
+        Key(key, Fingerprint(idempotency.sent({**call.data, "idempotencyKey": key}))) for key in call.earlier_keys
+    )
 
 
 @operation(
@@ -72,7 +80,8 @@ def create_generation_request(
 
     In mode async, returns the status as soon as the credits are taken. A task queue runs the model later.
     """
-    created = backend.generations.create(call.params.order(requests.fingerprint(call.data)))
+    fingerprint = idempotency.fingerprint(call.data, backend.catalogs.current())
+    created = backend.generations.create(call.params.order(fingerprint, _earlier_keys(call)))
     return responses.CreatedGenerationRequest.of(created)
 
 
@@ -176,6 +185,7 @@ def grant_credits(backend: Backend, call: Call[requests.GrantCredits]) -> respon
         reason=params.reason,
         key=params.idempotency_key,
         granted_by=admin,
+        earlier_keys=call.earlier_keys,
     )
     return responses.GrantedCredits.of(grant)
 

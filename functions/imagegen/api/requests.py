@@ -1,7 +1,5 @@
 """The request models of the API."""
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -38,7 +36,7 @@ from imagegen.api.fields import (
     WeekName,
     refuse,
 )
-from imagegen.domain.generation import Mode, Order, Status
+from imagegen.domain.generation import Fingerprint, Key, Mode, Order, Status
 from imagegen.domain.grants import Bucket
 from imagegen.domain.weeks import Week
 from imagegen.services.generations.queries import Filter
@@ -106,7 +104,7 @@ class CreateGenerationRequest(OfUser):
     webhook_url: WebhookUrl | None = None
     idempotency_key: IdempotencyKey | None = None
 
-    def order(self, fingerprint: str) -> Order:
+    def order(self, fingerprint: Fingerprint, earlier_keys: tuple[Key, ...] = ()) -> Order:
         return Order(
             user_id=self.user_id,
             model=self.model,
@@ -117,6 +115,7 @@ class CreateGenerationRequest(OfUser):
             input=self.input.model_dump(by_alias=True) if self.input else None,
             fingerprint=fingerprint,
             idempotency_key=self.idempotency_key,
+            earlier_keys=earlier_keys,
             mode=self.mode,
             webhook_url=self.webhook_url,
         )
@@ -128,11 +127,6 @@ class Repeat(OfUser):
     model_config = ConfigDict(extra="ignore")
 
     idempotency_key: IdempotencyKey
-
-
-def fingerprint(data: object) -> str:
-    """Return a SHA-256 in hex over ``data``. The order of fields does not matter."""
-    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
 
 class GetGenerationRequest(Request):

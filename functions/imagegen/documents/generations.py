@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from imagegen.documents.accounts import SCHEMA_VERSION, bucket_fields, credits_of
 from imagegen.documents.fields import Fields
-from imagegen.domain.generation import Failure, FailureReason, GenerationRequest, Mode, Status
+from imagegen.domain.generation import Failure, FailureReason, Fingerprint, GenerationRequest, Mode, Status
 from imagegen.ports.database import Create, Snapshot, Version
 
 REQUESTS = "generationRequests"
@@ -28,7 +28,8 @@ def create_request(request: GenerationRequest) -> Create:
         "input": request.input,
         "cost": request.cost,
         "paidFrom": bucket_fields(request.paid_from),
-        "fingerprint": request.fingerprint,
+        "fingerprint": request.fingerprint.sent,
+        "canonicalFingerprint": request.fingerprint.canonical,
         "execution": request.reservation_id,
         "mode": request.mode.value,
         "webhookUrl": request.webhook_url,
@@ -89,7 +90,7 @@ def request_of(document: Snapshot) -> GenerationRequest:
         input=_input_of(fields),
         cost=fields.amount("cost"),
         paid_from=credits_of(fields.map("paidFrom")),
-        fingerprint=fields.read("fingerprint", str),
+        fingerprint=Fingerprint(fields.read("fingerprint", str), fields.optional("canonicalFingerprint", str)),
         reservation_id=fields.read("execution", str),
         created_at=fields.read("createdAt", datetime),
         started_at=fields.nullable("startedAt", datetime),

@@ -30,11 +30,38 @@ class Mode(StrEnum):
 
 
 @dataclass(frozen=True)
+class Fingerprint:
+    """Identifies the payload of a call.
+
+    ``sent`` is a hash of the data as sent. ``canonical`` is the same for all ways to write the same payload, and starts
+    with the version of the rules for it. Requests of earlier versions of the backend lack it.
+    """
+
+    sent: str
+    canonical: str | None = None
+
+    def matches(self, stored: "Fingerprint") -> bool:
+        """Return whether this payload is the one of a stored request, by the rules that the request was stored under.
+
+        Equal data is always the same payload, also if an option was renamed or deleted since.
+        """
+        return self.sent == stored.sent or (stored.canonical is not None and self.canonical == stored.canonical)
+
+
+@dataclass(frozen=True)
+class Key:
+    """An idempotency key, and the fingerprint of a call that sends it."""
+
+    text: str
+    fingerprint: Fingerprint
+
+
+@dataclass(frozen=True)
 class Order:
     """A valid order of an image, with everything that the caller chose.
 
-    ``input`` is a photo or an address besides the prompt, as the caller sent it. ``fingerprint`` is a hash of the
-    payload.
+    ``input`` is a photo or an address besides the prompt, as the caller sent it. ``earlier_keys`` are the keys under
+    which earlier versions of the backend may have stored the same call.
     """
 
     user_id: str
@@ -43,8 +70,9 @@ class Order:
     color: Color
     size: Size
     prompt: str
-    fingerprint: str
+    fingerprint: Fingerprint
     idempotency_key: str | None = None
+    earlier_keys: tuple[Key, ...] = ()
     input: Mapping[str, str] | None = None
     mode: Mode = Mode.SYNC
     webhook_url: str | None = None
@@ -135,7 +163,7 @@ class GenerationRequest:
     prompt: str
     cost: int
     paid_from: Credits
-    fingerprint: str
+    fingerprint: Fingerprint
     reservation_id: str
     created_at: datetime
     started_at: datetime | None

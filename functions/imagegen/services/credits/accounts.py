@@ -1,7 +1,7 @@
 """Registers accounts, grants credits and reads wallets."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -132,19 +132,31 @@ class Accounts:
             "The account was deleted, but its credit history was not. Ask the operator to restore it.", userId=user_id
         )
 
-    def grant(self, user_id: str, bucket: Bucket, credits: int, *, reason: str, key: str, granted_by: str) -> Granted:
+    def grant(
+        self,
+        user_id: str,
+        bucket: Bucket,
+        credits: int,
+        *,
+        reason: str,
+        key: str,
+        granted_by: str,
+        earlier_keys: Sequence[str] = (),
+    ) -> Granted:
         """Add ``credits`` to a bucket, and return the grant. A repeated call returns the grant of the first call.
 
-        A ``key`` is used once, for one grant to one user. Raises UserNotFound, and IdempotencyMismatch if the key was
+        A ``key`` is used once, for one grant to one user. ``earlier_keys`` are the keys under which earlier versions of
+        the backend may have stored the same call. Raises UserNotFound, and IdempotencyMismatch if the key was
         used for another grant.
         """
-        grant_id = hashlib.sha256(key.encode()).hexdigest()[:32]
+        earlier_ids = [_grant_id(earlier_key) for earlier_key in earlier_keys]
+        grant_id = _grant_id(key)
 
         mine: list[Grant] = []  # a commit of this call may be applied although its answer was lost
 
         def attempt(_tries: int) -> Granted:
-            user, made = self.database.read(user_path(user_id), grant_path(grant_id))
-            if made.exists:
+            user, *grants = self.database.read(user_path(user_id), *map(grant_path, (*earlier_ids, grant_id)))
+            if made := next((document for document in grants if document.exists), None):
                 grant = _same(grant_of(made), user_id, bucket, credits, reason)
                 return Granted(grant, is_replay=grant not in mine)
             wallet, entry = wallet_of(require_user(user)).post(
@@ -174,6 +186,10 @@ class Accounts:
     def wallet(self, user_id: str) -> Wallet:
         """Return the user's wallet. Raises UserNotFound and DatabaseUnavailable."""
         return wallet_of(require_user(*self.database.read(user_path(user_id))))
+
+
+def _grant_id(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()[:32]
 
 
 def _same(grant: Grant, user_id: str, bucket: Bucket, credits: int, reason: str) -> Grant:

@@ -16,7 +16,9 @@ from imagegen.documents.generations import StoredRequest, create_request, reques
 from imagegen.domain.account import Account
 from imagegen.domain.generation import (
     FailureReason,
+    Fingerprint,
     GenerationRequest,
+    Key,
     Mode,
     Order,
     Status,
@@ -100,34 +102,38 @@ class Generations:
             created = replace(created, stored=self.execution.run(created.stored, order.model, order.size))
         return _answer(created)
 
-    def repeat(self, user_id: str, idempotency_key: str, fingerprint: str) -> Created | None:
-        """Return the request that this key and payload created before, or None if there was no such call.
+    def repeat(self, user_id: str, *keys: Key) -> Created | None:
+        """Return the request that one of the keys and its payload created before, or None if there was no such call.
 
         This answers a repeated call whose payload is no longer valid, for example because an option was disabled.
         Raises what ``create`` raises for an existing request.
         """
         try:
-            user, document = self.database.read(
-                user_path(user_id), request_path(keyed_request_id(user_id, idempotency_key))
-            )
+            user, *documents = self.database.read(user_path(user_id), *(_path(user_id, key) for key in keys))
         except DatabaseUnavailable as error:
             raise ServiceUnavailable(
                 "The database cannot be reached. Try again with the same idempotencyKey."
             ) from error
-        if not document.exists or request_of(document).fingerprint != fingerprint:
-            return None
-        return _answer(_replay(StoredRequest.of(document), user))
+        for key, document in zip(keys, documents, strict=True):
+            if document.exists and key.fingerprint.matches(request_of(document).fingerprint):
+                return _answer(_replay(StoredRequest.of(document), user))
+        return None
 
     def _reserve(self, order: Order) -> Created:
         """Create the request, or return the request that this idempotency key already created."""
         reservation_id = self.new_id()
         key = order.idempotency_key
         request_id = self.new_id() if key is None else keyed_request_id(order.user_id, key)
+        paths = [user_path(order.user_id), request_path(request_id)]
+        paths += [_path(order.user_id, earlier_key) for earlier_key in order.earlier_keys]
 
         def attempt(tries: int) -> Created:
-            user, document = self.database.read(user_path(order.user_id), request_path(request_id))
+            user, document, *earlier = self.database.read(*paths)
+            for key, found in zip(order.earlier_keys, earlier, strict=True):
+                if found.exists:
+                    return _existing(StoredRequest.of(found), user, key.fingerprint, reservation_id)
             if document.exists:
-                return _existing(StoredRequest.of(document), user, order, reservation_id)
+                return _existing(StoredRequest.of(document), user, order.fingerprint, reservation_id)
             if order.mode is Mode.SYNC and not tries:  # later, an earlier commit may still be applied
                 self.execution.check_provider(order.model)
             account = self._within_running_limit(account_of(require_user(user)))
@@ -180,6 +186,10 @@ class Generations:
         return replace(account, activity=activity)
 
 
+def _path(user_id: str, key: Key) -> str:
+    return request_path(keyed_request_id(user_id, key.text))
+
+
 def _may_run(document: Snapshot, now: datetime) -> bool:
     """Return whether a request may run. One that cannot be read counts as ended, so that it blocks no other."""
     request = read_or_log(request_of, document) if document.exists else None
@@ -198,15 +208,15 @@ def _within_rate_limit(activity: Activity, limits: Limits, now: datetime) -> Act
         ) from None
 
 
-def _existing(stored: StoredRequest, user: Snapshot, order: Order, reservation_id: str) -> Created:
-    """Return the existing request if it answers ``order``.
+def _existing(stored: StoredRequest, user: Snapshot, fingerprint: Fingerprint, reservation_id: str) -> Created:
+    """Return the existing request if its payload is the one with this fingerprint.
 
     Raises IdempotencyMismatch if its payload differs, and RequestInProgress.
     """
     request = stored.request
     if request.reservation_id == reservation_id:
         return Created(stored, balance_of(user))  # our own commit was applied, but its answer was lost
-    if request.fingerprint != order.fingerprint:
+    if not fingerprint.matches(request.fingerprint):
         raise IdempotencyMismatch(
             "This idempotencyKey was used for a request with other options. Use a new key for a new request.",
             **charge_of(request),
