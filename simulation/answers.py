@@ -59,6 +59,8 @@ def _contradictions(call: Call, requests: Requests) -> Iterator[str]:
     reserved = reserved_by(call, requests)
     if len(reserved) > 1:
         yield f"the call reserved {len(reserved)} requests"
+    if reserved and call.order.is_too_expensive:
+        yield f"the call accepted a cost of {call.order.max_credits}, and reserved {reserved[0]}"
     if outcome_of(call) == "GAVE UP":
         return
     if isinstance(outcome, Canceled):
@@ -140,6 +142,16 @@ def _check_insufficient_credits(answer: ErrorAnswer) -> Iterator[str]:
         yield f"its details are {details}"
 
 
+def _check_price_too_high(answer: ErrorAnswer) -> Iterator[str]:
+    yield from _check_nothing_reserved(answer)
+    order, details = answer.call.order, answer.error.details
+    if not order.is_too_expensive or (details["requiredCredits"], details["maxCredits"]) != (
+        order.cost,
+        order.max_credits,
+    ):
+        yield f"its details are {details}"
+
+
 def _check_mismatch(answer: ErrorAnswer) -> Iterator[str]:
     yield from _check_nothing_reserved(answer)
     if answer.request is None or answer.call.order.fingerprint.matches(answer.request.fingerprint):
@@ -191,6 +203,7 @@ _ERROR_CHECKS: dict[str, Callable[[ErrorAnswer], Iterator[str]]] = {
     "USER_NOT_FOUND": _check_nothing_reserved,
     "RATE_LIMITED": _check_nothing_reserved,
     "TOO_MANY_RUNNING": _check_nothing_reserved,
+    "PRICE_TOO_HIGH": _check_price_too_high,
     "INSUFFICIENT_CREDITS": _check_insufficient_credits,
     "IDEMPOTENCY_MISMATCH": _check_mismatch,
     "REQUEST_IN_PROGRESS": _check_in_progress,

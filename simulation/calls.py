@@ -162,4 +162,5 @@ def _order(rng: random.Random, user: str, key: str | None) -> Order:
         mode=mode,
         webhook_url=webhook_url,
         idempotency_key=key,
+        max_credits=rng.choice((None, None, None, size.credit_cost, size.credit_cost - 1)),
     )

@@ -203,6 +203,14 @@ class TooManyRunning(ApiError):
     facts: ClassVar = {"runningRequests": int}
 
 
+class PriceTooHigh(ApiError):
+    code = Code.FAILED_PRECONDITION
+    reason = "PRICE_TOO_HIGH"
+    situation = "the size costs more than the `maxCredits` of the call: `requiredCredits`, `maxCredits`"
+    retryable = "after accepting the price"
+    facts: ClassVar = {"requiredCredits": int, "maxCredits": int}
+
+
 class InsufficientCredits(ApiError):
     code = Code.FAILED_PRECONDITION
     reason = "INSUFFICIENT_CREDITS"
@@ -289,7 +297,9 @@ class GenerationCanceledBefore(GenerationCanceled):
 class RequestEnded(ApiError):
     code = Code.FAILED_PRECONDITION
     reason = "REQUEST_ENDED"
-    situation = "canceling a request that has ended: its `status`, `cost`, `refundedCredits` and `netCredits`"
+    situation = (
+        "canceling a request that has completed or failed: its `status`, `cost`, `refundedCredits` and `netCredits`"
+    )
     retryable = "no"
     facts: ClassVar = {**_CHARGE, "status": str}
 

@@ -136,6 +136,31 @@ def test_insufficient_balance_is_refused_and_not_charged(api: Api, client: Obser
     assert list(client.collection("generationRequests").stream()) == []
 
 
+@pytest.mark.parametrize("max_credits", [3, 4, None, 3.0])
+def test_price_up_to_max_credits_is_accepted(api: Api, add_user: AddUser, max_credits: object) -> None:
+    add_user(paid=10)
+    assert api.result("createGenerationRequest", order(maxCredits=max_credits))["currentCredits"] == 7
+
+
+def test_price_above_max_credits_is_refused_and_not_charged(
+    api: Api, client: ObservedClient, add_user: AddUser
+) -> None:
+    add_user(paid=10)
+    client.wire.reset()
+    for max_credits in (2, 0):
+        error = api.error("createGenerationRequest", order(maxCredits=max_credits))
+        assert error["status"] == "FAILED_PRECONDITION"
+        assert error["details"] == {"reason": "PRICE_TOO_HIGH", "requiredCredits": 3, "maxCredits": max_credits}
+    assert client.wire.writes == 0
+    assert api.result("getUserCredits", {"userId": "user"}) == {"currentCredits": 10, "transactions": []}
+
+
+@pytest.mark.parametrize("max_credits", [-1, 1_000_001, 2.5, "3", True])
+def test_invalid_max_credits_is_refused(api: Api, max_credits: object) -> None:
+    [violation] = api.error("createGenerationRequest", order(maxCredits=max_credits))["details"]["violations"]
+    assert violation["field"] == "maxCredits"
+
+
 def test_unknown_user_is_not_found(api: Api, client: ObservedClient) -> None:
     for function, data in (("createGenerationRequest", ORDER), ("getUserCredits", {"userId": "user"})):
         error = api.error(function, data)

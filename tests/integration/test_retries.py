@@ -137,6 +137,20 @@ def test_key_is_accepted_as_a_header(api: Api, add_user: AddUser) -> None:
     assert balance(api) == 7
 
 
+def test_price_that_rose_is_refused_for_a_new_request_only(
+    api: Api, client: ObservedClient, clock: ManualClock, add_user: AddUser
+) -> None:
+    add_user(paid=10)
+    accepted = order(maxCredits=3, idempotencyKey="key-1")
+    first = api.result("createGenerationRequest", accepted)
+    client.document("sizes/1024x1024").update({"creditCost": 4})
+    clock.sleep(MAX_AGE_SECONDS)
+    assert api.result("createGenerationRequest", accepted) == {**first, "replayed": True}
+    error = api.error("createGenerationRequest", {**accepted, "idempotencyKey": "key-2"})
+    assert error["details"] == {"reason": "PRICE_TOO_HIGH", "requiredCredits": 4, "maxCredits": 3}
+    assert api.result("createGenerationRequest", {**accepted, "idempotencyKey": "key-2", "maxCredits": 4})["cost"] == 4
+
+
 PHOTO = {"type": "photo", "photoUrl": "https://photos.example.com"}
 EVERYTHING = {**KEYED, "mode": "sync", "input": PHOTO, "webhookUrl": "https://hooks.example.com/"}
 SAME_PAYLOADS: dict[str, tuple[dict[str, object], dict[str, object]]] = {

@@ -286,6 +286,11 @@ WebhookUrl = Annotated[
     AfterValidator(_webhook_url),
 ]
 CreditAmount = Annotated[int, Field(ge=1, le=GRANT_MAX), BeforeValidator(_integer)]
+MaxCredits = Annotated[
+    int,
+    Field(ge=0, le=GRANT_MAX, description="The highest price that you accept. If the price is higher, it is refused."),
+    BeforeValidator(_integer),
+]
 
 
 def _page_size(default: int) -> Any:

@@ -25,6 +25,7 @@ from imagegen.errors import (
     IdempotencyMismatch,
     InsufficientCredits,
     InvalidInput,
+    PriceTooHigh,
     ReportNotFound,
     RequestEnded,
     RequestInProgress,
@@ -56,6 +57,7 @@ def _earlier_keys(call: Call[Any]) -> tuple[Key, ...]:
 @operation(
     UserNotFound,
     TooManyRunning,
+    PriceTooHigh,
     InsufficientCredits,
     IdempotencyMismatch,
     RequestInProgress,

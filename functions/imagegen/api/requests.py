@@ -21,6 +21,7 @@ from imagegen.api.fields import (
     DocumentId,
     Flag,
     IdempotencyKey,
+    MaxCredits,
     ModelName,
     ModeName,
     Moment,
@@ -101,6 +102,7 @@ class CreateGenerationRequest(OfUser):
     prompt: Prompt
     input: Annotated[PhotoInput | AddressInput, Field(discriminator="type")] | None = None
     mode: ModeName = Mode.SYNC
+    max_credits: MaxCredits | None = None
     webhook_url: WebhookUrl | None = None
     idempotency_key: IdempotencyKey | None = None
 
@@ -118,6 +120,7 @@ class CreateGenerationRequest(OfUser):
             earlier_keys=earlier_keys,
             mode=self.mode,
             webhook_url=self.webhook_url,
+            max_credits=self.max_credits,
         )
 
 

@@ -60,7 +60,8 @@ class Key:
 class Order:
     """A valid order of an image, with everything that the caller chose.
 
-    ``input`` is a photo or an address besides the prompt, as the caller sent it. ``earlier_keys`` are the keys under
+    ``input`` is a photo or an address besides the prompt, as the caller sent it. ``max_credits`` is the highest cost
+    that the caller accepts. ``earlier_keys`` are the keys under
     which earlier versions of the backend may have stored the same call.
     """
 
@@ -76,11 +77,16 @@ class Order:
     input: Mapping[str, str] | None = None
     mode: Mode = Mode.SYNC
     webhook_url: str | None = None
+    max_credits: int | None = None
 
     @property
     def cost(self) -> int:
         """The cost in credits. It depends only on the size."""
         return self.size.credit_cost
+
+    @property
+    def is_too_expensive(self) -> bool:
+        return self.max_credits is not None and self.cost > self.max_credits
 
 
 def lease(model: Model) -> timedelta:

@@ -39,6 +39,7 @@ from imagegen.errors import (
     GenerationTimeoutBefore,
     IdempotencyMismatch,
     InsufficientCredits,
+    PriceTooHigh,
     RateLimited,
     RequestInProgress,
     ServiceUnavailable,
@@ -89,8 +90,8 @@ class Generations:
         In sync mode, the request is completed on return. In async mode, a worker completes it later.
 
         Raises:
-        - UserNotFound, RateLimited, TooManyRunning, InsufficientCredits, IdempotencyMismatch, RequestInProgress and
-          Contention: this call took no credits.
+        - UserNotFound, RateLimited, TooManyRunning, PriceTooHigh, InsufficientCredits, IdempotencyMismatch,
+          RequestInProgress and Contention: this call took no credits.
         - ServiceUnavailable: the call took no credits, or took them once under this key.
         - GenerationFailed, GenerationTimeout, GenerationAbandoned and GenerationCanceled: the credits were refunded.
         - SettlementPending: the credits were taken, and the outcome is not recorded yet.
@@ -134,6 +135,7 @@ class Generations:
                     return _existing(StoredRequest.of(found), user, key.fingerprint, reservation_id)
             if document.exists:
                 return _existing(StoredRequest.of(document), user, order.fingerprint, reservation_id)
+            _check_price(order)
             if order.mode is Mode.SYNC and not tries:  # later, an earlier commit may still be applied
                 self.execution.check_provider(order.model)
             account = self._within_running_limit(account_of(require_user(user)))
@@ -232,6 +234,16 @@ def _replay(stored: StoredRequest, user: Snapshot) -> Created:
             **charge_of(stored.request),
         )
     return Created(stored, balance_of(user), is_replay=True)
+
+
+def _check_price(order: Order) -> None:
+    """Raise PriceTooHigh if the order costs more than its caller accepts."""
+    if order.is_too_expensive:
+        raise PriceTooHigh(
+            f"This size costs {order.cost} now, and your maxCredits is {order.max_credits}. Nothing was charged.",
+            requiredCredits=order.cost,
+            maxCredits=order.max_credits,
+        )
 
 
 def _payment(order: Order, balance: Credits) -> Credits:
