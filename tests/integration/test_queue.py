@@ -79,9 +79,9 @@ def test_queued_request_is_charged_at_once_and_completed_by_its_task(
     assert done["status"] == "completed"
     assert done["imageUrl"] == "https://images.example.com/model-a.png"
     assert (done["createdAt"], done["startedAt"], done["finishedAt"]) == (
-        "2026-11-18T12:00:00Z",
-        "2026-11-18T12:00:30Z",
-        "2026-11-18T12:00:32Z",
+        "2026-11-18T12:00:00.000000Z",
+        "2026-11-18T12:00:30.000000Z",
+        "2026-11-18T12:00:32.000000Z",
     )
     assert done["processingTimeMs"] == 2000
     assert balance(api) == 7

@@ -352,7 +352,7 @@ def test_failed_attempts_are_retried_with_growing_delays_for_24_hours(
         statuses.append(deliver(api, queue))
         if number == 1:
             assert only_delivery(api)["attempts"] == [
-                {"at": "2026-11-18T12:00:00Z", "durationMs": 250, "statusCode": 500}
+                {"at": "2026-11-18T12:00:00.000000Z", "durationMs": 250, "statusCode": 500}
             ]
     assert set(statuses) == {200}
     delays = [later - earlier for (earlier, _), (later, _) in itertools.pairwise(queue.webhooks)]
@@ -665,8 +665,8 @@ def test_list_has_only_the_users_deliveries_newest_first(api: Api, clock: Manual
         "type": "generation.completed",
         "webhookUrl": URL,
         "status": "pending",
-        "createdAt": "2026-11-18T13:00:00Z",
-        "nextAttemptAt": "2026-11-18T13:00:00Z",
+        "createdAt": "2026-11-18T13:00:00.000000Z",
+        "nextAttemptAt": "2026-11-18T13:00:00.000000Z",
         "attemptCount": 0,
         "attempts": [],
     }

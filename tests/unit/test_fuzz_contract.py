@@ -15,7 +15,7 @@ DEDUCTION = {
     "type": "deduction",
     "credits": 1,
     "generationRequestId": "r",
-    "timestamp": "2026-11-09T00:00:00Z",
+    "timestamp": "2026-11-09T00:00:00.000000Z",
 }
 CHARGE: dict[str, Any] = {"deductedCredits": 1, "cost": 1, "refundedCredits": 0, "netCredits": 1}
 CREDITS: dict[str, Any] = {"currentCredits": 3, "transactions": [DEDUCTION]}

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AliasPath, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import AliasPath, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
 from imagegen.api.requests import (
@@ -16,6 +16,7 @@ from imagegen.domain import catalog, webhooks
 from imagegen.domain.generation import FailureReason, GenerationRequest, Mode, Status
 from imagegen.domain.grants import Bucket
 from imagegen.domain.ledger import EntryType, Wallet
+from imagegen.domain.times import rfc3339
 from imagegen.reports.documents import report_data
 from imagegen.reports.model import Report
 from imagegen.services.credits.accounts import Granted
@@ -32,6 +33,14 @@ NEXT_PAGE = "The pageToken of the next page. The last page has none."
 
 Replayed = Literal[True] | None
 REPLAYED: Any = Field(description="True if an earlier call had this effect, and this answer repeats its answer.")
+
+TIME_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z$"
+Time = Annotated[
+    datetime,
+    PlainSerializer(rfc3339, return_type=str),
+    WithJsonSchema({"type": "string", "format": "date-time", "pattern": TIME_PATTERN}),
+]
+"""A time. The spelling is always the same, so texts can be compared and sorted."""
 
 Milliseconds = Annotated[int, BeforeValidator(lambda time: round(time / timedelta(milliseconds=1)))]
 """A timedelta, rounded to whole milliseconds."""
@@ -137,9 +146,9 @@ class GenerationRequestDetails(ChargedRequest, Described):
     input: dict[str, str] | None = Field(description="The input, as the caller sent it.")
     refunded: bool = Field(validation_alias="is_refunded", description="True if the credits were refunded.")
     mode: Mode
-    created_at: datetime
-    started_at: datetime | None
-    finished_at: datetime | None
+    created_at: Time
+    started_at: Time | None
+    finished_at: Time | None
     processing_time_ms: Milliseconds | None = Field(
         validation_alias="processing_time", description="The time from startedAt to finishedAt."
     )
@@ -169,7 +178,7 @@ class WebhookSecret(Response):
 class DeliveryAttempt(Described):
     """An attempt to send a webhook."""
 
-    at: datetime
+    at: Time
     duration_ms: Milliseconds = Field(validation_alias="duration")
     status_code: int | None = Field(description="The HTTP status of the receiver's answer.")
     error: str | None = Field(description="The reason why there was no answer.")
@@ -183,8 +192,8 @@ class WebhookDelivery(Described):
     type: str
     webhook_url: str = Field(validation_alias="url")
     status: webhooks.DeliveryStatus
-    created_at: datetime
-    next_attempt_at: datetime | None = Field(
+    created_at: Time
+    next_attempt_at: Time | None = Field(
         validation_alias="due_at", description="The time of the next attempt, while the webhook is pending."
     )
     attempt_count: int
@@ -209,7 +218,7 @@ class Transaction(Described):
     type: Literal["deduction", "refund"]
     credits: Number = Field(validation_alias=AliasPath("amount", "total"))
     generation_request_id: str
-    timestamp: datetime
+    timestamp: Time
 
 
 class UserCredits(Response):
@@ -316,10 +325,25 @@ class Catalog(Response):
         )
 
 
+def _with_times(value: Any) -> Any:
+    """Return a value of a document with its times as texts."""
+    match value:
+        case datetime():
+            return rfc3339(value)
+        case dict():
+            return {name: _with_times(inner) for name, inner in value.items()}
+        case list():
+            return [_with_times(inner) for inner in value]
+    return value
+
+
+ReportData = Annotated[dict[str, Any], PlainSerializer(_with_times, return_type=dict[str, Any])]
+
+
 class WeeklyReport(Response):
     """A weekly report, with the fields of the document ``weeklyReports/{week}``."""
 
-    report: dict[str, Any]
+    report: ReportData
 
     @classmethod
     def of(cls, report: Report) -> Self:
@@ -327,7 +351,7 @@ class WeeklyReport(Response):
 
 
 class WeeklyReportList(Response):
-    reports: list[dict[str, Any]]
+    reports: list[ReportData]
     next_page_token: str | None = Field(description=NEXT_PAGE)
 
     @classmethod

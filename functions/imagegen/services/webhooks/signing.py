@@ -9,6 +9,7 @@ from typing import Any
 from standardwebhooks import Webhook
 from standardwebhooks.webhooks import EmptyWebhookSecretError
 
+from imagegen.domain.times import rfc3339
 from imagegen.ports.webhook_sender import WebhookSender
 
 
@@ -37,7 +38,7 @@ def send_signed(sender: WebhookSender, url: str, secret: str, event: Event, at: 
         raise InvalidSecret("the secret is not base64 text with an optional whsec_ prefix") from None
     message = {
         "type": event.type,
-        "timestamp": event.created_at.isoformat().replace("+00:00", "Z"),
+        "timestamp": rfc3339(event.created_at),
         "data": event.data,
     }
     body = json.dumps(message, ensure_ascii=False, separators=(",", ":"))
