@@ -37,6 +37,7 @@ REPORT_SECRETS = settings.REPORT_WEBHOOK_SECRET.declared
 
 createGenerationRequest = callable_function(functions.create_generation_request)
 getUserCredits = callable_function(functions.get_user_credits)
+listCreditTransactions = callable_function(functions.list_credit_transactions)
 getGenerationRequest = callable_function(functions.get_generation_request)
 cancelGenerationRequest = callable_function(functions.cancel_generation_request)
 listGenerationRequests = callable_function(functions.list_generation_requests)

@@ -22,6 +22,8 @@ def needs(api: Api, client: ObservedClient, add_user: AddUser) -> list[Need]:
         api.result("createGenerationRequest", ORDER)
     page = api.result("getUserCredits", {"userId": "user", "pageSize": 2})
     api.result("getUserCredits", {"userId": "user", "pageSize": 2, "pageToken": page["nextPageToken"]})
+    api.result("listCreditTransactions", {"userId": "user"})
+    api.result("listCreditTransactions", {"userId": "user", "type": "deduction"})
     api.result("listGenerationRequests", {"userId": "user"})
     for kind in ("status", "model", "style", "color", "size"):
         params = {"userId": "user", kind: "completed" if kind == "status" else ORDER[kind]}

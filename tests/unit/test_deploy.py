@@ -55,6 +55,7 @@ def test_manifest_has_every_function(manifest: dict[str, Any]) -> None:
         "resendWebhook",
         "getCatalog",
         "getUserCredits",
+        "listCreditTransactions",
         "getCreditBalance",
         "registerUser",
         "grantCredits",

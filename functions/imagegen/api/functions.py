@@ -36,6 +36,7 @@ from imagegen.errors import (
     UserNotFound,
 )
 from imagegen.reports.weekly import WeekNotOver
+from imagegen.services.credits.history import OF_REQUESTS
 from imagegen.services.generations.queries import not_found
 
 
@@ -155,7 +156,22 @@ def get_catalog(backend: Backend, call: Call[requests.Nothing]) -> responses.Cat
 def get_user_credits(backend: Backend, call: Call[requests.GetUserCredits]) -> responses.UserCredits:
     """Returns a user's balance and a page of the user's deductions and refunds, newest first."""
     params = call.params
-    return responses.UserCredits.of(params, backend.histories.page(params.user_id, params.page_size, params.before_seq))
+    history = backend.histories.page(params.user_id, params.page_size, params.before_seq, OF_REQUESTS)
+    return responses.UserCredits.of(params, history)
+
+
+@operation(UserNotFound, access=Access.OWNER_OR_ADMIN)
+def list_credit_transactions(
+    backend: Backend, call: Call[requests.ListCreditTransactions]
+) -> responses.CreditTransactionList:
+    """Returns a page of all changes of a user's balance, newest first, with the balance after each.
+
+    You can filter them by type.
+    """
+    params = call.params
+    types = None if params.type is None else (params.type,)
+    history = backend.histories.page(params.user_id, params.page_size, params.before_seq, types)
+    return responses.CreditTransactionList.of(params, history)
 
 
 @operation(UserNotFound, access=Access.OWNER_OR_ADMIN)

@@ -39,6 +39,7 @@ from imagegen.api.fields import (
 )
 from imagegen.domain.generation import Fingerprint, Key, Mode, Order, Status
 from imagegen.domain.grants import Bucket
+from imagegen.domain.ledger import EntryType
 from imagegen.domain.weeks import Week
 from imagegen.services.generations.queries import Filter
 
@@ -196,6 +197,23 @@ class GetUserCredits(OfUser):
     def token(self, seq: int) -> str:
         """Return the token of the page that starts after the entry with the number ``seq``."""
         return page_tokens.encode(_query(vars(self), _CREDITS_QUERY), seq)
+
+
+_TRANSACTIONS_QUERY = ("user_id", "type")
+
+
+class ListCreditTransactions(OfUser):
+    model_config = _example(userId="user-100", type="grant", pageSize=20)
+
+    type: Annotated[EntryType, Field(strict=False)] | None = None
+    page_size: PageSize = PAGE_SIZE_DEFAULT
+    before_seq: Annotated[int | None, _page_token(page_tokens.entry_number, *_TRANSACTIONS_QUERY), _TOKEN_SCHEMA] = (
+        Field(default=None, alias="pageToken")
+    )
+
+    def token(self, seq: int) -> str:
+        """Return the token of the page that starts after the entry with the number ``seq``."""
+        return page_tokens.encode(_query(vars(self), _TRANSACTIONS_QUERY), seq)
 
 
 class ListGenerationRequests(OfUser):

@@ -8,6 +8,7 @@ from pydantic.alias_generators import to_camel
 
 from imagegen.api.requests import (
     GetUserCredits,
+    ListCreditTransactions,
     ListGenerationRequests,
     ListWebhookDeliveries,
     ListWeeklyReports,
@@ -232,6 +233,36 @@ class UserCredits(Response):
         return cls(
             current_credits=history.wallet.credits.total,
             transactions=[Transaction.of(entry) for entry in page.items],
+            next_page_token=params.token(page.items[-1].seq) if page.has_more else None,
+        )
+
+
+class LedgerTransaction(Described):
+    """An entry of a user's ledger."""
+
+    id: str
+    type: EntryType
+    credits: int = Field(
+        validation_alias=AliasPath("amount", "total"),
+        description="The amount. A deduction takes it from the balance, and each other type adds it. Only a "
+        "correction can be negative.",
+    )
+    balance_after: Number = Field(description="The balance after this transaction.")
+    generation_request_id: str | None
+    timestamp: Time
+
+
+class CreditTransactionList(Response):
+    current_credits: Number
+    transactions: list[LedgerTransaction]
+    next_page_token: str | None = Field(description=NEXT_PAGE)
+
+    @classmethod
+    def of(cls, params: ListCreditTransactions, history: History) -> Self:
+        page = history.entries
+        return cls(
+            current_credits=history.wallet.credits.total,
+            transactions=[LedgerTransaction.of(entry) for entry in page.items],
             next_page_token=params.token(page.items[-1].seq) if page.has_more else None,
         )
 

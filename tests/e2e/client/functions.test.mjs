@@ -81,11 +81,13 @@ test('listGenerationRequests lists and counts the request', async () => {
   assert.equal(list.totalCount, 1);
 });
 
-test('getUserCredits and getCreditBalance return the balance', async () => {
+test('getUserCredits, getCreditBalance and listCreditTransactions return the balance', async () => {
   const { currentCredits, transactions } = await user.call('getUserCredits');
   assert.equal(currentCredits, 7);
   assert.deepEqual(transactions.map(({ type, credits }) => [type, credits]), [['deduction', 3]]);
   assert.equal((await user.call('getCreditBalance')).totalAvailable, 7);
+  const history = (await user.call('listCreditTransactions')).transactions;
+  assert.deepEqual(history.map(({ type, balanceAfter }) => [type, balanceAfter]), [['deduction', 7], ['grant', 10]]);
 });
 
 test('grantCredits is for admins and grants once per key', async () => {
