@@ -51,6 +51,7 @@ PAID = 1_000_000
 SETTINGS = {
     # Each of the 64 users makes more calls than the rate limits allow. All checks are made all the same.
     **{name: value for name, value in NO_LIMITS_SETTINGS.items() if name != "MAX_RUNNING_REQUESTS"},
+    "PYTHONDONTWRITEBYTECODE": "",  # the deployed code is compiled in advance
     "REQUIRE_AUTH": "false",
     "THREADS": str(CLIENTS),
     "WORKERS": "1",

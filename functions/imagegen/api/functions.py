@@ -35,7 +35,6 @@ from imagegen.errors import (
     TooManyRunning,
     UserNotFound,
 )
-from imagegen.reports.weekly import WeekNotOver
 from imagegen.services.credits.history import OF_REQUESTS
 from imagegen.services.generations.queries import not_found
 
@@ -228,6 +227,8 @@ def list_weekly_reports(backend: Backend, call: Call[requests.ListWeeklyReports]
 @operation(Contention, access=Access.ADMIN)
 def run_weekly_report(backend: Backend, call: Call[requests.RunWeeklyReport]) -> responses.WeeklyReport:
     """Runs the report of a week that is over, for the first time or again. Its `revisions` list the changes."""
+    from imagegen.reports.weekly import WeekNotOver
+
     try:
         return responses.WeeklyReport.of(backend.reports.run(call.params.week))
     except WeekNotOver:

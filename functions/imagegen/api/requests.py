@@ -47,7 +47,7 @@ from imagegen.services.generations.queries import Filter
 class Request(BaseModel):
     """A request. Fields are camelCase in JSON. Values are not coerced, and unknown fields are refused."""
 
-    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", strict=True, frozen=True, defer_build=True)
 
 
 def _example(**data: JsonValue) -> ConfigDict:

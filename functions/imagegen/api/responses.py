@@ -1,7 +1,7 @@
 """The response models of the API."""
 
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import AliasPath, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 from pydantic.alias_generators import to_camel
@@ -18,13 +18,14 @@ from imagegen.domain.generation import FailureReason, GenerationRequest, Mode, S
 from imagegen.domain.grants import Bucket
 from imagegen.domain.ledger import EntryType, Wallet
 from imagegen.domain.times import rfc3339
-from imagegen.reports.documents import report_data
-from imagegen.reports.model import Report
 from imagegen.services.credits.accounts import Granted
 from imagegen.services.credits.history import History
 from imagegen.services.generations.cancellation import Canceled
 from imagegen.services.generations.create import Created
 from imagegen.services.pagination import Page
+
+if TYPE_CHECKING:  # imported on first use, because only a few functions need it
+    from imagegen.reports.model import Report
 
 Number = Annotated[int, WithJsonSchema({"type": "integer", "minimum": 0})]
 """A number of 0 or more. The minimum is documented but not checked, so that a wrong number in the database does not
@@ -51,7 +52,12 @@ class Response(BaseModel):
     """A response. Fields are camelCase in JSON, times are RFC 3339 in UTC, and fields that are None are left out."""
 
     model_config = ConfigDict(
-        alias_generator=to_camel, validate_by_name=True, from_attributes=True, frozen=True, extra="forbid"
+        alias_generator=to_camel,
+        validate_by_name=True,
+        from_attributes=True,
+        frozen=True,
+        defer_build=True,
+        extra="forbid",
     )
 
     def wire(self) -> dict[str, Any]:
@@ -377,7 +383,9 @@ class WeeklyReport(Response):
     report: ReportData
 
     @classmethod
-    def of(cls, report: Report) -> Self:
+    def of(cls, report: "Report") -> Self:
+        from imagegen.reports.documents import report_data
+
         return cls(report=report_data(report))
 
 
@@ -386,8 +394,8 @@ class WeeklyReportList(Response):
     next_page_token: str | None = Field(description=NEXT_PAGE)
 
     @classmethod
-    def of(cls, params: ListWeeklyReports, page: Page[Report]) -> Self:
+    def of(cls, params: ListWeeklyReports, page: "Page[Report]") -> Self:
         return cls(
-            reports=[report_data(report) for report in page.items],
+            reports=[WeeklyReport.of(report).report for report in page.items],
             next_page_token=params.token(page.items[-1].week) if page.has_more else None,
         )
