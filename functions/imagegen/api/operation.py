@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from inspect import getdoc
 from typing import Any, Generic, Protocol, TypeVar, get_type_hints
 
@@ -95,7 +96,7 @@ class Operation(Generic[W, R]):
     handle: Callable[[Backend, Call[W]], R]
     repeated: Callable[[Backend, Call[Repeat]], R | None] | None = None
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The name of the deployed function."""
         return to_camel(self.handle.__name__)
@@ -118,7 +119,7 @@ class Operation(Generic[W, R]):
         unverified = (EmailNotVerified,) if self.spends else ()
         return (*COMMON_ERRORS, *denied, *unverified, *self.own_errors)
 
-    @property
+    @cached_property
     def takes_key(self) -> bool:
         """True if a call can have an idempotency key, in its data or in the header."""
         return "idempotency_key" in self.request.model_fields
