@@ -361,7 +361,7 @@ def test_a_report_counts_on_the_server_and_never_reads_the_weeks_requests(
     counted = [method for method, _ in client.wire.calls if method == "RunAggregationQuery"]
     listed = [query.from_[0].collection_id for method, query, _ in client.wire.queries if method == "RunQuery"]
     # Options are counted only for days and statuses that have requests: here one day and one status.
-    days, options, processing, ledger = 7 * len(Status), 16, 22 + 1, 2 + 3 * 4
+    days, options, processing, ledger = 7 * len(Status), 16, 22 + 1, 2 + 4 + 2 * 2
     assert len(counted) == days + options + processing + ledger + 1 + 2  # trial credits, new users, active users
     assert sorted(listed) == ["colors", "models", "sizes", "styles", "users", "users"]
     catalog, earlier, stored, progress, users = 16, 1 + 12, 2, 1, 2

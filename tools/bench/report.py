@@ -92,7 +92,7 @@ def scan(client: ObservedClient) -> Counter[str]:
 
 def count(client: ObservedClient, where: tuple[Where, ...]) -> int:
     """Run one aggregation query. The report makes hundreds of these."""
-    [totals] = FirestoreDatabase(client).totals(Sum(Query(REQUESTS, where), None))
+    [totals] = FirestoreDatabase(client).totals(Sum(Query(REQUESTS, where)))
     return totals.count
 
 

@@ -62,8 +62,8 @@ class Counting:
         """Return how many of the week's deducted credits came from trial buckets. Raises DatabaseUnavailable."""
         # Requests without trial credits need not be counted: their credits were all paid.
         used = Query(REQUESTS, (Where("week", "==", str(week)), Where("paidFrom.trial", ">=", 1)))
-        [totals] = self.database.totals(Sum(used, "paidFrom.trial"))
-        return totals.sum
+        [totals] = self.database.totals(Sum(used, ("paidFrom.trial",)))
+        return totals.sums[0]
 
     def _day(self, day: str, catalog: Catalog) -> DayCounts:
         by_status = self._by_status((Where("day", "==", day),), list(Status))
@@ -82,7 +82,9 @@ class Counting:
         )
 
     def _by_status(self, where: tuple[Where, ...], statuses: Sequence[Status]) -> dict[Status, Totals]:
-        questions = [Sum(Query(REQUESTS, (*where, Where("status", "==", status.value))), "cost") for status in statuses]
+        questions = [
+            Sum(Query(REQUESTS, (*where, Where("status", "==", status.value))), ("cost",)) for status in statuses
+        ]
         return dict(zip(statuses, self.database.totals(*questions), strict=True))
 
     def _processed(self, week: Week, ranges: Sequence[Range]) -> list[int]:
@@ -92,7 +94,7 @@ class Counting:
             bounds = [Where("processingMs", ">=", part.low)]
             if part.high is not None:
                 bounds.append(Where("processingMs", "<", part.high))
-            [totals] = self.database.totals(Sum(Query(REQUESTS, (*completed, *bounds)), None))
+            [totals] = self.database.totals(Sum(Query(REQUESTS, (*completed, *bounds))))
             return totals.count
 
         return self._in_parallel(counted, ranges)
@@ -131,12 +133,12 @@ def _refined(position: Position, counts: Sequence[int]) -> float:
 
 def _tally(by_status: Mapping[Status, Totals]) -> Tally:
     ended = (Status.COMPLETED, Status.FAILED, Status.CANCELED)
-    completed, failed, canceled = (by_status.get(status, Totals(0, 0)) for status in ended)
+    completed, failed, canceled = (by_status.get(status, Totals(0, (0,))) for status in ended)
     return Tally(
         requests=sum(totals.count for totals in by_status.values()),
         completed=completed.count,
         failed=failed.count,
         canceled=canceled.count,
-        credits_deducted=sum(totals.sum for totals in by_status.values()),
-        credits_refunded=failed.sum + canceled.sum,
+        credits_deducted=sum(totals.sums[0] for totals in by_status.values()),
+        credits_refunded=failed.sums[0] + canceled.sums[0],
     )

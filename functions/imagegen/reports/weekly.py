@@ -110,7 +110,7 @@ class Reports:
     def _users(self, week: Week) -> Users:
         registered = (Where("createdAt", ">=", week.start), Where("createdAt", "<", week.end))
         used = (Where(usage_field(week, "requests"), ">=", 1),)
-        new, active = self.database.totals(*(Sum(Query(USERS, where), None) for where in (registered, used)))
+        new, active = self.database.totals(*(Sum(Query(USERS, where)) for where in (registered, used)))
         return Users(new.count, active.count)
 
     def _earlier(self, week: Week) -> dict[Week, Report]:
