@@ -104,6 +104,12 @@ def scheduleWeeklyReport(event: ScheduledEvent) -> dict[str, Any]:
     return {"reportStatus": "success"}
 
 
+# An hour before the weekly report, which then has its last day counted.
+@scheduled_function(schedule="0 5 * * *", timezone="Etc/UTC", timeout_sec=540, retry_count=3, min_backoff_seconds=60)
+def countDailyUsage(event: ScheduledEvent) -> dict[str, Any]:
+    return {"daysCounted": bootstrap.backend().usage.count_days_before(event.schedule_time)}
+
+
 @scheduled_function(schedule="*/5 * * * *", timezone="Etc/UTC")
 def sweepAbandonedRequests(_event: ScheduledEvent) -> dict[str, Any]:
     return {"swept": bootstrap.backend().sweeper.sweep()}

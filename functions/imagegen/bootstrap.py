@@ -47,6 +47,7 @@ from imagegen.services.webhooks.secrets import WebhookSecrets
 
 if TYPE_CHECKING:  # imported on first use
     from imagegen.reports.alerts import Channel
+    from imagegen.reports.usage import DailyUsage
     from imagegen.reports.weekly import Reports
     from imagegen.services.credits.audit import Audit
     from imagegen.services.credits.corrections import Corrections
@@ -81,16 +82,20 @@ class Backend:
     # Few functions need these, so the others do not import them.
 
     @cached_property
+    def usage(self) -> "DailyUsage":
+        from imagegen.reports.counting import Counting
+        from imagegen.reports.usage import DailyUsage
+
+        return DailyUsage(self.database, self.catalogs, Counting(self.database), self.clock)
+
+    @cached_property
     def reports(self) -> "Reports":
         from imagegen.reports.alerts import Alerts
-        from imagegen.reports.counting import Counting
         from imagegen.reports.reconciliation import Reconciler
         from imagegen.reports.weekly import Reports
 
-        counting, reconciler = Counting(self.database, self.clock), Reconciler(self.database)
-        return Reports(
-            self.database, self.catalogs, counting, reconciler, Alerts(self.channels), self.retry, self.clock
-        )
+        usage, reconciler = self.usage, Reconciler(self.database)
+        return Reports(self.database, usage, usage.counting, reconciler, Alerts(self.channels), self.retry, self.clock)
 
     @cached_property
     def audit(self) -> "Audit":

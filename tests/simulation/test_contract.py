@@ -256,8 +256,8 @@ def test_equal_values_are_in_descending_order_of_id(database: Database) -> None:
 
 def test_totals_count_and_sum_matching_documents(database: Database) -> None:
     for number, status in enumerate(("failed", "failed", "completed"), 1):
-        write(database, f"generationRequests/{number}", day="2026-11-09", model="A", status=status, cost=number)
-    failed = {"day": "2026-11-09", "model": "A", "status": "failed"}
+        write(database, f"generationRequests/{number}", day="2026-11-09", status=status, cost=number)
+    failed = {"day": "2026-11-09", "status": "failed"}
     query = Query("generationRequests", where=tuple(Where(field, "==", value) for field, value in failed.items()))
     assert database.totals(Sum(query, ("cost",)), Sum(Query("generationRequests"), ("cost",))) == [
         Totals(2, (3,)),
@@ -269,6 +269,20 @@ def test_totals_without_a_field_only_count(database: Database) -> None:
     for number in (1, 2):
         write(database, f"things/{number}", cost=number)
     assert database.totals(Sum(Query("things")), Sum(Query("things"), ("cost",))) == [Totals(2), Totals(2, (3,))]
+
+
+def test_totals_leave_out_documents_that_lack_a_summed_field(database: Database) -> None:
+    whole = {"day": "monday", "hour": 0, "cost": 1, "tally": {"completed": 0, "failed": 1, "refunded": 2}}
+    write(database, "generationRequests/whole", **whole)
+    write(database, "generationRequests/null", **{**whole, "cost": None})
+    write(database, "generationRequests/without-tally", **{**whole, "tally": 7})
+    write(database, "generationRequests/without-refunded", **{**whole, "tally": {"completed": 0, "failed": 1}})
+    write(database, "generationRequests/without-hour", **{name: whole[name] for name in ("day", "cost", "tally")})
+    summed = Where("day", "==", "monday"), Where("hour", ">=", 0), Where("hour", "<", 24)
+    fields = ("cost", "tally.completed", "tally.failed", "tally.refunded")
+    assert database.totals(
+        Sum(Query("generationRequests", summed), fields), Sum(Query("nothing"), ("cost",)), Sum(Query("nothing"))
+    ) == [Totals(2, (1, 0, 2, 4)), Totals(0, (0,)), Totals(0)]
 
 
 def test_totals_of_nothing_are_empty(database: Database) -> None:

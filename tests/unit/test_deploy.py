@@ -43,7 +43,7 @@ def manifest() -> dict[str, Any]:
 def test_manifest_has_every_function(manifest: dict[str, Any]) -> None:
     endpoints = manifest["endpoints"]
     scheduled = {name for name, endpoint in endpoints.items() if "scheduleTrigger" in endpoint}
-    assert scheduled == {"scheduleWeeklyReport", "sweepAbandonedRequests"}
+    assert scheduled == {"scheduleWeeklyReport", "countDailyUsage", "sweepAbandonedRequests"}
     queued = {name for name, endpoint in endpoints.items() if "taskQueueTrigger" in endpoint}
     assert queued == {"generateImage", "generateWithModelA", "generateWithModelB", "deliverWebhook"}
     webhooks = endpoints["deliverWebhook"]["taskQueueTrigger"]
@@ -70,7 +70,9 @@ def test_manifest_has_every_function(manifest: dict[str, Any]) -> None:
     assert all("callableTrigger" in endpoints[name] for name in set(endpoints) - scheduled - queued)
     schedule = endpoints["scheduleWeeklyReport"]["scheduleTrigger"]
     assert (schedule["schedule"], schedule["timeZone"]) == ("0 6 * * 1", "Etc/UTC")
-    assert schedule["retryConfig"]["retryCount"] > 0
+    daily = endpoints["countDailyUsage"]["scheduleTrigger"]
+    assert (daily["schedule"], daily["timeZone"]) == ("0 5 * * *", "Etc/UTC")  # before the report
+    assert min(trigger["retryConfig"]["retryCount"] for trigger in (schedule, daily)) > 0
 
 
 def test_instance_has_a_thread_for_each_concurrent_call(manifest: dict[str, Any]) -> None:
