@@ -85,7 +85,7 @@ def generateWithModelB(task: Any) -> None:
 # recorded or came too early. In the emulator, tasks cannot wait, so every attempt but the first comes too early.
 @task_function(
     rate_limits=RateLimits(max_concurrent_dispatches=50, max_dispatches_per_second=50),
-    retry_config=RetryConfig(min_backoff_seconds=10, max_backoff_seconds=600, max_retry_seconds=86_400),
+    retry_config=RetryConfig(min_backoff_seconds=10, max_backoff_seconds=600, max_retry_seconds=259_200),
 )
 def deliverWebhook(task: Any) -> None:
     functions.deliver_webhook(bootstrap.backend(), task)

@@ -33,8 +33,8 @@ ALL_LEASES_SECONDS = 600.0
 """Every lease has expired after this time without faults."""
 
 HOUR_SECONDS = 3600.0
-RETRY_HOURS = 27
-"""The retry window of a day, and the time until a sweep finds an overdue last attempt."""
+RETRY_HOURS = 75
+"""The retry window of three days, and the time until a sweep finds an overdue last attempt."""
 
 
 @dataclass(frozen=True)

@@ -178,7 +178,7 @@ def on_firestore(client: firestore.Client) -> Backend:
     return Backend.on(
         FirestoreDatabase(client),
         CloudTasks(),
-        HttpWebhookSender(Reach.LOCAL if settings.local_webhooks_allowed() else Reach.PUBLIC),
+        HttpWebhookSender(_webhook_reach()),
         providers(clock, rng),
         clock,
         rng,
@@ -186,6 +186,13 @@ def on_firestore(client: firestore.Client) -> Backend:
         settings.limits(),
         alert_channels(clock),
     )
+
+
+def _webhook_reach() -> Reach:
+    """Return the addresses that users' webhooks may go to."""
+    if not settings.local_webhooks_allowed():
+        return Reach.PUBLIC
+    return Reach.DEMO if settings.is_demo_project() else Reach.LOCAL
 
 
 def alert_channels(clock: Clock) -> list["Channel"]:

@@ -11,7 +11,7 @@ from imagegen import settings
 from imagegen.api.context import Context
 from imagegen.domain.catalog import Color, Kind, Model, Option, Size, Style
 from imagegen.domain.generation import Mode
-from imagegen.domain.public_addresses import is_loopback_host, is_public_host
+from imagegen.domain.public_addresses import CONTAINER_HOST, is_localhost_name, is_loopback_host, is_public_host
 from imagegen.domain.weeks import Week
 
 PROMPT_LENGTH_MAX = 2_000
@@ -133,11 +133,17 @@ def _public_url(value: str, *, is_local_allowed: bool = False) -> str:
     """
     url = _url(value, *(("https", "http") if is_local_allowed else ("https",)))
     host = url.host or ""
-    if not is_public_host(host) and not (is_local_allowed and is_loopback_host(host)):
+    if not is_public_host(host) and not (is_local_allowed and _is_this_machine(host)):
         raise refuse("must be at a public host")
     if url.port not in {443, 80 if url.scheme == "http" else 443, *UNPRIVILEGED_PORTS}:
         raise refuse("must not have a port below 1024 except 443")
     return str(url)
+
+
+def _is_this_machine(host: str) -> bool:
+    """Return whether the host of a URL is this machine. Some names are so in a demo project only."""
+    is_demo_name = host.removesuffix(".") == CONTAINER_HOST or is_localhost_name(host)
+    return is_loopback_host(host) or (is_demo_name and settings.is_demo_project())
 
 
 def _url(value: str, *schemes: str) -> Url:

@@ -141,7 +141,7 @@ def list_webhook_deliveries(
 
 @operation(DeliveryNotFound, Contention, access=Access.OWNER)
 def resend_webhook(backend: Backend, call: Call[requests.ResendWebhook]) -> responses.WebhookDelivery:
-    """Resends one of the caller's webhooks immediately, under the same id, and retries it for another 24 hours."""
+    """Resends one of the caller's webhooks immediately, under the same id, and retries it for another three days."""
     return responses.WebhookDelivery.of(backend.deliveries.resend(call.params.delivery_id, call.allows))
 
 

@@ -10,7 +10,7 @@ from standardwebhooks import Webhook
 from standardwebhooks.webhooks import EmptyWebhookSecretError
 
 from imagegen.domain.times import rfc3339
-from imagegen.ports.webhook_sender import WebhookSender
+from imagegen.ports.webhook_sender import Answer, WebhookSender
 
 
 class InvalidSecret(Exception):
@@ -27,8 +27,8 @@ class Event:
     data: Mapping[str, Any]
 
 
-def send_signed(sender: WebhookSender, url: str, secret: str, event: Event, at: datetime) -> int:
-    """Send ``event`` once, signed as of ``at``. Return the HTTP status of the answer.
+def send_signed(sender: WebhookSender, url: str, secret: str, event: Event, at: datetime) -> Answer:
+    """Send ``event`` once, signed as of ``at``. Return the answer.
 
     Raises InvalidSecret, Forbidden and Unreachable.
     """
