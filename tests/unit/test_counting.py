@@ -11,7 +11,7 @@ import pytest
 
 from imagegen.documents.generations import REQUESTS, TALLIED, create_request, progress_fields, settlement_fields
 from imagegen.domain.catalog import Catalog, Kind
-from imagegen.domain.generation import Failure, FailureReason, GenerationRequest, Status
+from imagegen.domain.generation import Failure, FailureReason, Fingerprint, GenerationRequest, Status
 from imagegen.domain.ledger import Credits
 from imagegen.domain.weeks import Week
 from imagegen.ports.database import Data, DatabaseUnavailable, Put, Query, Snapshot, Sum, Totals, Update
@@ -99,7 +99,7 @@ def requests(count: int, *statuses: Status, days: Sequence[str] = WEEK.days, see
             prompt="a lighthouse",
             cost=cost,
             paid_from=Credits(0, cost),
-            fingerprint="",
+            fingerprint=Fingerprint(""),
             reservation_id="",
             created_at=at,
             started_at=at,

@@ -11,7 +11,7 @@ from google.api_core.datetime_helpers import DatetimeWithNanoseconds
 
 from imagegen.api.responses import TIME_PATTERN, WeeklyReport
 from imagegen.domain.times import rfc3339
-from imagegen.ports.webhook_sender import WebhookSender
+from imagegen.ports.webhook_sender import Answer, WebhookSender
 from imagegen.services.webhooks.signing import Event, send_signed
 from tests.support.times import NOON
 from tools.docs import openapi
@@ -46,11 +46,11 @@ def test_all_times_of_a_report_are_spelled_so() -> None:
 
 def test_event_is_stamped_so() -> None:
     class Sender(WebhookSender):
-        def send(self, url: str, body: str, headers: Any) -> int:
+        def send(self, url: str, body: str, headers: Any) -> Answer:
             assert json.loads(body)["timestamp"] == rfc3339(NOON)
-            return 204
+            return Answer(204)
 
-    assert send_signed(Sender(), "https://x", "whsec_c2VjcmV0", Event("id", "type", NOON, {}), NOON) == 204
+    assert send_signed(Sender(), "https://x", "whsec_c2VjcmV0", Event("id", "type", NOON, {}), NOON) == Answer(204)
 
 
 def test_every_time_of_an_answer_is_documented_so() -> None:
