@@ -500,6 +500,12 @@ MUTANTS = [
         "next_attempt_at=due_at, give_up_at=at + RETRY_WINDOW, attempt_count=0",
     ),
     Mutant(
+        "each resend of a waiting webhook queues another task",
+        webhooks,
+        "min(self.next_attempt_at, at) if self.is_pending else at",
+        "at",
+    ),
+    Mutant(
         "a resend does not recognise its own commit",
         deliveries,
         "tries and delivery.was_resent(since=now)",
@@ -603,6 +609,12 @@ MUTANTS = [
         "for key in self._loaded()",
         "for key in self._loaded()[:1]",
         test="tests/integration/test_queue.py",
+    ),
+    Mutant(
+        "a document that cannot be read ends a sweep",
+        sweeper,
+        "logged.add(error.path)",
+        "raise",
     ),
     # The adapter, which the simulation replaces by its in-memory Firestore
     Mutant(

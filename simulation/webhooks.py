@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -13,6 +13,7 @@ from typing import Any
 from standardwebhooks import Webhook
 
 from imagegen.api.responses import GenerationRequestDetails
+from imagegen.documents.generations import REQUESTS, request_of
 from imagegen.documents.secrets import WEBHOOK_SECRETS, webhook_secret_of
 from imagegen.documents.webhooks import DELIVERIES, delivery_of
 from imagegen.domain.generation import GenerationRequest
@@ -27,11 +28,15 @@ from imagegen.domain.webhooks import (
     DeliveryStatus,
 )
 from imagegen.ports.database import Database
-from simulation.checks import Requests, Violation, requests_of
+from imagegen.services.unreadable import read_or_log
+from simulation.checks import Requests, Violation
 from simulation.receiver import SentEvent
 
 LATENESS_MAX = timedelta(minutes=1)
 """The longest delay of an attempt in a run without faults. It is shorter than the time until a sweep."""
+
+TASKS_PER_ATTEMPT_MAX = 3
+"""The tasks of an attempt: one when it is planned, one when it is resent, and one for a simultaneous resend."""
 
 
 def described(request: GenerationRequest) -> dict[str, Any]:
@@ -44,10 +49,11 @@ def deliveries_of(database: Database) -> list[Delivery]:
 
 
 def unfinished(database: Database) -> int:
-    """Return the number of requests and deliveries that a sweep may recover."""
-    requests = requests_of(database).values()
-    return sum(request.is_open for request in requests) + sum(
-        delivery.is_pending for delivery in deliveries_of(database)
+    """Return the number of requests and deliveries that a sweep may recover. Bad documents are not counted."""
+    requests = [read_or_log(request_of, document) for document in database.scan(REQUESTS)]
+    deliveries = [read_or_log(delivery_of, document) for document in database.scan(DELIVERIES)]
+    return sum(request is not None and request.is_open for request in requests) + sum(
+        delivery is not None and delivery.is_pending for delivery in deliveries
     )
 
 
@@ -107,6 +113,18 @@ def concurrent_sends(observed: Iterable[ObservedDelivery]) -> Iterator[Violation
         for one, other in pairwise(item.sent):
             if one.ended_us and other.began_us < one.ended_us:
                 yield Violation("LEASE", f"{item.name} was sent twice simultaneously, at {one.at} and {other.at}")
+
+
+def needless_tasks(
+    names: Mapping[tuple[str, str], Collection[str]], renewals: Mapping[tuple[str, str], int]
+) -> Iterator[Violation]:
+    """Yield the requests and attempts with more tasks than they need, however often their user calls.
+
+    ``names`` are the names of all tasks. Each of ``renewals``, which are claims and sweeps, may lead to another task.
+    """
+    for (id, attempt), put in names.items():
+        if len(put) > renewals.get((id, attempt), 0) + (TASKS_PER_ATTEMPT_MAX if attempt else 1):
+            yield Violation("QUEUE", f"{len(put)} tasks were put on the queue for {id}, attempt {attempt or 'none'}")
 
 
 def _wrong_events(requests: Requests, deliveries: Iterable[Delivery]) -> Iterator[Violation]:
