@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from imagegen.documents.generations import create_request
 from imagegen.documents.webhooks import create_delivery
-from imagegen.domain.generation import GenerationRequest, Order
+from imagegen.domain.generation import Fingerprint, GenerationRequest, Order
 from imagegen.domain.ledger import Credits
 from imagegen.domain.webhooks import Delivery
 from imagegen.ports.database import Create
@@ -21,7 +21,9 @@ NAME = "broken"
 def add(store: Store, rng: random.Random, now: datetime) -> None:
     """Add an account, two requests and a webhook, which are all due for a sweep. All but one request are bad."""
     before = now - timedelta(days=2)
-    order = Order(NAME, MODELS[0], STYLE, COLOR, SIZES[0], prompt="a fox", fingerprint="", webhook_url=WEBHOOK_URL)
+    order = Order(
+        NAME, MODELS[0], STYLE, COLOR, SIZES[0], prompt="a fox", fingerprint=Fingerprint(""), webhook_url=WEBHOOK_URL
+    )
     request = GenerationRequest.of(order, f"{NAME}-account", NAME, Credits(paid=1), before)
     webhook = Delivery(f"{NAME}-webhook", NAME, request.id, WEBHOOK_URL, "generation.failed", before, before, before)
     _, [account, *entries] = new_account(NAME, {}, Credits(paid=5), before)
