@@ -47,6 +47,7 @@ MUTANTS = [
         "_payment(order, account.wallet.credits)",
         "Credits(paid=order.cost)",
     ),
+    Mutant("a price above maxCredits is not refused", create, "if order.is_too_expensive:", "if False:"),
     Mutant(
         "the balance is checked before the transaction",
         create,
@@ -279,6 +280,37 @@ MUTANTS = [
         generation,
         "json.dumps([user_id, idempotency_key])",
         "idempotency_key",
+    ),
+    Mutant(
+        "an answer does not tell the refund",
+        generation,
+        "self.failure.refunded_credits if self.failure else 0",
+        "0",
+    ),
+    Mutant(
+        "a quoted key does not find its request of an earlier version",
+        create,
+        "zip(order.earlier_keys, earlier, strict=True)",
+        "()",
+        test="tests/integration/test_retries.py -k quoted_header_finds",
+    ),
+    Mutant("a repeated cancellation is refused", cancellation, "stored.request.status is Status.CANCELED", "False"),
+    Mutant("a replay does not say that it is one", create, "is_replay=True", "is_replay=False"),
+    Mutant(
+        "a replay has the balance of the first answer",
+        create,
+        '{"currentCredits": created.current_credits}',
+        '{"currentCredits": failure.current_credits}',
+    ),
+    Mutant(
+        "another way to write a payload is another payload", generation, "self.canonical == stored.canonical", "False"
+    ),
+    Mutant(
+        "payloads without a canonical fingerprint are the same",
+        generation,
+        "stored.canonical is not None and ",
+        "",
+        test="tests/integration/test_retries.py -k quoted_header_finds",
     ),
     Mutant("a replay ignores the fingerprint", create, "not fingerprint.matches(request.fingerprint)", "False"),
     Mutant(

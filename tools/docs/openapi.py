@@ -12,6 +12,7 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 import main
 from imagegen.api import functions
 from imagegen.api.fields import HEADER_KEY_LENGTH_MAX, HEADER_KEY_PATTERN
+from imagegen.api.firebase import REPLAYED_HEADER
 from imagegen.api.idempotency import KEY_HEADER
 from imagegen.api.operation import Operation
 from imagegen.errors import ApiError
@@ -76,6 +77,12 @@ def document() -> Schema:
                 }
             },
             "parameters": {"idempotencyKey": _key_parameter()},
+            "headers": {
+                "replayed": {
+                    "description": "Says that the answer repeats the answer to an earlier call.",
+                    "schema": {"const": "true"},
+                }
+            },
             "schemas": dict(sorted(_schemas(callables.values()).items())),
         },
     }
@@ -102,7 +109,11 @@ def _operation(name: str, operation: Operation[Any, Any]) -> Schema:
             "content": {"application/json": {"schema": _object(data=data), "example": {"data": example(operation)}}},
         },
         "responses": {
-            "200": _response("Done.", _object(result=_reference(operation.response))),
+            "200": _response(
+                "Done.",
+                _object(result=_reference(operation.response)),
+                may_be_replayed="replayed" in operation.response.model_fields,
+            ),
             **dict(_refusals(operation)),
         },
     }
@@ -119,11 +130,13 @@ def _refusals(operation: Operation[Any, Any]) -> Iterator[tuple[str, Schema]]:
         )
         references = [_reference(error) for error in errors]
         schema = references[0] if len(references) == 1 else {"oneOf": references}
-        yield str(status), _response(description, _object(error=schema))
+        replayed = any("replayed" in error.facts for error in errors)
+        yield str(status), _response(description, _object(error=schema), may_be_replayed=replayed)
 
 
-def _response(description: str, schema: Schema) -> Schema:
-    return {"description": description, "content": {"application/json": {"schema": schema}}}
+def _response(description: str, schema: Schema, *, may_be_replayed: bool) -> Schema:
+    headers = {"headers": {REPLAYED_HEADER: {"$ref": "#/components/headers/replayed"}}} if may_be_replayed else {}
+    return {"description": description, **headers, "content": {"application/json": {"schema": schema}}}
 
 
 def _key_parameter() -> Schema:

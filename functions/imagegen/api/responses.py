@@ -49,7 +49,7 @@ Milliseconds = Annotated[int, BeforeValidator(lambda time: round(time / timedelt
 
 
 class Response(BaseModel):
-    """A response. Fields are camelCase in JSON, times are RFC 3339 in UTC, and fields that are None are left out."""
+    """A response. Fields are camelCase in JSON, and fields that are None are left out."""
 
     model_config = ConfigDict(
         alias_generator=to_camel,
