@@ -40,6 +40,7 @@ from imagegen.services.generations.worker import Worker
 from imagegen.services.retry import Retry
 from imagegen.services.server_keys import ServerKeys
 from imagegen.services.sweeper import Sweeper
+from imagegen.services.turns import Turns
 from imagegen.services.webhooks.deliveries import Deliveries
 from imagegen.services.webhooks.delivery_worker import DeliveryWorker
 from imagegen.services.webhooks.outbox import Outbox
@@ -130,7 +131,8 @@ class Backend:
         """
         catalogs = Catalogs(database, generators, clock)
         outbox = Outbox(database, tasks, clock)
-        settlements = Settlements(database, outbox, clock, limits, Retry(clock, rng, SETTLING_TIMEOUT_SECONDS))
+        turns = Turns()
+        settlements = Settlements(database, outbox, clock, limits, turns, Retry(clock, rng, SETTLING_TIMEOUT_SECONDS))
         sweeping = replace(settlements, retry=Retry(clock, rng, SWEEPING_TIMEOUT_SECONDS))
         execution = Execution(generators, settlements)
         retry = Retry(clock, rng, RESERVING_TIMEOUT_SECONDS)
@@ -141,7 +143,7 @@ class Backend:
             call_rates=CallRates(limits.calls, clock),
             accounts=Accounts(database, clock, retry, ServerKeys(TRIAL_CLAIM_KEYS, database, rng)),
             catalogs=catalogs,
-            generations=Generations(database, execution, queue, clock, limits, retry=retry, new_id=new_id),
+            generations=Generations(database, execution, queue, clock, limits, turns, retry, new_id),
             worker=Worker(database, tickets, catalogs, execution, clock, retry=retry, new_id=new_id),
             cancellations=Cancellations(database, settlements),
             delivery_worker=DeliveryWorker(database, sender, webhook_secrets, outbox, clock, rng, retry, new_id),
