@@ -43,7 +43,7 @@ from tools.siege.server import FUNCTIONS, Server
 PAIRS = 10
 CLIENTS = 8
 USERS = 64
-CALLS = 384
+CALLS = 192
 WARM_UP_CALLS = 64
 START_SECONDS_MAX = 60
 PAID = 1_000_000
