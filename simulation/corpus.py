@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from imagegen.adapters import cloud_tasks, firestore_messages
+from imagegen.adapters import cloud_tasks, firestore, firestore_messages
 from imagegen.api import auth
 from imagegen.domain import account, generation, ledger, limits, people, webhooks
 from imagegen.reports import reconciliation, weekly
@@ -655,5 +655,26 @@ MUTANTS = [
         "_set_timestamp(message.current_document.update_time, version)",
         "message.current_document.exists = True",
         test="tests/simulation/test_contract.py",
+    ),
+    Mutant(
+        "the adapter lets a new document replace an existing one",
+        firestore_messages,
+        "message.current_document.exists = False",
+        "pass",
+        test="tests/simulation/test_contract.py",
+    ),
+    Mutant(
+        "the adapter replaces whole maps",
+        firestore_messages,
+        "paths.append(canonical)",
+        'paths.append(canonical.split(".")[0])',
+        test="tests/integration/test_firestore.py",
+    ),
+    Mutant(
+        "the adapter sends a commit again after a lost answer",
+        firestore,
+        "answer = self._commit(request, timeout=self._timeout_seconds)",
+        'answer = self._read_options["retry"](self._commit)(request, timeout=self._timeout_seconds)',
+        test="tests/integration/test_firestore.py",
     ),
 ]
