@@ -6,11 +6,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from imagegen.domain.catalog import Catalog, Color, Model, Size, Style
-from imagegen.domain.generation import GenerationRequest, Mode, Order, keyed_request_id
+from imagegen.domain.generation import Fingerprint, Mode, Order, keyed_request_id
 from imagegen.domain.ledger import Credits
 from imagegen.domain.limits import Limits
 from imagegen.domain.webhooks import Delivery
 from imagegen.services.catalog import Catalogs
+from imagegen.services.generations.cancellation import Canceled
+from imagegen.services.generations.create import Created
 from simulation.scheduler import Actor
 from tools.fakes import NO_LIMITS
 
@@ -53,7 +55,7 @@ class Call:
     order: Order
     process: Actor | None = None
     began_at: datetime | None = None
-    outcome: GenerationRequest | Delivery | Exception | None = None
+    outcome: Created | Canceled | Delivery | Exception | None = None
 
     @property
     def request_id(self) -> str:
@@ -96,7 +98,8 @@ def limits(rng: random.Random) -> Limits:
 def plan(rng: random.Random, users: list[str], limits: Limits) -> list[Call]:
     """Return the calls of all clients. Many calls are at the same moment.
 
-    Where the limits are narrow, every second seed has a user who cancels one request after another.
+    Every fourth seed has a user who resends one webhook again and again. Where the limits are narrow, every second
+    seed has a user who cancels one request after another.
     """
     rushes = [rng.uniform(0, PERIOD_SECONDS) for _ in range(3)]
     calls = [
@@ -106,6 +109,8 @@ def plan(rng: random.Random, users: list[str], limits: Limits) -> list[Call]:
     ]
     if limits is not NO_LIMITS and rng.random() < 0.5:
         calls += _cancel_storm(rng, rng.choice(users))
+    if rng.random() < 0.25:
+        calls += _resend_storm(rng, rng.choice(users))
     return [replace(call, name=f"client-{number}") for number, call in enumerate(calls, 1)]
 
 
@@ -138,6 +143,16 @@ def _cancel_storm(rng: random.Random, user: str) -> Iterator[Call]:
             yield Cancel("", canceled_at_seconds, order)
 
 
+def _resend_storm(rng: random.Random, user: str) -> Iterator[Call]:
+    """Yield a call that creates a request with a webhook, and calls that resend the webhook, often several at once."""
+    at_seconds = rng.uniform(0, PERIOD_SECONDS)
+    order = replace(_order(rng, user, "storm-webhook"), size=SIZES[0], webhook_url=WEBHOOK_URL)
+    yield Call("", at_seconds, order)
+    for _ in range(rng.randint(10, 30)):
+        at_seconds += rng.choice((0.0, 0.0, 0.01, rng.uniform(0, 10)))
+        yield Resend("", at_seconds, order)
+
+
 def _later(rng: random.Random) -> float:
     return rng.choice((0.0, 0.05, rng.uniform(0, 30), rng.uniform(0, PERIOD_SECONDS)))
 
@@ -147,6 +162,7 @@ def _order(rng: random.Random, user: str, key: str | None) -> Order:
     prompt = rng.choice(("a fox", "a lighthouse"))
     mode = rng.choice((Mode.SYNC, Mode.SYNC, Mode.ASYNC))
     webhook_url = rng.choice((None, WEBHOOK_URL))
+    payload = f"{model.name}, {size.name}, {prompt}, {mode.value}, {webhook_url}"
     return Order(
         user_id=user,
         model=model,
@@ -154,8 +170,10 @@ def _order(rng: random.Random, user: str, key: str | None) -> Order:
         color=COLOR,
         size=size,
         prompt=prompt,
-        fingerprint=f"{model.name}, {size.name}, {prompt}, {mode.value}, {webhook_url}",
+        # The same payload is written in two ways.
+        fingerprint=Fingerprint(rng.choice("ab") + payload, payload),
         mode=mode,
         webhook_url=webhook_url,
         idempotency_key=key,
+        max_credits=rng.choice((None, None, None, size.credit_cost, size.credit_cost - 1)),
     )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from imagegen.adapters import cloud_tasks, firestore_messages
+from imagegen.adapters import cloud_tasks, firestore, firestore_messages
 from imagegen.api import auth
 from imagegen.domain import account, generation, ledger, limits, people, webhooks
 from imagegen.reports import reconciliation, weekly
@@ -35,7 +35,7 @@ class Mutant:
         return Path(self.module.__file__)
 
 
-READ_BOTH = "self.database.read(user_path(order.user_id), request_path(request_id))"
+READ_BOTH = "self.database.read(*paths)"
 READ_USER = "self.database.read(user_path(request.user_id))"
 RESERVATION = "create_request(request), update_account(user, account, request.week), create_entry(deduction)"
 TRIAL_TESTS = "tests/integration/test_trial_credits.py"
@@ -48,6 +48,7 @@ MUTANTS = [
         "_payment(order, account.wallet.credits)",
         "Credits(paid=order.cost)",
     ),
+    Mutant("a price above maxCredits is not refused", create, "if order.is_too_expensive:", "if False:"),
     Mutant(
         "the balance is checked before the transaction",
         create,
@@ -281,7 +282,38 @@ MUTANTS = [
         "json.dumps([user_id, idempotency_key])",
         "idempotency_key",
     ),
-    Mutant("a replay ignores the fingerprint", create, "request.fingerprint != order.fingerprint", "False"),
+    Mutant(
+        "an answer does not tell the refund",
+        generation,
+        "self.failure.refunded_credits if self.failure else 0",
+        "0",
+    ),
+    Mutant(
+        "a quoted key does not find its request of an earlier version",
+        create,
+        "zip(order.earlier_keys, earlier, strict=True)",
+        "()",
+        test="tests/integration/test_retries.py -k quoted_header_finds",
+    ),
+    Mutant("a repeated cancellation is refused", cancellation, "stored.request.status is Status.CANCELED", "False"),
+    Mutant("a replay does not say that it is one", create, "is_replay=True", "is_replay=False"),
+    Mutant(
+        "a replay has the balance of the first answer",
+        create,
+        '{"currentCredits": created.current_credits}',
+        '{"currentCredits": failure.current_credits}',
+    ),
+    Mutant(
+        "another way to write a payload is another payload", generation, "self.canonical == stored.canonical", "False"
+    ),
+    Mutant(
+        "payloads without a canonical fingerprint are the same",
+        generation,
+        "stored.canonical is not None and ",
+        "",
+        test="tests/integration/test_retries.py -k quoted_header_finds",
+    ),
+    Mutant("a replay ignores the fingerprint", create, "not fingerprint.matches(request.fingerprint)", "False"),
     Mutant(
         "a call does not recognise its own reservation", create, "request.reservation_id == reservation_id", "False"
     ),
@@ -460,6 +492,19 @@ MUTANTS = [
         "status = DeliveryStatus.DELIVERED",
         "status = DeliveryStatus.PENDING",
     ),
+    Mutant(
+        "a receiver's Retry-After is ignored",
+        webhooks,
+        "max(delay, attempt.retry_after)",
+        "delay",
+    ),
+    Mutant(
+        "a receiver's Retry-After is not capped",
+        webhooks,
+        "int(header[:9])), RETRY_AFTER_MAX)",
+        "int(header[:9])), RETRY_WINDOW)",
+        test="tests/unit/test_webhook_delays.py",
+    ),
     Mutant("a webhook is retried after 410 Gone", webhooks, "attempt.status_code == HTTPStatus.GONE", "False"),
     Mutant("a webhook is given up after the first failure", delivery_worker, "return made, False", "return made, True"),
     Mutant("a webhook is never given up", webhooks, "next_attempt_at > self.give_up_at", "False"),
@@ -486,6 +531,12 @@ MUTANTS = [
         webhooks,
         "next_attempt_at=due_at, give_up_at=at + RETRY_WINDOW",
         "next_attempt_at=due_at, give_up_at=at + RETRY_WINDOW, attempt_count=0",
+    ),
+    Mutant(
+        "each resend of a waiting webhook queues another task",
+        webhooks,
+        "min(self.next_attempt_at, at) if self.is_pending else at",
+        "at",
     ),
     Mutant(
         "a resend does not recognise its own commit",
@@ -619,6 +670,12 @@ MUTANTS = [
         "if not user.exists:",
         "if not user.exists or outcome.reason is FailureReason.CONTENT_REFUSED:",
     ),
+    Mutant(
+        "a document that cannot be read ends a sweep",
+        sweeper,
+        "logged.add(error.path)",
+        "raise",
+    ),
     # The adapter, which the simulation replaces by its in-memory Firestore
     Mutant(
         "the adapter forgets the version",
@@ -626,5 +683,26 @@ MUTANTS = [
         "_set_timestamp(message.current_document.update_time, version)",
         "message.current_document.exists = True",
         test="tests/simulation/test_contract.py",
+    ),
+    Mutant(
+        "the adapter lets a new document replace an existing one",
+        firestore_messages,
+        "message.current_document.exists = False",
+        "pass",
+        test="tests/simulation/test_contract.py",
+    ),
+    Mutant(
+        "the adapter replaces whole maps",
+        firestore_messages,
+        "paths.append(canonical)",
+        'paths.append(canonical.split(".")[0])',
+        test="tests/integration/test_firestore.py",
+    ),
+    Mutant(
+        "the adapter sends a commit again after a lost answer",
+        firestore,
+        "answer = self._commit(request, timeout=self._timeout_seconds)",
+        'answer = self._read_options["retry"](self._commit)(request, timeout=self._timeout_seconds)',
+        test="tests/integration/test_firestore.py",
     ),
 ]

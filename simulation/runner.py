@@ -16,7 +16,7 @@ from imagegen.ports.database import CommitRefused, DatabaseUnavailable, OutcomeU
 from imagegen.services.credits.accounts import new_account
 from imagegen.services.images.storage import Images
 from imagegen.services.webhooks import outbox
-from simulation import answers, calls, charges, checks, images, webhooks
+from simulation import answers, bad_documents, calls, charges, checks, images, webhooks
 from simulation.calls import Call, Cancel, Resend
 from simulation.checks import Violation
 from simulation.faults import Faults, Rates
@@ -35,8 +35,8 @@ ALL_LEASES_SECONDS = 600.0
 """Every lease has expired after this time without faults."""
 
 HOUR_SECONDS = 3600.0
-RETRY_HOURS = 27
-"""The retry window of a day, and the time until a sweep finds an overdue last attempt."""
+RETRY_HOURS = 75
+"""The retry window of three days, and the time until a sweep finds an overdue last attempt."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Simulation:
         self._never_stalls = self._faults.rates.stall == 0
         self._store = Store()
         self._violations: list[Violation] = []
-        database = RemoteDatabase(self._store, self._scheduler, self._faults, rng, self._violations)
+        self._database = database = RemoteDatabase(self._store, self._scheduler, self._faults, rng, self._violations)
         start = MIDNIGHT - timedelta(seconds=rng.choice((1, 600, 1800)))
         self._clock = clock = VirtualClock(self._scheduler, start, self._faults.step)
         self._limits = calls.limits(rng)
@@ -96,11 +96,14 @@ class Simulation:
             self._open(user_id, granted, start)
         self._granted = sum(granted.total for granted in accounts.values())
         self._calls = calls.plan(rng, list(accounts), self._limits)
+        if rng.random() < 0.2:
+            bad_documents.add(self._store, rng, start)
 
     def run(self) -> Run:
         try:
             self._run_actors()
             self._sweep_after_all_leases()
+            bad_documents.remove(self._store)
             at_rest = [*self._violations_at_rest()]
             self._sweep_until_webhooks_end()
             self._sweep_leftovers()
@@ -134,6 +137,7 @@ class Simulation:
         for call in self._calls + replays:
             yield from answers.wrong_answers(call, requests)
         yield from charges.misstated_by_answers(self._store, requests, self._calls + replays)
+        yield from charges.stale_replays(self._store, replays)
 
     def _webhook_violations(self) -> Iterator[Violation]:
         """Yield the violations of webhooks."""
@@ -141,11 +145,13 @@ class Simulation:
         resends = Counter(call.request_id for call in self._calls if isinstance(call, Resend))
         observed = webhooks.observed_deliveries(webhooks.deliveries_of(self._store), self._receiver.sent, resends)
         yield from webhooks.broken_invariants(self._store, requests, observed)
+        yield from webhooks.needless_tasks(self._queue.names, self._database.renewals)
         if self._never_stalls:
             yield from webhooks.concurrent_sends(observed)
         if self._is_fault_free:
             yield from webhooks.duplicate_or_late(observed, has_delays=self._queue.has_delays)
-        yield from charges.misstated_by_webhooks(self._store, self._receiver.sent)
+        sent = [event for event in self._receiver.sent if not event.id.startswith(bad_documents.NAME)]
+        yield from charges.misstated_by_webhooks(self._store, sent)
 
     def _run_actors(self) -> None:
         """Run the clients, the sweepers and the workers until all have ended."""

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -13,16 +13,30 @@ from typing import Any
 from standardwebhooks import Webhook
 
 from imagegen.api.responses import GenerationRequestDetails
+from imagegen.documents.generations import REQUESTS, request_of
 from imagegen.documents.secrets import WEBHOOK_SECRETS, webhook_secret_of
 from imagegen.documents.webhooks import DELIVERIES, delivery_of
 from imagegen.domain.generation import GenerationRequest
-from imagegen.domain.webhooks import ATTEMPTS_KEPT, FIRST_DELAY, LONGEST_DELAY, RETRY_WINDOW, Delivery, DeliveryStatus
+from imagegen.domain.webhooks import (
+    ATTEMPTS_KEPT,
+    FIRST_DELAY,
+    LONGEST_DELAY,
+    RETRY_AFTER_MAX,
+    RETRY_WINDOW,
+    Attempt,
+    Delivery,
+    DeliveryStatus,
+)
 from imagegen.ports.database import Database
-from simulation.checks import Requests, Violation, requests_of
+from imagegen.services.unreadable import read_or_log
+from simulation.checks import Requests, Violation
 from simulation.receiver import SentEvent
 
 LATENESS_MAX = timedelta(minutes=1)
 """The longest delay of an attempt in a run without faults. It is shorter than the time until a sweep."""
+
+TASKS_PER_ATTEMPT_MAX = 3
+"""The tasks of an attempt: one when it is planned, one when it is resent, and one for a simultaneous resend."""
 
 
 def described(request: GenerationRequest) -> dict[str, Any]:
@@ -35,10 +49,14 @@ def deliveries_of(database: Database) -> list[Delivery]:
 
 
 def unfinished(database: Database) -> int:
-    """Return the number of requests and deliveries that a sweep may recover, twice if a request left files."""
-    requests = requests_of(database).values()
-    return sum(request.is_open + (request.delete_images_at is not None) for request in requests) + sum(
-        delivery.is_pending for delivery in deliveries_of(database)
+    """Return the number of requests and deliveries that a sweep may recover, twice if a request left files.
+
+    Bad documents are not counted.
+    """
+    requests = [read_or_log(request_of, document) for document in database.scan(REQUESTS)]
+    deliveries = [read_or_log(delivery_of, document) for document in database.scan(DELIVERIES)]
+    return sum(request.is_open + (request.delete_images_at is not None) for request in requests if request) + sum(
+        delivery is not None and delivery.is_pending for delivery in deliveries
     )
 
 
@@ -100,6 +118,18 @@ def concurrent_sends(observed: Iterable[ObservedDelivery]) -> Iterator[Violation
                 yield Violation("LEASE", f"{item.name} was sent twice simultaneously, at {one.at} and {other.at}")
 
 
+def needless_tasks(
+    names: Mapping[tuple[str, str], Collection[str]], renewals: Mapping[tuple[str, str], int]
+) -> Iterator[Violation]:
+    """Yield the requests and attempts with more tasks than they need, however often their user calls.
+
+    ``names`` are the names of all tasks. Each of ``renewals``, which are claims and sweeps, may lead to another task.
+    """
+    for (id, attempt), put in names.items():
+        if len(put) > renewals.get((id, attempt), 0) + (TASKS_PER_ATTEMPT_MAX if attempt else 1):
+            yield Violation("QUEUE", f"{len(put)} tasks were put on the queue for {id}, attempt {attempt or 'none'}")
+
+
 def _wrong_events(requests: Requests, deliveries: Iterable[Delivery]) -> Iterator[Violation]:
     """Yield the ended requests without a delivery, and the deliveries that do not match an ended request."""
     expected = Counter(
@@ -158,11 +188,16 @@ def _wrong_ends(item: ObservedDelivery) -> Iterator[Violation]:
 def _early_attempts(item: ObservedDelivery) -> Iterator[Violation]:
     """Yield a delivery that was attempted after its final attempt or too early, although no call resent it."""
     attempts = item.delivery.attempts
+    waits = {event.at: timedelta(seconds=event.retry_after_seconds or 0) for event in item.sent}
+
+    def asked(attempt: Attempt) -> timedelta:
+        return min(waits.get(int(attempt.at.timestamp()), timedelta()), RETRY_AFTER_MAX)
+
     final = sum(attempt.succeeded or attempt.status_code == HTTPStatus.GONE for attempt in attempts)
     if final > 1 + item.resends:
         yield Violation("ONCE", f"{item.name} had {final} final attempts and {item.resends} resends")
     for before, after in pairwise(attempts):
-        if not item.resends and after.at < before.at + before.duration + FIRST_DELAY / 2:
+        if not item.resends and after.at < before.at + before.duration + max(FIRST_DELAY / 2, asked(before)):
             yield Violation("RETRY_WINDOW", f"{item.name} was attempted at {before.at} and at {after.at}")
 
 
@@ -174,7 +209,8 @@ def _late_attempts(item: ObservedDelivery, *, has_delays: bool) -> Iterator[Viol
     """
     created_at = item.delivery.created_at
     times = [created_at, *(datetime.fromtimestamp(event.at, UTC) for event in item.sent)]
-    for before, after in pairwise(times if has_delays else times[:2]):
-        delay = min(max(before - created_at, FIRST_DELAY), LONGEST_DELAY)
+    asked = [timedelta(), *(timedelta(seconds=event.retry_after_seconds or 0) for event in item.sent)]
+    for before, after, wait in zip(times, times[1 : None if has_delays else 2], asked, strict=False):
+        delay = max(min(max(before - created_at, FIRST_DELAY), LONGEST_DELAY), min(wait, RETRY_AFTER_MAX))
         if after > before + delay + LATENESS_MAX:
             yield Violation("PROGRESS", f"{item.name} was attempted at {before} and only then at {after}")

@@ -8,8 +8,8 @@ import random
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
-from typing import Self
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Self
 
 from google.cloud import firestore
 
@@ -17,30 +17,20 @@ from imagegen import settings
 from imagegen.adapters.cloud_storage import CloudStorage
 from imagegen.adapters.cloud_tasks import CloudTasks
 from imagegen.adapters.firestore import FirestoreDatabase
-from imagegen.adapters.generators.canvas import CanvasGenerator
 from imagegen.adapters.generators.deadline import WithDeadline
+from imagegen.adapters.generators.first_use import OnFirstUse
 from imagegen.adapters.generators.mock import MockGenerator
-from imagegen.adapters.generators.openai import OpenAIGenerator
 from imagegen.adapters.generators.retries import WithRetries
-from imagegen.adapters.generators.vertex import VertexGenerator
 from imagegen.adapters.http_webhook_sender import HttpWebhookSender, Reach
-from imagegen.adapters.service_account import ServiceAccount
 from imagegen.domain.limits import Limits
 from imagegen.ports.clock import Clock, SystemClock
 from imagegen.ports.database import Database
 from imagegen.ports.image_generator import ImageGenerator, ProtectedGenerator
 from imagegen.ports.task_queue import TaskQueue
 from imagegen.ports.webhook_sender import WebhookSender
-from imagegen.reports import alerts
-from imagegen.reports.alerts import Alerts, AlertWebhook, Channel
-from imagegen.reports.counting import Counting
-from imagegen.reports.reconciliation import Reconciler
-from imagegen.reports.weekly import Reports
 from imagegen.services.call_rates import CallRates
 from imagegen.services.catalog import Catalogs
 from imagegen.services.credits.accounts import TRIAL_CLAIM_KEYS, Accounts
-from imagegen.services.credits.audit import Audit
-from imagegen.services.credits.corrections import Corrections
 from imagegen.services.credits.history import Histories
 from imagegen.services.generations.cancellation import Cancellations
 from imagegen.services.generations.create import Generations
@@ -53,10 +43,18 @@ from imagegen.services.images.storage import Images
 from imagegen.services.retry import Retry
 from imagegen.services.server_keys import ServerKeys
 from imagegen.services.sweeper import Sweeper
+from imagegen.services.turns import Turns
 from imagegen.services.webhooks.deliveries import Deliveries
 from imagegen.services.webhooks.delivery_worker import DeliveryWorker
 from imagegen.services.webhooks.outbox import Outbox
 from imagegen.services.webhooks.secrets import WebhookSecrets
+
+if TYPE_CHECKING:  # imported on first use
+    from imagegen.reports.alerts import Channel
+    from imagegen.reports.usage import DailyUsage
+    from imagegen.reports.weekly import Reports
+    from imagegen.services.credits.audit import Audit
+    from imagegen.services.credits.corrections import Corrections
 
 RESERVING_TIMEOUT_SECONDS = 20.0
 SETTLING_TIMEOUT_SECONDS = 60.0  # longer, because the credits of an unsettled request stay taken
@@ -66,7 +64,7 @@ SWEEPING_TIMEOUT_SECONDS = 5.0  # shorter, because the next sweep tries again
 
 @dataclass(frozen=True)
 class Backend:
-    """The services, ready to use."""
+    """The services, ready to use, and the adapters that they share."""
 
     call_rates: CallRates
     accounts: Accounts
@@ -79,10 +77,41 @@ class Backend:
     webhook_secrets: WebhookSecrets
     requests: Requests
     histories: Histories
-    reports: Reports
     sweeper: Sweeper
-    audit: Audit
-    corrections: Corrections
+    database: Database
+    clock: Clock
+    retry: Retry
+    channels: Sequence["Channel"]
+
+    # Few functions need these, so the others do not import them.
+
+    @cached_property
+    def usage(self) -> "DailyUsage":
+        from imagegen.reports.counting import Counting
+        from imagegen.reports.usage import DailyUsage
+
+        return DailyUsage(self.database, self.catalogs, Counting(self.database), self.clock)
+
+    @cached_property
+    def reports(self) -> "Reports":
+        from imagegen.reports.alerts import Alerts
+        from imagegen.reports.reconciliation import Reconciler
+        from imagegen.reports.weekly import Reports
+
+        usage, reconciler = self.usage, Reconciler(self.database)
+        return Reports(self.database, usage, usage.counting, reconciler, Alerts(self.channels), self.retry, self.clock)
+
+    @cached_property
+    def audit(self) -> "Audit":
+        from imagegen.services.credits.audit import Audit
+
+        return Audit(self.database, self.clock)
+
+    @cached_property
+    def corrections(self) -> "Corrections":
+        from imagegen.services.credits.corrections import Corrections
+
+        return Corrections(self.database, self.clock, self.retry)
 
     @classmethod
     def on(
@@ -96,7 +125,7 @@ class Backend:
         rng: random.Random,
         new_id: Callable[[], str],
         limits: Limits,
-        channels: Sequence[Channel] = (),
+        channels: Sequence["Channel"] = (),
     ) -> Self:
         """Return the services, wired to the given adapters, clock, randomness, ids and limits.
 
@@ -107,7 +136,8 @@ class Backend:
         """
         catalogs = Catalogs(database, generators, clock)
         outbox = Outbox(database, tasks, clock)
-        settlements = Settlements(database, outbox, clock, limits, Retry(clock, rng, SETTLING_TIMEOUT_SECONDS))
+        turns = Turns()
+        settlements = Settlements(database, outbox, clock, limits, turns, Retry(clock, rng, SETTLING_TIMEOUT_SECONDS))
         sweeping = replace(settlements, retry=Retry(clock, rng, SWEEPING_TIMEOUT_SECONDS))
         execution = Execution(generators, images, settlements)
         retry = Retry(clock, rng, RESERVING_TIMEOUT_SECONDS)
@@ -118,7 +148,7 @@ class Backend:
             call_rates=CallRates(limits.calls, clock),
             accounts=Accounts(database, clock, retry, ServerKeys(TRIAL_CLAIM_KEYS, database, rng)),
             catalogs=catalogs,
-            generations=Generations(database, execution, queue, clock, limits, retry=retry, new_id=new_id),
+            generations=Generations(database, execution, queue, clock, limits, turns, retry, new_id),
             worker=Worker(database, tickets, catalogs, execution, clock, retry=retry, new_id=new_id),
             cancellations=Cancellations(database, settlements),
             delivery_worker=DeliveryWorker(database, sender, webhook_secrets, outbox, clock, rng, retry, new_id),
@@ -126,18 +156,11 @@ class Backend:
             webhook_secrets=webhook_secrets,
             requests=Requests(database),
             histories=Histories(database),
-            reports=Reports(
-                database,
-                catalogs,
-                Counting(database, clock),
-                Reconciler(database),
-                Alerts(channels),
-                retry,
-                clock,
-            ),
             sweeper=Sweeper(database, clock, sweeping, queue, outbox, catalogs, images),
-            audit=Audit(database, clock),
-            corrections=Corrections(database, clock, retry),
+            database=database,
+            clock=clock,
+            retry=retry,
+            channels=channels,
         )
 
 
@@ -147,11 +170,30 @@ def providers(clock: Clock, rng: random.Random) -> dict[str, ProtectedGenerator]
         clock,
         {
             "mock": MockGenerator(clock, rng),
-            "canvas": CanvasGenerator(),
-            "openai": OpenAIGenerator(is_on=bool(settings.OPENAI_PROVIDER.value), key=settings.OPENAI_API_KEY.value),
-            "vertex": VertexGenerator(ServiceAccount()),
+            "canvas": OnFirstUse(_canvas),
+            "openai": OnFirstUse(_openai),
+            "vertex": OnFirstUse(_vertex),
         },
     )
+
+
+def _canvas() -> ImageGenerator:
+    from imagegen.adapters.generators.canvas import CanvasGenerator
+
+    return CanvasGenerator()
+
+
+def _openai() -> ImageGenerator:
+    from imagegen.adapters.generators.openai import OpenAIGenerator
+
+    return OpenAIGenerator(is_on=bool(settings.OPENAI_PROVIDER.value), key=settings.OPENAI_API_KEY.value)
+
+
+def _vertex() -> ImageGenerator:
+    from imagegen.adapters.generators.vertex import VertexGenerator
+    from imagegen.adapters.service_account import ServiceAccount
+
+    return VertexGenerator(ServiceAccount())
 
 
 def with_retries_and_deadlines(clock: Clock, generators: Mapping[str, ImageGenerator]) -> dict[str, ProtectedGenerator]:
@@ -165,7 +207,7 @@ def on_firestore(client: firestore.Client) -> Backend:
     return Backend.on(
         FirestoreDatabase(client),
         CloudTasks(),
-        HttpWebhookSender(Reach.LOCAL if settings.local_webhooks_allowed() else Reach.PUBLIC),
+        HttpWebhookSender(_webhook_reach()),
         providers(clock, rng),
         Images(CloudStorage(settings.storage_bucket(), settings.storage_host())),
         clock,
@@ -176,12 +218,21 @@ def on_firestore(client: firestore.Client) -> Backend:
     )
 
 
-def alert_channels(clock: Clock) -> list[Channel]:
+def _webhook_reach() -> Reach:
+    """Return the addresses that users' webhooks may go to."""
+    if not settings.local_webhooks_allowed():
+        return Reach.PUBLIC
+    return Reach.DEMO if settings.is_demo_project() else Reach.LOCAL
+
+
+def alert_channels(clock: Clock) -> list["Channel"]:
     """Return the operator's webhook, if one is set. Its URL may be private, because only the operator can set it."""
     if not (url := settings.REPORT_WEBHOOK_URL.value):
         return []
+    from imagegen.reports import alerts
+
     sender = HttpWebhookSender(Reach.PRIVATE, timeout_seconds=alerts.TIMEOUT_SECONDS)
-    return [AlertWebhook(url, settings.REPORT_WEBHOOK_SECRET.value, sender, clock)]
+    return [alerts.AlertWebhook(url, settings.REPORT_WEBHOOK_SECRET.value, sender, clock)]
 
 
 @cache

@@ -6,7 +6,7 @@ generated from their class attributes.
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, ClassVar, NotRequired
+from typing import Any, ClassVar, Literal, NotRequired
 
 from typing_extensions import TypedDict  # pydantic refuses typing.TypedDict on Python 3.11
 
@@ -203,6 +203,14 @@ class TooManyRunning(ApiError):
     facts: ClassVar = {"runningRequests": int}
 
 
+class PriceTooHigh(ApiError):
+    code = Code.FAILED_PRECONDITION
+    reason = "PRICE_TOO_HIGH"
+    situation = "the size costs more than the `maxCredits` of the call: `requiredCredits`, `maxCredits`"
+    retryable = "after accepting the price"
+    facts: ClassVar = {"requiredCredits": int, "maxCredits": int}
+
+
 class InsufficientCredits(ApiError):
     code = Code.FAILED_PRECONDITION
     reason = "INSUFFICIENT_CREDITS"
@@ -212,6 +220,9 @@ class InsufficientCredits(ApiError):
 
 
 _REFUND = {**_CHARGE, "currentCredits": int}
+_REPLAYED = {**_CHARGE, "currentCredits": int | None, "replayed": Literal[True]}
+_REPLAY_SITUATION = "the same call again: same details, with `replayed` and the `currentCredits` of now"
+_AFTER_REPLAY = "no, use another key for a new request"
 
 
 class GenerationFailed(ApiError):
@@ -226,6 +237,15 @@ class GenerationFailed(ApiError):
     facts = _REFUND
 
 
+class GenerationFailedBefore(GenerationFailed):
+    """A replay is a FAILED_PRECONDITION, because client libraries do not retry it."""
+
+    code = Code.FAILED_PRECONDITION
+    situation = _REPLAY_SITUATION
+    retryable = _AFTER_REPLAY
+    facts = _REPLAYED
+
+
 class GenerationTimeout(ApiError):
     code = Code.DEADLINE_EXCEEDED
     reason = "GENERATION_TIMEOUT"
@@ -233,6 +253,13 @@ class GenerationTimeout(ApiError):
     retryable = "yes, as a new request"
     billed = "refunded"
     facts = _REFUND
+
+
+class GenerationTimeoutBefore(GenerationTimeout):
+    code = Code.FAILED_PRECONDITION
+    situation = _REPLAY_SITUATION
+    retryable = _AFTER_REPLAY
+    facts = _REPLAYED
 
 
 class ContentRefused(ApiError):
@@ -244,6 +271,13 @@ class ContentRefused(ApiError):
     facts = _REFUND
 
 
+class ContentRefusedBefore(ContentRefused):
+    code = Code.FAILED_PRECONDITION
+    situation = _REPLAY_SITUATION
+    retryable = _AFTER_REPLAY
+    facts = _REPLAYED
+
+
 class ModelUnavailable(ApiError):
     code = Code.UNAVAILABLE
     reason = "MODEL_UNAVAILABLE"
@@ -251,6 +285,13 @@ class ModelUnavailable(ApiError):
     retryable = "with another model"
     billed = "refunded"
     facts = _REFUND
+
+
+class ModelUnavailableBefore(ModelUnavailable):
+    code = Code.FAILED_PRECONDITION
+    situation = _REPLAY_SITUATION
+    retryable = _AFTER_REPLAY
+    facts = _REPLAYED
 
 
 class ImageNotStored(ApiError):
@@ -262,6 +303,13 @@ class ImageNotStored(ApiError):
     facts = _REFUND
 
 
+class ImageNotStoredBefore(ImageNotStored):
+    code = Code.FAILED_PRECONDITION
+    situation = _REPLAY_SITUATION
+    retryable = _AFTER_REPLAY
+    facts = _REPLAYED
+
+
 class GenerationAbandoned(ApiError):
     code = Code.UNAVAILABLE
     reason = "ABANDONED"
@@ -269,6 +317,13 @@ class GenerationAbandoned(ApiError):
     retryable = "yes, as a new request"
     billed = "refunded"
     facts = _REFUND
+
+
+class GenerationAbandonedBefore(GenerationAbandoned):
+    code = Code.FAILED_PRECONDITION
+    situation = _REPLAY_SITUATION
+    retryable = _AFTER_REPLAY
+    facts = _REPLAYED
 
 
 class GenerationCanceled(ApiError):
@@ -280,10 +335,19 @@ class GenerationCanceled(ApiError):
     facts = _REFUND
 
 
+class GenerationCanceledBefore(GenerationCanceled):
+    code = Code.FAILED_PRECONDITION
+    situation = _REPLAY_SITUATION
+    retryable = _AFTER_REPLAY
+    facts = _REPLAYED
+
+
 class RequestEnded(ApiError):
     code = Code.FAILED_PRECONDITION
     reason = "REQUEST_ENDED"
-    situation = "canceling a request that has ended: its `status`, `cost`, `refundedCredits` and `netCredits`"
+    situation = (
+        "canceling a request that has completed or failed: its `status`, `cost`, `refundedCredits` and `netCredits`"
+    )
     retryable = "no"
     facts: ClassVar = {**_CHARGE, "status": str}
 

@@ -41,7 +41,7 @@ def test_successful_request_is_charged_and_recorded(live: Live) -> None:
 
     result = live.result("createGenerationRequest", params)
 
-    charge = {"deductedCredits", "cost", "refundedCredits", "netCredits"}
+    charge = {"deductedCredits", "cost", "refundedCredits", "netCredits", "currentCredits"}
     assert result.keys() == {"generationRequestId", *charge, "imageUrl"}
     assert result["deductedCredits"] == 4
     assert result["imageUrl"] == "https://images.example.com/model-b.png"

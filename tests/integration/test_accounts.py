@@ -11,6 +11,7 @@ from imagegen.domain.grants import Bucket, Grant
 from imagegen.domain.ledger import Credits
 from imagegen.domain.people import Person
 from imagegen.errors import IdempotencyMismatch, UserNotFound
+from imagegen.services.credits.accounts import Granted
 from tests.support.api import Api
 from tests.support.backend import AddUser
 from tests.support.faults import FaultyDatabase, Lost, refuse
@@ -28,8 +29,12 @@ def clock() -> ManualClock:
     return ManualClock(NOON)
 
 
-def grant(backend: Backend, credits: int = 5, key: str = "order 1", user_id: str = "user") -> Grant:
+def granted(backend: Backend, credits: int = 5, key: str = "order 1", user_id: str = "user") -> Granted:
     return backend.accounts.grant(user_id, Bucket.PAID, credits, reason="a purchase", key=key, granted_by="admin")
+
+
+def grant(backend: Backend, credits: int = 5, key: str = "order 1", user_id: str = "user") -> Grant:
+    return granted(backend, credits, key, user_id).grant
 
 
 def entry_types(client: ObservedClient, user_id: str = "user") -> list[str]:
@@ -99,7 +104,7 @@ def test_key_grants_once(backend: Backend, client: ObservedClient, add_user: Add
     add_user(trial=2)
     first = grant(backend)
     assert (first.credits, first.bucket, first.balance_after) == (5, Bucket.PAID, 7)
-    assert grant(backend) == first
+    assert granted(backend) == Granted(first, is_replay=True)
     assert grant(backend, key="order 2").balance_after == 12
     assert client.document("users/user").get().get("credits") == {"trial": 2, "paid": 10}
     assert entry_types(client) == ["grant"] * 3
@@ -128,6 +133,23 @@ def test_entry_of_an_earlier_version_with_its_reason_is_still_read(
     assert backend.corrections.rebuild("user").credits == Credits(paid=5)
 
 
+def test_quoted_key_finds_the_grant_of_an_earlier_version(backend: Backend, add_user: AddUser) -> None:
+    """Earlier versions took the quotes of an Idempotency-Key header for a part of the key."""
+    add_user()
+    first = grant(backend, key='"order 1"')
+    again = backend.accounts.grant(
+        "user",
+        Bucket.PAID,
+        5,
+        reason="a purchase",
+        key="order 1",
+        granted_by="admin",
+        earlier_keys=('"order 1"',),
+    )
+    assert again == Granted(first, is_replay=True)
+    assert grant(backend, key="order 1").balance_after == 10
+
+
 def test_concurrent_grants_with_one_key_grant_once(backend: Backend, client: ObservedClient, add_user: AddUser) -> None:
     add_user()
     assert len(set(run_concurrently(lambda: grant(backend)))) == 1
@@ -140,7 +162,8 @@ def test_grant_survives_lost_or_refused_commit(
 ) -> None:
     add_user()
     faulty.faults = [fault]  # type: ignore[list-item]
-    assert grant(backend).balance_after == 5
+    made = granted(backend)
+    assert (made.grant.balance_after, made.is_replay) == (5, False)
     assert entry_types(client) == ["grant"]
 
 

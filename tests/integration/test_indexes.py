@@ -1,14 +1,17 @@
 """Tests of firestore.indexes.json: it declares exactly the indexes that the queries need."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
+from imagegen.domain.weeks import Week
 from tests.support.api import Api
 from tests.support.backend import AddUser
 from tests.support.indexes import Indexes, Need
 from tests.support.orders import ORDER
 from tests.support.wire import ObservedClient
+from tools.bench import data
 
 INDEXES = Indexes.declared()
 DEDUCTIONS = Need("creditTransactions", frozenset({"type"}), (("seq", "DESCENDING"),))
@@ -17,11 +20,15 @@ DEDUCTIONS = Need("creditTransactions", frozenset({"type"}), (("seq", "DESCENDIN
 @pytest.fixture
 def needs(api: Api, client: ObservedClient, add_user: AddUser) -> list[Need]:
     """Return the index needs of all queries, including those of the report and of a second page."""
+    this_week = Week.of(datetime.now(UTC))
+    data.fill(client.project, this_week, requests=150, users=3)  # enough for the report to count them
     add_user(paid=20)
     for _ in range(3):
         api.result("createGenerationRequest", ORDER)
     page = api.result("getUserCredits", {"userId": "user", "pageSize": 2})
     api.result("getUserCredits", {"userId": "user", "pageSize": 2, "pageToken": page["nextPageToken"]})
+    api.result("listCreditTransactions", {"userId": "user"})
+    api.result("listCreditTransactions", {"userId": "user", "type": "deduction"})
     api.result("listGenerationRequests", {"userId": "user"})
     for kind in ("status", "model", "style", "color", "size"):
         params = {"userId": "user", kind: "completed" if kind == "status" else ORDER[kind]}
@@ -79,3 +86,30 @@ def test_query_without_an_index_is_found(need: Need) -> None:
 def test_indexes_in_the_same_order_are_merged() -> None:
     need = Need("generationRequests", frozenset({"userId", "status", "model"}), (("createdAt", "DESCENDING"),))
     assert len(INDEXES.serving(need)) == 3
+
+
+def test_every_document_has_the_fields_that_aggregations_use(
+    needs: list[Need], api: Api, client: ObservedClient, add_user: AddUser
+) -> None:
+    """An aggregation leaves out a document without a field that it filters or sums, so empty fields are written too."""
+    add_user("new")
+    api.result("createGenerationRequest", {**ORDER, "mode": "async"})  # a request that has neither begun nor ended
+    client.wire.start = 0
+    aggregated = {
+        Need.of(query, sums) for method, query, sums in client.wire.queries if method == "RunAggregationQuery"
+    }
+    assert {need.collection for need in aggregated} >= {"generationRequests", "**/creditTransactions", "users"}
+    for need in aggregated:
+        fields = need.equal | {path for path, _ in need.order} | need.sums
+        name = need.collection.removeprefix("**/")
+        source = client.collection_group(name) if need.collection.startswith("**/") else client.collection(name)
+        for document in source.stream():
+            assert [path for path in fields if not has(document.to_dict() or {}, path)] == [], document.reference.path
+
+
+def has(data: dict[str, Any], path: str) -> bool:
+    """Return whether a document has a field. Only users who made requests in a week have its counters."""
+    name, _, inner = path.partition(".")
+    if name == "usage":
+        return True
+    return name in data and (not inner or has(data[name], inner))

@@ -27,6 +27,7 @@ def test_successful_request_is_charged_and_recorded(api: Api, client: ObservedCl
         "cost": 3,
         "refundedCredits": 0,
         "netCredits": 3,
+        "currentCredits": 7,
         "imageUrl": "https://images.example.com/model-a.png",
     }
     recorded = request_document(client, result["generationRequestId"])
@@ -136,6 +137,31 @@ def test_insufficient_balance_is_refused_and_not_charged(api: Api, client: Obser
     assert list(client.collection("generationRequests").stream()) == []
 
 
+@pytest.mark.parametrize("max_credits", [3, 4, None, 3.0])
+def test_price_up_to_max_credits_is_accepted(api: Api, add_user: AddUser, max_credits: object) -> None:
+    add_user(paid=10)
+    assert api.result("createGenerationRequest", order(maxCredits=max_credits))["currentCredits"] == 7
+
+
+def test_price_above_max_credits_is_refused_and_not_charged(
+    api: Api, client: ObservedClient, add_user: AddUser
+) -> None:
+    add_user(paid=10)
+    client.wire.reset()
+    for max_credits in (2, 0):
+        error = api.error("createGenerationRequest", order(maxCredits=max_credits))
+        assert error["status"] == "FAILED_PRECONDITION"
+        assert error["details"] == {"reason": "PRICE_TOO_HIGH", "requiredCredits": 3, "maxCredits": max_credits}
+    assert client.wire.writes == 0
+    assert api.result("getUserCredits", {"userId": "user"}) == {"currentCredits": 10, "transactions": []}
+
+
+@pytest.mark.parametrize("max_credits", [-1, 1_000_001, 2.5, "3", True])
+def test_invalid_max_credits_is_refused(api: Api, max_credits: object) -> None:
+    [violation] = api.error("createGenerationRequest", order(maxCredits=max_credits))["details"]["violations"]
+    assert violation["field"] == "maxCredits"
+
+
 def test_unknown_user_is_not_found(api: Api, client: ObservedClient) -> None:
     for function, data in (("createGenerationRequest", ORDER), ("getUserCredits", {"userId": "user"})):
         error = api.error(function, data)
@@ -190,3 +216,18 @@ def test_failure_costs_4_round_trips_3_reads_and_6_writes(
     client.wire.reset()
     api.error("createGenerationRequest", ORDER)
     assert (client.wire.round_trips, client.wire.documents_read, client.wire.writes) == (4, 3, 6)
+
+
+@pytest.mark.parametrize(("fails", "reads"), [(False, 1), (True, 2)], ids=["completed", "refunded"])
+def test_simultaneous_requests_of_a_user_are_not_refused_and_read_no_more(
+    api: Api, backend: Backend, client: ObservedClient, add_user: AddUser, fails: bool, reads: int
+) -> None:
+    add_user(paid=90)
+    set_models(client, failureRate=int(fails))
+    backend.catalogs.current()
+    client.wire.reset()
+    with ThreadPoolExecutor(15) as pool:
+        statuses = list(pool.map(lambda _: api.call("createGenerationRequest", ORDER).status_code, range(30)))
+    assert set(statuses) == {503 if fails else 200}
+    made = Counter(method for method, _ in client.wire.calls if method in ("BatchGetDocuments", "Commit"))
+    assert made == {"BatchGetDocuments": 30 * reads, "Commit": 30 * 2}

@@ -68,7 +68,7 @@ def test_queued_request_is_charged_at_once_and_completed_by_its_task(
     answer = api.result(CREATE, QUEUED)
     request_id = answer["generationRequestId"]
     charge = {"deductedCredits": 3, "cost": 3, "refundedCredits": 0, "netCredits": 3}
-    assert answer == {"generationRequestId": request_id, **charge, "status": "pending"}
+    assert answer == {"generationRequestId": request_id, **charge, "status": "pending", "currentCredits": 7}
     assert balance(api) == 7
     pending = state(api, request_id)
     assert (pending["status"], pending["mode"]) == ("pending", "async")
@@ -79,9 +79,9 @@ def test_queued_request_is_charged_at_once_and_completed_by_its_task(
     assert done["status"] == "completed"
     assert done["imageUrl"] == "https://images.example.com/model-a.png"
     assert (done["createdAt"], done["startedAt"], done["finishedAt"]) == (
-        "2026-11-18T12:00:00Z",
-        "2026-11-18T12:00:30Z",
-        "2026-11-18T12:00:32Z",
+        "2026-11-18T12:00:00.000000Z",
+        "2026-11-18T12:00:30.000000Z",
+        "2026-11-18T12:00:32.000000Z",
     )
     assert done["processingTimeMs"] == 2000
     assert balance(api) == 7
@@ -343,10 +343,11 @@ def test_repeated_key_returns_the_request_in_its_current_status(
     add_user(paid=10)
     keyed = {**QUEUED, "idempotencyKey": "once"}
     first = api.result(CREATE, keyed)
-    assert api.result(CREATE, keyed) == first
+    assert api.result(CREATE, keyed) == {**first, "replayed": True}
     deliver(backend, queue)
     assert api.result(CREATE, keyed) == {
         **first,
+        "replayed": True,
         "status": "completed",
         "imageUrl": "https://images.example.com/model-a.png",
     }
@@ -565,15 +566,25 @@ def test_running_request_is_canceled_and_its_result_discarded(api: Api, running:
     assert balance(api) == 10
 
 
-@pytest.mark.parametrize("status", ["completed", "failed", "canceled"])
+def test_repeated_cancellation_is_answered_as_the_first(api: Api, client: ObservedClient, add_user: AddUser) -> None:
+    add_user(paid=10)
+    request_id = api.result(CREATE, QUEUED)["generationRequestId"]
+    first = api.result(CANCEL, {"generationRequestId": request_id})
+    api.result(CREATE, order(size="512x512"))
+    client.wire.reset()
+    again = api.call(CANCEL, {"generationRequestId": request_id})
+    assert (again.get_json() or {})["result"] == {**first, "currentCredits": 9, "replayed": True}
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert client.wire.writes == 0
+
+
+@pytest.mark.parametrize("status", ["completed", "failed"])
 def test_ended_request_cannot_be_canceled(
     api: Api, backend: Backend, queue: TaskList, client: ObservedClient, add_user: AddUser, status: str
 ) -> None:
     add_user(paid=10)
     set_models(client, failureRate=1 if status == "failed" else 0)
     request_id = api.result(CREATE, QUEUED)["generationRequestId"]
-    if status == "canceled":
-        api.result(CANCEL, {"generationRequestId": request_id})
     deliver(backend, queue)
     left = balance(api)
     error = api.error(CANCEL, {"generationRequestId": request_id})

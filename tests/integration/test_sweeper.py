@@ -62,7 +62,8 @@ def test_abandoned_request_is_refunded_once_and_its_key_returns_abandoned(
     assert (sweep(api), sweep(api)) == (1, 0)
     assert credits(api) == (10, ["refund", "deduction"])
     error = api.error("createGenerationRequest", KEYED)
-    assert error["status"] == "UNAVAILABLE"
+    assert error["status"] == "FAILED_PRECONDITION"
+    assert error["details"]["replayed"]
     assert (error["details"]["reason"], error["details"]["refundedCredits"]) == ("ABANDONED", 3)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from math import ceil
+from math import ceil, inf
 from typing import Any, NoReturn
 
 import grpc
@@ -58,11 +58,12 @@ class Read:
 
 
 class ObservedStream:
-    """A streamed answer whose responses are added to ``read``."""
+    """A streamed answer whose responses are added to ``read``. A count above ``largest_count`` times out."""
 
-    def __init__(self, call: Any, read: Read) -> None:
+    def __init__(self, call: Any, read: Read, largest_count: float) -> None:
         self._call = call
         self._read = read
+        self._largest_count = largest_count
 
     def __iter__(self) -> "ObservedStream":
         return self
@@ -70,6 +71,8 @@ class ObservedStream:
     def __next__(self) -> Any:
         response = next(self._call)
         self._read.add(response)
+        if self._read.method == "RunAggregationQuery" and self._read.found > self._largest_count:
+            raise Fault(grpc.StatusCode.DEADLINE_EXCEEDED)
         return response
 
     def __getattr__(self, name: str) -> Any:
@@ -80,7 +83,8 @@ class ObservedStream:
 class Wire(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):  # type: ignore[misc]
     """All calls, as pairs of method name and request. The properties count the calls since the last ``reset``.
 
-    The next commits use up ``commit_faults``, one each. None means no fault.
+    The next commits use up ``commit_faults``, one each. None means no fault. A query that counts more than
+    ``largest_count`` documents times out.
     """
 
     seen: list[tuple[str, Any]] = field(default_factory=list)
@@ -88,6 +92,7 @@ class Wire(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):
     start: int = 0
     reads_start: int = 0
     commit_faults: list[Fault | None] = field(default_factory=list)
+    largest_count: float = inf
 
     def reset(self) -> None:
         """Start counting from here."""
@@ -104,7 +109,7 @@ class Wire(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):
     def intercept_unary_stream(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
         read = Read(details.method.rpartition("/")[2])
         self.reads.append(read)
-        return ObservedStream(self._pass_on(continuation, details, request), read)
+        return ObservedStream(self._pass_on(continuation, details, request), read, self.largest_count)
 
     def _pass_on(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
         method = details.method.rpartition("/")[2]

@@ -15,7 +15,7 @@ DEDUCTION = {
     "type": "deduction",
     "credits": 1,
     "generationRequestId": "r",
-    "timestamp": "2026-11-09T00:00:00Z",
+    "timestamp": "2026-11-09T00:00:00.000000Z",
 }
 CHARGE: dict[str, Any] = {"deductedCredits": 1, "cost": 1, "refundedCredits": 0, "netCredits": 1}
 CREDITS: dict[str, Any] = {"currentCredits": 3, "transactions": [DEDUCTION]}
@@ -143,7 +143,7 @@ AFTER = {
     "webhookDeliveries/r6-failed": 5,
     "webhookSecrets/cleo": 5,
     "weeklyReports/2026-W45": 5,
-    "reportProgress/latest": 5,
+    "dailyUsage/2026-11-08": 5,
     "users/dora": 5,
     "users/dora/creditTransactions/welcome-grant": 5,
     "trialClaims/a-hash": 5,
@@ -169,6 +169,7 @@ def test_writes_of_accepted_calls_are_explained() -> None:
         {"models/model-a": 5},
         {"webhookDeliveries/r1-completed": 5},
         {"weeklyReports/2026-W44": 5},
+        {"dailyUsage/2026-11-09": 5},
         {"serverKeys/another": 5},
     ],
     ids=str,

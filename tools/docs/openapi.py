@@ -11,8 +11,10 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 import main
 from imagegen.api import functions
-from imagegen.api.fields import HEADER_KEY_PATTERN, IDEMPOTENCY_KEY_LENGTH_MAX
-from imagegen.api.operation import KEY_HEADER, Operation
+from imagegen.api.fields import HEADER_KEY_LENGTH_MAX, HEADER_KEY_PATTERN
+from imagegen.api.firebase import REPLAYED_HEADER
+from imagegen.api.idempotency import KEY_HEADER
+from imagegen.api.operation import Operation
 from imagegen.errors import ApiError
 from tools.emulators.project import ROOT
 
@@ -39,6 +41,13 @@ def operations() -> dict[str, Operation[Any, Any]]:
     if different := {to_snake(name) for name in deployed} ^ declared.keys():
         raise ValueError(f"only in main.py or only in functions.py, but needed in both: {different}")
     return {name: declared[to_snake(name)] for name in sorted(deployed)}
+
+
+def errors(parent: type[ApiError] = ApiError) -> Iterator[type[ApiError]]:
+    """Yield all errors of the API, each followed by the error of its replay, if there is one."""
+    for error in parent.__subclasses__():
+        yield error
+        yield from errors(error)
 
 
 def document() -> Schema:
@@ -68,6 +77,12 @@ def document() -> Schema:
                 }
             },
             "parameters": {"idempotencyKey": _key_parameter()},
+            "headers": {
+                "replayed": {
+                    "description": "Says that the answer repeats the answer to an earlier call.",
+                    "schema": {"const": "true"},
+                }
+            },
             "schemas": dict(sorted(_schemas(callables.values()).items())),
         },
     }
@@ -94,7 +109,11 @@ def _operation(name: str, operation: Operation[Any, Any]) -> Schema:
             "content": {"application/json": {"schema": _object(data=data), "example": {"data": example(operation)}}},
         },
         "responses": {
-            "200": _response("Done.", _object(result=_reference(operation.response))),
+            "200": _response(
+                "Done.",
+                _object(result=_reference(operation.response)),
+                may_be_replayed="replayed" in operation.response.model_fields,
+            ),
             **dict(_refusals(operation)),
         },
     }
@@ -111,19 +130,21 @@ def _refusals(operation: Operation[Any, Any]) -> Iterator[tuple[str, Schema]]:
         )
         references = [_reference(error) for error in errors]
         schema = references[0] if len(references) == 1 else {"oneOf": references}
-        yield str(status), _response(description, _object(error=schema))
+        replayed = any("replayed" in error.facts for error in errors)
+        yield str(status), _response(description, _object(error=schema), may_be_replayed=replayed)
 
 
-def _response(description: str, schema: Schema) -> Schema:
-    return {"description": description, "content": {"application/json": {"schema": schema}}}
+def _response(description: str, schema: Schema, *, may_be_replayed: bool) -> Schema:
+    headers = {"headers": {REPLAYED_HEADER: {"$ref": "#/components/headers/replayed"}}} if may_be_replayed else {}
+    return {"description": description, **headers, "content": {"application/json": {"schema": schema}}}
 
 
 def _key_parameter() -> Schema:
     return {
         "name": KEY_HEADER,
         "in": "header",
-        "description": "The idempotencyKey, if it is not in the data.",
-        "schema": {"type": "string", "pattern": HEADER_KEY_PATTERN, "maxLength": IDEMPOTENCY_KEY_LENGTH_MAX},
+        "description": "The idempotencyKey, if it is not in the data: a quoted string, or the bare key.",
+        "schema": {"type": "string", "pattern": HEADER_KEY_PATTERN, "maxLength": HEADER_KEY_LENGTH_MAX},
     }
 
 

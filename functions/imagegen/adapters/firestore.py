@@ -1,6 +1,7 @@
 """Implements the ``Database`` port with Cloud Firestore."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from functools import partial
 from math import isfinite
@@ -34,6 +35,11 @@ CALL_TIMEOUT_SECONDS = 10.0
 
 TOTALS_TIMEOUT_SECONDS = 60.0
 """The timeout of a count or sum. Firestore itself stops one after a minute."""
+
+PARALLEL_TOTALS = 8
+
+MAX_HALVINGS = 5
+"""The number of times that a count is divided if it takes too long: into 32 parts at most."""
 
 SCAN_PAGE_SIZE = 300
 
@@ -145,20 +151,33 @@ class FirestoreDatabase:
         return messages.snapshot_of(document, self._root, self._client)
 
     def totals(self, *questions: Sum) -> list[Totals]:
-        answers: list[Totals] = []
-        moment: datetime | None = None  # the read time of the first answer, used for the others too
-        for question in questions:
-            aggregation = self._prepare(question.query).count(alias="count")
-            if question.field is not None:
-                aggregation = aggregation.sum(question.field, alias="sum")
-            try:
-                [results] = aggregation.get(read_time=moment, **self._totals_read_options)
-            except (*_UNCERTAIN, exceptions.Aborted) as error:
+        if not questions:
+            return []
+        first, moment = self._total(questions[0])
+        if len(questions) == 1:
+            return [first]
+        with ThreadPoolExecutor(PARALLEL_TOTALS) as pool:
+            others = pool.map(lambda question: self._total(question, moment), questions[1:])
+            return [first, *(total for total, _ in others)]
+
+    def _total(self, question: Sum, moment: datetime | None = None, halvings: int = 0) -> tuple[Totals, datetime]:
+        """Return the result as of ``moment``, or as of now, and its moment."""
+        aggregation = self._prepare(question.query).count(alias="count")
+        for field in question.fields:
+            aggregation = aggregation.sum(field, alias=_alias(field))
+        try:
+            [results] = aggregation.get(read_time=moment, **self._totals_read_options)
+        except (*_UNCERTAIN, exceptions.Aborted) as error:
+            took_too_long = isinstance(error, exceptions.DeadlineExceeded) and halvings < MAX_HALVINGS
+            halves = question.halves() if took_too_long else None
+            if halves is None:
                 raise DatabaseUnavailable(str(error)) from error
-            moment = moment or results[0].read_time
-            values = {result.alias: result.value for result in results}
-            answers.append(Totals(count=int(values["count"]), sum=_finite_sum(question, values.get("sum", 0))))
-        return answers
+            first, moment = self._total(halves[0], moment, halvings + 1)
+            second, _ = self._total(halves[1], moment, halvings + 1)
+            return first + second, moment
+        values = {result.alias: result.value for result in results}
+        sums = tuple(_finite_sum(question, field, values[_alias(field)]) for field in question.fields)
+        return Totals(int(values["count"]), sums), results[0].read_time
 
     def _prepare(self, query: Query) -> Any:
         prepared: Any = firestore.Query(
@@ -181,11 +200,15 @@ class FirestoreDatabase:
         return prepared
 
 
-def _finite_sum(question: Sum, value: float) -> int:
+def _alias(field: str) -> str:
+    """Return a name for the sum of a field, which may be a path."""
+    return f"sum_{field.replace('.', '_')}"
+
+
+def _finite_sum(question: Sum, field: str, value: float) -> int:
     """Return the sum as an integer. If a document holds NaN or infinity, no sum exists: log it, and return 0."""
     if not isfinite(value):
-        field = SafeText(question.field)
-        events.error(Event.DOCUMENT_UNREADABLE, path=SafeText(question.query.collection), field=field)
+        events.error(Event.DOCUMENT_UNREADABLE, path=SafeText(question.query.collection), field=SafeText(field))
         return 0
     return int(value)
 

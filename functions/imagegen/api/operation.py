@@ -1,8 +1,8 @@
 """Operations: the callable functions of the API, with their access, request, response and errors."""
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from inspect import getdoc
 from typing import Any, Generic, Protocol, TypeVar, get_type_hints
 
@@ -11,7 +11,7 @@ from werkzeug.datastructures import Headers
 
 from imagegen.api.auth import Access, Caller
 from imagegen.api.context import Context
-from imagegen.api.fields import HEADER_KEY_PATTERN
+from imagegen.api.idempotency import KEY_HEADER, header_key
 from imagegen.api.requests import Repeat, Request
 from imagegen.api.responses import Response
 from imagegen.api.validation import parse
@@ -29,8 +29,6 @@ from imagegen.errors import (
     Unauthenticated,
 )
 from imagegen.ports.database import CommitRefused, DatabaseUnavailable, OutcomeUnknown
-
-KEY_HEADER = "Idempotency-Key"
 
 COMMON_ERRORS: tuple[type[ApiError], ...] = (
     InvalidInput,
@@ -64,12 +62,16 @@ class Owned(Protocol):
 
 @dataclass(frozen=True)
 class Call(Generic[W]):
-    """A valid call that ``access`` allows. ``data`` is the data as sent."""
+    """A valid call that ``access`` allows. ``data`` is the data as sent, with the key of the header.
+
+    ``earlier_keys`` are the idempotency keys that earlier versions of the backend read from the same header.
+    """
 
     access: Access
     caller: Caller
     params: W
     data: Any
+    earlier_keys: tuple[str, ...] = ()
 
     def allows(self, document: Owned) -> bool:
         """Return whether the caller may access ``document``. A handler checks this if the params do not name a user."""
@@ -94,7 +96,7 @@ class Operation(Generic[W, R]):
     handle: Callable[[Backend, Call[W]], R]
     repeated: Callable[[Backend, Call[Repeat]], R | None] | None = None
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The name of the deployed function."""
         return to_camel(self.handle.__name__)
@@ -117,7 +119,7 @@ class Operation(Generic[W, R]):
         unverified = (EmailNotVerified,) if self.spends else ()
         return (*COMMON_ERRORS, *denied, *unverified, *self.own_errors)
 
-    @property
+    @cached_property
     def takes_key(self) -> bool:
         """True if a call can have an idempotency key, in its data or in the header."""
         return "idempotency_key" in self.request.model_fields
@@ -126,9 +128,9 @@ class Operation(Generic[W, R]):
         """Handle a call and return the answer as JSON data. Raises ApiError."""
         caller = Caller.of(received.headers, backend.call_rates.admit)
         context = Context(caller, backend.catalogs.current)
-        data = self._with_key(received)
+        data, earlier_keys = self._with_key(received)
         try:
-            return self._answer(backend, context, data).wire()
+            return self._answer(backend, context, data, earlier_keys).wire()
         except DatabaseUnavailable as error:
             raise ServiceUnavailable("The database cannot be reached. Nothing was changed. Try again.") from error
         except CommitRefused as error:
@@ -136,20 +138,22 @@ class Operation(Generic[W, R]):
         except OutcomeUnknown as error:
             raise ServiceUnavailable("The database did not confirm the change. Send the same call again.") from error
 
-    def _answer(self, backend: Backend, context: Context, data: Any) -> R:
+    def _answer(self, backend: Backend, context: Context, data: Any, earlier_keys: tuple[str, ...]) -> R:
         try:
             params = parse(self.request, data, context)
         except InvalidInput:
-            earlier = self._answered_earlier(backend, context, data)
+            earlier = self._answered_earlier(backend, context, data, earlier_keys)
             if earlier is None:
                 raise
             return earlier
-        call = self._allowed(context.caller, params, data)
+        call = self._allowed(context.caller, params, data, earlier_keys)
         if self.spends:
             call.caller.check_may_spend()
         return self.handle(backend, call)
 
-    def _answered_earlier(self, backend: Backend, context: Context, data: Any) -> R | None:
+    def _answered_earlier(
+        self, backend: Backend, context: Context, data: Any, earlier_keys: tuple[str, ...]
+    ) -> R | None:
         """Return the stored answer to the earlier call that this invalid call repeats, or None."""
         if self.repeated is None:
             return None
@@ -157,29 +161,26 @@ class Operation(Generic[W, R]):
             params = parse(Repeat, data, context)
         except InvalidInput:
             return None
-        return self.repeated(backend, self._allowed(context.caller, params, data))
+        return self.repeated(backend, self._allowed(context.caller, params, data, earlier_keys))
 
-    def _allowed(self, caller: Caller, params: Request, data: Any) -> Call[Any]:
+    def _allowed(self, caller: Caller, params: Request, data: Any, earlier_keys: tuple[str, ...]) -> Call[Any]:
         """Return the call if the caller may make it. Raises PermissionDenied."""
         self.access.check(caller, getattr(params, "user_id", None))
-        return Call(self.access, caller, params, data)
+        return Call(self.access, caller, params, data, earlier_keys)
 
-    def _with_key(self, received: Received) -> Any:
-        """Return the call's data with the key of the Idempotency-Key header, if there is one.
+    def _with_key(self, received: Received) -> tuple[Any, tuple[str, ...]]:
+        """Return the call's data with the key of the Idempotency-Key header, if there is one, and its earlier keys.
 
-        Raises InvalidInput if the data has another key, or if the header has characters that clients and servers may
-        decode differently.
+        Raises InvalidInput if the data has another key, or if the header is invalid.
         """
         data = received.data
-        key = received.headers.get(KEY_HEADER)
-        if key is None or not self.takes_key or not isinstance(data, dict):
-            return data
-        if not re.fullmatch(HEADER_KEY_PATTERN, key):
-            message = f"must contain only printable ASCII characters in the {KEY_HEADER} header"
-            raise InvalidInput([{"field": "idempotencyKey", "message": message}])
+        header = received.headers.get(KEY_HEADER)
+        if header is None or not self.takes_key or not isinstance(data, dict):
+            return data, ()
+        key, earlier_key = header_key(header)
         if data.get("idempotencyKey") not in (None, key):
             raise InvalidInput([{"field": "idempotencyKey", "message": f"differs from the {KEY_HEADER} header"}])
-        return {**data, "idempotencyKey": key}
+        return {**data, "idempotencyKey": key}, () if earlier_key is None else (earlier_key,)
 
 
 def operation(

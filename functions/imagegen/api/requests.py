@@ -1,7 +1,5 @@
 """The request models of the API."""
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -32,6 +30,7 @@ from imagegen.api.fields import (
     DocumentId,
     Flag,
     IdempotencyKey,
+    MaxCredits,
     ModelName,
     ModeName,
     Moment,
@@ -49,8 +48,9 @@ from imagegen.api.fields import (
     refuse,
 )
 from imagegen.domain.catalog import Model
-from imagegen.domain.generation import Mode, Order, Status
+from imagegen.domain.generation import Fingerprint, Key, Mode, Order, Status
 from imagegen.domain.grants import Bucket
+from imagegen.domain.ledger import EntryType
 from imagegen.domain.weeks import Week
 from imagegen.services.generations.queries import Filter
 
@@ -58,7 +58,7 @@ from imagegen.services.generations.queries import Filter
 class Request(BaseModel):
     """A request. Fields are camelCase in JSON. Values are not coerced, and unknown fields are refused."""
 
-    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", strict=True, frozen=True, defer_build=True)
 
 
 def _example(**data: JsonValue) -> ConfigDict:
@@ -114,6 +114,7 @@ class CreateGenerationRequest(OfUser):
     prompt: Prompt
     input: Annotated[PhotoInput | AddressInput, Field(discriminator="type")] | None = None
     mode: ModeName = Mode.SYNC
+    max_credits: MaxCredits | None = None
     webhook_url: WebhookUrl | None = None
     idempotency_key: IdempotencyKey | None = None
     seed: Seed | None = None
@@ -126,7 +127,7 @@ class CreateGenerationRequest(OfUser):
             raise refuse(f"is not supported by {model.name}")
         return seed
 
-    def order(self, fingerprint: str) -> Order:
+    def order(self, fingerprint: Fingerprint, earlier_keys: tuple[Key, ...] = ()) -> Order:
         return Order(
             user_id=self.user_id,
             model=self.model,
@@ -137,9 +138,11 @@ class CreateGenerationRequest(OfUser):
             input=self.input.model_dump(by_alias=True) if self.input else None,
             fingerprint=fingerprint,
             idempotency_key=self.idempotency_key,
+            earlier_keys=earlier_keys,
             mode=self.mode,
             webhook_url=self.webhook_url,
             seed=self.seed,
+            max_credits=self.max_credits,
         )
 
 
@@ -149,11 +152,6 @@ class Repeat(OfUser):
     model_config = ConfigDict(extra="ignore")
 
     idempotency_key: IdempotencyKey
-
-
-def fingerprint(data: object) -> str:
-    """Return a SHA-256 in hex over ``data``. The order of fields does not matter."""
-    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
 
 class GetGenerationRequest(Request):
@@ -220,6 +218,23 @@ class GetUserCredits(OfUser):
     def token(self, seq: int) -> str:
         """Return the token of the page that starts after the entry with the number ``seq``."""
         return page_tokens.encode(_query(vars(self), _CREDITS_QUERY), seq)
+
+
+_TRANSACTIONS_QUERY = ("user_id", "type")
+
+
+class ListCreditTransactions(OfUser):
+    model_config = _example(userId="user-100", type="grant", pageSize=20)
+
+    type: Annotated[EntryType, Field(strict=False)] | None = None
+    page_size: PageSize = PAGE_SIZE_DEFAULT
+    before_seq: Annotated[int | None, _page_token(page_tokens.entry_number, *_TRANSACTIONS_QUERY), _TOKEN_SCHEMA] = (
+        Field(default=None, alias="pageToken")
+    )
+
+    def token(self, seq: int) -> str:
+        """Return the token of the page that starts after the entry with the number ``seq``."""
+        return page_tokens.encode(_query(vars(self), _TRANSACTIONS_QUERY), seq)
 
 
 class ListGenerationRequests(OfUser):

@@ -37,14 +37,14 @@ class Execution:
             events.error(Event.PROVIDER_HANGS, provider=model.provider)
             raise ServiceUnavailable(f"{model.name} does not answer. Nothing was charged. Try again.")
 
-    def run(self, stored: StoredRequest, model: Model, size: Size) -> GenerationRequest:
+    def run(self, stored: StoredRequest, model: Model, size: Size) -> StoredRequest:
         """Run the request and return it as settled, by this run or by another process that was first.
 
         Raises SettlementPending if the outcome could not be recorded.
         """
         return self.end(stored, self._generate(stored.request, model, size))
 
-    def end(self, stored: StoredRequest, outcome: Succeeded | Failed) -> GenerationRequest:
+    def end(self, stored: StoredRequest, outcome: Succeeded | Failed) -> StoredRequest:
         """Settle a request whose run has ended with ``outcome``. Returns and raises as ``run`` does."""
         try:
             settled = self.settlements.settle(stored, outcome)
@@ -56,7 +56,7 @@ class Execution:
             ) from error
         if settled.request.status is Status.CANCELED:
             self.settlements.end_canceled_run(settled)
-        return settled.request
+        return settled
 
     def _generate(self, request: GenerationRequest, model: Model, size: Size) -> Succeeded | Failed:
         """Return the outcome. A crash of the provider is an outcome too, so that the request is always settled."""

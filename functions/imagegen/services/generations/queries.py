@@ -52,7 +52,7 @@ class Requests:
     def count(self, filter: Filter) -> int:
         """Return the number of matching requests, counted by the server."""
         in_order = Query(REQUESTS, filter.where, order_by="createdAt")  # so that it uses the indexes of ``list``
-        [totals] = self.database.totals(Sum(in_order, None))
+        [totals] = self.database.totals(Sum(in_order))
         return totals.count
 
 
