@@ -169,7 +169,7 @@ def providers(clock: Clock, rng: random.Random) -> dict[str, ProtectedGenerator]
     return with_retries_and_deadlines(
         clock,
         {
-            "mock": MockGenerator(clock, rng),
+            "mock": MockGenerator(clock, rng, settings.public_base_url()),
             "canvas": OnFirstUse(_canvas),
             "openai": OnFirstUse(_openai),
             "vertex": OnFirstUse(_vertex),

@@ -123,9 +123,23 @@ OPENAI_API_KEY = Secret(
     switch=OPENAI_PROVIDER,
     description="The key that is sent to the servers of models with the provider `openai`.",
 )
+PUBLIC_BASE_URL = Variable(
+    "PUBLIC_BASE_URL",
+    description="The address of your site, without a slash at the end. A model's `imageUrl` can be a path on it. The "
+    "default is the project's site on Firebase Hosting.",
+)
 STORAGE_BUCKET = Variable(
     "STORAGE_BUCKET", description="The bucket for images. The default is the default bucket of your Firebase project."
 )
+
+
+def public_base_url() -> str:
+    """Return the address of the project's site."""
+    if PUBLIC_BASE_URL.value:
+        return PUBLIC_BASE_URL.value.rstrip("/")
+    if os.environ.get("FUNCTIONS_EMULATOR") == "true":
+        return "http://127.0.0.1:5000"  # Hosting's port in firebase.json
+    return f"https://{os.environ.get('GCLOUD_PROJECT', 'localhost')}.web.app"
 
 
 def storage_bucket() -> str | None:

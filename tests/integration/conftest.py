@@ -66,7 +66,7 @@ def clock() -> Clock:
 @pytest.fixture
 def provider(clock: Clock) -> Provider:
     """Return the provider of every model. It calls the mock, unless a test replaces ``generate``."""
-    mock = MockGenerator(clock, random.Random(1))
+    mock = MockGenerator(clock, random.Random(1), "https://site.example.com")
     return Provider(mock.check, mock.generate)
 
 

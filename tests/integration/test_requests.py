@@ -75,7 +75,7 @@ def test_completed_request_is_returned_with_all_fields(
         "startedAt": "2026-11-18T12:00:00.000000Z",
         "finishedAt": "2026-11-18T12:00:01.250000Z",
         "processingTimeMs": 1250,
-        "imageUrl": "https://images.example.com/model-a.png",
+        "imageUrl": "https://site.example.com/models/model-a.webp",
     }
 
 

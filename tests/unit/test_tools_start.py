@@ -148,7 +148,7 @@ def test_workspaces_differ_from_the_project_only_in_their_ports(tmp_path: Path) 
         for key in ("port", "websocketPort")
         if key in settings
     ]
-    assert len(ports) == len(set(ports)) == 20
+    assert len(ports) == len(set(ports)) == 22
 
 
 def test_workspace_does_not_copy_local_settings(tmp_path: Path) -> None:

@@ -98,6 +98,8 @@ def prepare(project: Project, arguments: Sequence[str]) -> Launch:
         if not port.is_free():
             raise Problem(_port_taken(port))
     environment = _environment()
+    if "hosting" in ports:
+        environment["PUBLIC_BASE_URL"] = f"http://{ports['hosting']}"
     for name, emulator in found.items():
         print(f"{name}: {emulator}")
         environment |= emulator.environment()

@@ -48,6 +48,7 @@ def workspace(
     if settings:
         local = "".join(f"{name}={value}\n" for name, value in settings.items())
         (directory / "functions" / ".env.local").write_text(local, encoding="utf-8")
+    shutil.copytree(ROOT / "hosting", directory / "hosting")
     if seed and seed.is_dir():
         # A copy, because the CLI does not follow a link to a directory and would start empty.
         shutil.copytree(seed, directory / start.SEED)

@@ -29,6 +29,8 @@ from tools.fakes import NO_LIMITS, AcceptingSender, FileStore, ManualClock, Task
 from tools.seed import history
 
 TARGET = ROOT / "emulator-seed"
+SITE = "http://127.0.0.1:5000"
+"""The Hosting emulator of `make start`, which serves the mock models' images."""
 REPORTED_WEEKS = -1  # all but the newest week, which the user of the emulators can report with `make report`
 
 
@@ -77,6 +79,7 @@ def write_documents(client: firestore.Client) -> None:
 
     rng = random.Random(history.source("history")["randomSeed"])
     clock = ManualClock(registered)
+    os.environ["PUBLIC_BASE_URL"] = SITE
     generators, new_id = providers(clock, rng), lambda: f"{rng.getrandbits(128):032x}"
     images = Images(FileStore())
     backend = Backend.on(database, TaskList(), AcceptingSender(), generators, images, clock, rng, new_id, NO_LIMITS)

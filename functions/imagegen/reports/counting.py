@@ -43,9 +43,6 @@ class Counting:
 
         Several days are counted together, because some queries serve all of them.
         """
-        return self._with_refused(self._days(days, catalog))
-
-    def _days(self, days: Sequence[str], catalog: Catalog) -> dict[str, DayCounts]:
         options = {kind: list(dict.fromkeys(option.name for option in catalog.options(kind))) for kind in Kind}
         stored, unfinished, refunded, *found = self.database.totals(
             stored_on(days),
@@ -63,10 +60,12 @@ class Counting:
             and (tallied.credits_refunded,) == refunded.sums
         )
         if is_covered and not unfinished.count and (counts := self._ended(totals, options)):
-            return counts
+            return self._with_refused(counts)
         if len(days) > 1:
-            return {day: self._days([day], catalog)[day] for day in days}
-        return {day: self._unfinished(day, options) for day in days} if is_covered else self._read(days, options)
+            return {day: self.days([day], catalog)[day] for day in days}
+        if not is_covered:
+            return self._read(days, options)
+        return self._with_refused({day: self._unfinished(day, options) for day in days})
 
     def processing(self, week: Week) -> Processing:
         """Return the quantiles of ``processingMs`` of the week's completed requests. Ignores requests without it.
@@ -246,5 +245,13 @@ def _counted(document: Snapshot) -> tuple[str, dict[Kind, str], Tally]:
         canceled=int(status is Status.CANCELED),
         credits_deducted=cost,
         credits_refunded=cost if status in REFUNDED else 0,
+        refused=int(_is_refused(fields)),
     )
     return fields.read("day", str), {kind: fields.read(kind.value, str) for kind in Kind}, tally
+
+
+def _is_refused(fields: Fields) -> bool:
+    """Return whether a content policy refused the request."""
+    if fields.optional("error", dict) is None:
+        return False
+    return fields.map("error").read("reason", FailureReason) is FailureReason.CONTENT_REFUSED
