@@ -644,6 +644,13 @@ MUTANTS = [
         test="tests/integration/test_queue.py",
     ),
     # Images
+    Mutant(
+        "an image of another user is reused",
+        create,
+        'Where("userId", "==", order.user_id),\n            Where("status", "=="',
+        'Where("status", "=="',
+        test="tests/integration/test_reuse.py",
+    ),
     Mutant("a request is completed before its image is stored", storage, "for item in encoded:", "for item in []:"),
     Mutant(
         "a request whose image was not stored is completed",

@@ -23,6 +23,7 @@ IDEMPOTENCY_KEY_LENGTH_MAX = 255
 PAGE_SIZE_DEFAULT = 50
 PAGE_SIZE_MAX = 200
 SEED_MAX = 2**31 - 1
+MAX_AGE_SECONDS_MAX = 10 * 366 * 86_400
 REPORTS_PAGE_SIZE_DEFAULT = 10
 """Fewer than in other lists, because a report has some hundred figures."""
 GRANT_MAX = 1_000_000
@@ -322,6 +323,7 @@ Seed = Annotated[
     ),
     BeforeValidator(_integer),
 ]
+MaxAgeSeconds = Annotated[int, Field(ge=1, le=MAX_AGE_SECONDS_MAX), BeforeValidator(_integer)]
 PageSize = _page_size(PAGE_SIZE_DEFAULT)
 ReportsPageSize = _page_size(REPORTS_PAGE_SIZE_DEFAULT)
 Flag = Annotated[bool, _null_means(False)]

@@ -1,7 +1,7 @@
 """The request models of the API."""
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -30,6 +30,7 @@ from imagegen.api.fields import (
     DocumentId,
     Flag,
     IdempotencyKey,
+    MaxAgeSeconds,
     MaxCredits,
     ModelName,
     ModeName,
@@ -48,7 +49,7 @@ from imagegen.api.fields import (
     refuse,
 )
 from imagegen.domain.catalog import Model
-from imagegen.domain.generation import Fingerprint, Key, Mode, Order, Status
+from imagegen.domain.generation import Fingerprint, Key, Mode, Order, Reuse, Status
 from imagegen.domain.grants import Bucket
 from imagegen.domain.ledger import EntryType
 from imagegen.domain.weeks import Week
@@ -97,6 +98,22 @@ class AddressInput(Request):
     address: Address
 
 
+class ReuseWithin(Request):
+    """The permission to reuse an image up to this age."""
+
+    max_age_seconds: MaxAgeSeconds
+
+
+ReuseOption = Flag | ReuseWithin
+
+
+def _reuse(option: bool | ReuseWithin | None) -> Reuse | None:
+    """Return the permission to reuse an image, or None without one."""
+    if isinstance(option, ReuseWithin):
+        return Reuse(timedelta(seconds=option.max_age_seconds))
+    return Reuse() if option else None
+
+
 class CreateGenerationRequest(OfUser):
     model_config = _example(
         userId="user-100",
@@ -118,6 +135,11 @@ class CreateGenerationRequest(OfUser):
     webhook_url: WebhookUrl | None = None
     idempotency_key: IdempotencyKey | None = None
     seed: Seed | None = None
+    reuse: ReuseOption | None = Field(
+        default=None,
+        description="Answer with your newest completed request for the same image, if there is one: the same model, "
+        "options, prompt, input and seed. It costs nothing.",
+    )
 
     @field_validator("seed")
     @classmethod
@@ -142,6 +164,7 @@ class CreateGenerationRequest(OfUser):
             mode=self.mode,
             webhook_url=self.webhook_url,
             seed=self.seed,
+            reuse=_reuse(self.reuse),
             max_credits=self.max_credits,
         )
 

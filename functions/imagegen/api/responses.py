@@ -115,7 +115,7 @@ class ImagedRequest(ChargedRequest):
     """A generation request, and its image. A model that serves its images elsewhere has only their URLs."""
 
     image_url: str | None = Field(
-        description="The URL of the image, if it is made.", examples=["https://images.example.com/model-a.png"]
+        description="The URL of the image, if it is made.", examples=["http://127.0.0.1:5000/models/model-a.webp"]
     )
     image: ImageDetails | None = Field(
         validation_alias="main_file", description="The image, if it is made and stored here."
@@ -127,13 +127,14 @@ class ImagedRequest(ChargedRequest):
 class CreatedGenerationRequest(ImagedRequest):
     """The created request, with its image in mode sync or its status in mode async."""
 
-    deducted_credits: Number = Field(description="The same as cost.")
+    deducted_credits: Number = Field(description="The same as cost, or 0 if the request is reused.")
     status: Status | None = Field(description="The current status, in mode async.")
     error: Failure | None = Field(description="The reason of a failure or cancellation, in mode async.")
     current_credits: Number | None = Field(
         description="Your balance after the deduction. In a replayed answer, it is your balance now."
     )
     replayed: Replayed = REPLAYED
+    reused: Literal[True] | None = Field(description="True if this is an earlier request for the same image.")
 
     @classmethod
     def of(cls, created: Created) -> Self:
@@ -142,11 +143,12 @@ class CreatedGenerationRequest(ImagedRequest):
         assert request.image_url is not None or not is_sync, "a completed request has its image"
         return cls(
             **dict(ImagedRequest.model_validate(request)),
-            deducted_credits=request.cost,
+            deducted_credits=0 if created.is_reused else request.cost,
             status=None if is_sync else request.status,
             error=request.failure and Failure.of(request.failure),
             current_credits=created.current_credits,
             replayed=created.is_replay or None,
+            reused=created.is_reused or None,
         )
 
 

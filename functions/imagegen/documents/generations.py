@@ -34,6 +34,7 @@ def create_request(request: GenerationRequest) -> Create:
         "paidFrom": bucket_fields(request.paid_from),
         "fingerprint": request.fingerprint.sent,
         "canonicalFingerprint": request.fingerprint.canonical,
+        "imageKey": request.image_key,
         "execution": request.reservation_id,
         "mode": request.mode.value,
         "webhookUrl": request.webhook_url,
@@ -147,6 +148,7 @@ def request_of(document: Snapshot) -> GenerationRequest:
         image_url=fields.nullable("imageUrl", str),
         image=None if fields.optional("image", dict) is None else image_of(fields.map("image")),
         seed=fields.optional("seed", int),
+        image_key=fields.optional("imageKey", str),
         delete_images_at=fields.optional("deleteImagesAt", datetime),
         failure=None if fields.nullable("error", dict) is None else _failure_of(fields.map("error")),
     )

@@ -58,6 +58,13 @@ class Key:
 
 
 @dataclass(frozen=True)
+class Reuse:
+    """The permission to answer an order with an earlier image of the same user, ``max_age`` old at most."""
+
+    max_age: timedelta | None = None
+
+
+@dataclass(frozen=True)
 class Order:
     """A valid order of an image, with everything that the caller chose.
 
@@ -79,7 +86,14 @@ class Order:
     mode: Mode = Mode.SYNC
     webhook_url: str | None = None
     seed: int | None = None
+    reuse: Reuse | None = None
     max_credits: int | None = None
+
+    @property
+    def image_key(self) -> str:
+        """A hash of everything that the image depends on. Equal orders of all users have the same key."""
+        chosen = [self.model.name, self.style.name, self.color.name, self.size.name, self.prompt, self.input, self.seed]
+        return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()[:32]
 
     @property
     def cost(self) -> int:
@@ -194,6 +208,7 @@ class GenerationRequest:
     image_url: str | None = None
     image: StoredImage | None = None
     seed: int | None = None
+    image_key: str | None = None
     failure: Failure | None = None
     delete_images_at: datetime | None = None
 
@@ -216,6 +231,7 @@ class GenerationRequest:
             cost=order.cost,
             paid_from=paid_from,
             fingerprint=order.fingerprint,
+            image_key=order.image_key,
             reservation_id=reservation_id,
             status=Status.PROCESSING if is_sync else Status.PENDING,
             created_at=at,
