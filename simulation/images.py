@@ -32,6 +32,11 @@ class SimulatedImageStore:
         self.stored.put(path, content, token)
         self._after()
 
+    def permit(self, path: str, *tokens: str) -> None:
+        self._before("tokens not changed")
+        self.stored.permit(path, *tokens)
+        self._after()
+
     def delete(self, folder: str) -> None:
         self._before("images not deleted")
         self.stored.delete(folder)

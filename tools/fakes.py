@@ -79,7 +79,7 @@ class FileStore:
     """An image store in memory. It is unreachable while ``down``."""
 
     files: dict[str, tuple[bytes, str]] = field(default_factory=dict)
-    """The content and the token of each file, by path."""
+    """The content of each file, and the tokens that permit its download, by path."""
     down: bool = False
 
     def bucket_url(self) -> str:
@@ -89,6 +89,11 @@ class FileStore:
         if self.down:
             raise ImageStoreUnavailable("down")
         self.files[path] = (content, token)
+
+    def permit(self, path: str, *tokens: str) -> None:
+        if self.down:
+            raise ImageStoreUnavailable("down")
+        self.files[path] = (self.files[path][0], ",".join(tokens))
 
     def delete(self, folder: str) -> None:
         if self.down:

@@ -40,6 +40,7 @@ from imagegen.services.generations.queue import TICKET_KEYS, RequestQueue
 from imagegen.services.generations.settlement import Settlements
 from imagegen.services.generations.worker import Worker
 from imagegen.services.images.storage import Images
+from imagegen.services.images.urls import ImageUrls
 from imagegen.services.retry import Retry
 from imagegen.services.server_keys import ServerKeys
 from imagegen.services.sweeper import Sweeper
@@ -75,6 +76,7 @@ class Backend:
     delivery_worker: DeliveryWorker
     deliveries: Deliveries
     webhook_secrets: WebhookSecrets
+    image_urls: ImageUrls
     requests: Requests
     histories: Histories
     sweeper: Sweeper
@@ -154,6 +156,7 @@ class Backend:
             delivery_worker=DeliveryWorker(database, sender, webhook_secrets, outbox, clock, rng, retry, new_id),
             deliveries=Deliveries(database, outbox, clock, retry),
             webhook_secrets=webhook_secrets,
+            image_urls=ImageUrls(database, images, retry),
             requests=Requests(database),
             histories=Histories(database),
             sweeper=Sweeper(database, clock, sweeping, queue, outbox, catalogs, images),

@@ -352,6 +352,14 @@ class RequestEnded(ApiError):
     facts: ClassVar = {**_CHARGE, "status": str}
 
 
+class NoStoredImage(ApiError):
+    code = Code.FAILED_PRECONDITION
+    reason = "NO_STORED_IMAGE"
+    situation = "replacing the URLs of an image that is not stored here, or not made yet"
+    retryable = "no"
+    facts: ClassVar = {"generationRequestId": str}
+
+
 class TooManyCanceled(ApiError):
     code = Code.RESOURCE_EXHAUSTED
     reason = "TOO_MANY_CANCELED"

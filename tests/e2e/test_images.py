@@ -21,6 +21,10 @@ def test_urls_of_an_answer_open_in_a_browser(live: Live) -> None:
         assert len(answer.content) == file["bytes"]
         with Image.open(io.BytesIO(answer.content)) as picture:
             assert picture.size == (file["width"], file["height"])
+    request_id = {"generationRequestId": made["generationRequestId"]}
+    replaced = live.result("replaceImageUrls", request_id)
+    assert requests.get(replaced["imageUrl"], timeout=30).status_code == 200
+    assert requests.get(made["imageUrl"], timeout=30).status_code == 403
     without_token = requests.get(made["imageUrl"].partition("&token=")[0], timeout=30)
     assert without_token.status_code == 403
 

@@ -12,10 +12,11 @@ from imagegen.adapters.generators.canvas import CanvasGenerator
 from imagegen.bootstrap import Backend
 from imagegen.domain.images import LEFTOVERS_KEPT
 from imagegen.ports.image_generator import Job, Picture
+from imagegen.ports.image_store import ImageStoreUnavailable
 from imagegen.services.images.encoding import BYTES_MAX, PIXELS_MAX, encode
 from tests.support.api import Api
 from tests.support.backend import AddUser, Provider, set_models
-from tests.support.faults import FaultyDatabase, refuse
+from tests.support.faults import FaultyDatabase, Lost, refuse
 from tests.support.orders import order
 from tests.support.times import NOON
 from tests.support.wire import ObservedClient
@@ -194,3 +195,53 @@ def test_sweep_deletes_what_a_crash_leaves_after_a_day(
     files.down = False
     assert [backend.sweeper.sweep(), backend.sweeper.sweep()] == [1, 0]
     assert {path.split("/")[2] for path in files.files} == {kept}
+
+
+def test_replaced_urls_are_the_only_ones_that_work(api: Api, files: FileStore) -> None:
+    made = api.result("createGenerationRequest", SMALL)
+    [before] = {token for _, token in files.files.values()}
+    replaced = api.result("replaceImageUrls", {"generationRequestId": made["generationRequestId"]})
+    [after] = {token for _, token in files.files.values()}
+    assert after != before
+    for file in (replaced["image"], *replaced["variants"]):
+        assert file["url"].endswith(f"&token={after}")
+    assert replaced["imageUrl"] == replaced["image"]["url"]
+    assert api.result("getGenerationRequest", {"generationRequestId": made["generationRequestId"]}) == replaced
+
+
+def test_recorded_url_works_whatever_fails_while_urls_are_replaced(
+    api: Api, faulty: FaultyDatabase, files: FileStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request_id = {"generationRequestId": api.result("createGenerationRequest", SMALL)["generationRequestId"]}
+
+    def works() -> bool:
+        url = api.result("getGenerationRequest", request_id)["imageUrl"]
+        return all(url.rpartition("token=")[2] in tokens.split(",") for _, tokens in files.files.values())
+
+    faulty.faults = [refuse] * 1000
+    assert api.error("replaceImageUrls", request_id)["details"]["reason"] == "CONTENTION"
+    faulty.faults = [Lost.AFTER]
+    assert works()
+    before = {token for _, token in files.files.values()}
+    permit = files.permit
+    withdraws = False
+
+    def fail_to_withdraw(path: str, *tokens: str) -> None:
+        if len(tokens) == 1 and not withdraws:
+            raise ImageStoreUnavailable("down")
+        permit(path, *tokens)
+
+    monkeypatch.setattr(files, "permit", fail_to_withdraw)
+    assert api.error("replaceImageUrls", request_id)["details"]["reason"] == "SERVICE_UNAVAILABLE"
+    assert works()
+    withdraws = True
+    api.result("replaceImageUrls", request_id)
+    assert works()
+    assert before.isdisjoint({token for _, token in files.files.values()})
+
+
+def test_only_the_owner_replaces_the_urls_of_a_stored_image(api: Api) -> None:
+    elsewhere = api.result("createGenerationRequest", order(model="Model B"))["generationRequestId"]
+    for request_id, reason in ((elsewhere, "NO_STORED_IMAGE"), ("unknown", "REQUEST_NOT_FOUND")):
+        error = api.error("replaceImageUrls", {"generationRequestId": request_id})
+        assert error["details"]["reason"] == reason

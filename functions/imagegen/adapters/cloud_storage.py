@@ -48,6 +48,14 @@ class CloudStorage:
 
         self._within_deadline(upload)
 
+    def permit(self, path: str, *tokens: str) -> None:
+        def patch() -> None:
+            blob = self._opened().blob(path)
+            blob.metadata = {TOKENS: ",".join(tokens)}
+            blob.patch(timeout=CALL_SECONDS, retry=self._retry())
+
+        self._within_deadline(patch)
+
     def delete(self, folder: str) -> None:
         def delete_all() -> None:
             bucket = self._opened()

@@ -31,6 +31,7 @@ from imagegen.errors import (
     InvalidInput,
     ModelUnavailable,
     ModelUnavailableBefore,
+    NoStoredImage,
     PriceTooHigh,
     ReportNotFound,
     RequestEnded,
@@ -120,6 +121,17 @@ def cancel_generation_request(
     """
     canceled = backend.cancellations.cancel(call.params.generation_request_id, call.allows)
     return responses.CanceledGenerationRequest.of(canceled)
+
+
+@operation(RequestNotFound, NoStoredImage, Contention, access=Access.OWNER)
+def replace_image_urls(backend: Backend, call: Call[requests.ReplaceImageUrls]) -> responses.GenerationRequestDetails:
+    """Replaces the URLs of one of the caller's stored images. The old URLs stop working.
+
+    A browser that has opened an old URL may show the image from its cache for up to an hour.
+    """
+    return responses.GenerationRequestDetails.of(
+        backend.image_urls.replace(call.params.generation_request_id, call.allows)
+    )
 
 
 @operation(access=Access.OWNER_OR_ADMIN)

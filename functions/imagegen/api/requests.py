@@ -189,6 +189,12 @@ class CancelGenerationRequest(Request):
     generation_request_id: DocumentId
 
 
+class ReplaceImageUrls(Request):
+    model_config = _example(generationRequestId="1aa7461d823928a4c28ea9321b47fa56")
+
+    generation_request_id: DocumentId
+
+
 class RunTask(Request):
     """The task of a queued request. ``ticket`` is derived from the request under a key that only the server has."""
 

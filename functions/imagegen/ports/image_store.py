@@ -16,5 +16,8 @@ class ImageStore(Protocol):
     def put(self, path: str, content: bytes, token: str) -> None:
         """Store a file, which may exist already. ``token`` permits its download."""
 
+    def permit(self, path: str, *tokens: str) -> None:
+        """Let an existing file be downloaded with these tokens only."""
+
     def delete(self, folder: str) -> None:
         """Delete all files of a folder, of which there may be none."""

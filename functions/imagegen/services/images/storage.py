@@ -46,6 +46,11 @@ class Images:
             self.store.put(file_path(image.folder, item.file.name), item.content, image.token)
         return image
 
+    def permit(self, image: StoredImage, *tokens: str) -> None:
+        """Let the files of an image be downloaded with these tokens only. Raises ImageStoreUnavailable."""
+        for file in image.files:
+            self.store.permit(file_path(image.folder, file.name), *tokens)
+
     def delete(self, request: GenerationRequest) -> None:
         """Delete the files of a request. Raises ImageStoreUnavailable."""
         self.store.delete(folder_of(request.user_id, request.id))
