@@ -75,6 +75,12 @@ test('getGenerationRequest returns the request', async () => {
   assert.ok(Date.parse(request.createdAt) <= Date.parse(request.finishedAt));
 });
 
+test('replaceImageUrls needs a stored image', async () => {
+  const { generationRequestId } = made;
+  const error = await user.error('replaceImageUrls', { generationRequestId });
+  assertRefused(error, 'failed-precondition', { reason: 'NO_STORED_IMAGE', generationRequestId });
+});
+
 test('listGenerationRequests lists and counts the request', async () => {
   const list = await user.call('listGenerationRequests', { status: 'completed', includeTotalCount: true });
   assert.deepEqual(list.requests.map((request) => request.generationRequestId), [made.generationRequestId]);
