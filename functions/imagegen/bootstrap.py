@@ -128,18 +128,20 @@ class Backend:
         new_id: Callable[[], str],
         limits: Limits,
         channels: Sequence["Channel"] = (),
+        mail_collection: str = "",
     ) -> Self:
         """Return the services, wired to the given adapters, clock, randomness, ids and limits.
 
         ``generators`` are the providers, by the names that the models' documents use. ``images`` store
-        their pictures. ``rng`` also makes the
-        keys and the webhook secrets, so in production it must be the operating system's. ``channels`` get the
-        alerts of the weekly report.
+        their pictures. ``rng`` also makes the keys and the webhook secrets, so in production it must be the operating
+        system's. ``channels`` get the alerts of the weekly report. ``mail_collection`` gets the e-mails about queued
+        requests; without one, there are none.
         """
         catalogs = Catalogs(database, generators, clock)
         outbox = Outbox(database, tasks, clock)
         turns = Turns()
-        settlements = Settlements(database, outbox, clock, limits, turns, Retry(clock, rng, SETTLING_TIMEOUT_SECONDS))
+        settling = Retry(clock, rng, SETTLING_TIMEOUT_SECONDS)
+        settlements = Settlements(database, outbox, clock, limits, turns, settling, mail_collection)
         sweeping = replace(settlements, retry=Retry(clock, rng, SWEEPING_TIMEOUT_SECONDS))
         execution = Execution(generators, images, settlements)
         retry = Retry(clock, rng, RESERVING_TIMEOUT_SECONDS)
@@ -218,6 +220,7 @@ def on_firestore(client: firestore.Client) -> Backend:
         lambda: uuid.uuid4().hex,
         settings.limits(),
         alert_channels(clock),
+        settings.mail_collection(),
     )
 
 

@@ -5,6 +5,7 @@ At a deploy, Firebase asks for parameters without a value, so that file sets eac
 
 import json
 import os
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -128,6 +129,11 @@ PUBLIC_BASE_URL = Variable(
     description="The address of your site, without a slash at the end. A model's `imageUrl` can be a path on it. The "
     "default is the project's site on Firebase Hosting.",
 )
+MAIL_COLLECTION = Variable(
+    "MAIL_COLLECTION",
+    description="The collection that gets an e-mail for each queued request that has ended, such as `mail`. A program "
+    "of yours sends them.",
+)
 STORAGE_BUCKET = Variable(
     "STORAGE_BUCKET", description="The bucket for images. The default is the default bucket of your Firebase project."
 )
@@ -140,6 +146,14 @@ def public_base_url() -> str:
     if os.environ.get("FUNCTIONS_EMULATOR") == "true":
         return "http://127.0.0.1:5000"  # Hosting's port in firebase.json
     return f"https://{os.environ.get('GCLOUD_PROJECT', 'localhost')}.web.app"
+
+
+def mail_collection() -> str:
+    """Return the collection for e-mails, or an empty text. Raises ValueError if it is not the name of a collection."""
+    name = MAIL_COLLECTION.value
+    if name and not re.fullmatch("[A-Za-z][A-Za-z0-9_-]{0,99}", name):
+        raise ValueError("MAIL_COLLECTION must be the name of a collection")
+    return name
 
 
 def storage_bucket() -> str | None:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from imagegen import events
 from imagegen.documents.accounts import account_of, create_entry, update_account, user_path
 from imagegen.documents.generations import StoredRequest, progress_fields, request_path, settlement_fields
+from imagegen.documents.mail import mail_for
 from imagegen.documents.webhooks import create_delivery
-from imagegen.domain.generation import Failure, FailureReason, GenerationRequest
+from imagegen.domain.generation import Failure, FailureReason, GenerationRequest, Mode, Status
 from imagegen.domain.images import StoredImage
 from imagegen.domain.limits import Limits
 from imagegen.domain.webhooks import delivery_for
@@ -42,12 +43,15 @@ class Failed:
 
 @dataclass(frozen=True)
 class Settlements:
+    """Settles requests. With ``mail_collection``, the commit also writes an e-mail about a queued request."""
+
     database: Database
     outbox: Outbox
     clock: Clock
     limits: Limits
     turns: Turns
     retry: Retry
+    mail_collection: str = ""
 
     def settle(self, stored: StoredRequest, outcome: Succeeded | Failed) -> StoredRequest:
         """Settle the request with ``outcome``. Return the request as settled, by this call or by an earlier one.
@@ -73,10 +77,19 @@ class Settlements:
 
     def _commit(self, current: StoredRequest, outcome: Succeeded | Failed) -> StoredRequest:
         settled, refund = self._settled(current.request, outcome)
+        mails = self._mails(settled)
         ending = Update(request_path(settled.id), settlement_fields(settled), current.version)
         webhooks = [create_delivery(event)] if (event := delivery_for(settled)) else []
-        version, *_ = self.database.commit(ending, *refund, *webhooks)
+        version, *_ = self.database.commit(ending, *refund, *webhooks, *mails)
         return StoredRequest(settled, version)
+
+    def _mails(self, settled: GenerationRequest) -> list[Write]:
+        """Return the e-mail about a queued request that has ended, if the operator wants such e-mails."""
+        if not self.mail_collection or settled.mode is not Mode.ASYNC or settled.status is Status.CANCELED:
+            return []
+        [user] = self.database.read(user_path(settled.user_id))
+        address = user.data.get("email")
+        return [mail_for(settled, self.mail_collection, address)] if address and isinstance(address, str) else []
 
     def end_canceled_run(self, canceled: StoredRequest) -> None:
         """Record that the run of a canceled request has ended, so that the request no longer counts as running.
