@@ -673,8 +673,8 @@ MUTANTS = [
     Mutant(
         "the adapter sends a commit again after a lost answer",
         firestore,
-        "answer = self._commit(request, timeout=self._timeout_seconds)",
-        'answer = self._read_options["retry"](self._commit)(request, timeout=self._timeout_seconds)',
+        "answer = self._commit(request,",
+        'answer = self._read_options["retry"](self._commit)(request,',
         test="tests/integration/test_firestore.py",
     ),
 ]
