@@ -172,7 +172,11 @@ def _wrong_ends(item: ObservedDelivery) -> Iterator[Violation]:
     if delivery.is_pending:
         yield Violation("LIVENESS", f"{item.name} stays pending")
         return
-    last = delivery.attempts[-1]
+    last = delivery.attempts[-1] if delivery.attempts else None
+    if last is None:
+        if delivery.next_attempt_at <= delivery.give_up_at:
+            yield Violation("RETRY_WINDOW", f"{item.name} was given up without an attempt")
+        return
     if (delivery.status is DeliveryStatus.DELIVERED) != last.succeeded:
         yield Violation("RECORD", f"{item.name} ended with {last}")
     if last.succeeded and not any(event.is_accepted for event in item.sent):

@@ -71,6 +71,7 @@ class Backend:
     cancellations: Cancellations
     delivery_worker: DeliveryWorker
     deliveries: Deliveries
+    outbox: Outbox
     webhook_secrets: WebhookSecrets
     requests: Requests
     histories: Histories
@@ -147,7 +148,8 @@ class Backend:
             worker=Worker(database, tickets, catalogs, execution, clock, retry=retry, new_id=new_id),
             cancellations=Cancellations(database, settlements),
             delivery_worker=DeliveryWorker(database, sender, webhook_secrets, outbox, clock, rng, retry, new_id),
-            deliveries=Deliveries(database, outbox, clock, retry),
+            deliveries=Deliveries(database, outbox, clock, limits, retry),
+            outbox=outbox,
             webhook_secrets=webhook_secrets,
             requests=Requests(database),
             histories=Histories(database),

@@ -49,7 +49,7 @@ class TimedTaskList(TaskList):
         return [
             (time, task)
             for time, (queue, task) in zip(self.times, self.put_so_far, strict=True)
-            if queue == "deliverWebhook" and time is not None
+            if queue in ("deliverWebhook", "retryWebhook") and time is not None
         ]
 
 
@@ -409,6 +409,180 @@ def test_attempt_without_an_answer_records_its_error(
     clock.at = queue.webhooks[-1][0]
     deliver(api, queue)
     assert [attempt.get("statusCode") for attempt in only_delivery(api)["attempts"]] == [None, 200]
+    assert only_delivery(api)["status"] == "delivered"
+
+
+# Receivers that fail
+
+
+def receiver_document(client: ObservedClient) -> dict[str, Any]:
+    [document] = client.collection("webhookEndpoints").stream()
+    return document.to_dict() or {}
+
+
+def test_retries_have_a_queue_of_their_own(
+    api: Api, queue: TimedTaskList, receiver: Receiver, clock: ManualClock, delivery_id: str
+) -> None:
+    receiver.answers = [500]
+    for _ in range(3):
+        deliver(api, queue)
+        clock.at = queue.webhooks[-1][0]
+    assert [name for name, _ in queue.put_so_far] == ["deliverWebhook", *["retryWebhook"] * 3]
+
+
+def test_failing_receiver_is_paused_and_the_next_success_ends_that(
+    api: Api, queue: TimedTaskList, receiver: Receiver, client: ObservedClient, clock: ManualClock, add_user: AddUser
+) -> None:
+    add_user(paid=10)
+    receiver.answers = [Answer(503, "600"), 500, 200]
+    api.result(CREATE, order(webhookUrl=URL))
+    deliver(api, queue)
+    began = clock.at
+    assert receiver_document(client) == {
+        "schemaVersion": 1,
+        "userId": "user",
+        "url": "https://hooks.example.com",
+        "failingSince": NOON,
+        "pausedUntil": began + timedelta(minutes=10),
+    }
+    second = api.result(CREATE, order(webhookUrl=URL))["generationRequestId"]
+    assert deliver(api, queue) == 200  # put off, without an attempt
+    assert len(receiver.received) == 1
+    name, put_off = queue.put_so_far[-1]
+    assert (name, put_off) == ("retryWebhook", {"deliveryId": f"{second}-completed", "attempt": "0"})
+    assert began + timedelta(minutes=10) < queue.webhooks[-1][0] < began + timedelta(minutes=11)
+    clock.at = queue.webhooks[-1][0]
+    deliver(api, queue)  # fails again: now it has been failing for ten minutes, so it pauses for five
+    assert timedelta(minutes=5) < receiver_document(client)["pausedUntil"] - clock.at < timedelta(minutes=6)
+    clock.at = queue.webhooks[-1][0]
+    deliver(api, queue)
+    state = receiver_document(client)
+    assert (state["failingSince"], state["pausedUntil"]) == (None, None)
+    assert len(receiver.received) == 3
+
+
+def test_failing_receiver_gets_one_attempt_at_a_time(
+    api: Api, queue: TimedTaskList, receiver: Receiver, clock: ManualClock, add_user: AddUser
+) -> None:
+    add_user(paid=10)
+    receiver.answers = [500]
+    api.result(CREATE, order(webhookUrl=URL))
+    deliver(api, queue)
+    clock.at += timedelta(minutes=1)
+    api.result(CREATE, order(webhookUrl=URL))
+    meanwhile: list[int] = []
+
+    def deliver_another() -> None:
+        receiver.meanwhile = lambda: None
+        meanwhile.append(deliver(api, queue, 1))  # the retry of the first one, which is due too
+
+    receiver.meanwhile = deliver_another
+    deliver(api, queue)
+    assert (meanwhile, len(receiver.received)) == ([200], 2)
+
+
+def test_other_receiver_of_the_user_is_not_paused(
+    api: Api, queue: TimedTaskList, receiver: Receiver, add_user: AddUser
+) -> None:
+    add_user(paid=10)
+    receiver.answers = [Answer(503, "600"), 200]
+    api.result(CREATE, order(webhookUrl=URL))
+    deliver(api, queue)
+    api.result(CREATE, order(webhookUrl="https://other.example.com/"))
+    deliver(api, queue)
+    assert [url for url, *_ in receiver.received] == [URL, "https://other.example.com/"]
+
+
+def test_resend_does_not_wait_for_the_end_of_a_pause(
+    api: Api, queue: TimedTaskList, receiver: Receiver, clock: ManualClock, delivery_id: str
+) -> None:
+    receiver.answers = [Answer(503, "600"), 200]
+    deliver(api, queue)
+    clock.at += timedelta(seconds=1)
+    api.result(RESEND, {"deliveryId": delivery_id})
+    deliver(api, queue)
+    assert only_delivery(api)["status"] == "delivered"
+
+
+def test_webhook_whose_time_ends_during_a_pause_fails(
+    api: Api, queue: TimedTaskList, receiver: Receiver, client: ObservedClient, clock: ManualClock, delivery_id: str
+) -> None:
+    receiver.answers = [500]
+    deliver(api, queue)
+    clock.at = NOON + RETRY_WINDOW - timedelta(minutes=1)
+    [state] = client.collection("webhookEndpoints").list_documents()
+    state.update({"pausedUntil": clock.at + timedelta(hours=1)})
+    deliver(api, queue)
+    assert (only_delivery(api)["status"], len(receiver.received)) == ("failed", 1)
+
+
+@pytest.mark.parametrize("fault", [Lost.BEFORE, Lost.AFTER, refuse], ids=["lost before", "lost after", "refused"])
+def test_putting_off_survives_lost_or_refused_commit(
+    api: Api,
+    faulty: FaultyDatabase,
+    queue: TimedTaskList,
+    receiver: Receiver,
+    clock: ManualClock,
+    add_user: AddUser,
+    fault: Any,
+) -> None:
+    add_user(paid=10)
+    receiver.answers = [Answer(503, "600"), 200]
+    api.result(CREATE, order(webhookUrl=URL))
+    deliver(api, queue)
+    api.result(CREATE, order(webhookUrl=URL))
+    faulty.faults = [fault]
+    assert deliver(api, queue) == 200
+    assert (len(receiver.received), queue.webhooks[-1][0] > clock.at + timedelta(minutes=9)) == (1, True)
+
+
+def test_slow_attempts_of_a_user_are_limited_whatever_the_receiver_answers(
+    api: Api, queue: TimedTaskList, receiver: Receiver, clock: ManualClock, add_user: AddUser
+) -> None:
+    add_user(paid=50)
+    receiver.meanwhile = lambda: clock.sleep(18.75)
+    for number in range(16):
+        api.result(CREATE, order(webhookUrl=f"https://{number}.example.com/", size="512x512"))
+    for number in range(16):
+        deliver(api, queue, number)
+        clock.at = NOON  # as if they were attempted at once
+    assert len(receiver.received) == 9  # 19 seconds each: four slots make up for them in one minute
+    done = 16
+    while done < len(queue.webhooks):
+        clock.at = max(clock.at, queue.webhooks[done][0])
+        deliver(api, queue, done)
+        done += 1
+    assert len(receiver.received) == 16
+
+
+def test_quick_attempts_write_nothing_but_the_delivery(
+    api: Api, queue: TimedTaskList, client: ObservedClient, clock: ManualClock, delivery_id: str
+) -> None:
+    api.result(SECRET, {"userId": "user"})
+    client.wire.reset()
+    deliver(api, queue)
+    assert client.wire.writes == 2
+    assert list(client.collection("webhookEndpoints").stream()) == []
+    assert list(client.collection("webhookSending").stream()) == []
+
+
+@pytest.mark.parametrize("path", ["webhookEndpoints", "webhookSending"])
+def test_unreadable_state_does_not_stop_webhooks(
+    api: Api,
+    queue: TimedTaskList,
+    receiver: Receiver,
+    client: ObservedClient,
+    clock: ManualClock,
+    path: str,
+    delivery_id: str,
+) -> None:
+    receiver.answers = [500, 200]
+    receiver.meanwhile = lambda: clock.sleep(2)
+    deliver(api, queue)
+    [document] = client.collection(path).list_documents()
+    document.update({"pausedUntil": "soon", "busyUntil": "soon"})
+    clock.at = queue.webhooks[-1][0]
+    deliver(api, queue)
     assert only_delivery(api)["status"] == "delivered"
 
 
@@ -778,6 +952,35 @@ def test_resend_survives_lost_or_refused_commit(
     api.result(RESEND, {"deliveryId": delivery_id})
     deliver(api, queue)
     assert len(receiver.received) == 2
+
+
+def test_resends_of_one_delivery_are_limited(
+    api: Api, queue: TimedTaskList, receiver: Receiver, clock: ManualClock, delivery_id: str
+) -> None:
+    deliver(api, queue)
+    for _ in range(5):
+        clock.at += timedelta(seconds=1)
+        api.result(RESEND, {"deliveryId": delivery_id})
+        deliver(api, queue)
+    clock.at += timedelta(seconds=1)
+    refused = api.call(RESEND, {"deliveryId": delivery_id})
+    error = refused.get_json()["error"]["details"]
+    assert error["reason"] == "RATE_LIMITED"
+    assert refused.headers["Retry-After"] == str(error["retryAfterSeconds"])
+    assert 580 < error["retryAfterSeconds"] <= 600
+    assert len(receiver.received) == 6
+    clock.at += timedelta(seconds=error["retryAfterSeconds"])
+    api.result(RESEND, {"deliveryId": delivery_id})
+
+
+def test_repeated_resend_that_still_waits_is_not_counted(
+    api: Api, queue: TimedTaskList, clock: ManualClock, delivery_id: str
+) -> None:
+    deliver(api, queue)
+    for _ in range(20):
+        clock.at += timedelta(seconds=1)
+        assert api.result(RESEND, {"deliveryId": delivery_id})["status"] == "pending"
+    assert len(queue.webhooks) == 2
 
 
 def test_unknown_delivery_is_not_found(api: Api, queue: TimedTaskList, delivery_id: str) -> None:
