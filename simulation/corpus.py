@@ -548,8 +548,8 @@ MUTANTS = [
     Mutant(
         "a failing receiver is not paused",
         delivery_worker,
-        "None if delivery.awaits_resend else state.receiver.paused_until",
-        "None",
+        "waits = [state.sending.waits_until, paused_until]",
+        "waits = [state.sending.waits_until]",
         test="tests/integration/test_webhooks.py -k next_success_ends",
     ),
     Mutant(
@@ -569,8 +569,8 @@ MUTANTS = [
     Mutant(
         "one user's slow receivers may take every slot",
         delivery_worker,
-        "waits = [state.sending.waits_until,",
-        "waits = [None,",
+        "waits = [state.sending.waits_until, paused_until]",
+        "waits = [paused_until]",
         test=WEBHOOK_LOAD,
     ),
     Mutant(
@@ -601,13 +601,27 @@ MUTANTS = [
         "sending_of(state)",
         test="tests/integration/test_limits.py -k resends_of_a_user",
     ),
-    Mutant("each webhook is signed with a new secret", secrets, "if not rotate:", "if False:"),
+    Mutant("each webhook is signed with a new secret", secrets, "if stored.key is not None:", "if False:"),
     Mutant(
         "a moved secret is replaced",
         secrets,
-        "new if rotate else earlier",
-        "new",
+        "StoredSecrets(shared=earlier)",
+        "StoredSecrets()",
         test="tests/integration/test_webhooks.py -k secret",
+    ),
+    Mutant(
+        "two receivers share a secret",
+        secrets,
+        '"{receiver_id}:{number}"',
+        '"{number}"',
+        test="tests/integration/test_webhooks.py -k cannot_forge",
+    ),
+    Mutant(
+        "a repeated rotation makes a third secret",
+        secrets,
+        "if rotation.rotate and (rotation.expire_previous or not overlaps):\n            number",
+        "if rotation.rotate:\n            number",
+        test="tests/integration/test_webhooks.py -k rotation",
     ),
     # The ledger
     Mutant("a deduction adds credits", ledger, "-1 if self is EntryType.DEDUCTION else 1", "1"),

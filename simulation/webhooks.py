@@ -14,9 +14,10 @@ from standardwebhooks import Webhook
 
 from imagegen.api.responses import GenerationRequestDetails
 from imagegen.documents.generations import REQUESTS, request_of
-from imagegen.documents.secrets import WEBHOOK_SECRETS, webhook_secret_of
+from imagegen.documents.secrets import WEBHOOK_SECRETS, webhook_secrets_of
 from imagegen.documents.webhooks import DELIVERIES, delivery_of
 from imagegen.domain.generation import GenerationRequest
+from imagegen.domain.receivers import origin_of, receiver_id
 from imagegen.domain.webhooks import (
     ATTEMPTS_KEPT,
     FIRST_DELAY,
@@ -29,6 +30,7 @@ from imagegen.domain.webhooks import (
 )
 from imagegen.ports.database import Database
 from imagegen.services.unreadable import read_or_log
+from imagegen.services.webhooks.secrets import derived
 from simulation.checks import Requests, Violation
 from simulation.receiver import SentEvent
 
@@ -87,9 +89,9 @@ def broken_invariants(
 ) -> Iterator[Violation]:
     """Yield the violations of invariants that hold in every run."""
     yield from _wrong_events(requests, (item.delivery for item in observed))
-    secrets = {document.id: webhook_secret_of(document) for document in database.scan(WEBHOOK_SECRETS)}
+    keys = {document.id: webhook_secrets_of(document).key for document in database.scan(WEBHOOK_SECRETS)}
     for item in observed:
-        yield from _wrong_payloads(item, requests, secrets)
+        yield from _wrong_payloads(item, requests, keys)
         yield from _wrong_attempts(item)
         yield from _wrong_ends(item)
         yield from _early_attempts(item)
@@ -141,15 +143,20 @@ def _wrong_events(requests: Requests, deliveries: Iterable[Delivery]) -> Iterato
         yield Violation("EVENT", f"there is an unexpected delivery {event}")
 
 
-def _wrong_payloads(item: ObservedDelivery, requests: Requests, secrets: Mapping[str, str]) -> Iterator[Violation]:
-    """Yield the sent events that differ from their request, or that are not signed with their user's secret."""
+def _wrong_payloads(
+    item: ObservedDelivery, requests: Requests, keys: Mapping[str, bytes | None]
+) -> Iterator[Violation]:
+    """Yield the sent events that differ from their request, or that are not signed with their receiver's secret."""
     delivery = item.delivery
     request = requests[delivery.generation_request_id]
     for event in item.sent:
         body = json.loads(event.body)
         if (body["type"], body["data"]) != (f"generation.{request.status}", described(request)):
             yield Violation("TRUTH", f"{event.body} was sent, but the database has {request}")
-        signed = Webhook(secrets[delivery.user_id]).sign(event.id, datetime.fromtimestamp(event.at, UTC), event.body)
+        key = keys[delivery.user_id]
+        assert key is not None, "the first webhook creates it"
+        secret = derived(key, receiver_id(delivery.user_id, origin_of(delivery.url)), 0)
+        signed = Webhook(secret).sign(event.id, datetime.fromtimestamp(event.at, UTC), event.body)
         if event.headers["webhook-signature"] != signed:
             yield Violation("SIGNATURE", f"{event.headers} do not verify")
 

@@ -139,7 +139,7 @@ class Backend:
         retry = Retry(clock, rng, RESERVING_TIMEOUT_SECONDS)
         tickets = ServerKeys(TICKET_KEYS, database, rng)
         queue = RequestQueue(tasks, tickets)
-        webhook_secrets = WebhookSecrets(database, rng, retry)
+        webhook_secrets = WebhookSecrets(database, rng, clock, retry)
         return cls(
             call_rates=CallRates(limits.calls, clock),
             accounts=Accounts(database, clock, retry, ServerKeys(TRIAL_CLAIM_KEYS, database, rng)),

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from standardwebhooks import Webhook
+from standardwebhooks import Webhook, WebhookVerificationError
 
 from imagegen.bootstrap import Backend
 from imagegen.domain.generation import GenerationRequest
@@ -328,7 +328,7 @@ def test_standardwebhooks_library_verifies_the_signature(
 ) -> None:
     assert deliver(api, queue) == 200
     [(_, body, headers)] = receiver.received
-    secret = api.result(SECRET, {"userId": "user"})["webhookSecret"]
+    secret = api.result(SECRET, OF_URL)["webhookSecret"]
     event = verified(secret, body, headers, clock.at)
     assert event["data"]["status"] == "completed"
     with pytest.raises(Exception, match="No matching signature"):
@@ -444,6 +444,8 @@ def test_failing_receiver_is_paused_and_the_next_success_ends_that(
         "url": "https://hooks.example.com",
         "failingSince": NOON,
         "pausedUntil": began + timedelta(minutes=10),
+        "secretNumber": 0,
+        "previousSecretUntil": None,
     }
     second = api.result(CREATE, order(webhookUrl=URL))["generationRequestId"]
     assert deliver(api, queue) == 200  # put off, without an attempt
@@ -558,7 +560,7 @@ def test_slow_attempts_of_a_user_are_limited_whatever_the_receiver_answers(
 def test_quick_attempts_write_nothing_but_the_delivery(
     api: Api, queue: TimedTaskList, client: ObservedClient, clock: ManualClock, delivery_id: str
 ) -> None:
-    api.result(SECRET, {"userId": "user"})
+    api.result(SECRET, OF_URL)
     client.wire.reset()
     deliver(api, queue)
     assert client.wire.writes == 2
@@ -583,6 +585,11 @@ def test_unreadable_state_does_not_stop_webhooks(
     document.update({"pausedUntil": "soon", "busyUntil": "soon"})
     clock.at = queue.webhooks[-1][0]
     deliver(api, queue)
+    if path == "webhookEndpoints":  # its secret is unknown, so nothing is sent until it is repaired
+        assert only_delivery(api)["attempts"][-1]["error"] == "the receiver cannot be read"
+        document.update({"pausedUntil": None})
+        clock.at = queue.webhooks[-1][0]
+        deliver(api, queue)
     assert only_delivery(api)["status"] == "delivered"
 
 
@@ -737,6 +744,29 @@ def test_crash_is_logged_without_the_url(
 # The secret
 
 
+OTHER_URL = "https://other.example.com/"
+OF_URL = {"userId": "user", "webhookUrl": URL}
+
+
+def secret(api: Api, **params: object) -> str:
+    made: str = api.result(SECRET, {"userId": "user", **params})["webhookSecret"]
+    return made
+
+
+def verifies(receiver: Receiver, clock: ManualClock, secret: str) -> bool:
+    """Return whether the newest webhook verifies with a secret."""
+    _, body, headers = receiver.received[-1]
+    try:
+        return bool(verified(secret, body, headers, clock.at))
+    except WebhookVerificationError:
+        return False
+
+
+def send_another(api: Api, queue: TimedTaskList, url: str = URL) -> None:
+    api.result(CREATE, order(webhookUrl=url, size="512x512"))
+    assert deliver(api, queue) == 200
+
+
 def test_secret_is_created_when_first_needed_and_kept(
     api: Api, queue: TimedTaskList, client: ObservedClient, delivery_id: str
 ) -> None:
@@ -744,24 +774,80 @@ def test_secret_is_created_when_first_needed_and_kept(
     before = client.document("users/user").get()
     deliver(api, queue)
     assert client.document("users/user").get().to_dict() == before.to_dict()  # its owner can read that document
-    kept = client.document("webhookSecrets/user").get().get("secret")
-    assert api.result(SECRET, {"userId": "user"}) == {"webhookSecret": kept}
-    assert api.result(SECRET, {"userId": "user", "rotate": False}) == {"webhookSecret": kept}
+    kept = secret(api, webhookUrl=URL)
+    assert kept == secret(api, webhookUrl=URL, rotate=False, expirePrevious=False)
+    assert kept == secret(api, webhookUrl="https://hooks.example.com/another?path")
     assert kept.startswith("whsec_")
     assert len(Webhook(kept)._whsecret) == 32
+    assert client.document("webhookSecrets/user").get().get("secret") is None  # nobody has asked for one
 
 
-def test_only_the_rotated_secret_verifies(
+def test_receiver_cannot_forge_webhooks_to_another(
     api: Api, queue: TimedTaskList, receiver: Receiver, clock: ManualClock, delivery_id: str
 ) -> None:
-    before = api.result(SECRET, {"userId": "user"})["webhookSecret"]
-    after = api.result(SECRET, {"userId": "user", "rotate": True})["webhookSecret"]
-    assert before != after == api.result(SECRET, {"userId": "user"})["webhookSecret"]
+    own, other = secret(api, webhookUrl=URL), secret(api, webhookUrl=OTHER_URL)
+    assert own != other
     deliver(api, queue)
-    [(_, body, headers)] = receiver.received
-    assert verified(after, body, headers, clock.at)
-    with pytest.raises(Exception, match="No matching signature"):
-        verified(before, body, headers, clock.at)
+    assert (verifies(receiver, clock, own), verifies(receiver, clock, other)) == (True, False)
+    send_another(api, queue, OTHER_URL)
+    assert (verifies(receiver, clock, own), verifies(receiver, clock, other)) == (False, True)
+
+
+def test_secret_for_all_receivers_signs_too_once_it_was_asked_for(
+    api: Api, queue: TimedTaskList, receiver: Receiver, clock: ManualClock, delivery_id: str
+) -> None:
+    deliver(api, queue)
+    assert len(receiver.received[-1][2]["webhook-signature"].split(" ")) == 1
+    shared = secret(api)
+    assert shared == secret(api) != secret(api, webhookUrl=URL)
+    send_another(api, queue)
+    assert verifies(receiver, clock, shared)
+    assert verifies(receiver, clock, secret(api, webhookUrl=URL))
+
+
+@pytest.mark.parametrize("of", [{}, {"webhookUrl": URL}], ids=["shared", "of a URL"])
+def test_after_a_rotation_both_secrets_sign_for_a_day(
+    api: Api, queue: TimedTaskList, receiver: Receiver, clock: ManualClock, delivery_id: str, of: dict[str, str]
+) -> None:
+    before = secret(api, **of)
+    after = secret(api, **of, rotate=True)
+    assert before != after
+    clock.at += timedelta(hours=23)
+    assert secret(api, **of, rotate=True) == after == secret(api, **of)  # no third one
+    send_another(api, queue)
+    assert (verifies(receiver, clock, before), verifies(receiver, clock, after)) == (True, True)
+    clock.at += timedelta(hours=1)
+    send_another(api, queue)
+    assert (verifies(receiver, clock, before), verifies(receiver, clock, after)) == (False, True)
+    assert secret(api, **of, rotate=True) not in (before, after)
+
+
+@pytest.mark.parametrize("of", [{}, {"webhookUrl": URL}], ids=["shared", "of a URL"])
+def test_rotation_can_end_every_earlier_secret_at_once(
+    api: Api, queue: TimedTaskList, receiver: Receiver, clock: ManualClock, delivery_id: str, of: dict[str, str]
+) -> None:
+    first = secret(api, **of)
+    second = secret(api, **of, rotate=True)
+    third = secret(api, **of, rotate=True, expirePrevious=True)
+    send_another(api, queue)
+    assert [verifies(receiver, clock, one) for one in (first, second, third)] == [False, False, True]
+    fourth = secret(api, **of, rotate=True)
+    assert secret(api, **of, expirePrevious=True) == fourth
+    send_another(api, queue)
+    assert [verifies(receiver, clock, one) for one in (third, fourth)] == [False, True]
+
+
+@pytest.mark.parametrize("fault", [Lost.BEFORE, Lost.AFTER, refuse], ids=["lost before", "lost after", "refused"])
+@pytest.mark.parametrize("expire", [False, True])
+def test_rotation_of_a_receivers_secret_survives_lost_or_refused_commit(
+    api: Api, faulty: FaultyDatabase, client: ObservedClient, add_user: AddUser, fault: Any, expire: bool
+) -> None:
+    add_user()
+    secret(api, webhookUrl=URL)
+    faulty.faults = [fault]
+    made = secret(api, webhookUrl=URL, rotate=True, expirePrevious=expire)
+    assert made == secret(api, webhookUrl=URL)
+    assert receiver_document(client)["secretNumber"] == 1
 
 
 @pytest.mark.parametrize("fault", [Lost.BEFORE, Lost.AFTER, refuse], ids=["lost before", "lost after", "refused"])
@@ -835,7 +921,7 @@ def test_secret_of_unknown_user_is_not_found(api: Api) -> None:
 
 def test_secret_is_not_in_other_answers(api: Api, queue: TimedTaskList, delivery_id: str) -> None:
     deliver(api, queue)
-    secret = api.result(SECRET, {"userId": "user"})["webhookSecret"]
+    secret = api.result(SECRET, OF_URL)["webhookSecret"]
     for function in (LIST, "listGenerationRequests", "getUserCredits", "getCreditBalance"):
         assert secret not in json.dumps(api.result(function, {"userId": "user"}))
 

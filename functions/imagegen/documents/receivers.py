@@ -24,12 +24,19 @@ def receiver_of(document: Snapshot) -> Receiver:
         url=fields.read("url", str),
         failing_since=fields.optional("failingSince", datetime),
         paused_until=fields.optional("pausedUntil", datetime),
+        secret_number=fields.amount("secretNumber", default=0),
+        previous_secret_until=fields.optional("previousSecretUntil", datetime),
     )
 
 
 def write_receiver(document: Snapshot, receiver: Receiver) -> Create | Update:
     """Return the write of a receiver, on the condition that its document is unchanged."""
-    state = {"failingSince": receiver.failing_since, "pausedUntil": receiver.paused_until}
+    state = {
+        "failingSince": receiver.failing_since,
+        "pausedUntil": receiver.paused_until,
+        "secretNumber": receiver.secret_number,
+        "previousSecretUntil": receiver.previous_secret_until,
+    }
     return _write(document, state, {"userId": receiver.user_id, "url": receiver.url})
 
 

@@ -39,7 +39,8 @@ class Receiver:
 
     ``failing_since`` is the time of the first attempt that it did not accept after the last one that it accepted.
     Until ``paused_until``, no attempt begins. A failing receiver gets one attempt at a time, which pauses it until it
-    has ended.
+    has ended. ``secret_number`` counts the rotations of its secret. Until ``previous_secret_until``, the secret before
+    the last rotation signs too.
     """
 
     id: str
@@ -47,6 +48,8 @@ class Receiver:
     url: str
     failing_since: datetime | None = None
     paused_until: datetime | None = None
+    secret_number: int = 0
+    previous_secret_until: datetime | None = None
 
     def claimed(self, until: datetime) -> "Receiver":
         """Return the receiver during an attempt that must have ended at ``until``."""

@@ -45,14 +45,14 @@ Describe = Callable[[GenerationRequest], Mapping[str, Any]]
 class State:
     """A delivery's receiver, and what its user's webhooks have taken, with their documents as read."""
 
-    receiver: Receiver
+    receiver: Receiver | None
     sending: Sending
     documents: tuple[Snapshot, Snapshot]
 
-    def changed(self, receiver: Receiver, sending: Sending) -> list[Write]:
-        """Return the writes of what has changed."""
+    def changed(self, receiver: Receiver | None, sending: Sending) -> list[Write]:
+        """Return the writes of what has changed. A receiver that cannot be read is None, and never written."""
         writes: list[Write] = []
-        if receiver != self.receiver:
+        if receiver is not None and receiver != self.receiver:
             writes.append(write_receiver(self.documents[0], receiver))
         if sending != self.sending:
             writes.append(write_sending(self.documents[1], sending))
@@ -64,7 +64,7 @@ class Claim:
     """A delivery that this task may attempt, and its receiver during the attempt."""
 
     delivery: Delivery
-    receiver: Receiver
+    receiver: Receiver | None
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class DeliveryWorker:
             if claim.is_pending:
                 self.outbox.enqueue(claim)
             return claim.status
-        made, is_last = self._attempt(claim.delivery, describe)
+        made, is_last = self._attempt(claim, describe)
         return self._record(claim, made, self._delay(claim.delivery), is_last, worker).status
 
     def _delay(self, delivery: Delivery) -> timedelta:
@@ -128,25 +128,29 @@ class DeliveryWorker:
             state = _state(delivery, self.database.read(*_state_paths(delivery)))
             if is_ours:
                 return Claim(delivery, state.receiver)
-            waits = [state.sending.waits_until, None if delivery.awaits_resend else state.receiver.paused_until]
+            paused_until = state.receiver.paused_until if state.receiver and not delivery.awaits_resend else None
+            waits = [state.sending.waits_until, paused_until]
             until = max((time for time in waits if time is not None), default=now)
             if until > now:
                 put_off = delivery.put_off(until + self._delay(delivery))
                 self.database.commit(update_delivery(document, put_off))
                 return put_off
             claimed = delivery.claimed(worker, now)
-            receiver = state.receiver.claimed(claimed.next_attempt_at)
+            receiver = state.receiver and state.receiver.claimed(claimed.next_attempt_at)
             self.database.commit(update_delivery(document, claimed), *state.changed(receiver, state.sending))
             return Claim(claimed, receiver)
 
         return self.retry(claim)
 
-    def _attempt(self, delivery: Delivery, describe: Describe) -> tuple[Attempt, bool]:
+    def _attempt(self, claim: Claim, describe: Describe) -> tuple[Attempt, bool]:
         """Send the webhook once. Return the attempt, and whether it is final."""
+        delivery = claim.delivery
         [document] = self.database.read(request_path(delivery.generation_request_id))
         at, began = self.clock.now(), self.clock.monotonic()
+        if claim.receiver is None:
+            return Attempt(at, timedelta(), error="the receiver cannot be read", counts=False), False
         try:
-            secret = self.secrets.current(delivery.user_id)
+            secrets = self.secrets.signing(claim.receiver)
         except UserNotFound:
             return Attempt(at, timedelta(), error="the user does not exist", counts=False), True
         if (request := read_or_log(request_of, document)) is None:
@@ -154,7 +158,7 @@ class DeliveryWorker:
         event = Event(delivery.id, delivery.type, delivery.created_at, describe(request))
         answer = error = None
         try:
-            answer = send_signed(self.sender, delivery.url, secret, event, at)
+            answer = send_signed(self.sender, delivery.url, secrets, event, at)
         except Undelivered as undelivered:
             error = str(undelivered)
         duration = timedelta(seconds=self.clock.monotonic() - began)
@@ -177,7 +181,7 @@ class DeliveryWorker:
             if delivery.claimed_by != worker:
                 return delivery  # recorded, but the answer was lost; or claimed by another task after our lease
             state = _state(delivery, documents)
-            receiver = state.receiver.attempted(made, claim.receiver)
+            receiver = claim.receiver and state.receiver and state.receiver.attempted(made, claim.receiver)
             changes = state.changed(receiver, state.sending.attempted(made))
             self.database.commit(update_delivery(document, attempted), *changes)
             return attempted
@@ -194,8 +198,8 @@ def _state_paths(delivery: Delivery) -> tuple[str, str]:
 
 
 def _state(delivery: Delivery, documents: Sequence[Snapshot]) -> State:
-    """Return the state that the documents hold. One that is missing or cannot be read is as if new."""
+    """Return the state that the documents hold. What a user's webhooks have taken is as if new if it is unreadable."""
     receiver, sending = documents
     new = Receiver(receiver.id, delivery.user_id, origin_of(delivery.url))
-    stored = read_or_log(receiver_of, receiver) if receiver.exists else None
-    return State(stored or new, read_or_log(sending_of, sending) or Sending(), (receiver, sending))
+    stored = read_or_log(receiver_of, receiver) if receiver.exists else new
+    return State(stored, read_or_log(sending_of, sending) or Sending(), (receiver, sending))
