@@ -15,7 +15,7 @@ from functools import partial
 from imagegen.bootstrap import Backend
 from imagegen.documents.generations import create_request
 from imagegen.documents.webhooks import create_delivery
-from imagegen.domain.generation import GenerationRequest, Order
+from imagegen.domain.generation import Fingerprint, GenerationRequest, Order
 from imagegen.domain.ledger import Credits
 from imagegen.domain.webhooks import Delivery, delivery_for
 from imagegen.errors import ServiceUnavailable
@@ -172,5 +172,5 @@ def run(hang: Hang, *, hours: float = 1.0, urls: int = 1) -> WebhookLoad:
 
 
 def _request(user: str, id: str, url: str, at: datetime) -> GenerationRequest:
-    order = Order(user, MODELS[0], STYLE, COLOR, SIZES[0], "a fox", "", webhook_url=url)
+    order = Order(user, MODELS[0], STYLE, COLOR, SIZES[0], "a fox", Fingerprint(""), webhook_url=url)
     return GenerationRequest.of(order, id, id, Credits(paid=1), at).completed("https://x/", at)
