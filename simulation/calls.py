@@ -92,6 +92,7 @@ def limits(rng: random.Random) -> Limits:
         concurrent=rng.randint(1, 3),
         canceled_runs_per_day=rng.randint(1, 3),
         calls_per_minute=NO_LIMITS.calls_per_minute,
+        resends_per_hour=rng.randint(1, 5),
     )
 
 

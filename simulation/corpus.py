@@ -6,7 +6,7 @@ from types import ModuleType
 
 from imagegen.adapters import cloud_tasks, firestore, firestore_messages
 from imagegen.api import auth
-from imagegen.domain import account, generation, ledger, limits, people, webhooks
+from imagegen.domain import account, generation, ledger, limits, people, receivers, webhooks
 from imagegen.reports import reconciliation, weekly
 from imagegen.services import call_rates, retry, server_keys, sweeper
 from imagegen.services.credits import accounts
@@ -38,6 +38,7 @@ class Mutant:
 READ_BOTH = "self.database.read(*paths)"
 READ_USER = "self.database.read(user_path(request.user_id))"
 RESERVATION = "create_request(request), update_account(user, account, request.week), create_entry(deduction)"
+WEBHOOK_LOAD = "tests/simulation/test_webhook_load.py"
 TRIAL_TESTS = "tests/integration/test_trial_credits.py"
 
 MUTANTS = [
@@ -453,7 +454,7 @@ MUTANTS = [
     Mutant(
         "a delivery worker sends without a claim",
         delivery_worker,
-        "self.database.commit(update_delivery(document, claimed))",
+        "self.database.commit(update_delivery(document, claimed), *state.changed(receiver, state.sending))",
         "pass",
     ),
     Mutant(
@@ -523,14 +524,14 @@ MUTANTS = [
     Mutant(
         "a resend interrupts an attempt in progress",
         webhooks,
-        "self.is_pending and self.claimed_by is not None and at < self.next_attempt_at",
-        "False",
+        "is_in_progress = self.is_pending and self.claimed_by is not None and at < self.next_attempt_at",
+        "is_in_progress = False",
     ),
     Mutant(
         "a resend resets the number of attempts",
         webhooks,
-        "next_attempt_at=due_at, give_up_at=at + RETRY_WINDOW",
-        "next_attempt_at=due_at, give_up_at=at + RETRY_WINDOW, attempt_count=0",
+        "resent_at=at,",
+        "resent_at=at, attempt_count=0,",
     ),
     Mutant(
         "each resend of a waiting webhook queues another task",
@@ -545,13 +546,83 @@ MUTANTS = [
         "False",
         test="tests/unit/test_deliveries.py",
     ),
-    Mutant("each webhook is signed with a new secret", secrets, "if not rotate:", "if False:"),
+    Mutant(
+        "a failing receiver is not paused",
+        delivery_worker,
+        "waits = [state.sending.waits_until, paused_until]",
+        "waits = [state.sending.waits_until]",
+        test="tests/integration/test_webhooks.py -k next_success_ends",
+    ),
+    Mutant(
+        "a failing receiver gets any number of attempts at once",
+        receivers,
+        "return self if self.failing_since is None else replace(self, paused_until=until)",
+        "return self",
+        test="tests/integration/test_webhooks.py -k one_attempt_at_a_time",
+    ),
+    Mutant(
+        "a receiver that recovers stays paused",
+        receivers,
+        "replace(self, failing_since=None, paused_until=None)",
+        "self",
+        test="tests/integration/test_webhooks.py -k next_success_ends",
+    ),
+    Mutant(
+        "one user's slow receivers may take every slot",
+        delivery_worker,
+        "waits = [state.sending.waits_until, paused_until]",
+        "waits = [paused_until]",
+        test=WEBHOOK_LOAD,
+    ),
+    Mutant(
+        "a webhook that is put off twice has two tasks",
+        delivery_worker,
+        "if delivery is not None and delivery == put_off:",
+        "if False:",
+        test="tests/integration/test_webhooks.py -k putting_off",
+    ),
+    Mutant(
+        "retries take the slots of first attempts",
+        outbox,
+        "FIRST_ATTEMPTS if delivery.is_first_attempt else RETRIES",
+        "FIRST_ATTEMPTS",
+        test="tests/integration/test_webhooks.py -k queue_of_their_own",
+    ),
+    Mutant(
+        "the resends of a delivery are not limited",
+        webhooks,
+        "RESENDS.admit(self.resends_earned_at, at)",
+        "at",
+        test="tests/integration/test_webhooks.py -k resends_of_one_delivery",
+    ),
+    Mutant(
+        "the resends of a user are not limited",
+        deliveries,
+        "sending_of(state).resent(self.limits.resends, now)",
+        "sending_of(state)",
+        test="tests/integration/test_limits.py -k resends_of_a_user",
+    ),
+    Mutant("each webhook is signed with a new secret", secrets, "if stored.key is not None:", "if False:"),
     Mutant(
         "a moved secret is replaced",
         secrets,
-        "new if rotate else earlier",
-        "new",
+        "StoredSecrets(shared=earlier)",
+        "StoredSecrets()",
         test="tests/integration/test_webhooks.py -k secret",
+    ),
+    Mutant(
+        "two receivers share a secret",
+        secrets,
+        '"{receiver_id}:{number}"',
+        '"{number}"',
+        test="tests/integration/test_webhooks.py -k cannot_forge",
+    ),
+    Mutant(
+        "a repeated rotation makes a third secret",
+        secrets,
+        "if rotation.rotate and (rotation.expire_previous or not overlaps):\n            number",
+        "if rotation.rotate:\n            number",
+        test="tests/integration/test_webhooks.py -k rotation",
     ),
     # The ledger
     Mutant("a deduction adds credits", ledger, "-1 if self is EntryType.DEDUCTION else 1", "1"),
@@ -708,8 +779,8 @@ MUTANTS = [
     Mutant(
         "the adapter sends a commit again after a lost answer",
         firestore,
-        "answer = self._commit(request, timeout=self._timeout_seconds)",
-        'answer = self._read_options["retry"](self._commit)(request, timeout=self._timeout_seconds)',
+        "answer = self._commit(request,",
+        'answer = self._read_options["retry"](self._commit)(request,',
         test="tests/integration/test_firestore.py",
     ),
 ]

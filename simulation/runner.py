@@ -225,7 +225,7 @@ class Simulation:
     def _work(self, queue: str, task: dict[str, str]) -> bool:
         """Run a worker for a task. Return False if the queue must deliver the task again."""
         try:
-            status = self._deliver(task) if queue == outbox.QUEUE else self._generate(task)
+            status = self._deliver(task) if queue in (outbox.FIRST_ATTEMPTS, outbox.RETRIES) else self._generate(task)
         except (CommitRefused, DatabaseUnavailable, OutcomeUnknown, ServiceUnavailable, SettlementPending) as error:
             self._scheduler.note("gave up", repr(error))
             return False

@@ -14,9 +14,10 @@ from standardwebhooks import Webhook
 
 from imagegen.api.responses import GenerationRequestDetails
 from imagegen.documents.generations import REQUESTS, request_of
-from imagegen.documents.secrets import WEBHOOK_SECRETS, webhook_secret_of
+from imagegen.documents.secrets import WEBHOOK_SECRETS, webhook_secrets_of
 from imagegen.documents.webhooks import DELIVERIES, delivery_of
 from imagegen.domain.generation import GenerationRequest
+from imagegen.domain.receivers import origin_of, receiver_id
 from imagegen.domain.webhooks import (
     ATTEMPTS_KEPT,
     FIRST_DELAY,
@@ -29,6 +30,7 @@ from imagegen.domain.webhooks import (
 )
 from imagegen.ports.database import Database
 from imagegen.services.unreadable import read_or_log
+from imagegen.services.webhooks.secrets import derived
 from simulation.checks import Requests, Violation
 from simulation.receiver import SentEvent
 
@@ -90,9 +92,9 @@ def broken_invariants(
 ) -> Iterator[Violation]:
     """Yield the violations of invariants that hold in every run."""
     yield from _wrong_events(requests, (item.delivery for item in observed))
-    secrets = {document.id: webhook_secret_of(document) for document in database.scan(WEBHOOK_SECRETS)}
+    keys = {document.id: webhook_secrets_of(document).key for document in database.scan(WEBHOOK_SECRETS)}
     for item in observed:
-        yield from _wrong_payloads(item, requests, secrets)
+        yield from _wrong_payloads(item, requests, keys)
         yield from _wrong_attempts(item)
         yield from _wrong_ends(item)
         yield from _early_attempts(item)
@@ -101,13 +103,24 @@ def broken_invariants(
 def duplicate_or_late(observed: Iterable[ObservedDelivery], *, has_delays: bool) -> Iterator[Violation]:
     """Yield the deliveries that were sent twice or late in a run without faults.
 
-    ``has_delays`` is whether the queue can delay tasks.
+    ``has_delays`` is whether the queue can delay tasks. A delivery may be late if another one to its receiver failed,
+    because the receiver was paused.
     """
-    for item in observed:
+    items = list(observed)
+    failed = Counter(_receiver_of(item) for item in items if _has_failed(item))
+    for item in items:
         if len(item.sent) != item.delivery.attempt_count:
             yield Violation("ONCE", f"{item.name} was sent {len(item.sent)} times")
-        if not item.resends:
+        if not item.resends and failed[_receiver_of(item)] == _has_failed(item):
             yield from _late_attempts(item, has_delays=has_delays)
+
+
+def _has_failed(item: ObservedDelivery) -> bool:
+    return not all(attempt.succeeded for attempt in item.delivery.attempts)
+
+
+def _receiver_of(item: ObservedDelivery) -> str:
+    return receiver_id(item.delivery.user_id, origin_of(item.delivery.url))
 
 
 def concurrent_sends(observed: Iterable[ObservedDelivery]) -> Iterator[Violation]:
@@ -144,15 +157,20 @@ def _wrong_events(requests: Requests, deliveries: Iterable[Delivery]) -> Iterato
         yield Violation("EVENT", f"there is an unexpected delivery {event}")
 
 
-def _wrong_payloads(item: ObservedDelivery, requests: Requests, secrets: Mapping[str, str]) -> Iterator[Violation]:
-    """Yield the sent events that differ from their request, or that are not signed with their user's secret."""
+def _wrong_payloads(
+    item: ObservedDelivery, requests: Requests, keys: Mapping[str, bytes | None]
+) -> Iterator[Violation]:
+    """Yield the sent events that differ from their request, or that are not signed with their receiver's secret."""
     delivery = item.delivery
     request = requests[delivery.generation_request_id]
     for event in item.sent:
         body = json.loads(event.body)
         if (body["type"], body["data"]) != (f"generation.{request.status}", described(request)):
             yield Violation("TRUTH", f"{event.body} was sent, but the database has {request}")
-        signed = Webhook(secrets[delivery.user_id]).sign(event.id, datetime.fromtimestamp(event.at, UTC), event.body)
+        key = keys[delivery.user_id]
+        assert key is not None, "the first webhook creates it"
+        secret = derived(key, receiver_id(delivery.user_id, origin_of(delivery.url)), 0)
+        signed = Webhook(secret).sign(event.id, datetime.fromtimestamp(event.at, UTC), event.body)
         if event.headers["webhook-signature"] != signed:
             yield Violation("SIGNATURE", f"{event.headers} do not verify")
 
@@ -175,7 +193,11 @@ def _wrong_ends(item: ObservedDelivery) -> Iterator[Violation]:
     if delivery.is_pending:
         yield Violation("LIVENESS", f"{item.name} stays pending")
         return
-    last = delivery.attempts[-1]
+    last = delivery.attempts[-1] if delivery.attempts else None
+    if last is None:
+        if delivery.next_attempt_at <= delivery.give_up_at:
+            yield Violation("RETRY_WINDOW", f"{item.name} was given up without an attempt")
+        return
     if (delivery.status is DeliveryStatus.DELIVERED) != last.succeeded:
         yield Violation("RECORD", f"{item.name} ended with {last}")
     if last.succeeded and not any(event.is_accepted for event in item.sent):

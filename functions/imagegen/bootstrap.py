@@ -75,6 +75,7 @@ class Backend:
     cancellations: Cancellations
     delivery_worker: DeliveryWorker
     deliveries: Deliveries
+    outbox: Outbox
     webhook_secrets: WebhookSecrets
     image_urls: ImageUrls
     requests: Requests
@@ -147,7 +148,7 @@ class Backend:
         retry = Retry(clock, rng, RESERVING_TIMEOUT_SECONDS)
         tickets = ServerKeys(TICKET_KEYS, database, rng)
         queue = RequestQueue(tasks, tickets)
-        webhook_secrets = WebhookSecrets(database, rng, retry)
+        webhook_secrets = WebhookSecrets(database, rng, clock, retry)
         return cls(
             call_rates=CallRates(limits.calls, clock),
             accounts=Accounts(database, clock, retry, ServerKeys(TRIAL_CLAIM_KEYS, database, rng)),
@@ -156,7 +157,8 @@ class Backend:
             worker=Worker(database, tickets, catalogs, execution, clock, retry=retry, new_id=new_id),
             cancellations=Cancellations(database, settlements),
             delivery_worker=DeliveryWorker(database, sender, webhook_secrets, outbox, clock, rng, retry, new_id),
-            deliveries=Deliveries(database, outbox, clock, retry),
+            deliveries=Deliveries(database, outbox, clock, limits, retry),
+            outbox=outbox,
             webhook_secrets=webhook_secrets,
             image_urls=ImageUrls(database, images, retry),
             requests=Requests(database),

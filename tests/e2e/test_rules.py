@@ -39,6 +39,8 @@ READERS: dict[str, dict[Operation, set[str]]] = {
     "dailyUsage": {"get": NOBODY, "list": NOBODY},
     "grants": {"get": NOBODY, "list": NOBODY},
     "webhookDeliveries": {"get": NOBODY, "list": NOBODY},
+    "webhookEndpoints": {"get": ONLY_OWNER, "list": NOBODY},
+    "webhookSending": {"get": NOBODY, "list": NOBODY},
     "trialClaims": {"get": NOBODY, "list": NOBODY},
     "serverKeys": {"get": NOBODY, "list": NOBODY},
     "webhookSecrets": {"get": NOBODY, "list": NOBODY},
@@ -116,7 +118,8 @@ def documents(live: Live) -> dict[str, str]:
     for collection in ("generationRequests", "grants"):
         owned = live.operator.collection(collection).where(filter=FieldFilter("userId", "==", OWNER))
         paths[collection] = next(owned.limit(1).stream()).reference.path
-    for collection in (f"users/{OWNER}/notes", "unheardOf", "webhookDeliveries", "trialClaims", "serverKeys"):
+    webhooks = ("webhookDeliveries", "webhookEndpoints", "webhookSending")
+    for collection in (f"users/{OWNER}/notes", "unheardOf", *webhooks, "trialClaims", "serverKeys"):
         live.operator.document(f"{collection}/note").set({"userId": OWNER})
     live.result("getWebhookSecret", {"userId": OWNER})
     paths["webhookSecrets"] = f"webhookSecrets/{OWNER}"

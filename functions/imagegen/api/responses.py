@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import AliasPath, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import AliasPath, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
 from imagegen.api.requests import (
@@ -38,11 +38,11 @@ REPLAYED: Any = Field(description="True if an earlier call had this effect, and 
 
 TIME_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z$"
 Time = Annotated[
-    datetime,
-    PlainSerializer(rfc3339, return_type=str),
+    str,
+    BeforeValidator(rfc3339),
     WithJsonSchema({"type": "string", "format": "date-time", "pattern": TIME_PATTERN}),
 ]
-"""A time. The spelling is always the same, so texts can be compared and sorted."""
+"""A datetime as a text. The spelling is always the same, so texts can be compared and sorted."""
 
 Milliseconds = Annotated[int, BeforeValidator(lambda time: round(time / timedelta(milliseconds=1)))]
 """A timedelta, rounded to whole milliseconds."""
@@ -404,7 +404,7 @@ def _with_times(value: Any) -> Any:
     return value
 
 
-ReportData = Annotated[dict[str, Any], PlainSerializer(_with_times, return_type=dict[str, Any])]
+ReportData = Annotated[dict[str, Any], BeforeValidator(_with_times)]
 
 
 class WeeklyReport(Response):
