@@ -6,7 +6,7 @@ import pytest
 import requests
 from PIL import Image
 
-from tests.support.live import Live
+from tests.support.live import Live, order, until
 from tests.support.models import CANVAS
 from tools.emulators import binaries
 
@@ -43,3 +43,21 @@ def test_only_the_owner_reads_an_image_without_its_url(live: Live) -> None:
         url, data=b"mine", headers={"Authorization": f"Firebase {live.sign_in('user-ada')}"}, timeout=30
     )
     assert written.status_code == 403
+
+
+def test_without_the_storage_emulator_an_image_is_refunded(closed: Live) -> None:
+    """The bare Firebase CLI does not run it, because it would download its rules runtime."""
+    template = closed.operator.document("models/model-a").get().to_dict() or {}
+    closed.operator.document("models/canvas").set({**template, "name": CANVAS, "provider": "canvas", "order": 100})
+    token = closed.sign_in("user-ada")
+
+    answers = []
+
+    def is_offered() -> bool:  # functions cache the catalog
+        answers.append(closed.call("createGenerationRequest", order("user-ada", model=CANVAS), token=token))
+        return answers[-1].status_code != 400
+
+    until(is_offered, seconds=30)
+    error = answers[-1].json()["error"]
+    assert (answers[-1].status_code, error["details"]["reason"]) == (503, "IMAGE_NOT_STORED")
+    assert error["details"]["refundedCredits"] == 1
