@@ -93,7 +93,9 @@ def _check_queued(call: Call, request: GenerationRequest, requests: Requests) ->
 
 def _check_canceled(canceled: GenerationRequest, requests: Requests) -> Iterator[str]:
     found = requests.get(canceled.id)
-    ended = found and replace(found, lease_expires_at=canceled.lease_expires_at)  # its lease ends with its run
+    # Its lease ends with its run, and what the run left is deleted a day later.
+    same = {"lease_expires_at": canceled.lease_expires_at, "delete_images_at": canceled.delete_images_at}
+    ended = found and replace(found, **same)  # type: ignore[arg-type]
     if canceled.status is not Status.CANCELED or ended != canceled:
         yield f"the database has {found}"
     if canceled.failure is None or canceled.failure.refunded_credits != canceled.cost:

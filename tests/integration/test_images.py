@@ -115,6 +115,21 @@ def test_same_order_gives_the_same_picture_and_another_seed_another_one() -> Non
     assert drawn() == drawn()
 
 
+def test_costs_of_a_stored_picture_are_logged(
+    api: Api, client: ObservedClient, provider: Provider, capfd: pytest.CaptureFixture[str]
+) -> None:
+    set_models(client, provider="mock", takesSeed=False)
+    provider.generate = lambda _job: Picture(png(8, 8), provider_id="resp-1", cost_usd=0.04)
+    made = api.result("createGenerationRequest", order(size="512x512"))
+    [logged] = [line for line in "".join(capfd.readouterr()).splitlines() if '"event": "PICTURE_STORED"' in line]
+    for field in (
+        '"providerId": "resp-1"',
+        '"costUsd": 0.04',
+        f'"generationRequestId": "{made["generationRequestId"]}"',
+    ):
+        assert field in logged
+
+
 def test_seed_is_stored_and_returned(api: Api) -> None:
     made = api.result("createGenerationRequest", SMALL)
     assert made["seed"] == 7

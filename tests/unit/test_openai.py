@@ -63,6 +63,22 @@ def test_options_of_the_model_are_sent(server: ProviderServer) -> None:
     assert (body["quality"], body["size"], "seed" in body) == ("low", "512x512", False)
 
 
+@pytest.mark.parametrize(
+    ("usage", "cost"),
+    [
+        ({"input_tokens": 50, "output_tokens": 4000, "total_tokens": 4050}, 0.16025),
+        ({"input_tokens": None, "output_tokens": 4000}, None),
+        ([], None),
+        (None, None),
+    ],
+    ids=str,
+)
+def test_cost_is_the_tokens_at_the_prices_of_the_model(server: ProviderServer, usage: Any, cost: float | None) -> None:
+    server.answers(200, {**PICTURE, "usage": usage})
+    assert generated(server).cost_usd is None
+    assert generated(server, options={"usdPerMillionTokens": {"input": 5, "output": 40}}).cost_usd == cost
+
+
 STATUSES = [
     (400, openai.BadRequestError, GeneratorMisconfigured),
     (401, openai.AuthenticationError, GeneratorMisconfigured),

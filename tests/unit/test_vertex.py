@@ -77,8 +77,11 @@ def candidate(*parts: object, reason: str | None = "STOP") -> dict[str, Any]:
 
 
 def test_picture_of_an_answer_is_returned(server: ProviderServer) -> None:
-    server.answers(200, candidate(TEXT, {**IMAGE, "thought": True}, TEXT, IMAGE))
-    assert generated(server) == Picture(b"picture", seed=7)
+    usage = {"promptTokenCount": 20, "candidatesTokenCount": 1290, "totalTokenCount": 1310}
+    named = {"responseId": "r-1", "usageMetadata": usage}
+    server.answers(200, {**candidate(TEXT, {**IMAGE, "thought": True}, TEXT, IMAGE), **named})
+    prices = {"usdPerMillionTokens": {"output": 30}}
+    assert generated(server, options=prices) == Picture(b"picture", seed=7, provider_id="r-1", cost_usd=0.0387)
     answer = sdk(server)
     [seen] = answer.candidates or []
     parts = seen.content.parts if seen.content else None

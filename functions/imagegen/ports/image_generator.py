@@ -38,11 +38,14 @@ class Picture:
     """A picture that a provider made. It need not have the ordered size, and it is not checked yet.
 
     ``seed`` is the seed that the provider used. ``revised_prompt`` is the prompt that it used instead of the job's.
+    ``provider_id`` is the provider's name for this picture or call, and ``cost_usd`` is what it charges, if known.
     """
 
     content: bytes
     seed: int | None = None
     revised_prompt: str | None = None
+    provider_id: str | None = None
+    cost_usd: float | None = None
 
 
 class GeneratorFailed(Exception):

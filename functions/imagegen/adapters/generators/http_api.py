@@ -2,9 +2,10 @@
 
 import json
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any
 
 import httpx
+from pydantic import BaseModel, ConfigDict, Field
 
 from imagegen.ports.image_generator import (
     GeneratorFailed,
@@ -20,6 +21,27 @@ ANSWER_BYTES_MAX = 48 * 1024 * 1024
 
 CONNECT_SECONDS = 10.0
 RETRY_AFTER_MAX = 60.0
+
+
+class TokenPrices(BaseModel):
+    """What a provider charges for a million tokens, in US dollars."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    input: Annotated[float, Field(ge=0)] = 0.0
+    output: Annotated[float, Field(ge=0)] = 0.0
+
+
+def cost_usd(prices: TokenPrices | None, usage: object, input: str, output: str) -> float | None:
+    """Return the cost of a call whose answer has ``usage``, or None without prices or tokens.
+
+    ``input`` and ``output`` are the names of the numbers of tokens.
+    """
+    tokens = [usage.get(input), usage.get(output)] if isinstance(usage, dict) else []
+    match tokens:
+        case [int(sent), int(received)] if prices is not None:
+            return round((sent * prices.input + received * prices.output) / 1_000_000, 6)
+    return None
 
 
 class ErrorAnswer(Exception):

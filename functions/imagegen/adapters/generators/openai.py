@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from imagegen.adapters.generators.http_api import ErrorAnswer, misconfigured, post
+from imagegen.adapters.generators.http_api import ErrorAnswer, TokenPrices, cost_usd, misconfigured, post
 from imagegen.ports.image_generator import (
     GeneratorFailed,
     GeneratorRefused,
@@ -48,6 +48,7 @@ class OpenAIOptions(BaseModel):
         "1536x1024",
     ]
     parameters: dict[str, Any] = {}
+    usd_per_million_tokens: TokenPrices | None = None
 
 
 class OpenAIGenerator:
@@ -82,7 +83,7 @@ class OpenAIGenerator:
             answer = post(job, f"{options.base_url.rstrip('/')}/images/generations", body, headers)
         except ErrorAnswer as error:
             raise _failure(job, error) from error
-        return _picture(job, answer)
+        return _picture(job, answer, options.usd_per_million_tokens)
 
 
 def nearest(sizes: list[str], width: int, height: int) -> str:
@@ -109,7 +110,7 @@ def _failure(job: Job, error: ErrorAnswer) -> GeneratorFailed:
     return error.for_job(job)
 
 
-def _picture(job: Job, answer: dict[str, Any]) -> Picture:
+def _picture(job: Job, answer: dict[str, Any], prices: TokenPrices | None) -> Picture:
     """Return the picture of an answer. Raises GeneratorFailed if there is none."""
     try:
         [made, *_] = answer["data"]
@@ -119,4 +120,9 @@ def _picture(job: Job, answer: dict[str, Any]) -> Picture:
         raise GeneratorFailed(f"{job.model} returned no image.") from error
     if not content:
         raise GeneratorFailed(f"{job.model} returned no image.")
-    return Picture(content, seed=job.seed, revised_prompt=revised if isinstance(revised, str) else None)
+    return Picture(
+        content,
+        seed=job.seed,
+        revised_prompt=revised if isinstance(revised, str) else None,
+        cost_usd=cost_usd(prices, answer.get("usage"), "input_tokens", "output_tokens"),
+    )

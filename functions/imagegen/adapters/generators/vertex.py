@@ -9,7 +9,7 @@ from typing import Annotated, Any, Protocol
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from imagegen.adapters.generators.http_api import ErrorAnswer, misconfigured, post
+from imagegen.adapters.generators.http_api import ErrorAnswer, TokenPrices, cost_usd, misconfigured, post
 from imagegen.ports.image_generator import (
     GeneratorFailed,
     GeneratorRefused,
@@ -91,6 +91,7 @@ class VertexOptions(BaseModel):
         ASPECT_RATIOS
     )
     parameters: dict[str, Any] = {}
+    usd_per_million_tokens: TokenPrices | None = None
 
     @property
     def host(self) -> str:
@@ -134,7 +135,7 @@ class VertexGenerator:
             answer = post(job, url, body, {"Authorization": f"Bearer {token}"})
         except ErrorAnswer as error:
             raise error.for_job(job) from error
-        return _picture(job, answer)
+        return _picture(job, answer, options.usd_per_million_tokens)
 
 
 def nearest(ratios: list[str], width: int, height: int) -> str:
@@ -147,7 +148,7 @@ def nearest(ratios: list[str], width: int, height: int) -> str:
     return min(ratios, key=distance)
 
 
-def _picture(job: Job, answer: dict[str, Any]) -> Picture:
+def _picture(job: Job, answer: dict[str, Any], prices: TokenPrices | None) -> Picture:
     """Return the first picture of an answer. Raises what the reason means if there is none."""
     candidates = _list(answer.get("candidates"))
     for candidate in candidates:
@@ -156,7 +157,12 @@ def _picture(job: Job, answer: dict[str, Any]) -> Picture:
             inline = part.get("inlineData")
             # A thought is a draft of the picture.
             if isinstance(inline, dict) and not part.get("thought") and (decoded := _decoded(inline.get("data"))):
-                return Picture(decoded, seed=job.seed)
+                usage = answer.get("usageMetadata")
+                cost = cost_usd(prices, usage, "promptTokenCount", "candidatesTokenCount")
+                named = answer.get("responseId")
+                return Picture(
+                    decoded, seed=job.seed, provider_id=named if isinstance(named, str) else None, cost_usd=cost
+                )
     feedback = answer.get("promptFeedback")
     is_blocked = isinstance(feedback, dict) and feedback.get("blockReason") is not None
     reasons = [candidate.get("finishReason") for candidate in candidates]

@@ -64,7 +64,7 @@ class Execution:
             made = self.generators[model.provider].generate(_job(request, model, size))
             if not made:
                 raise ValueError("the provider returned no image URL")  # noqa: TRY301 - handled like any crash of a provider
-            return Succeeded(made) if isinstance(made, str) else self._stored(made, request, size)
+            return Succeeded(made) if isinstance(made, str) else self._stored(made, request, model, size)
         except GeneratorRefused as refusal:
             return Failed(FailureReason.CONTENT_REFUSED, str(refusal))
         except GeneratorMisconfigured as error:
@@ -84,7 +84,7 @@ class Execution:
             events.exception(Event.PROVIDER_CRASHED, generationRequestId=request.id, provider=model.provider)
             return Failed(FailureReason.GENERATION_FAILED, f"{model.name} could not generate this image.")
 
-    def _stored(self, picture: Picture, request: GenerationRequest, size: Size) -> Succeeded | Failed:
+    def _stored(self, picture: Picture, request: GenerationRequest, model: Model, size: Size) -> Succeeded | Failed:
         """Store the picture, so that a completed request always has its files. Return the outcome."""
         try:
             image = self.images.keep(picture, request, size)
@@ -94,6 +94,14 @@ class Execution:
         except ImageStoreUnavailable as error:
             events.error(Event.IMAGE_NOT_STORED, generationRequestId=request.id, problem=SafeText(error))
             return Failed(FailureReason.IMAGE_NOT_STORED, "The image could not be stored.")
+        events.info(
+            Event.PICTURE_STORED,
+            generationRequestId=request.id,
+            model=model.id,
+            provider=model.provider,
+            providerId=picture.provider_id,
+            costUsd=picture.cost_usd,
+        )
         return Succeeded(image.main.url, image, picture.seed)
 
 
