@@ -43,6 +43,7 @@ from imagegen.services.sweeper import Sweeper
 from imagegen.services.turns import Turns
 from imagegen.services.webhooks.deliveries import Deliveries
 from imagegen.services.webhooks.delivery_worker import DeliveryWorker
+from imagegen.services.webhooks.endpoints import Endpoints
 from imagegen.services.webhooks.outbox import Outbox
 from imagegen.services.webhooks.secrets import WebhookSecrets
 
@@ -72,6 +73,7 @@ class Backend:
     delivery_worker: DeliveryWorker
     deliveries: Deliveries
     outbox: Outbox
+    endpoints: Endpoints
     webhook_secrets: WebhookSecrets
     requests: Requests
     histories: Histories
@@ -150,6 +152,7 @@ class Backend:
             delivery_worker=DeliveryWorker(database, sender, webhook_secrets, outbox, clock, rng, retry, new_id),
             deliveries=Deliveries(database, outbox, clock, limits, retry),
             outbox=outbox,
+            endpoints=Endpoints(database, webhook_secrets, clock, retry, new_id),
             webhook_secrets=webhook_secrets,
             requests=Requests(database),
             histories=Histories(database),

@@ -13,7 +13,7 @@ from imagegen.documents.generations import StoredRequest, progress_fields, reque
 from imagegen.documents.webhooks import create_delivery
 from imagegen.domain.generation import Failure, FailureReason, GenerationRequest
 from imagegen.domain.limits import Limits
-from imagegen.domain.webhooks import delivery_for
+from imagegen.domain.webhooks import deliveries_for
 from imagegen.events import Event
 from imagegen.ports.clock import Clock
 from imagegen.ports.database import CommitRefused, Database, DatabaseUnavailable, OutcomeUnknown, Update, Write
@@ -64,14 +64,14 @@ class Settlements:
                 return self._commit(current, outcome)
 
         settled = self.retry(attempt)
-        if event := delivery_for(settled.request):
-            self.outbox.enqueue(event)  # even if another process was first: a duplicate task does nothing
+        # Even if another process was first: a duplicate task does nothing.
+        self.outbox.enqueue(*deliveries_for(settled.request))
         return settled
 
     def _commit(self, current: StoredRequest, outcome: Succeeded | Failed) -> StoredRequest:
         settled, refund = self._settled(current.request, outcome)
         ending = Update(request_path(settled.id), settlement_fields(settled), current.version)
-        webhooks = [create_delivery(event)] if (event := delivery_for(settled)) else []
+        webhooks = [create_delivery(event) for event in deliveries_for(settled)]
         version, *_ = self.database.commit(ending, *refund, *webhooks)
         return StoredRequest(settled, version)
 
