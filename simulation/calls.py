@@ -7,7 +7,7 @@ from datetime import datetime
 
 from imagegen.domain.catalog import Catalog, Color, Model, Size, Style
 from imagegen.domain.endpoints import Endpoint, EventType
-from imagegen.domain.generation import Fingerprint, GenerationRequest, Mode, Order, keyed_request_id
+from imagegen.domain.generation import Fingerprint, Mode, Order, keyed_request_id
 from imagegen.domain.ledger import Credits
 from imagegen.domain.limits import Limits
 from imagegen.domain.webhooks import Delivery
