@@ -104,10 +104,11 @@ def _check_canceled(canceled: GenerationRequest, requests: Requests) -> Iterator
 
 def _check_resent(call: Call, delivery: Delivery, requests: Requests) -> Iterator[str]:
     request = requests.get(delivery.generation_request_id)
-    if request is None or (request.id, request.webhook_url) != (call.request_id, delivery.url):
+    urls = [] if request is None else [request.webhook_url, *(endpoint.url for endpoint in request.webhook_endpoints)]
+    if request is None or request.id != call.request_id or delivery.url not in urls:
         yield f"the database has {request}"
     assert call.began_at is not None, "an answered call has begun"
-    if not delivery.is_pending and delivery.attempts[-1].at < call.began_at:
+    if not delivery.is_pending and delivery.attempts and delivery.attempts[-1].at < call.began_at:
         yield f"no attempt follows for {delivery}"
 
 

@@ -1,11 +1,12 @@
 """Plans the calls of the clients: users, orders, times, repetitions and idempotency keys."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from imagegen.domain.catalog import Catalog, Color, Model, Size, Style
+from imagegen.domain.endpoints import Endpoint, EventType
 from imagegen.domain.generation import Fingerprint, Mode, Order, keyed_request_id
 from imagegen.domain.ledger import Credits
 from imagegen.domain.limits import Limits
@@ -79,6 +80,20 @@ def accounts(rng: random.Random) -> dict[str, Credits]:
     return {
         name: Credits(rng.randint(0, 5), rng.choice((0, 2, 5, 20)))
         for name in ("ann", "bob", "eve")[: rng.randint(1, 3)]
+    }
+
+
+def endpoints(rng: random.Random, users: Iterable[str]) -> dict[str, list[Endpoint]]:
+    """Return the webhook endpoints of each user: none in most seeds, and else up to three, some of them filtered."""
+    if rng.random() < 0.7:
+        return {}
+    events = ((), (EventType.COMPLETED,), (EventType.FAILED, EventType.CANCELED), (EventType.GIVEN_UP,))
+    return {
+        user: [
+            Endpoint(f"endpoint-{user}-{number}", f"https://{user}-{number}.example.com/", rng.choice(events))
+            for number in range(rng.randint(1, 3))
+        ]
+        for user in users
     }
 
 

@@ -6,7 +6,7 @@ from types import ModuleType
 
 from imagegen.adapters import cloud_tasks, firestore, firestore_messages
 from imagegen.api import auth
-from imagegen.domain import account, generation, ledger, limits, people, receivers, webhooks
+from imagegen.domain import account, endpoints, generation, ledger, limits, people, receivers, webhooks
 from imagegen.reports import reconciliation, weekly
 from imagegen.services import call_rates, retry, server_keys, sweeper
 from imagegen.services.credits import accounts
@@ -439,10 +439,15 @@ MUTANTS = [
     Mutant(
         "every event has the type completed",
         webhooks,
-        'type=f"generation.{request.status}"',
-        'type="generation.completed"',
+        'EventType(f"generation.{request.status}")',
+        "EventType.COMPLETED",
     ),
-    Mutant("the first attempt of a webhook waits for a sweep", settlement, "self.outbox.enqueue(event)", "pass"),
+    Mutant(
+        "the first attempt of a webhook waits for a sweep",
+        settlement,
+        "self.outbox.enqueue(*deliveries_for(settled.request))",
+        "pass",
+    ),
     Mutant("the next attempt of a webhook waits for a sweep", delivery_worker, "self.outbox.enqueue(recorded)", "pass"),
     Mutant("a task is queued without its due time", outbox, "not_before=delivery.next_attempt_at", "not_before=None"),
     Mutant(
@@ -481,8 +486,8 @@ MUTANTS = [
     Mutant(
         "an attempt is recorded without compare-and-set",
         delivery_worker,
-        "update_delivery(document, attempted)",
-        "update_delivery(self.database.read(delivery_path(attempted.id))[0], attempted)",
+        "update_delivery(document, end.delivery)",
+        "update_delivery(self.database.read(delivery_path(attempted.id))[0], end.delivery)",
         test="tests/integration/test_webhooks.py::test_attempt_is_not_recorded_over_the_claim_of_another_task",
     ),
     Mutant("a new attempt replaces the earlier attempts", webhooks, "(*self.attempts, attempt)", "(attempt,)"),
@@ -563,7 +568,7 @@ MUTANTS = [
     Mutant(
         "a receiver that recovers stays paused",
         receivers,
-        "replace(self, failing_since=None, paused_until=None)",
+        "replace(self, failing_since=None, paused_until=None, given_up_at=None)",
         "self",
         test="tests/integration/test_webhooks.py -k next_success_ends",
     ),
@@ -601,6 +606,26 @@ MUTANTS = [
         "sending_of(state).resent(self.limits.resends, now)",
         "sending_of(state)",
         test="tests/integration/test_limits.py -k resends_of_a_user",
+    ),
+    Mutant(
+        "an endpoint gets events that it does not want",
+        endpoints,
+        "(not self.events or type in self.events)",
+        "bool(type)",
+    ),
+    Mutant(
+        "a receiver is given up more than once",
+        receivers,
+        "if self.given_up_at is None and (is_gone or is_hopeless)",
+        "if is_gone or is_hopeless",
+        test="tests/integration/test_webhook_endpoints.py -k given_up_once",
+    ),
+    Mutant(
+        "an endpoint that is given up stays enabled",
+        delivery_worker,
+        "enabled=endpoint.enabled and endpoint.id != delivery.endpoint_id",
+        "enabled=endpoint.enabled",
+        test="tests/integration/test_webhook_endpoints.py -k told_once",
     ),
     Mutant("each webhook is signed with a new secret", secrets, "if stored.key is not None:", "if False:"),
     Mutant(

@@ -3,14 +3,18 @@
 import logging
 import random
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from imagegen.bootstrap import Backend
+from imagegen.documents.accounts import update_endpoints, user_path
+from imagegen.documents.receivers import create_endpoint
+from imagegen.domain.endpoints import Endpoint
 from imagegen.domain.images import LEFTOVERS_KEPT
 from imagegen.domain.ledger import Credits
+from imagegen.domain.receivers import Receiver
 from imagegen.errors import ServiceUnavailable, SettlementPending
 from imagegen.ports.database import CommitRefused, DatabaseUnavailable, OutcomeUnknown
 from imagegen.services.credits.accounts import new_account
@@ -94,6 +98,9 @@ class Simulation:
         accounts = calls.accounts(rng)
         for user_id, granted in accounts.items():
             self._open(user_id, granted, start)
+        # A source of its own, so that the calls of a seed do not depend on its endpoints.
+        for user_id, endpoints in calls.endpoints(random.Random(f"endpoints {seed}"), accounts).items():
+            self._add_endpoints(user_id, endpoints, start)
         self._granted = sum(granted.total for granted in accounts.values())
         self._calls = calls.plan(rng, list(accounts), self._limits)
         if rng.random() < 0.2:
@@ -204,6 +211,12 @@ class Simulation:
     def _open(self, user_id: str, granted: Credits, at: datetime) -> None:
         _, writes = new_account(user_id, {"displayName": user_id}, granted, at)
         self._store.commit(*writes)
+
+    def _add_endpoints(self, user_id: str, endpoints: Sequence[Endpoint], at: datetime) -> None:
+        [user] = self._store.read(user_path(user_id))
+        receivers = [Receiver(endpoint.id, user_id, endpoint.url) for endpoint in endpoints]
+        created = [create_endpoint(receiver, None, at) for receiver in receivers]
+        self._store.commit(update_endpoints(user, endpoints), *created)
 
     def _serve(self, call: Call) -> None:
         """Serve a call, and record its outcome."""

@@ -17,7 +17,7 @@ from imagegen.documents.generations import create_request
 from imagegen.documents.webhooks import create_delivery
 from imagegen.domain.generation import Fingerprint, GenerationRequest, Order
 from imagegen.domain.ledger import Credits
-from imagegen.domain.webhooks import Delivery, delivery_for
+from imagegen.domain.webhooks import Delivery, deliveries_for
 from imagegen.errors import ServiceUnavailable
 from imagegen.ports.clock import Clock
 from imagegen.ports.webhook_sender import Answer, Unreachable
@@ -148,8 +148,7 @@ def run(hang: Hang, *, hours: float = 1.0, urls: int = 1) -> WebhookLoad:
 
     def settle(user: str, number: int, url: str) -> None:
         request = _request(user, f"{user}-{number}", url, clock.now())
-        delivery = delivery_for(request)
-        assert delivery is not None, "the request names a webhook"
+        [delivery] = deliveries_for(request)
         store.commit(create_request(request), create_delivery(delivery))
         made.append(delivery)
         backend.outbox.enqueue(delivery)

@@ -16,6 +16,7 @@ from imagegen.api.responses import GenerationRequestDetails
 from imagegen.documents.generations import REQUESTS, request_of
 from imagegen.documents.secrets import WEBHOOK_SECRETS, webhook_secrets_of
 from imagegen.documents.webhooks import DELIVERIES, delivery_of
+from imagegen.domain.endpoints import EventType
 from imagegen.domain.generation import GenerationRequest
 from imagegen.domain.receivers import origin_of, receiver_id
 from imagegen.domain.webhooks import (
@@ -145,12 +146,21 @@ def needless_tasks(
 
 def _wrong_events(requests: Requests, deliveries: Iterable[Delivery]) -> Iterator[Violation]:
     """Yield the ended requests without a delivery, and the deliveries that do not match an ended request."""
-    expected = Counter(
-        (f"{request.id}-{request.status}", request.user_id, request.webhook_url, f"generation.{request.status}")
-        for request in requests.values()
-        if request.webhook_url and request.finished_at
+    expected: Counter[tuple[str, str, str, str]] = Counter()
+    for request in requests.values():
+        if request.finished_at is None:
+            continue
+        id, type = f"{request.id}-{request.status}", f"generation.{request.status}"
+        if request.webhook_url:
+            expected[id, request.user_id, request.webhook_url, type] += 1
+        for endpoint in request.webhook_endpoints:
+            if not endpoint.events or type in endpoint.events:
+                expected[f"{id}-{endpoint.id}", request.user_id, endpoint.url, type] += 1
+    found = Counter(
+        (delivery.id, delivery.user_id, delivery.url, delivery.type)
+        for delivery in deliveries
+        if delivery.type != EventType.GIVEN_UP
     )
-    found = Counter((delivery.id, delivery.user_id, delivery.url, delivery.type) for delivery in deliveries)
     for event in expected - found:
         yield Violation("EVENT", f"there is no delivery {event}")
     for event in found - expected:
@@ -165,11 +175,13 @@ def _wrong_payloads(
     request = requests[delivery.generation_request_id]
     for event in item.sent:
         body = json.loads(event.body)
-        if (body["type"], body["data"]) != (f"generation.{request.status}", described(request)):
+        data = described(request) if delivery.data is None else delivery.data
+        type = f"generation.{request.status}" if delivery.data is None else EventType.GIVEN_UP
+        if (body["type"], body["data"]) != (type, data):
             yield Violation("TRUTH", f"{event.body} was sent, but the database has {request}")
         key = keys[delivery.user_id]
         assert key is not None, "the first webhook creates it"
-        secret = derived(key, receiver_id(delivery.user_id, origin_of(delivery.url)), 0)
+        secret = derived(key, delivery.endpoint_id or receiver_id(delivery.user_id, origin_of(delivery.url)), 0)
         signed = Webhook(secret).sign(event.id, datetime.fromtimestamp(event.at, UTC), event.body)
         if event.headers["webhook-signature"] != signed:
             yield Violation("SIGNATURE", f"{event.headers} do not verify")

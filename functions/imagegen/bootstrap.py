@@ -47,6 +47,7 @@ from imagegen.services.sweeper import Sweeper
 from imagegen.services.turns import Turns
 from imagegen.services.webhooks.deliveries import Deliveries
 from imagegen.services.webhooks.delivery_worker import DeliveryWorker
+from imagegen.services.webhooks.endpoints import Endpoints
 from imagegen.services.webhooks.outbox import Outbox
 from imagegen.services.webhooks.secrets import WebhookSecrets
 
@@ -76,6 +77,7 @@ class Backend:
     delivery_worker: DeliveryWorker
     deliveries: Deliveries
     outbox: Outbox
+    endpoints: Endpoints
     webhook_secrets: WebhookSecrets
     image_urls: ImageUrls
     requests: Requests
@@ -159,6 +161,7 @@ class Backend:
             delivery_worker=DeliveryWorker(database, sender, webhook_secrets, outbox, clock, rng, retry, new_id),
             deliveries=Deliveries(database, outbox, clock, limits, retry),
             outbox=outbox,
+            endpoints=Endpoints(database, webhook_secrets, clock, retry, new_id),
             webhook_secrets=webhook_secrets,
             image_urls=ImageUrls(database, images, retry),
             requests=Requests(database),

@@ -185,6 +185,22 @@ class DeliveryNotFound(ApiError):
     facts: ClassVar = {"deliveryId": str}
 
 
+class EndpointNotFound(ApiError):
+    code = Code.NOT_FOUND
+    reason = "ENDPOINT_NOT_FOUND"
+    situation = "no such webhook endpoint, or another user's"
+    retryable = "no"
+    facts: ClassVar = {"endpointId": str}
+
+
+class TooManyEndpoints(ApiError):
+    code = Code.FAILED_PRECONDITION
+    reason = "TOO_MANY_ENDPOINTS"
+    situation = "creating one more webhook endpoint than a user can have: `maxEndpoints`"
+    retryable = "after deleting one"
+    facts: ClassVar = {"maxEndpoints": int}
+
+
 class RateLimited(ApiError):
     code = Code.RESOURCE_EXHAUSTED
     reason = "RATE_LIMITED"

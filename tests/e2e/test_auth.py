@@ -173,9 +173,16 @@ def owner_data(live: Live) -> Iterator[OwnerData]:
     with receiving(Receiver()) as receiver:
         live.result("createGenerationRequest", order(user, webhookUrl=receiver.url()), token=owner)
         [delivery] = live.result("listWebhookDeliveries", {}, token=owner)["deliveries"]
+        endpoint = live.result("createWebhookEndpoint", {"url": "https://hooks.example.com/own"}, token=owner)[
+            "endpoint"
+        ]
         yield OwnerData(
             user,
-            {"userId": user, **{name: delivery[name] for name in ("generationRequestId", "deliveryId")}},
+            {
+                "userId": user,
+                "endpointId": endpoint["endpointId"],
+                **{name: delivery[name] for name in ("generationRequestId", "deliveryId")},
+            },
             {
                 CallerKind.ANONYMOUS: None,
                 CallerKind.OWNER: owner,

@@ -149,7 +149,15 @@ def _without_long_form(value: Body) -> Any:
 
 # Changes in the database
 
-WITH_WEBHOOKS = {"createGenerationRequest", "cancelGenerationRequest", "resendWebhook", "getWebhookSecret"}
+WITH_WEBHOOKS = {
+    "createGenerationRequest",
+    "cancelGenerationRequest",
+    "resendWebhook",
+    "getWebhookSecret",
+    "createWebhookEndpoint",
+    "deleteWebhookEndpoint",
+    "rotateWebhookEndpointSecret",
+}
 
 State = Mapping[str, Any]
 """The time of each document's last write, by path."""
@@ -186,6 +194,9 @@ def _written_paths(answer: Answer) -> set[str]:
             return {request_path(request_id), delivery_path(f"{request_id}-canceled")}
         case "resendWebhook":
             return {delivery_path(answered["deliveryId"])}
+        case "createWebhookEndpoint":
+            user_id = str(answer.data.get("userId") or answer.caller)
+            return {webhook_secret_path(user_id), user_path(user_id)}
         case "getWebhookSecret":
             return {webhook_secret_path(str(answer.data.get("userId") or answer.caller))}
         case "registerUser":

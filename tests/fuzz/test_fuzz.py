@@ -60,8 +60,13 @@ EXAMPLES = {
 }
 FUNCTIONS = scaled(["createGenerationRequest", "grantCredits", "listGenerationRequests"], list(EXAMPLES))
 ADMIN_FUNCTIONS = ("grantCredits", "getWeeklyReport", "listWeeklyReports", "runWeeklyReport")
-EXPECTED_ERRORS = {"cancelGenerationRequest": (400, "REQUEST_ENDED"), "resendWebhook": (404, "DELIVERY_NOT_FOUND")}
-"""The errors of two examples. All requests of the sample data have ended, and none has a webhook."""
+EXPECTED_ERRORS = {
+    "cancelGenerationRequest": (400, "REQUEST_ENDED"),
+    "resendWebhook": (404, "DELIVERY_NOT_FOUND"),
+    "rotateWebhookEndpointSecret": (404, "ENDPOINT_NOT_FOUND"),
+    "deleteWebhookEndpoint": (404, "ENDPOINT_NOT_FOUND"),
+}
+"""The errors of some examples. All requests of the sample data have ended, and it has no webhooks and no endpoints."""
 
 KNOWN_USERS = [USER, EXAMPLES["createGenerationRequest"]["userId"], ADMIN, "user-0"]
 

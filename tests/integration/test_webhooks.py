@@ -446,6 +446,8 @@ def test_failing_receiver_is_paused_and_the_next_success_ends_that(
         "pausedUntil": began + timedelta(minutes=10),
         "secretNumber": 0,
         "previousSecretUntil": None,
+        "givenUpAt": None,
+        "deletedAt": None,
     }
     second = api.result(CREATE, order(webhookUrl=URL))["generationRequestId"]
     assert deliver(api, queue) == 200  # put off, without an attempt
@@ -954,6 +956,7 @@ def test_list_has_only_the_users_deliveries_newest_first(api: Api, clock: Manual
         "generationRequestId": request_ids[3],
         "type": "generation.completed",
         "webhookUrl": URL,
+        "receiverGivenUp": False,
         "status": "pending",
         "createdAt": "2026-11-18T13:00:00.000000Z",
         "nextAttemptAt": "2026-11-18T13:00:00.000000Z",

@@ -16,6 +16,7 @@ from imagegen.errors import (
     ContentRefused,
     ContentRefusedBefore,
     DeliveryNotFound,
+    EndpointNotFound,
     GenerationAbandoned,
     GenerationAbandonedBefore,
     GenerationCanceled,
@@ -39,6 +40,7 @@ from imagegen.errors import (
     RequestNotFound,
     SettlementPending,
     TooManyCanceled,
+    TooManyEndpoints,
     TooManyRunning,
     UserNotFound,
 )
@@ -157,6 +159,47 @@ def get_webhook_secret(backend: Backend, call: Call[requests.GetWebhookSecret]) 
     if params.webhook_url is None:
         return responses.WebhookSecret(webhook_secret=secrets.shared(params.user_id, rotation))
     return responses.WebhookSecret(webhook_secret=secrets.of_url(params.user_id, params.webhook_url, rotation))
+
+
+@operation(UserNotFound, TooManyEndpoints, Contention, access=Access.OWNER)
+def create_webhook_endpoint(
+    backend: Backend, call: Call[requests.CreateWebhookEndpoint]
+) -> responses.CreatedWebhookEndpoint:
+    """Creates an endpoint that gets a webhook for each event, or changes and enables the one with the same URL."""
+    params = call.params
+    made, secret = backend.endpoints.create(params.user_id, params.url, params.events, params.description)
+    return responses.CreatedWebhookEndpoint(endpoint=responses.WebhookEndpoint.of(made), webhook_secret=secret)
+
+
+@operation(UserNotFound, access=Access.OWNER_OR_ADMIN)
+def list_webhook_endpoints(
+    backend: Backend, call: Call[requests.ListWebhookEndpoints]
+) -> responses.WebhookEndpointList:
+    """Returns a user's endpoints, and whether they fail."""
+    listed = backend.endpoints.list(call.params.user_id)
+    return responses.WebhookEndpointList(endpoints=[responses.WebhookEndpoint.of(one) for one in listed])
+
+
+@operation(EndpointNotFound, UserNotFound, Contention, access=Access.OWNER)
+def delete_webhook_endpoint(
+    backend: Backend, call: Call[requests.DeleteWebhookEndpoint]
+) -> responses.DeletedWebhookEndpoint:
+    """Deletes one of the caller's endpoints. Its webhooks that wait are not sent."""
+    backend.endpoints.delete(call.params.endpoint_id, call.allows)
+    return responses.DeletedWebhookEndpoint(endpoint_id=call.params.endpoint_id)
+
+
+@operation(EndpointNotFound, UserNotFound, Contention, access=Access.OWNER)
+def rotate_webhook_endpoint_secret(
+    backend: Backend, call: Call[requests.RotateWebhookEndpointSecret]
+) -> responses.WebhookSecret:
+    """Replaces the secret of one of the caller's endpoints. The secret before signs for another day.
+
+    With `expirePrevious`, the secret before ends at once.
+    """
+    rotation = Rotation(rotate=True, expire_previous=call.params.expire_previous)
+    secret = backend.endpoints.rotate(call.params.endpoint_id, rotation, call.allows)
+    return responses.WebhookSecret(webhook_secret=secret)
 
 
 @operation(access=Access.OWNER_OR_ADMIN)

@@ -49,6 +49,7 @@ from imagegen.api.fields import (
     refuse,
 )
 from imagegen.domain.catalog import Model
+from imagegen.domain.endpoints import EventType
 from imagegen.domain.generation import Fingerprint, Key, Mode, Order, Reuse, Status
 from imagegen.domain.grants import Bucket
 from imagegen.domain.ledger import EntryType
@@ -315,6 +316,40 @@ class GetWebhookSecret(OfUser):
         default=None, description="A URL of the receiver. Without it, you get a secret for all webhook URLs."
     )
     rotate: Flag = False
+    expire_previous: Flag = False
+
+
+Events = Annotated[
+    list[Annotated[EventType, Field(strict=False)]],
+    Field(max_length=len(EventType)),
+    BeforeValidator(lambda value: [] if value is None else value),
+]
+
+
+class CreateWebhookEndpoint(OfUser):
+    model_config = _example(userId="user-100", url="https://hooks.example.com/images", events=["generation.completed"])
+
+    url: WebhookUrl
+    events: Events = Field(
+        default=[], description="The types of events that the endpoint gets. Without it, it gets all."
+    )
+    description: Reason | None = Field(default=None, description="A text for people.")
+
+
+class ListWebhookEndpoints(OfUser):
+    model_config = _example(userId="user-100")
+
+
+class DeleteWebhookEndpoint(Request):
+    model_config = _example(endpointId="5f0f6e0dbd3b4a36a6b7a5b9a2e3c1d0")
+
+    endpoint_id: DocumentId
+
+
+class RotateWebhookEndpointSecret(Request):
+    model_config = _example(endpointId="5f0f6e0dbd3b4a36a6b7a5b9a2e3c1d0")
+
+    endpoint_id: DocumentId
     expire_previous: Flag = False
 
 

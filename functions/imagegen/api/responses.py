@@ -14,6 +14,7 @@ from imagegen.api.requests import (
     ListWeeklyReports,
 )
 from imagegen.domain import catalog, webhooks
+from imagegen.domain.endpoints import EventType
 from imagegen.domain.generation import FailureReason, GenerationRequest, Mode, Status
 from imagegen.domain.grants import Bucket
 from imagegen.domain.ledger import EntryType, Wallet
@@ -208,6 +209,34 @@ class WebhookSecret(Response):
     webhook_secret: str
 
 
+class WebhookEndpoint(Described):
+    """An endpoint, and whether it fails."""
+
+    endpoint_id: str = Field(validation_alias=AliasPath("endpoint", "id"))
+    url: str = Field(validation_alias=AliasPath("endpoint", "url"))
+    events: list[EventType] = Field(validation_alias=AliasPath("endpoint", "events"))
+    enabled: bool = Field(validation_alias=AliasPath("endpoint", "enabled"))
+    failing_since: datetime | None = Field(
+        validation_alias=AliasPath("receiver", "failing_since"),
+        description="The time of the first webhook that it did not accept, if it has accepted none since.",
+    )
+    paused_until: datetime | None = Field(validation_alias=AliasPath("receiver", "paused_until"))
+    given_up_at: datetime | None = Field(validation_alias=AliasPath("receiver", "given_up_at"))
+
+
+class CreatedWebhookEndpoint(Response):
+    endpoint: WebhookEndpoint
+    webhook_secret: str
+
+
+class WebhookEndpointList(Response):
+    endpoints: list[WebhookEndpoint]
+
+
+class DeletedWebhookEndpoint(Response):
+    endpoint_id: str
+
+
 class DeliveryAttempt(Described):
     """An attempt to send a webhook."""
 
@@ -224,6 +253,8 @@ class WebhookDelivery(Described):
     generation_request_id: str
     type: str
     webhook_url: str = Field(validation_alias="url")
+    endpoint_id: str | None = Field(description="The endpoint, unless the request named the URL.")
+    receiver_given_up: bool = Field(description="True if its receiver was given up when this webhook failed.")
     status: webhooks.DeliveryStatus
     created_at: Time
     next_attempt_at: Time | None = Field(

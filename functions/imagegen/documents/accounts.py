@@ -3,12 +3,14 @@
 Updates name each field that they replace, so unknown fields are preserved, also inside maps.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from imagegen.documents.endpoints import endpoint_fields, endpoints_of
 from imagegen.documents.fields import Fields
 from imagegen.domain.account import Account, Usage
+from imagegen.domain.endpoints import Endpoint
 from imagegen.domain.grants import Bucket, Grant
 from imagegen.domain.ledger import GENESIS, Credits, EntryType, LedgerEntry, Wallet
 from imagegen.domain.limits import Activity
@@ -82,6 +84,7 @@ def account_of(user: Snapshot) -> Account:
             activity.optional("cancellationsEarnedAt", datetime),
         ),
         usage=usage_by_week(user),
+        endpoints=endpoints_of(fields),
     )
 
 
@@ -136,6 +139,11 @@ def update_wallet(user: Snapshot, wallet: Wallet) -> Update:
         f"{field}.{name}": value for field, values in wallet_fields(wallet).items() for name, value in values.items()
     }
     return Update(user.path, fields, user.version)
+
+
+def update_endpoints(user: Snapshot, endpoints: Sequence[Endpoint]) -> Update:
+    assert user.version is not None, "only a user who was read can be updated"
+    return Update(user.path, endpoint_fields(endpoints), user.version)
 
 
 def usage_data(usage: Usage) -> dict[str, int]:

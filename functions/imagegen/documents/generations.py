@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 from imagegen.documents.accounts import SCHEMA_VERSION, bucket_fields, credits_of
+from imagegen.documents.endpoints import endpoint_fields, endpoints_of
 from imagegen.documents.fields import Fields
 from imagegen.domain.generation import REFUNDED, Failure, FailureReason, Fingerprint, GenerationRequest, Mode, Status
 from imagegen.domain.images import ImageFile, StoredImage
@@ -46,6 +47,7 @@ def create_request(request: GenerationRequest) -> Create:
         "day": request.day,
         "hour": request.created_at.astimezone(UTC).hour,
         **settlement_fields(request),
+        **(endpoint_fields(request.webhook_endpoints) if request.webhook_endpoints else {}),
     }
     return Create(request_path(request.id), data)
 
@@ -143,6 +145,7 @@ def request_of(document: Snapshot) -> GenerationRequest:
         claimed_by=fields.optional("worker", str),
         task_number=fields.amount("taskNumber", default=0),
         webhook_url=fields.optional("webhookUrl", str),
+        webhook_endpoints=endpoints_of(fields),
         status=fields.read("status", Status),
         finished_at=fields.nullable("finishedAt", datetime),
         image_url=fields.nullable("imageUrl", str),

@@ -26,6 +26,8 @@ def receiver_of(document: Snapshot) -> Receiver:
         paused_until=fields.optional("pausedUntil", datetime),
         secret_number=fields.amount("secretNumber", default=0),
         previous_secret_until=fields.optional("previousSecretUntil", datetime),
+        given_up_at=fields.optional("givenUpAt", datetime),
+        deleted_at=fields.optional("deletedAt", datetime),
     )
 
 
@@ -36,8 +38,16 @@ def write_receiver(document: Snapshot, receiver: Receiver) -> Create | Update:
         "pausedUntil": receiver.paused_until,
         "secretNumber": receiver.secret_number,
         "previousSecretUntil": receiver.previous_secret_until,
+        "givenUpAt": receiver.given_up_at,
+        "deletedAt": receiver.deleted_at,
     }
     return _write(document, state, {"userId": receiver.user_id, "url": receiver.url})
+
+
+def create_endpoint(receiver: Receiver, description: str | None, at: datetime) -> Create:
+    """Return the write of a new endpoint's document."""
+    written = write_receiver(Snapshot(receiver_path(receiver.id), {}, None), receiver)
+    return Create(written.path, {**_data(written), "description": description, "createdAt": at})
 
 
 def sending_path(user_id: str) -> str:
@@ -53,6 +63,11 @@ def sending_of(document: Snapshot) -> Sending:
 def write_sending(document: Snapshot, sending: Sending) -> Create | Update:
     """Return the write of what a user's webhooks have taken, on the condition that its document is unchanged."""
     return _write(document, {"busyUntil": sending.busy_until, "resendsEarnedAt": sending.resends_earned_at}, {})
+
+
+def _data(write: Create | Update) -> Data:
+    assert isinstance(write, Create), "the document is new"
+    return write.data
 
 
 def _write(document: Snapshot, fields: Data, fixed: Data) -> Create | Update:

@@ -24,6 +24,8 @@ def create_delivery(delivery: Delivery) -> Create:
         "generationRequestId": delivery.generation_request_id,
         "url": delivery.url,
         "type": delivery.type,
+        "endpointId": delivery.endpoint_id,
+        "data": delivery.data,
         "createdAt": delivery.created_at,
         **_progress(delivery),
     }
@@ -54,6 +56,9 @@ def delivery_of(document: Snapshot) -> Delivery:
         attempts=tuple(_attempt_of(attempt) for attempt in fields.maps("attempts")),
         resent_at=fields.optional("resentAt", datetime),
         resends_earned_at=fields.optional("resendsEarnedAt", datetime),
+        endpoint_id=None if fields.optional("endpointId", str) is None else fields.id("endpointId"),
+        data=fields.optional("data", dict),
+        receiver_given_up=fields.defaulted("receiverGivenUp", False),
     )
 
 
@@ -67,6 +72,7 @@ def _progress(delivery: Delivery) -> dict[str, Any]:
         "attempts": [_attempt(attempt) for attempt in delivery.attempts],
         "resentAt": delivery.resent_at,
         "resendsEarnedAt": delivery.resends_earned_at,
+        "receiverGivenUp": delivery.receiver_given_up,
     }
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from imagegen.domain.endpoints import Endpoint
 from imagegen.domain.generation import REFUNDED, FailureReason, GenerationRequest, Status, entry_id
 from imagegen.domain.ledger import EntryType, LedgerEntry, Wallet
 from imagegen.domain.limits import Activity, Limits
@@ -44,6 +45,11 @@ class Account:
     wallet: Wallet
     usage: Mapping[Week, Usage] = field(default_factory=dict)
     activity: Activity = field(default_factory=Activity)
+    endpoints: tuple[Endpoint, ...] = ()
+
+    @property
+    def enabled_endpoints(self) -> tuple[Endpoint, ...]:
+        return tuple(endpoint for endpoint in self.endpoints if endpoint.enabled)
 
     def reserve(self, request: GenerationRequest) -> tuple["Account", LedgerEntry]:
         """Return the account after paying for ``request``, and the deduction."""
@@ -56,7 +62,8 @@ class Account:
         )
         used = self.usage.get(request.week, Usage())
         used = replace(used, requests=used.requests + 1, credits_deducted=used.credits_deducted + request.cost)
-        return Account(wallet, {**self.usage, request.week: used}, self.activity.started(request.id)), entry
+        usage = {**self.usage, request.week: used}
+        return replace(self, wallet=wallet, usage=usage, activity=self.activity.started(request.id)), entry
 
     def refund(self, request: GenerationRequest, reason: FailureReason, at: datetime) -> tuple["Account", LedgerEntry]:
         """Return the account after refunding ``request`` to the buckets that paid for it, and the refund."""
@@ -70,7 +77,8 @@ class Account:
         used = self.usage.get(request.week, Usage())
         failed = used.failed + (reason is not FailureReason.CANCELED)
         used = replace(used, failed=failed, credits_refunded=used.credits_refunded + request.cost)
-        return Account(wallet, {**self.usage, request.week: used}, self.activity.ended(request.id)), entry
+        usage = {**self.usage, request.week: used}
+        return replace(self, wallet=wallet, usage=usage, activity=self.activity.ended(request.id)), entry
 
     def cancel(self, request: GenerationRequest, limits: Limits, at: datetime) -> tuple["Account", LedgerEntry]:
         """Return the account after canceling and refunding ``request``, and the refund.

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Self
 
 from imagegen.domain.catalog import Color, Model, Size, Style
+from imagegen.domain.endpoints import Endpoint
 from imagegen.domain.images import LEFTOVERS_KEPT, Download, StoredImage
 from imagegen.domain.ledger import Credits, EntryType
 from imagegen.domain.weeks import Week
@@ -179,8 +180,9 @@ class GenerationRequest:
     claimed it. A process that reads its own id knows that its commit succeeded, even if the answer was lost. After
     ``lease_expires_at``, the sweeper recovers the request. The lease of a canceled request ends with its run. A request
     still pending at ``give_up_at`` is refunded. ``task_number`` is part of the name of the request's task, so that a
-    queue refuses the same task again. ``image`` has the files of an image that is stored here. At ``delete_images_at``,
-    the sweeper deletes the files of a request that was not completed.
+    queue refuses the same task again. ``webhook_endpoints`` are the endpoints that the user had at the reservation.
+    ``image`` has the files of an image that is stored here. At ``delete_images_at``, the sweeper deletes the files of a
+    request that was not completed.
     """
 
     id: str
@@ -202,6 +204,7 @@ class GenerationRequest:
     claimed_by: str | None = None
     task_number: int = 0
     webhook_url: str | None = None
+    webhook_endpoints: tuple[Endpoint, ...] = ()
     input: Mapping[str, str] | None = None
     status: Status = Status.PROCESSING
     finished_at: datetime | None = None
@@ -213,7 +216,15 @@ class GenerationRequest:
     delete_images_at: datetime | None = None
 
     @classmethod
-    def of(cls, order: Order, id: str, reservation_id: str, paid_from: Credits, at: datetime) -> Self:
+    def of(
+        cls,
+        order: Order,
+        id: str,
+        reservation_id: str,
+        paid_from: Credits,
+        at: datetime,
+        endpoints: tuple[Endpoint, ...] = (),
+    ) -> Self:
         """Return the new request of an order: processing in sync mode, pending in async mode."""
         is_sync = order.mode is Mode.SYNC
         return cls(
@@ -228,6 +239,7 @@ class GenerationRequest:
             mode=order.mode,
             webhook_url=order.webhook_url,
             seed=order.seed,
+            webhook_endpoints=endpoints,
             cost=order.cost,
             paid_from=paid_from,
             fingerprint=order.fingerprint,

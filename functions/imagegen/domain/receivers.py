@@ -12,6 +12,9 @@ from imagegen.domain.webhooks import Attempt
 PAUSE_MAX = timedelta(hours=1)
 """The longest pause of a failing receiver that does not ask for a longer one."""
 
+GIVE_UP_AFTER = timedelta(days=2)
+"""The time without an accepted webhook after which a receiver is given up, when a webhook to it has failed for good."""
+
 SLOTS_PER_USER = 4
 """The attempts that one user's receivers can keep busy continuously, of those that the queues make at once."""
 
@@ -35,12 +38,12 @@ def receiver_id(user_id: str, origin: str) -> str:
 
 @dataclass(frozen=True)
 class Receiver:
-    """A receiver of a user's webhooks: all URLs at one origin.
+    """A receiver of a user's webhooks: an endpoint, or all webhook URLs at one origin.
 
     ``failing_since`` is the time of the first attempt that it did not accept after the last one that it accepted.
     Until ``paused_until``, no attempt begins. A failing receiver gets one attempt at a time, which pauses it until it
     has ended. ``secret_number`` counts the rotations of its secret. Until ``previous_secret_until``, the secret before
-    the last rotation signs too.
+    the last rotation signs too. ``given_up_at`` is None until it is given up, and after it has accepted a webhook.
     """
 
     id: str
@@ -50,6 +53,16 @@ class Receiver:
     paused_until: datetime | None = None
     secret_number: int = 0
     previous_secret_until: datetime | None = None
+    given_up_at: datetime | None = None
+    deleted_at: datetime | None = None
+
+    def given_up(self, at: datetime, *, is_gone: bool) -> "Receiver":
+        """Return the receiver after a webhook to it has failed for good.
+
+        It is given up, once, if it is gone or has accepted nothing for ``GIVE_UP_AFTER``.
+        """
+        is_hopeless = self.failing_since is not None and at - self.failing_since >= GIVE_UP_AFTER
+        return replace(self, given_up_at=at) if self.given_up_at is None and (is_gone or is_hopeless) else self
 
     def claimed(self, until: datetime) -> "Receiver":
         """Return the receiver during an attempt that must have ended at ``until``."""
@@ -62,7 +75,7 @@ class Receiver:
         due.
         """
         if attempt.succeeded:
-            return replace(self, failing_since=None, paused_until=None)
+            return replace(self, failing_since=None, paused_until=None, given_up_at=None)
         if not attempt.is_about_the_receiver:
             return replace(self, paused_until=None) if self.paused_until == claimed.paused_until else self
         end, failing_since = attempt.at + attempt.duration, self.failing_since or attempt.at

@@ -1,12 +1,15 @@
 """Webhook deliveries: one event for the URL of a request, with the attempts to send it."""
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from http import HTTPStatus
+from typing import Any
 
+from imagegen.domain.endpoints import Endpoint, EventType
 from imagegen.domain.generation import GenerationRequest
 from imagegen.domain.limits import Rate
 
@@ -101,6 +104,8 @@ class Delivery:
     ``claimed_by`` identifies the task that attempts the delivery. The task must record the outcome by
     ``next_attempt_at``. While ``claimed_by`` is None, ``next_attempt_at`` is the time of the next attempt.
     ``attempts`` are the last ``ATTEMPTS_KEPT`` of ``attempt_count``. A delivery not accepted by ``give_up_at`` fails.
+    ``endpoint_id`` is None for a webhook URL of a request. ``data`` is the event's data, or None if it is the request.
+    ``receiver_given_up`` is True if the failure of this delivery was the one after which its receiver was given up.
     ``resent_at`` is the time of the last resend. ``resends_earned_at`` is the time at which all resends are earned.
     """
 
@@ -118,6 +123,9 @@ class Delivery:
     attempts: tuple[Attempt, ...] = ()
     resent_at: datetime | None = None
     resends_earned_at: datetime | None = None
+    endpoint_id: str | None = None
+    data: Mapping[str, Any] | None = None
+    receiver_given_up: bool = False
 
     @property
     def is_pending(self) -> bool:
@@ -203,18 +211,53 @@ class Delivery:
         return self.resent_at is not None and self.resent_at >= since
 
 
-def delivery_for(request: GenerationRequest) -> Delivery | None:
-    """Return the delivery of the event that ``request`` has ended, or None if the request has no webhook URL."""
-    if request.webhook_url is None:
-        return None
-    assert request.finished_at is not None, "only a request that has ended has an event"
-    return Delivery(
-        id=f"{request.id}-{request.status}",
-        user_id=request.user_id,
-        generation_request_id=request.id,
-        url=request.webhook_url,
-        type=f"generation.{request.status}",
-        created_at=request.finished_at,
-        next_attempt_at=request.finished_at,
-        give_up_at=request.finished_at + RETRY_WINDOW,
-    )
+def deliveries_for(request: GenerationRequest) -> list[Delivery]:
+    """Return the deliveries of the event that ``request`` has ended: to its webhook URL, and to each endpoint."""
+    type = EventType(f"generation.{request.status}")
+    id = f"{request.id}-{request.status}"
+    receivers: list[tuple[str, str, str | None]] = []
+    if request.webhook_url is not None:
+        receivers.append((id, request.webhook_url, None))
+    receivers += [
+        (f"{id}-{endpoint.id}", endpoint.url, endpoint.id)
+        for endpoint in request.webhook_endpoints
+        if endpoint.wants(type)
+    ]
+    at = request.finished_at
+    assert at is not None, "only a request that has ended has an event"
+    return [
+        Delivery(
+            id=delivery_id,
+            user_id=request.user_id,
+            generation_request_id=request.id,
+            url=url,
+            type=type.value,
+            created_at=at,
+            next_attempt_at=at,
+            give_up_at=at + RETRY_WINDOW,
+            endpoint_id=endpoint_id,
+        )
+        for delivery_id, url, endpoint_id in receivers
+    ]
+
+
+def given_up_deliveries(
+    failed: Delivery, data: Mapping[str, Any], endpoints: Iterable[Endpoint], at: datetime
+) -> list[Delivery]:
+    """Return the deliveries of the event that the receiver of ``failed`` was given up, to the other endpoints."""
+    return [
+        Delivery(
+            id=f"{failed.id}-given-up-{endpoint.id}",
+            user_id=failed.user_id,
+            generation_request_id=failed.generation_request_id,
+            url=endpoint.url,
+            type=EventType.GIVEN_UP.value,
+            created_at=at,
+            next_attempt_at=at,
+            give_up_at=at + RETRY_WINDOW,
+            endpoint_id=endpoint.id,
+            data=data,
+        )
+        for endpoint in endpoints
+        if endpoint.wants(EventType.GIVEN_UP) and endpoint.id != failed.endpoint_id
+    ]

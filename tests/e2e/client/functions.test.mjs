@@ -146,6 +146,16 @@ test('the webhook is signed with the secret of getWebhookSecret, and resendWebho
   }
 });
 
+test('webhook endpoints are created, listed, rotated and deleted', async () => {
+  const { endpoint, webhookSecret } = await user.call('createWebhookEndpoint', { url: 'https://hooks.example.com/' });
+  const { endpointId } = endpoint;
+  assert.deepEqual((await user.call('listWebhookEndpoints')).endpoints, [endpoint]);
+  assert.notEqual((await user.call('rotateWebhookEndpointSecret', { endpointId })).webhookSecret, webhookSecret);
+  const notMine = await admin.error('deleteWebhookEndpoint', { endpointId });
+  assertRefused(notMine, 'not-found', { reason: 'ENDPOINT_NOT_FOUND', endpointId });
+  assert.deepEqual(await user.call('deleteWebhookEndpoint', { endpointId }), { endpointId });
+});
+
 test('getWeeklyReport, listWeeklyReports and runWeeklyReport are for admins', async () => {
   const { week } = suite;
   assertRefused(await user.error('getWeeklyReport', { week }), 'permission-denied', { reason: 'PERMISSION_DENIED' });

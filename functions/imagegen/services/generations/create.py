@@ -191,7 +191,7 @@ class Generations:
             now = self.clock.now()
             account = replace(account, activity=_within_rate_limit(account.activity, self.limits, now))
             paid_from = _payment(order, account.wallet.credits)
-            request = GenerationRequest.of(order, request_id, reservation_id, paid_from, now)
+            request = GenerationRequest.of(order, request_id, reservation_id, paid_from, now, account.enabled_endpoints)
             account, deduction = account.reserve(request)
             version, *_ = self.database.commit(
                 create_request(request), update_account(user, account, request.week), create_entry(deduction)

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from imagegen import events
 from imagegen.documents.accounts import account_of, create_entry, update_account, user_path
 from imagegen.documents.generations import StoredRequest, progress_fields, request_path, settlement_fields
-from imagegen.documents.mail import mail_for
 from imagegen.documents.webhooks import create_delivery
 from imagegen.domain.generation import Failure, FailureReason, GenerationRequest, Mode, Status
 from imagegen.domain.images import StoredImage
 from imagegen.domain.limits import Limits
-from imagegen.domain.webhooks import delivery_for
+from imagegen.domain.webhooks import deliveries_for
 from imagegen.events import Event
 from imagegen.ports.clock import Clock
 from imagegen.ports.database import CommitRefused, Database, DatabaseUnavailable, OutcomeUnknown, Update, Write
@@ -71,15 +70,15 @@ class Settlements:
                 return self._commit(current, outcome)
 
         settled = self.retry(attempt)
-        if event := delivery_for(settled.request):
-            self.outbox.enqueue(event)  # even if another process was first: a duplicate task does nothing
+        # Even if another process was first: a duplicate task does nothing.
+        self.outbox.enqueue(*deliveries_for(settled.request))
         return settled
 
     def _commit(self, current: StoredRequest, outcome: Succeeded | Failed) -> StoredRequest:
         settled, refund = self._settled(current.request, outcome)
         mails = self._mails(settled)
         ending = Update(request_path(settled.id), settlement_fields(settled), current.version)
-        webhooks = [create_delivery(event)] if (event := delivery_for(settled)) else []
+        webhooks = [create_delivery(event) for event in deliveries_for(settled)]
         version, *_ = self.database.commit(ending, *refund, *webhooks, *mails)
         return StoredRequest(settled, version)
 
@@ -87,6 +86,8 @@ class Settlements:
         """Return the e-mail about a queued request that has ended, if the operator wants such e-mails."""
         if not self.mail_collection or settled.mode is not Mode.ASYNC or settled.status is Status.CANCELED:
             return []
+        from imagegen.documents.mail import mail_for
+
         [user] = self.database.read(user_path(settled.user_id))
         address = user.data.get("email")
         return [mail_for(settled, self.mail_collection, address)] if address and isinstance(address, str) else []

@@ -9,11 +9,13 @@ a user whose attempts take too long, are put off without an attempt.
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from http import HTTPStatus
 from typing import Any
 
 from imagegen import events
+from imagegen.documents.accounts import account_of, update_endpoints, user_path
 from imagegen.documents.generations import request_of, request_path
 from imagegen.documents.receivers import (
     receiver_of,
@@ -23,10 +25,10 @@ from imagegen.documents.receivers import (
     write_receiver,
     write_sending,
 )
-from imagegen.documents.webhooks import delivery_of, delivery_path, update_delivery
+from imagegen.documents.webhooks import create_delivery, delivery_of, delivery_path, update_delivery
 from imagegen.domain.generation import GenerationRequest
 from imagegen.domain.receivers import Receiver, Sending, origin_of, receiver_id
-from imagegen.domain.webhooks import Attempt, Delivery, DeliveryStatus, retry_after
+from imagegen.domain.webhooks import Attempt, Delivery, DeliveryStatus, given_up_deliveries, retry_after
 from imagegen.errors import ServiceUnavailable, UserNotFound
 from imagegen.ports.clock import Clock
 from imagegen.ports.database import Database, Snapshot, Write
@@ -65,6 +67,19 @@ class Claim:
 
     delivery: Delivery
     receiver: Receiver | None
+
+
+@dataclass(frozen=True)
+class End:
+    """A delivery and its receiver after an attempt.
+
+    If the receiver was given up, ``writes`` disable it and create ``events``, the deliveries that tell its user.
+    """
+
+    delivery: Delivery
+    receiver: Receiver | None
+    writes: Sequence[Write] = ()
+    events: Sequence[Delivery] = ()
 
 
 @dataclass(frozen=True)
@@ -132,8 +147,11 @@ class DeliveryWorker:
             waits = [state.sending.waits_until, paused_until]
             until = max((time for time in waits if time is not None), default=now)
             if until > now:
-                put_off = delivery.put_off(until + self._delay(delivery))
-                self.database.commit(update_delivery(document, put_off))
+                end = self._ended(delivery.put_off(until + self._delay(delivery)), state.receiver, None)
+                put_off = end.delivery
+                changes = state.changed(end.receiver, state.sending)
+                self.database.commit(update_delivery(document, put_off), *changes, *end.writes)
+                self.outbox.enqueue(*end.events)
                 return put_off
             claimed = delivery.claimed(worker, now)
             receiver = state.receiver and state.receiver.claimed(claimed.next_attempt_at)
@@ -149,13 +167,18 @@ class DeliveryWorker:
         at, began = self.clock.now(), self.clock.monotonic()
         if claim.receiver is None:
             return Attempt(at, timedelta(), error="the receiver cannot be read", counts=False), False
+        if claim.receiver.deleted_at is not None:
+            return Attempt(at, timedelta(), error="the endpoint was deleted", counts=False), True
         try:
             secrets = self.secrets.signing(claim.receiver)
         except UserNotFound:
             return Attempt(at, timedelta(), error="the user does not exist", counts=False), True
-        if (request := read_or_log(request_of, document)) is None:
-            return Attempt(at, timedelta(), error="the request cannot be read", counts=False), False
-        event = Event(delivery.id, delivery.type, delivery.created_at, describe(request))
+        data = delivery.data
+        if data is None:
+            if (request := read_or_log(request_of, document)) is None:
+                return Attempt(at, timedelta(), error="the request cannot be read", counts=False), False
+            data = describe(request)
+        event = Event(delivery.id, delivery.type, delivery.created_at, data)
         answer = error = None
         try:
             answer = send_signed(self.sender, delivery.url, secrets, event, at)
@@ -182,19 +205,56 @@ class DeliveryWorker:
                 return delivery  # recorded, but the answer was lost; or claimed by another task after our lease
             state = _state(delivery, documents)
             receiver = claim.receiver and state.receiver and state.receiver.attempted(made, claim.receiver)
-            changes = state.changed(receiver, state.sending.attempted(made))
-            self.database.commit(update_delivery(document, attempted), *changes)
-            return attempted
+            end = self._ended(attempted, receiver, made)
+            changes = state.changed(end.receiver, state.sending.attempted(made))
+            self.database.commit(update_delivery(document, end.delivery), *changes, *end.writes)
+            self.outbox.enqueue(*end.events)
+            return end.delivery
 
         recorded = self.retry(record)
         if recorded.is_pending and recorded.claimed_by is None:
             self.outbox.enqueue(recorded)
         return recorded
 
+    def _ended(self, delivery: Delivery, receiver: Receiver | None, made: Attempt | None) -> End:
+        """Give the receiver up if a delivery has failed for good and nothing else was accepted for long.
+
+        If it is an endpoint, disable it. Tell the user's other endpoints.
+        """
+        if delivery.status is not DeliveryStatus.FAILED or receiver is None or (made and not made.counts):
+            return End(delivery, receiver)
+        now = self.clock.now()
+        is_gone = delivery.endpoint_id is not None and made is not None and made.status_code == HTTPStatus.GONE
+        given_up = receiver.given_up(now, is_gone=is_gone)
+        if given_up == receiver:
+            return End(delivery, receiver)
+        events.info(events.Event.WEBHOOK_RECEIVER_GIVEN_UP, endpointId=receiver.id)
+        [user] = self.database.read(user_path(delivery.user_id))
+        account = read_or_log(account_of, user) if user.exists else None
+        endpoints = () if account is None else account.endpoints
+        writes: list[Write] = []
+        if any(endpoint.id == delivery.endpoint_id for endpoint in endpoints):
+            disabled = [
+                replace(endpoint, enabled=endpoint.enabled and endpoint.id != delivery.endpoint_id)
+                for endpoint in endpoints
+            ]
+            writes.append(update_endpoints(user, disabled))
+        failing_since = receiver.failing_since
+        data = {
+            "deliveryId": delivery.id,
+            "endpointId": delivery.endpoint_id,
+            "origin": origin_of(delivery.url),
+            "failingSince": None if failing_since is None else f"{failing_since:%Y-%m-%dT%H:%M:%S.%fZ}",
+        }
+        told = given_up_deliveries(delivery, data, endpoints, now)
+        writes += map(create_delivery, told)
+        return End(replace(delivery, receiver_given_up=True), given_up, writes, told)
+
 
 def _state_paths(delivery: Delivery) -> tuple[str, str]:
     """Return the paths of the documents that decide whether a delivery may be attempted now."""
-    return receiver_path(receiver_id(delivery.user_id, origin_of(delivery.url))), sending_path(delivery.user_id)
+    id = delivery.endpoint_id or receiver_id(delivery.user_id, origin_of(delivery.url))
+    return receiver_path(id), sending_path(delivery.user_id)
 
 
 def _state(delivery: Delivery, documents: Sequence[Snapshot]) -> State:

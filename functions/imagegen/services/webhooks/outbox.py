@@ -15,6 +15,9 @@ from imagegen.ports.clock import Clock
 from imagegen.ports.database import Database, Query, Snapshot, Where
 from imagegen.ports.task_queue import QueueUnavailable, TaskQueue, task_name
 
+ENQUEUING_SECONDS = 5.0
+"""The time after which no further task of a request's webhooks is enqueued. The last one may take as long again."""
+
 FIRST_ATTEMPTS = "deliverWebhook"
 RETRIES = "retryWebhook"
 """The queue of all other attempts, with its own pace, so that they never take the slots of first attempts."""
@@ -26,12 +29,20 @@ class Outbox:
     tasks: TaskQueue
     clock: Clock
 
-    def enqueue(self, delivery: Delivery) -> None:
-        """Enqueue a task for the next attempt, at its due time. If the queue is unavailable, a sweep does it later."""
-        try:
-            self._put(delivery)
-        except QueueUnavailable as error:
-            events.warning(Event.WEBHOOK_NOT_QUEUED, deliveryId=delivery.id, error=type_of(error))
+    def enqueue(self, *deliveries: Delivery) -> None:
+        """Enqueue a task for the next attempt of each delivery, at its due time.
+
+        If the queue is unavailable, or takes longer than ``ENQUEUING_SECONDS``, a sweep does the rest later.
+        """
+        until = self.clock.monotonic() + ENQUEUING_SECONDS
+        for delivery in deliveries:
+            try:
+                if self.clock.monotonic() > until:
+                    raise QueueUnavailable("the tasks of other endpoints took too long")  # noqa: TRY301 - logged below
+                self._put(delivery)
+            except QueueUnavailable as error:
+                events.warning(Event.WEBHOOK_NOT_QUEUED, deliveryId=delivery.id, error=type_of(error))
+                return
 
     def overdue(self, limit: int) -> Query:
         """Return a query for deliveries whose task may have been lost, the longest overdue first."""

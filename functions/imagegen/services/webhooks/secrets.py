@@ -86,16 +86,24 @@ class WebhookSecrets:
     def of_url(self, user_id: str, url: str, rotation: Rotation = READ) -> str:
         """Return the secret of a user's webhook URLs with the origin of ``url``, after a rotation."""
         origin = origin_of(url)
+        return self._of(Receiver(receiver_id(user_id, origin), user_id, origin), rotation)
+
+    def of_receiver(self, user_id: str, receiver_id: str, rotation: Rotation = READ) -> str:
+        """Return the secret of a user's endpoint, after a rotation."""
+        return self._of(Receiver(receiver_id, user_id, ""), rotation)
+
+    def _of(self, new: Receiver, rotation: Rotation) -> str:
+        """Return the secret of a receiver, which is as ``new`` if it has no document, after a rotation."""
+        user_id = new.user_id
         made: tuple[int, datetime | None] | None = None
 
         def attempt(_tries: int) -> str:
             nonlocal made
-            id = receiver_id(user_id, origin)
             user, document, known = self.database.read(
-                user_path(user_id), webhook_secret_path(user_id), receiver_path(id)
+                user_path(user_id), webhook_secret_path(user_id), receiver_path(new.id)
             )
             stored, writes = self._stored(require_user(user), document)
-            receiver = receiver_of(known) if known.exists else Receiver(id, user_id, origin)
+            receiver = receiver_of(known) if known.exists else new
             is_made = made is not None and made == (receiver.secret_number, receiver.previous_secret_until)
             rotated = receiver if is_made else self._rotated(receiver, rotation)
             made = rotated.secret_number, rotated.previous_secret_until
