@@ -113,8 +113,9 @@ class Simulation:
             bad_documents.remove(self._store)
             at_rest = [*self._violations_at_rest()]
             self._sweep_until_webhooks_end()
+            of_webhooks = [*self._webhook_violations()]
             self._sweep_leftovers()
-            violations = [*self._violations, *at_rest, *self._webhook_violations(), *self._file_violations()]
+            violations = [*self._violations, *at_rest, *of_webhooks, *self._file_violations()]
         except NoQuiescence:
             violations = [*self._violations, Violation("LIVENESS", "the run never ends")]
         self._scheduler.close()

@@ -40,21 +40,15 @@ class CloudStorage:
         return f"{self._host}/v0/b/{self._name}/o"
 
     def put(self, path: str, content: bytes, token: str) -> None:
-        def upload() -> None:
-            blob = self._opened().blob(path)
-            blob.cache_control = CACHE_CONTROL
-            blob.metadata = {TOKENS: token}
-            blob.upload_from_string(content, CONTENT_TYPE, timeout=CALL_SECONDS, retry=self._retry())
-
-        self._within_deadline(upload)
+        self._within_deadline(lambda: self._upload(path, content, token))
 
     def permit(self, path: str, *tokens: str) -> None:
-        def patch() -> None:
-            blob = self._opened().blob(path)
-            blob.metadata = {TOKENS: ",".join(tokens)}
-            blob.patch(timeout=CALL_SECONDS, retry=self._retry())
+        def replace() -> None:
+            # The file is stored again, because the emulator cannot change the metadata of a file.
+            content = self._opened().blob(path).download_as_bytes(timeout=CALL_SECONDS, retry=self._retry())
+            self._upload(path, content, ",".join(tokens))
 
-        self._within_deadline(patch)
+        self._within_deadline(replace)
 
     def delete(self, folder: str) -> None:
         def delete_all() -> None:
@@ -66,6 +60,12 @@ class CloudStorage:
 
         if self._name is not None:
             self._within_deadline(delete_all)
+
+    def _upload(self, path: str, content: bytes, tokens: str) -> None:
+        blob = self._opened().blob(path)
+        blob.cache_control = CACHE_CONTROL
+        blob.metadata = {TOKENS: tokens}
+        blob.upload_from_string(content, CONTENT_TYPE, timeout=CALL_SECONDS, retry=self._retry())
 
     def _opened(self) -> Any:
         from google.cloud.storage import Client
