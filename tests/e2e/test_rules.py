@@ -120,7 +120,8 @@ def documents(live: Live) -> dict[str, str]:
         paths[collection] = next(owned.limit(1).stream()).reference.path
     webhooks = ("webhookDeliveries", "webhookEndpoints", "webhookSending")
     for collection in (f"users/{OWNER}/notes", "unheardOf", *webhooks, "trialClaims", "serverKeys"):
-        live.operator.document(f"{collection}/note").set({"userId": OWNER})
+        paths[collection] = f"{collection}/note"
+        live.operator.document(paths[collection]).set({"userId": OWNER})
     live.result("getWebhookSecret", {"userId": OWNER})
     paths["webhookSecrets"] = f"webhookSecrets/{OWNER}"
     for collection in READERS.keys() - paths.keys():
