@@ -148,16 +148,19 @@ def test_token_of_another_project_is_refused(live: Live, closed: Live) -> None:
 
 @dataclass(frozen=True)
 class OwnerData:
-    """A user, the ids of the user's data by field name, and a token for each kind of caller."""
+    """A user, the ids of the user's data by field name, a token for each kind of caller, and an endpoint to delete."""
 
     user_id: str
     ids: dict[str, str]
     tokens: dict[CallerKind, str | None]
+    deletable_endpoint_id: str
 
     def data(self, function: str, **fields: object) -> dict[str, object]:
         """Return the example call of a function with the user's own ids."""
-        example = CALLS[function]
-        return {**example, **{name: id for name, id in self.ids.items() if name in example}, **fields}
+        example, ids = CALLS[function], self.ids
+        if function == "deleteWebhookEndpoint":
+            ids = {**ids, "endpointId": self.deletable_endpoint_id}
+        return {**example, **{name: id for name, id in ids.items() if name in example}, **fields}
 
 
 @pytest.fixture(scope="module")
@@ -173,14 +176,15 @@ def owner_data(live: Live) -> Iterator[OwnerData]:
     with receiving(Receiver()) as receiver:
         live.result("createGenerationRequest", order(user, webhookUrl=receiver.url()), token=owner)
         [delivery] = live.result("listWebhookDeliveries", {}, token=owner)["deliveries"]
-        endpoint = live.result("createWebhookEndpoint", {"url": "https://hooks.example.com/own"}, token=owner)[
-            "endpoint"
-        ]
+        kept, deletable = (
+            live.result("createWebhookEndpoint", {"url": f"https://hooks.example.com/{name}"}, token=owner)["endpoint"]
+            for name in ("kept", "deletable")
+        )
         yield OwnerData(
             user,
             {
                 "userId": user,
-                "endpointId": endpoint["endpointId"],
+                "endpointId": kept["endpointId"],
                 **{name: delivery[name] for name in ("generationRequestId", "deliveryId")},
             },
             {
@@ -190,6 +194,7 @@ def owner_data(live: Live) -> Iterator[OwnerData]:
                 CallerKind.OTHER_USER: stranger,
                 CallerKind.ADMIN: admin,
             },
+            deletable["endpointId"],
         )
 
 
