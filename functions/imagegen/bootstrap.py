@@ -116,7 +116,7 @@ class Backend:
             delivery_worker=DeliveryWorker(database, sender, webhook_secrets, outbox, clock, rng, retry, new_id),
             deliveries=Deliveries(database, outbox, clock, retry),
             webhook_secrets=webhook_secrets,
-            requests=Requests(database),
+            requests=Requests(database, clock),
             histories=Histories(database),
             reports=Reports(
                 database,

@@ -1,7 +1,7 @@
 """The errors of the API.
 
-Services raise them. ``api.firebase`` converts them to the callable protocol. The error table in ``docs/api.md`` is
-generated from their class attributes.
+Services raise them. ``api.firebase`` converts them to the callable protocol, and ``api.rest`` to problem documents. The
+error table in ``docs/api.md`` is generated from their class attributes.
 """
 
 from collections.abc import Mapping
@@ -70,11 +70,17 @@ class ApiError(Exception):
     """
 
     code: ClassVar[Code]
+    rest_status: ClassVar[int]
+    """The HTTP status in the REST API. The default is that of the code. The callable protocol has fewer statuses."""
     reason: ClassVar[str]
     situation: ClassVar[str]
     retryable: ClassVar[str]
     billed: ClassVar[str] = "no"
     facts: ClassVar[Mapping[str, Any]] = {}
+
+    def __init_subclass__(cls) -> None:
+        if "rest_status" not in vars(cls):
+            cls.rest_status = cls.code.http_status
 
     def __init__(self, message: str, **details: Any) -> None:
         super().__init__(message)
@@ -169,6 +175,22 @@ class DeliveryNotFound(ApiError):
     facts: ClassVar = {"deliveryId": str}
 
 
+class RouteNotFound(ApiError):
+    code = Code.NOT_FOUND
+    reason = "ROUTE_NOT_FOUND"
+    situation = "REST: no such path"
+    retryable = "no"
+
+
+class MethodNotAllowed(ApiError):
+    code = Code.INVALID_ARGUMENT
+    rest_status = 405
+    reason = "METHOD_NOT_ALLOWED"
+    situation = "REST: a path without this method: the `allowed` methods"
+    retryable = "no"
+    facts: ClassVar = {"allowed": list[str]}
+
+
 class RateLimited(ApiError):
     code = Code.RESOURCE_EXHAUSTED
     reason = "RATE_LIMITED"
@@ -189,6 +211,7 @@ class TooManyRunning(ApiError):
 
 class InsufficientCredits(ApiError):
     code = Code.FAILED_PRECONDITION
+    rest_status = 402
     reason = "INSUFFICIENT_CREDITS"
     situation = "balance too small: `requiredCredits`, `currentCredits`"
     retryable = "after adding credits"
@@ -236,6 +259,7 @@ class GenerationCanceled(ApiError):
 
 class RequestEnded(ApiError):
     code = Code.FAILED_PRECONDITION
+    rest_status = 409
     reason = "REQUEST_ENDED"
     situation = "canceling a request that has ended: its `status`"
     retryable = "no"
@@ -256,6 +280,7 @@ class TooManyCanceled(ApiError):
 
 class IdempotencyMismatch(ApiError):
     code = Code.ALREADY_EXISTS
+    rest_status = 422
     reason = "IDEMPOTENCY_MISMATCH"
     situation = "this `idempotencyKey` was used before with another payload"
     retryable = "no, use another key"

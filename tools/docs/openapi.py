@@ -26,6 +26,17 @@ left out. You can send an integer in the protocol's long form, as the Apple and 
 `details.reason`, which never changes. Its `message` is for people and may change."""
 
 Schema = dict[str, Any]
+SECURITY_SCHEMES: Schema = {
+    "idToken": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "The ID token of a user who signed in with Firebase Authentication. Optional in the local "
+        "emulator.",
+    }
+}
+STRICT = ConfigDict(extra="forbid")
+LITERAL: Any = Literal  # Any, because type checkers reject a Literal of a computed value
 
 
 def operations() -> dict[str, Operation[Any, Any]]:
@@ -58,17 +69,9 @@ def document() -> Schema:
         "security": [{"idToken": []}, {}],
         "paths": {f"/{name}": {"post": _operation(name, operation)} for name, operation in callables.items()},
         "components": {
-            "securitySchemes": {
-                "idToken": {
-                    "type": "http",
-                    "scheme": "bearer",
-                    "bearerFormat": "JWT",
-                    "description": "The ID token of a user who signed in with Firebase Authentication. Optional in the "
-                    "local emulator.",
-                }
-            },
-            "parameters": {"idempotencyKey": _key_parameter()},
-            "schemas": dict(sorted(_schemas(callables.values()).items())),
+            "securitySchemes": SECURITY_SCHEMES,
+            "parameters": {"idempotencyKey": key_parameter()},
+            "schemas": dict(sorted(schemas(callables.values(), _error).items())),
         },
     }
 
@@ -80,7 +83,7 @@ def text() -> str:
 
 def _operation(name: str, operation: Operation[Any, Any]) -> Schema:
     summary = operation.description.replace("\n", " ")
-    data = _reference(operation.request)
+    data = reference(operation.request)
     if not any(field.is_required() for field in operation.request.model_fields.values()):
         data = {"anyOf": [data, {"type": "null"}]}
     return {
@@ -94,7 +97,7 @@ def _operation(name: str, operation: Operation[Any, Any]) -> Schema:
             "content": {"application/json": {"schema": _object(data=data), "example": {"data": example(operation)}}},
         },
         "responses": {
-            "200": _response("Done.", _object(result=_reference(operation.response))),
+            "200": _response("Done.", _object(result=reference(operation.response))),
             **dict(_refusals(operation)),
         },
     }
@@ -102,23 +105,30 @@ def _operation(name: str, operation: Operation[Any, Any]) -> Schema:
 
 def _refusals(operation: Operation[Any, Any]) -> Iterator[tuple[str, Schema]]:
     """Yield each HTTP status of an error, with the response that lists its errors."""
-    by_status = sorted(operation.errors, key=lambda error: error.code.http_status)
-    for status, group in groupby(by_status, key=lambda error: error.code.http_status):
+    for status, description, schema in refusals(operation, lambda error: error.code.http_status):
+        yield status, _response(description, _object(error=schema))
+
+
+def refusals(
+    operation: Operation[Any, Any], status_of: Callable[[type[ApiError]], int]
+) -> Iterator[tuple[str, str, Schema]]:
+    """Yield each HTTP status of the operation's errors, a description of these errors, and their schema."""
+    for status, group in groupby(sorted(operation.errors, key=status_of), key=status_of):
         errors = list(group)
         description = "\n".join(
             f"- `{error.reason}`: {error.situation}. Try again: {error.retryable}. Billed: {error.billed}."
             for error in errors
         )
-        references = [_reference(error) for error in errors]
-        schema = references[0] if len(references) == 1 else {"oneOf": references}
-        yield str(status), _response(description, _object(error=schema))
+        references = [reference(error) for error in errors]
+        yield str(status), description, references[0] if len(references) == 1 else {"oneOf": references}
 
 
 def _response(description: str, schema: Schema) -> Schema:
     return {"description": description, "content": {"application/json": {"schema": schema}}}
 
 
-def _key_parameter() -> Schema:
+def key_parameter() -> Schema:
+    """Return the parameter of the Idempotency-Key header."""
     return {
         "name": KEY_HEADER,
         "in": "header",
@@ -143,21 +153,27 @@ def _object(**properties: Schema) -> Schema:
     }
 
 
-def _reference(shape: type) -> Schema:
+def reference(shape: type) -> Schema:
+    """Return a reference to the schema of a model or an error."""
     return {"$ref": f"#/components/schemas/{shape.__name__}"}
 
 
 # Schemas
 
 
-def _schemas(callables: Iterable[Operation[Any, Any]]) -> dict[str, Schema]:
-    """Return all schemas by name. Raises ValueError if two different schemas have the same name."""
-    callables = list(callables)
-    errors = {error: _error(error) for operation in callables for error in operation.errors}
+def schemas(
+    operations: Iterable[Operation[Any, Any]], model_of: Callable[[type[ApiError]], type[BaseModel]]
+) -> dict[str, Schema]:
+    """Return all schemas by name, with the ``model_of`` each error.
+
+    Raises ValueError if two different schemas have the same name.
+    """
+    operations = list(operations)
+    errors = {error: model_of(error) for operation in operations for error in operation.errors}
     schemas: dict[str, Schema] = {}
     for defined in (
-        _defined([operation.request for operation in callables], "validation", _nullable),
-        _defined([operation.response for operation in callables], "serialization", _never_null),
+        _defined([operation.request for operation in operations], "validation", _nullable),
+        _defined([operation.response for operation in operations], "serialization", _never_null),
         _defined(list(errors.values()), "serialization", _never_null),
     ):
         if twice := {name for name in defined.keys() & schemas.keys() if defined[name] != schemas[name]}:
@@ -168,17 +184,20 @@ def _schemas(callables: Iterable[Operation[Any, Any]]) -> dict[str, Schema]:
 
 def _error(error: type[ApiError]) -> type[BaseModel]:
     """Return the model of the field ``error`` of a response."""
-    config = ConfigDict(extra="forbid")
-    facts: dict[str, Any] = {name: (type, ...) for name, type in error.facts.items()}
-    literal: Any = Literal  # Any, because type checkers reject a Literal of a computed value
-    details = create_model(f"{error.__name__}Details", __config__=config, reason=(literal[error.reason], ...), **facts)
+    details = facts_of(error, reason=LITERAL[error.reason])
     return create_model(
         error.__name__,
-        __config__=config,
-        status=(literal[error.code.status], ...),
+        __config__=STRICT,
+        status=(LITERAL[error.code.status], ...),
         message=(str, ...),
         details=(details, ...),
     )
+
+
+def facts_of(error: type[ApiError], **further: Any) -> type[BaseModel]:
+    """Return the model of the facts of an error, with the types of ``further`` fields."""
+    fields: dict[str, Any] = {name: (type, ...) for name, type in {**further, **error.facts}.items()}
+    return create_model(f"{error.__name__}Details", __config__=STRICT, **fields)
 
 
 def _defined(
@@ -206,7 +225,7 @@ def _nullable(schema: Schema) -> None:
         required.remove("idempotencyKey")
         fields["idempotencyKey"]["description"] += f" Required, here or in the {KEY_HEADER} header."
     for name in fields.keys() - set(required):
-        field = _without_null(fields[name])
+        field = without_null(fields[name])
         if field.get("default", ...) is None:
             del field["default"]
         if isinstance(field.get("type"), str) and "enum" not in field:
@@ -219,12 +238,15 @@ def _never_null(schema: Schema) -> None:
     """Make each nullable field of a response optional, because responses leave out fields that are None."""
     fields: dict[str, Schema] = schema.get("properties", {})
     for name, field in fields.items():
-        fields[name] = _without_null(field)
+        fields[name] = without_null(field)
         if fields[name] != field:
-            schema["required"].remove(name)
+            schema["required"] = [other for other in schema["required"] if other != name]
+        if fields[name].get("default", ...) is None:
+            del fields[name]["default"]
 
 
-def _without_null(field: Schema) -> Schema:
+def without_null(field: Schema) -> Schema:
+    """Return the schema of a field without null."""
     match field:
         case {"anyOf": [shape, {"type": "null"}], **others}:
             return {**shape, **others}

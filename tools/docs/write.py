@@ -16,7 +16,7 @@ from imagegen.api import functions, requests, responses
 from imagegen.api.operation import Operation
 from imagegen.domain.catalog import Kind
 from imagegen.errors import ApiError
-from tools.docs import openapi, postman
+from tools.docs import openapi, openapi_rest, postman
 from tools.docs.generated_parts import between
 from tools.emulators.project import ROOT
 from tools.seed import history
@@ -34,6 +34,7 @@ def write() -> None:
     for page in generated():
         page.write_text(up_to_date(page), "utf-8")
     openapi.TARGET.write_text(openapi.text(), "utf-8")
+    openapi_rest.TARGET.write_text(openapi_rest.text(), "utf-8")
     postman.TARGET.write_text(postman.text(), "utf-8")
 
 
@@ -118,12 +119,12 @@ def options() -> Iterator[str]:
 
 def outcomes() -> Iterator[str]:
     """Yield the table of the outcomes of a call: success, and every error."""
-    yield "| situation | status | HTTP | reason | try again | billed |"
-    yield "|---|---|---|---|---|---|"
-    yield "| the image was made | | 200 | | | yes |"
+    yield "| situation | status | HTTP | REST | reason | try again | billed |"
+    yield "|---|---|---|---|---|---|---|"
+    yield "| the image was made | | 200 | 201 | | | yes |"
     for error in ApiError.__subclasses__():
         code = error.code
         yield (
-            f"| {error.situation} | {code.status} | {code.http_status} | `{error.reason}` "
+            f"| {error.situation} | {code.status} | {code.http_status} | {error.rest_status} | `{error.reason}` "
             f"| {error.retryable} | {error.billed} |"
         )

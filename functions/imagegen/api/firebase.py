@@ -1,4 +1,4 @@
-"""Firebase endpoints for operations, task handlers and scheduled functions.
+"""Firebase endpoints for operations, the REST API, task handlers and scheduled functions.
 
 The SDK declares the functions to the CLI. The callable protocol
 (https://firebase.google.com/docs/functions/callable-reference) is implemented here, because the SDK logs the tokens
@@ -14,7 +14,7 @@ from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
 
-from firebase_functions.https_fn import CallableRequest, on_call
+from firebase_functions.https_fn import CallableRequest, on_call, on_request
 from firebase_functions.scheduler_fn import ScheduledEvent, on_schedule
 from firebase_functions.tasks_fn import on_task_dispatched
 from flask import Request, Response, g, jsonify
@@ -24,6 +24,7 @@ from imagegen import bootstrap, events
 from imagegen.api import bodies, logs
 from imagegen.api.envelope import data_of
 from imagegen.api.operation import Operation, Received
+from imagegen.api.rest.endpoint import METHODS, answer, problem
 from imagegen.documents.fields import Unreadable
 from imagegen.errors import ApiError, Internal
 from imagegen.events import Event
@@ -54,10 +55,32 @@ def callable_function(operation: Operation[Any, Any], **options: Any) -> Endpoin
     @cross_origin(methods="POST", max_age=PREFLIGHT_MAX_AGE, expose_headers=["Retry-After"])
     @functools.wraps(on_call(**options)(declared))  # copies the attributes that discovery looks for
     def endpoint(request: Request) -> Response:
-        def answer() -> Wire:
+        def result() -> Wire:
             return operation(bootstrap.backend(), Received(data_of(request), request.headers))
 
-        return _answered(request, operation.name, answer)
+        return _answered(request, operation.name, result)
+
+    return endpoint
+
+
+def rest_function(**options: Any) -> Endpoint:
+    """Return the endpoint of the REST API, the function ``api``."""
+
+    def api(_request: Request) -> Response:
+        """Stand for the endpoint in the SDK, which reads its name."""
+        raise NotImplementedError
+
+    @_with_bounded_body
+    @cross_origin(methods=METHODS, max_age=PREFLIGHT_MAX_AGE, expose_headers=["Retry-After", "Location"])
+    @functools.wraps(on_request(**options)(api))  # copies the attributes that discovery looks for
+    def endpoint(request: Request) -> Response:
+        logs.configure()
+        try:
+            return answer(bootstrap.backend(), request)
+        except ApiError as error:
+            return problem(error)
+        except Exception:  # noqa: BLE001 - logged, and answered as INTERNAL
+            return problem(_internal(api.__name__))
 
     return endpoint
 

@@ -64,7 +64,7 @@ def create_generation_request(
 
     In mode async, returns the status as soon as the credits are taken. A task queue runs the model later.
     """
-    created = backend.generations.create(call.params.order(requests.fingerprint(call.data)))
+    created = backend.generations.create(call.params.order(requests.fingerprint(call.data), call.params.mode))
     return responses.CreatedGenerationRequest.of(created)
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from inspect import getdoc
 from typing import Any, Generic, Protocol, TypeVar, get_type_hints
 
@@ -70,6 +70,7 @@ class Call(Generic[W]):
     caller: Caller
     params: W
     data: Any
+    headers: Headers
 
     def allows(self, document: Owned) -> bool:
         """Return whether the caller may access ``document``. A handler checks this if the params do not name a user."""
@@ -126,9 +127,9 @@ class Operation(Generic[W, R]):
         """Handle a call and return the answer as JSON data. Raises ApiError."""
         caller = Caller.of(received.headers, backend.call_rates.admit)
         context = Context(caller, backend.catalogs.current)
-        data = self._with_key(received)
+        received = self._with_key(received)
         try:
-            return self._answer(backend, context, data).wire()
+            return self._answer(backend, context, received).wire()
         except DatabaseUnavailable as error:
             raise ServiceUnavailable("The database cannot be reached. Nothing was changed. Try again.") from error
         except CommitRefused as error:
@@ -136,36 +137,36 @@ class Operation(Generic[W, R]):
         except OutcomeUnknown as error:
             raise ServiceUnavailable("The database did not confirm the change. Send the same call again.") from error
 
-    def _answer(self, backend: Backend, context: Context, data: Any) -> R:
+    def _answer(self, backend: Backend, context: Context, received: Received) -> R:
         try:
-            params = parse(self.request, data, context)
+            params = parse(self.request, received.data, context)
         except InvalidInput:
-            earlier = self._answered_earlier(backend, context, data)
+            earlier = self._answered_earlier(backend, context, received)
             if earlier is None:
                 raise
             return earlier
-        call = self._allowed(context.caller, params, data)
+        call = self._allowed(context.caller, params, received)
         if self.spends:
             call.caller.check_may_spend()
         return self.handle(backend, call)
 
-    def _answered_earlier(self, backend: Backend, context: Context, data: Any) -> R | None:
+    def _answered_earlier(self, backend: Backend, context: Context, received: Received) -> R | None:
         """Return the stored answer to the earlier call that this invalid call repeats, or None."""
         if self.repeated is None:
             return None
         try:
-            params = parse(Repeat, data, context)
+            params = parse(Repeat, received.data, context)
         except InvalidInput:
             return None
-        return self.repeated(backend, self._allowed(context.caller, params, data))
+        return self.repeated(backend, self._allowed(context.caller, params, received))
 
-    def _allowed(self, caller: Caller, params: Request, data: Any) -> Call[Any]:
+    def _allowed(self, caller: Caller, params: Request, received: Received) -> Call[Any]:
         """Return the call if the caller may make it. Raises PermissionDenied."""
         self.access.check(caller, getattr(params, "user_id", None))
-        return Call(self.access, caller, params, data)
+        return Call(self.access, caller, params, received.data, received.headers)
 
-    def _with_key(self, received: Received) -> Any:
-        """Return the call's data with the key of the Idempotency-Key header, if there is one.
+    def _with_key(self, received: Received) -> Received:
+        """Return the call with the key of the Idempotency-Key header in its data, if there is one.
 
         Raises InvalidInput if the data has another key, or if the header has characters that clients and servers may
         decode differently.
@@ -173,13 +174,13 @@ class Operation(Generic[W, R]):
         data = received.data
         key = received.headers.get(KEY_HEADER)
         if key is None or not self.takes_key or not isinstance(data, dict):
-            return data
+            return received
         if not re.fullmatch(HEADER_KEY_PATTERN, key):
             message = f"must contain only printable ASCII characters in the {KEY_HEADER} header"
             raise InvalidInput([{"field": "idempotencyKey", "message": message}])
         if data.get("idempotencyKey") not in (None, key):
             raise InvalidInput([{"field": "idempotencyKey", "message": f"differs from the {KEY_HEADER} header"}])
-        return {**data, "idempotencyKey": key}
+        return replace(received, data={**data, "idempotencyKey": key})
 
 
 def operation(
@@ -199,3 +200,15 @@ def operation(
         return Operation(request, hints["return"], access, spends, errors, getdoc(handle) or "", handle, repeated)
 
     return decorate
+
+
+def variant(
+    of: Operation[Any, Any],
+    *errors: type[ApiError],
+    repeated: Callable[[Backend, Call[Repeat]], Any] | None = None,
+) -> Callable[[Callable[[Backend, Call[W]], R]], Operation[W, R]]:
+    """Return a decorator for another form of an operation: another request and response, for the same callers.
+
+    It raises ``errors``, or the same errors as ``of``.
+    """
+    return operation(*(errors or of.own_errors), access=of.access, spends=of.spends, repeated=repeated)

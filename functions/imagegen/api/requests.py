@@ -6,11 +6,21 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationInfo, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationInfo,
+    WithJsonSchema,
+)
 from pydantic.alias_generators import to_camel
 
 from imagegen.api import page_tokens
 from imagegen.api.fields import (
+    LIMIT_DEFAULT,
     PAGE_SIZE_DEFAULT,
     REPORTS_PAGE_SIZE_DEFAULT,
     Address,
@@ -23,9 +33,11 @@ from imagegen.api.fields import (
     DocumentId,
     Flag,
     IdempotencyKey,
+    Limit,
     ModelName,
     ModeName,
     Moment,
+    Offset,
     PageSize,
     PhotoUrl,
     Prompt,
@@ -86,7 +98,9 @@ class AddressInput(Request):
     address: Address
 
 
-class CreateGenerationRequest(OfUser):
+class CreateGeneration(OfUser):
+    """An order of an image, without a mode: the REST API always queues the request."""
+
     model_config = _example(
         userId="user-100",
         model="Model A",
@@ -102,11 +116,10 @@ class CreateGenerationRequest(OfUser):
     size: ChosenSize
     prompt: Prompt
     input: Annotated[PhotoInput | AddressInput, Field(discriminator="type")] | None = None
-    mode: ModeName = Mode.SYNC
     webhook_url: WebhookUrl | None = None
     idempotency_key: IdempotencyKey | None = None
 
-    def order(self, fingerprint: str) -> Order:
+    def order(self, fingerprint: str, mode: Mode = Mode.ASYNC) -> Order:
         return Order(
             user_id=self.user_id,
             model=self.model,
@@ -117,9 +130,13 @@ class CreateGenerationRequest(OfUser):
             input=self.input.model_dump(by_alias=True) if self.input else None,
             fingerprint=fingerprint,
             idempotency_key=self.idempotency_key,
-            mode=self.mode,
+            mode=mode,
             webhook_url=self.webhook_url,
         )
+
+
+class CreateGenerationRequest(CreateGeneration):
+    mode: ModeName = Mode.SYNC
 
 
 class Repeat(OfUser):
@@ -183,7 +200,14 @@ def _query(fields: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
     return {name: fields[name] for name in names}
 
 
-_TOKEN_SCHEMA = WithJsonSchema({"type": "string", "description": "The nextPageToken of the previous page."})
+def _without_token(offset: int, info: ValidationInfo) -> int:
+    """Return the offset, if the page does not start after a token too."""
+    if offset and info.data.get("after") is not None:
+        raise refuse("must be left out if there is a page token")
+    return offset
+
+
+_TOKEN_SCHEMA = WithJsonSchema({"type": "string", "description": "The token of the next page, from the previous page."})
 _CREDITS_QUERY = ("user_id",)
 _LIST_QUERY = ("user_id", "status", "model", "style", "color", "size", "created_from", "created_before")
 
@@ -201,10 +225,8 @@ class GetUserCredits(OfUser):
         return page_tokens.encode(_query(vars(self), _CREDITS_QUERY), seq)
 
 
-class ListGenerationRequests(OfUser):
-    """Filters and pagination. createdFrom is inclusive and createdBefore is exclusive."""
-
-    model_config = _example(userId="user-ada", status="failed", model="Model A", includeTotalCount=True, pageSize=20)
+class FilteredRequests(OfUser):
+    """A filter of a user's requests. createdFrom is inclusive and createdBefore is exclusive."""
 
     status: Annotated[Status, Field(strict=False)] | None = None
     model: ModelName | None = None
@@ -213,8 +235,6 @@ class ListGenerationRequests(OfUser):
     size: SizeName | None = None
     created_from: Moment | None = None
     created_before: Moment | None = None
-    include_total_count: Flag = False
-    page_size: PageSize = PAGE_SIZE_DEFAULT
     after: Annotated[
         tuple[datetime, str] | None, _page_token(page_tokens.moment_and_id, *_LIST_QUERY), _TOKEN_SCHEMA
     ] = Field(default=None, alias="pageToken")
@@ -238,6 +258,37 @@ class ListGenerationRequests(OfUser):
     def token(self, created_at: datetime, request_id: str) -> str:
         """Return the token of the page that starts after the request."""
         return page_tokens.encode(_query(vars(self), _LIST_QUERY), page_tokens.moment(created_at), request_id)
+
+
+class ListGenerationRequests(FilteredRequests):
+    """Filters and pagination. createdFrom is inclusive and createdBefore is exclusive."""
+
+    model_config = _example(userId="user-ada", status="failed", model="Model A", includeTotalCount=True, pageSize=20)
+
+    include_total_count: Flag = False
+    page_size: PageSize = PAGE_SIZE_DEFAULT
+
+
+class ListGenerations(FilteredRequests):
+    """Filters and pagination in the REST API. createdFrom is inclusive and createdBefore is exclusive."""
+
+    model_config = _example(userId="user-ada", status="failed", model="Model A", limit=20, offset=0)
+
+    limit: Limit = LIMIT_DEFAULT
+    offset: Annotated[Offset, AfterValidator(_without_token)] = 0
+
+
+class ListTransactions(OfUser):
+    model_config = _example(userId="user-100", limit=20)
+
+    limit: Limit = LIMIT_DEFAULT
+    before_seq: Annotated[int | None, _page_token(page_tokens.entry_number, *_CREDITS_QUERY), _TOKEN_SCHEMA] = Field(
+        default=None, alias="pageToken"
+    )
+
+    def token(self, seq: int) -> str:
+        """Return the token of the page that starts after the entry with the number ``seq``."""
+        return page_tokens.encode(_query(vars(self), _CREDITS_QUERY), seq)
 
 
 # Webhooks

@@ -6,16 +6,19 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AliasPath, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
+from imagegen.api.fields import TOTAL_MAX
 from imagegen.api.requests import (
     GetUserCredits,
     ListGenerationRequests,
+    ListGenerations,
+    ListTransactions,
     ListWebhookDeliveries,
     ListWeeklyReports,
 )
 from imagegen.domain import catalog, webhooks
 from imagegen.domain.generation import FailureReason, GenerationRequest, Mode, Status
 from imagegen.domain.grants import Bucket
-from imagegen.domain.ledger import EntryType, Wallet
+from imagegen.domain.ledger import EntryType, LedgerEntry, Wallet
 from imagegen.reports.documents import report_data
 from imagegen.reports.model import Report
 from imagegen.services.credits.history import History
@@ -109,6 +112,35 @@ class GenerationRequestDetails(Described):
     error: Failure | None = Field(validation_alias="failure")
 
 
+class CreatedGeneration(GenerationRequestDetails):
+    """The created request in the REST API, as it is now."""
+
+    replayed: bool | None = Field(
+        default=None, description="True if an earlier call with the same idempotency key created the request."
+    )
+
+
+class GenerationList(Response):
+    """A page of requests in the REST API."""
+
+    items: list[GenerationRequestDetails]
+    total: Number = Field(description=f"The number of requests on all pages. It is not counted beyond {TOTAL_MAX:,}.")
+    limit: Number
+    offset: Number
+    next: str | None = Field(description="The pageToken of the next page. The last page has none.")
+
+    @classmethod
+    def of(cls, params: ListGenerations, page: Page[GenerationRequest], total: int) -> Self:
+        last = page.items[-1] if page.has_more else None
+        return cls(
+            items=[GenerationRequestDetails.of(request) for request in page.items],
+            total=total,
+            limit=params.limit,
+            offset=params.offset,
+            next=last and params.token(last.created_at, last.id),
+        )
+
+
 class GenerationRequestList(Response):
     requests: list[GenerationRequestDetails]
     next_page_token: str | None = Field(description=NEXT_PAGE)
@@ -189,6 +221,33 @@ class UserCredits(Response):
         )
 
 
+class Balance(Response):
+    """The credits of a user in the REST API."""
+
+    trial_credits: Number
+    token_balance: Number
+    total_available: Number
+
+    @classmethod
+    def of(cls, wallet: Wallet) -> Self:
+        credits = wallet.credits
+        return cls(trial_credits=credits.trial, token_balance=credits.paid, total_available=credits.total)
+
+
+class TransactionList(Response):
+    """A page of transactions in the REST API."""
+
+    items: list[Transaction]
+    next: str | None = Field(description="The pageToken of the next page. The last page has none.")
+
+    @classmethod
+    def of(cls, params: ListTransactions, page: Page[LedgerEntry]) -> Self:
+        return cls(
+            items=[Transaction.of(entry) for entry in page.items],
+            next=params.token(page.items[-1].seq) if page.has_more else None,
+        )
+
+
 class Lifetime(Response):
     """The sums of all ledger entries by type. granted - spent + refunded + corrected is the balance."""
 
@@ -198,19 +257,14 @@ class Lifetime(Response):
     corrected: int
 
 
-class CreditBalance(Response):
-    trial_credits: Number
-    token_balance: Number
-    total_available: Number
+class CreditBalance(Balance):
     lifetime: Lifetime
 
     @classmethod
     def of(cls, wallet: Wallet) -> Self:
         lifetime = wallet.lifetime
         return cls(
-            trial_credits=wallet.credits.trial,
-            token_balance=wallet.credits.paid,
-            total_available=wallet.credits.total,
+            **dict(Balance.of(wallet)),
             lifetime=Lifetime(
                 granted=lifetime.get(EntryType.GRANT, 0),
                 spent=lifetime.get(EntryType.DEDUCTION, 0),

@@ -47,6 +47,14 @@ from imagegen.services.unreadable import read_or_log
 
 
 @dataclass(frozen=True)
+class Created:
+    """The request of a call. ``is_repeat`` is true if an earlier call with the same idempotency key created it."""
+
+    request: GenerationRequest
+    is_repeat: bool
+
+
+@dataclass(frozen=True)
 class Generations:
     """Creates generation requests. In sync mode, runs and settles them too."""
 
@@ -70,14 +78,20 @@ class Generations:
         - GenerationFailed, GenerationTimeout, GenerationAbandoned and GenerationCanceled: the credits were refunded.
         - SettlementPending: the credits were taken, and the outcome is not recorded yet.
         """
-        stored = self._reserve(order)
+        return self.create_or_find(order).request
+
+    def create_or_find(self, order: Order) -> Created:
+        """Create the request or find it, and tell which. Raises like ``create``."""
+        stored, is_repeat = self._reserve(order)
+        request = stored.request
         if order.mode is Mode.ASYNC:
-            if stored.request.status is Status.PENDING:
-                self.queue.enqueue(stored.request, order.model)
-            return stored.request
-        if stored.request.status is Status.PROCESSING:
-            return _answer(self.execution.run(stored, order.model, order.size))
-        return _answer(stored.request)
+            if request.status is Status.PENDING:
+                self.queue.enqueue(request, order.model)
+        elif request.status is Status.PROCESSING:
+            request = _answer(self.execution.run(stored, order.model, order.size))
+        else:
+            request = _answer(request)
+        return Created(request, is_repeat)
 
     def repeat(self, user_id: str, idempotency_key: str, fingerprint: str) -> GenerationRequest | None:
         """Return the request that this key and payload created before, or None if there was no such call.
@@ -96,16 +110,17 @@ class Generations:
         stored = _ended_or_async(StoredRequest.of(document))
         return stored.request if stored.request.mode is Mode.ASYNC else _answer(stored.request)
 
-    def _reserve(self, order: Order) -> StoredRequest:
-        """Create the request, or return the request that this idempotency key already created."""
+    def _reserve(self, order: Order) -> tuple[StoredRequest, bool]:
+        """Create the request, or find the one that this idempotency key already created. Return whether it is found."""
         reservation_id = self.new_id()
         key = order.idempotency_key
         request_id = self.new_id() if key is None else keyed_request_id(order.user_id, key)
 
-        def attempt(tries: int) -> StoredRequest:
+        def attempt(tries: int) -> tuple[StoredRequest, bool]:
             user, document = self.database.read(user_path(order.user_id), request_path(request_id))
             if document.exists:
-                return _existing(StoredRequest.of(document), order, reservation_id)
+                stored = _existing(StoredRequest.of(document), order, reservation_id)
+                return stored, stored.request.reservation_id != reservation_id
             if order.mode is Mode.SYNC and not tries:  # later, an earlier commit may still be applied
                 self.execution.check_provider(order.model)
             account = self._within_running_limit(account_of(require_user(user)))
@@ -117,7 +132,7 @@ class Generations:
             version, *_ = self.database.commit(
                 create_request(request), update_account(user, account, request.week), create_entry(deduction)
             )
-            return StoredRequest(request, version)
+            return StoredRequest(request, version), False
 
         try:
             return self.retry(attempt)
