@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE
 ifeq ($(MAKELEVEL),0)
 .NOTPARALLEL:
 endif
-.PHONY: help start test doctor report audit repair crashes siege fuzz simulate mutants bench-report bench-queue bench-anomalies seed lint format docs examples lock clean installed need-python need-node
+.PHONY: help start test doctor report audit repair crashes siege fuzz simulate mutants bench-requests bench-report bench-queue bench-anomalies seed lint format docs examples lock clean installed need-python need-node
 
 help: ## list all commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 25
@@ -41,7 +41,7 @@ repair: $(TOOLS) ## repair a finding of the audit, as in docs/runbook.md [ARGS="
 crashes: $(EVERYTHING) ## kill real processes during 25 generations, and audit
 	@FULL=1 .venv/bin/python -m pytest -s tests/e2e/test_crashes.py
 
-siege: $(EVERYTHING) ## attack production-like servers beside honest calls, for two minutes
+siege: $(EVERYTHING) ## attack production-like servers beside honest calls, for about two minutes
 	@PYTHONPATH=functions .venv/bin/python -m tools.siege
 
 fuzz: $(EVERYTHING) ## send thousands of valid and invalid calls, and check each answer
@@ -52,6 +52,9 @@ simulate: $(TOOLS) ## run the simulation with many seeds [SEEDS=100000], or repl
 
 mutants: $(TOOLS) ## try all planted bugs and write docs/mutants.md
 	@PYTHONPATH=functions .venv/bin/python -m tools.mutants
+
+bench-requests: $(EVERYTHING) ## compare the cost of calls with the least that could work, and write docs/benchmarks.md [PAIRS=3]
+	@PYTHONPATH=functions .venv/bin/python -m tools.bench.requests $(PAIRS)
 
 bench-report: $(TOOLS) ## measure the cost of a weekly report and write docs/benchmarks.md
 	@PYTHONPATH=functions .venv/bin/python -m tools.bench.report

@@ -7,6 +7,8 @@ from imagegen.domain.generation import GenerationRequest, Mode, Status
 from imagegen.domain.webhooks import Delivery
 from imagegen.errors import ApiError
 from imagegen.ports.database import CommitRefused, DatabaseUnavailable, OutcomeUnknown
+from imagegen.services.generations.cancellation import Canceled
+from imagegen.services.generations.create import Created
 from simulation.calls import Call, Cancel, Resend
 from simulation.checks import Requests, Violation, reserved_by
 
@@ -16,8 +18,10 @@ def outcome_of(call: Call) -> str:
     outcome = call.outcome
     if isinstance(call, (Cancel, Resend)) and isinstance(outcome, (CommitRefused, DatabaseUnavailable, OutcomeUnknown)):
         return "GAVE UP"
-    if isinstance(outcome, GenerationRequest):
-        return "CANCELED" if isinstance(call, Cancel) else "QUEUED" if outcome.mode is Mode.ASYNC else "IMAGE"
+    if isinstance(outcome, Canceled):
+        return "CANCELED"
+    if isinstance(outcome, Created):
+        return "QUEUED" if outcome.request.mode is Mode.ASYNC else "IMAGE"
     if isinstance(outcome, Delivery):
         return "RESENT"
     return outcome.reason if isinstance(outcome, ApiError) else repr(outcome)
@@ -55,12 +59,15 @@ def _contradictions(call: Call, requests: Requests) -> Iterator[str]:
     reserved = reserved_by(call, requests)
     if len(reserved) > 1:
         yield f"the call reserved {len(reserved)} requests"
+    if reserved and call.order.is_too_expensive:
+        yield f"the call accepted a cost of {call.order.max_credits}, and reserved {reserved[0]}"
     if outcome_of(call) == "GAVE UP":
         return
-    if isinstance(outcome, GenerationRequest):
-        yield from {"CANCELED": _check_canceled, "QUEUED": _check_queued, "IMAGE": _check_image}[outcome_of(call)](
-            call, outcome, requests
-        )
+    if isinstance(outcome, Canceled):
+        yield from _check_canceled(outcome.request, requests)
+    elif isinstance(outcome, Created):
+        check = _check_queued if outcome.request.mode is Mode.ASYNC else _check_image
+        yield from check(call, outcome.request, requests)
     elif isinstance(outcome, Delivery):
         yield from _check_resent(call, outcome, requests)
     elif isinstance(outcome, ApiError) and outcome.reason in _ERROR_CHECKS:
@@ -84,7 +91,7 @@ def _check_queued(call: Call, request: GenerationRequest, requests: Requests) ->
     yield from _check_payload(call, request)
 
 
-def _check_canceled(call: Call, canceled: GenerationRequest, requests: Requests) -> Iterator[str]:
+def _check_canceled(canceled: GenerationRequest, requests: Requests) -> Iterator[str]:
     found = requests.get(canceled.id)
     ended = found and replace(found, lease_expires_at=canceled.lease_expires_at)  # its lease ends with its run
     if canceled.status is not Status.CANCELED or ended != canceled:
@@ -113,7 +120,8 @@ class ErrorAnswer:
 
 
 def _check_request_ended(answer: ErrorAnswer) -> Iterator[str]:
-    if answer.request is None or answer.request.status.value != answer.error.details["status"]:
+    status = answer.error.details["status"]
+    if answer.request is None or answer.request.status.value != status or status == Status.CANCELED:
         yield f"the database has {answer.request}"
 
 
@@ -134,9 +142,19 @@ def _check_insufficient_credits(answer: ErrorAnswer) -> Iterator[str]:
         yield f"its details are {details}"
 
 
+def _check_price_too_high(answer: ErrorAnswer) -> Iterator[str]:
+    yield from _check_nothing_reserved(answer)
+    order, details = answer.call.order, answer.error.details
+    if not order.is_too_expensive or (details["requiredCredits"], details["maxCredits"]) != (
+        order.cost,
+        order.max_credits,
+    ):
+        yield f"its details are {details}"
+
+
 def _check_mismatch(answer: ErrorAnswer) -> Iterator[str]:
     yield from _check_nothing_reserved(answer)
-    if answer.request is None or answer.request.fingerprint == answer.call.order.fingerprint:
+    if answer.request is None or answer.call.order.fingerprint.matches(answer.request.fingerprint):
         yield "no other payload was sent with this key"
 
 
@@ -166,8 +184,8 @@ def _check_refund(answer: ErrorAnswer) -> Iterator[str]:
         yield f"the database has {answer.request}"
         return
     failure, details = answer.request.failure, answer.error.details
-    recorded = (failure.reason.value, failure.refunded_credits, failure.current_credits)
-    if recorded != (details["reason"], details.get("refundedCredits"), details.get("currentCredits")):
+    is_stale = not details.get("replayed") and details.get("currentCredits") != failure.current_credits
+    if details["reason"] != failure.reason.value or is_stale:
         yield f"the database has {failure}"
     if failure.refunded_credits != answer.request.cost:
         yield f"the request cost {answer.request.cost}"
@@ -176,7 +194,8 @@ def _check_refund(answer: ErrorAnswer) -> Iterator[str]:
 
 def _check_payload(call: Call, request: GenerationRequest) -> Iterator[str]:
     order = call.order
-    if (request.user_id, request.fingerprint, request.cost) != (order.user_id, order.fingerprint, order.cost):
+    is_same = order.fingerprint.matches(request.fingerprint)
+    if not is_same or (request.user_id, request.cost) != (order.user_id, order.cost):
         yield f"the call ordered {order.fingerprint} for {order.user_id}"
 
 
@@ -184,6 +203,7 @@ _ERROR_CHECKS: dict[str, Callable[[ErrorAnswer], Iterator[str]]] = {
     "USER_NOT_FOUND": _check_nothing_reserved,
     "RATE_LIMITED": _check_nothing_reserved,
     "TOO_MANY_RUNNING": _check_nothing_reserved,
+    "PRICE_TOO_HIGH": _check_price_too_high,
     "INSUFFICIENT_CREDITS": _check_insufficient_credits,
     "IDEMPOTENCY_MISMATCH": _check_mismatch,
     "REQUEST_IN_PROGRESS": _check_in_progress,

@@ -6,11 +6,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from imagegen.domain.catalog import Catalog, Color, Model, Size, Style
-from imagegen.domain.generation import GenerationRequest, Mode, Order, keyed_request_id
+from imagegen.domain.generation import Fingerprint, Mode, Order, keyed_request_id
 from imagegen.domain.ledger import Credits
 from imagegen.domain.limits import Limits
 from imagegen.domain.webhooks import Delivery
 from imagegen.services.catalog import Catalogs
+from imagegen.services.generations.cancellation import Canceled
+from imagegen.services.generations.create import Created
 from simulation.scheduler import Actor
 from tools.fakes import NO_LIMITS
 
@@ -53,7 +55,7 @@ class Call:
     order: Order
     process: Actor | None = None
     began_at: datetime | None = None
-    outcome: GenerationRequest | Delivery | Exception | None = None
+    outcome: Created | Canceled | Delivery | Exception | None = None
 
     @property
     def request_id(self) -> str:
@@ -147,6 +149,7 @@ def _order(rng: random.Random, user: str, key: str | None) -> Order:
     prompt = rng.choice(("a fox", "a lighthouse"))
     mode = rng.choice((Mode.SYNC, Mode.SYNC, Mode.ASYNC))
     webhook_url = rng.choice((None, WEBHOOK_URL))
+    payload = f"{model.name}, {size.name}, {prompt}, {mode.value}, {webhook_url}"
     return Order(
         user_id=user,
         model=model,
@@ -154,8 +157,10 @@ def _order(rng: random.Random, user: str, key: str | None) -> Order:
         color=COLOR,
         size=size,
         prompt=prompt,
-        fingerprint=f"{model.name}, {size.name}, {prompt}, {mode.value}, {webhook_url}",
+        # The same payload is written in two ways.
+        fingerprint=Fingerprint(rng.choice("ab") + payload, payload),
         mode=mode,
         webhook_url=webhook_url,
         idempotency_key=key,
+        max_credits=rng.choice((None, None, None, size.credit_cost, size.credit_cost - 1)),
     )

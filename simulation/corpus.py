@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from imagegen.adapters import cloud_tasks, firestore
+from imagegen.adapters import cloud_tasks, firestore_messages
 from imagegen.api import auth
 from imagegen.domain import account, generation, ledger, limits, people, webhooks
 from imagegen.reports import reconciliation, weekly
@@ -34,7 +34,7 @@ class Mutant:
         return Path(self.module.__file__)
 
 
-READ_BOTH = "self.database.read(user_path(order.user_id), request_path(request_id))"
+READ_BOTH = "self.database.read(*paths)"
 READ_USER = "self.database.read(user_path(request.user_id))"
 RESERVATION = "create_request(request), update_account(user, account, request.week), create_entry(deduction)"
 TRIAL_TESTS = "tests/integration/test_trial_credits.py"
@@ -280,7 +280,7 @@ MUTANTS = [
         "json.dumps([user_id, idempotency_key])",
         "idempotency_key",
     ),
-    Mutant("a replay ignores the fingerprint", create, "request.fingerprint != order.fingerprint", "False"),
+    Mutant("a replay ignores the fingerprint", create, "not fingerprint.matches(request.fingerprint)", "False"),
     Mutant(
         "a call does not recognise its own reservation", create, "request.reservation_id == reservation_id", "False"
     ),
@@ -459,6 +459,19 @@ MUTANTS = [
         "status = DeliveryStatus.DELIVERED",
         "status = DeliveryStatus.PENDING",
     ),
+    Mutant(
+        "a receiver's Retry-After is ignored",
+        webhooks,
+        "max(delay, attempt.retry_after)",
+        "delay",
+    ),
+    Mutant(
+        "a receiver's Retry-After is not capped",
+        webhooks,
+        "int(header[:9])), RETRY_AFTER_MAX)",
+        "int(header[:9])), RETRY_WINDOW)",
+        test="tests/unit/test_webhook_delays.py",
+    ),
     Mutant("a webhook is retried after 410 Gone", webhooks, "attempt.status_code == HTTPStatus.GONE", "False"),
     Mutant("a webhook is given up after the first failure", delivery_worker, "return made, False", "return made, True"),
     Mutant("a webhook is never given up", webhooks, "next_attempt_at > self.give_up_at", "False"),
@@ -594,9 +607,9 @@ MUTANTS = [
     # The adapter, which the simulation replaces by its in-memory Firestore
     Mutant(
         "the adapter forgets the version",
-        firestore,
-        "self._client.write_option(last_update_time=version)",
-        "self._client.write_option(exists=True)",
+        firestore_messages,
+        "_set_timestamp(message.current_document.update_time, version)",
+        "message.current_document.exists = True",
         test="tests/simulation/test_contract.py",
     ),
 ]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from imagegen.bootstrap import Backend
-from imagegen.domain.generation import Mode, Order, Status
+from imagegen.domain.generation import Fingerprint, Mode, Order, Status
 from imagegen.domain.ledger import Credits
 from imagegen.ports.task_queue import QueueUnavailable
 from imagegen.services.credits.accounts import new_account
@@ -205,7 +205,7 @@ def _order(number: int) -> Order:
         color=COLOR,
         size=SIZES[0],
         prompt="a fox",
-        fingerprint="",
+        fingerprint=Fingerprint(""),
         idempotency_key=f"{number}",
         mode=Mode.ASYNC,
     )

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from imagegen.ports.webhook_sender import Unreachable
+from imagegen.ports.webhook_sender import Answer, Unreachable
 from simulation.faults import Faults
 
-SLOW_SECONDS = 9.5
+SLOW_SECONDS = 19.5
 """Just below the timeout of the real sender."""
 
 REFUSAL_CODES = (HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GONE)
@@ -27,6 +27,7 @@ class SentEvent:
     ended_us: int | None = None
     is_accepted: bool = False
     status_code: int | None = None
+    retry_after_seconds: int | None = None
 
     @property
     def id(self) -> str:
@@ -52,7 +53,7 @@ class SimulatedReceiver:
         weights = [rng.choice((0.0, 0.0, 1.0, 5.0)) for _ in range(4)]
         self._weights = [5.0, *weights] if rng.random() < 0.9 else [0.0, 0.0, 0.0, 0.0, 1.0]
 
-    def send(self, url: str, body: str, headers: Mapping[str, str]) -> int:
+    def send(self, url: str, body: str, headers: Mapping[str, str]) -> Answer:
         sent = SentEvent(body, headers, self._faults.scheduler.now_us)
         self.sent.append(sent)
         try:
@@ -60,7 +61,7 @@ class SimulatedReceiver:
         finally:
             sent.ended_us = self._faults.scheduler.now_us
 
-    def _answer(self, sent: SentEvent) -> int:
+    def _answer(self, sent: SentEvent) -> Answer:
         [outcome] = self._rng.choices(("accepted", "slow", "answer lost", "refused", "unreachable"), self._weights)
         self._faults.scheduler.note(f"webhook: {outcome}")
         self._faults.step(self._rng.uniform(0, SLOW_SECONDS if outcome == "slow" else 0.1))
@@ -71,4 +72,6 @@ class SimulatedReceiver:
         if outcome == "answer lost":
             raise Unreachable("no answer")
         sent.status_code = HTTPStatus.OK if sent.is_accepted else self._rng.choice(REFUSAL_CODES)
-        return sent.status_code
+        if sent.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
+            sent.retry_after_seconds = self._rng.choice((None, 5, 900, 10**9))
+        return Answer(sent.status_code, None if sent.retry_after_seconds is None else str(sent.retry_after_seconds))

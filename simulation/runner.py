@@ -14,7 +14,7 @@ from imagegen.errors import ServiceUnavailable, SettlementPending
 from imagegen.ports.database import CommitRefused, DatabaseUnavailable, OutcomeUnknown
 from imagegen.services.credits.accounts import new_account
 from imagegen.services.webhooks import outbox
-from simulation import answers, calls, checks, webhooks
+from simulation import answers, calls, charges, checks, webhooks
 from simulation.calls import Call, Cancel, Resend
 from simulation.checks import Violation
 from simulation.faults import Faults, Rates
@@ -33,8 +33,8 @@ ALL_LEASES_SECONDS = 600.0
 """Every lease has expired after this time without faults."""
 
 HOUR_SECONDS = 3600.0
-RETRY_HOURS = 27
-"""The retry window of a day, and the time until a sweep finds an overdue last attempt."""
+RETRY_HOURS = 75
+"""The retry window of three days, and the time until a sweep finds an overdue last attempt."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +125,8 @@ class Simulation:
                 yield from checks.needless_abandonments(requests)
         for call in self._calls + replays:
             yield from answers.wrong_answers(call, requests)
+        yield from charges.misstated_by_answers(self._store, requests, self._calls + replays)
+        yield from charges.stale_replays(self._store, replays)
 
     def _webhook_violations(self) -> Iterator[Violation]:
         """Yield the violations of webhooks."""
@@ -136,6 +138,7 @@ class Simulation:
             yield from webhooks.concurrent_sends(observed)
         if self._is_fault_free:
             yield from webhooks.duplicate_or_late(observed, has_delays=self._queue.has_delays)
+        yield from charges.misstated_by_webhooks(self._store, self._receiver.sent)
 
     def _run_actors(self) -> None:
         """Run the clients, the sweepers and the workers until all have ended."""

@@ -4,7 +4,7 @@
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -64,8 +64,8 @@ class Store:
             if condition.op in ("<", ">="):  # Firestore returns a range in the order of its index
                 found.sort(key=lambda document, path=condition.field: _value(document.data, path))  # type: ignore[misc]
         if (path := query.order_by) is not None:
-            found = [document for document in found if _value(document.data, path) is not _MISSING]
-            found.sort(key=lambda document: (_value(document.data, path), document.id), reverse=not query.ascending)
+            found = [document for document in found if _place(document, path) is not _MISSING]
+            found.sort(key=lambda document: (_place(document, path), document.id), reverse=not query.ascending)
             if query.start_after is not None:
                 found = [document for document in found if _comes_after(document, query)]
         found = found[query.offset :]
@@ -78,9 +78,14 @@ class Store:
     def totals(self, *questions: Sum) -> list[Totals]:
         answers = []
         for question in questions:
-            found = self.find(question.query)
-            field = question.field
-            answers.append(Totals(len(found), sum(_value(document.data, field) for document in found) if field else 0))
+            found = [
+                values
+                for document in self.find(question.query)
+                if _MISSING not in (values := [_value(document.data, field) for field in question.fields])
+            ]
+            answers.append(
+                Totals(len(found), tuple(map(_sum, zip(*found, strict=True))) or (0,) * len(question.fields))
+            )
         return answers
 
     def _all_in(self, query: Query) -> Iterator[Snapshot]:
@@ -143,8 +148,18 @@ def _comes_after(document: Snapshot, query: Query) -> bool:
     assert query.order_by is not None, "only an ordered query starts after a document"
     assert query.start_after is not None, "the query starts after a document"
     start = query.start_after
-    place = (_value(document.data, query.order_by), document.id)[: len(start)]
+    place = (_place(document, query.order_by), document.id)[: len(start)]
     return bool(place > start if query.ascending else place < start)
+
+
+def _place(document: Snapshot, path: str) -> Any:
+    """Return the value that a query orders a document by: of a field, or its id if the path is ``__name__``."""
+    return document.id if path == "__name__" else _value(document.data, path)
+
+
+def _sum(values: Iterable[Any]) -> Any:
+    """Return the sum of the numbers among the values."""
+    return sum(value for value in values if isinstance(value, int | float) and not isinstance(value, bool))
 
 
 def _value(data: Data, path: str) -> Any:

@@ -12,10 +12,20 @@ from typing import Any
 
 from standardwebhooks import Webhook
 
+from imagegen.api.responses import GenerationRequestDetails
 from imagegen.documents.secrets import WEBHOOK_SECRETS, webhook_secret_of
 from imagegen.documents.webhooks import DELIVERIES, delivery_of
 from imagegen.domain.generation import GenerationRequest
-from imagegen.domain.webhooks import ATTEMPTS_KEPT, FIRST_DELAY, LONGEST_DELAY, RETRY_WINDOW, Delivery, DeliveryStatus
+from imagegen.domain.webhooks import (
+    ATTEMPTS_KEPT,
+    FIRST_DELAY,
+    LONGEST_DELAY,
+    RETRY_AFTER_MAX,
+    RETRY_WINDOW,
+    Attempt,
+    Delivery,
+    DeliveryStatus,
+)
 from imagegen.ports.database import Database
 from simulation.checks import Requests, Violation, requests_of
 from simulation.receiver import SentEvent
@@ -25,8 +35,8 @@ LATENESS_MAX = timedelta(minutes=1)
 
 
 def described(request: GenerationRequest) -> dict[str, Any]:
-    """Return the data of a request that the simulated delivery worker sends."""
-    return {"id": request.id, "status": request.status.value}
+    """Return the data of a request that the delivery worker sends."""
+    return GenerationRequestDetails.of(request).wire()
 
 
 def deliveries_of(database: Database) -> list[Delivery]:
@@ -157,11 +167,16 @@ def _wrong_ends(item: ObservedDelivery) -> Iterator[Violation]:
 def _early_attempts(item: ObservedDelivery) -> Iterator[Violation]:
     """Yield a delivery that was attempted after its final attempt or too early, although no call resent it."""
     attempts = item.delivery.attempts
+    waits = {event.at: timedelta(seconds=event.retry_after_seconds or 0) for event in item.sent}
+
+    def asked(attempt: Attempt) -> timedelta:
+        return min(waits.get(int(attempt.at.timestamp()), timedelta()), RETRY_AFTER_MAX)
+
     final = sum(attempt.succeeded or attempt.status_code == HTTPStatus.GONE for attempt in attempts)
     if final > 1 + item.resends:
         yield Violation("ONCE", f"{item.name} had {final} final attempts and {item.resends} resends")
     for before, after in pairwise(attempts):
-        if not item.resends and after.at < before.at + before.duration + FIRST_DELAY / 2:
+        if not item.resends and after.at < before.at + before.duration + max(FIRST_DELAY / 2, asked(before)):
             yield Violation("RETRY_WINDOW", f"{item.name} was attempted at {before.at} and at {after.at}")
 
 
@@ -173,7 +188,8 @@ def _late_attempts(item: ObservedDelivery, *, has_delays: bool) -> Iterator[Viol
     """
     created_at = item.delivery.created_at
     times = [created_at, *(datetime.fromtimestamp(event.at, UTC) for event in item.sent)]
-    for before, after in pairwise(times if has_delays else times[:2]):
-        delay = min(max(before - created_at, FIRST_DELAY), LONGEST_DELAY)
+    asked = [timedelta(), *(timedelta(seconds=event.retry_after_seconds or 0) for event in item.sent)]
+    for before, after, wait in zip(times, times[1 : None if has_delays else 2], asked, strict=False):
+        delay = max(min(max(before - created_at, FIRST_DELAY), LONGEST_DELAY), min(wait, RETRY_AFTER_MAX))
         if after > before + delay + LATENESS_MAX:
             yield Violation("PROGRESS", f"{item.name} was attempted at {before} and only then at {after}")

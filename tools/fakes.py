@@ -8,6 +8,7 @@ from typing import Any
 from imagegen.domain.limits import Limits
 from imagegen.ports.image_generator import Job
 from imagegen.ports.task_queue import QueueUnavailable
+from imagegen.ports.webhook_sender import Answer
 
 NO_LIMITS = Limits(
     burst=1_000_000,
@@ -68,8 +69,8 @@ class TaskList:
 class AcceptingSender:
     """A webhook sender whose receivers accept every webhook."""
 
-    def send(self, url: str, body: str, headers: Mapping[str, str]) -> int:
-        return 200
+    def send(self, url: str, body: str, headers: Mapping[str, str]) -> Answer:
+        return Answer(200)
 
 
 class ImmediateGenerator:

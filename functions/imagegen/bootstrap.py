@@ -8,8 +8,8 @@ import random
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
-from typing import Self
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Self
 
 from google.cloud import firestore
 
@@ -26,16 +26,9 @@ from imagegen.ports.database import Database
 from imagegen.ports.image_generator import ImageGenerator, ProtectedGenerator
 from imagegen.ports.task_queue import TaskQueue
 from imagegen.ports.webhook_sender import WebhookSender
-from imagegen.reports import alerts
-from imagegen.reports.alerts import Alerts, AlertWebhook, Channel
-from imagegen.reports.counting import Counting
-from imagegen.reports.reconciliation import Reconciler
-from imagegen.reports.weekly import Reports
 from imagegen.services.call_rates import CallRates
 from imagegen.services.catalog import Catalogs
 from imagegen.services.credits.accounts import TRIAL_CLAIM_KEYS, Accounts
-from imagegen.services.credits.audit import Audit
-from imagegen.services.credits.corrections import Corrections
 from imagegen.services.credits.history import Histories
 from imagegen.services.generations.cancellation import Cancellations
 from imagegen.services.generations.create import Generations
@@ -52,6 +45,13 @@ from imagegen.services.webhooks.delivery_worker import DeliveryWorker
 from imagegen.services.webhooks.outbox import Outbox
 from imagegen.services.webhooks.secrets import WebhookSecrets
 
+if TYPE_CHECKING:  # imported on first use
+    from imagegen.reports.alerts import Channel
+    from imagegen.reports.usage import DailyUsage
+    from imagegen.reports.weekly import Reports
+    from imagegen.services.credits.audit import Audit
+    from imagegen.services.credits.corrections import Corrections
+
 RESERVING_TIMEOUT_SECONDS = 20.0
 SETTLING_TIMEOUT_SECONDS = 60.0  # longer, because the credits of an unsettled request stay taken
 
@@ -60,7 +60,7 @@ SWEEPING_TIMEOUT_SECONDS = 5.0  # shorter, because the next sweep tries again
 
 @dataclass(frozen=True)
 class Backend:
-    """The services, ready to use."""
+    """The services, ready to use, and the adapters that they share."""
 
     call_rates: CallRates
     accounts: Accounts
@@ -73,10 +73,41 @@ class Backend:
     webhook_secrets: WebhookSecrets
     requests: Requests
     histories: Histories
-    reports: Reports
     sweeper: Sweeper
-    audit: Audit
-    corrections: Corrections
+    database: Database
+    clock: Clock
+    retry: Retry
+    channels: Sequence["Channel"]
+
+    # Few functions need these, so the others do not import them.
+
+    @cached_property
+    def usage(self) -> "DailyUsage":
+        from imagegen.reports.counting import Counting
+        from imagegen.reports.usage import DailyUsage
+
+        return DailyUsage(self.database, self.catalogs, Counting(self.database), self.clock)
+
+    @cached_property
+    def reports(self) -> "Reports":
+        from imagegen.reports.alerts import Alerts
+        from imagegen.reports.reconciliation import Reconciler
+        from imagegen.reports.weekly import Reports
+
+        usage, reconciler = self.usage, Reconciler(self.database)
+        return Reports(self.database, usage, usage.counting, reconciler, Alerts(self.channels), self.retry, self.clock)
+
+    @cached_property
+    def audit(self) -> "Audit":
+        from imagegen.services.credits.audit import Audit
+
+        return Audit(self.database, self.clock)
+
+    @cached_property
+    def corrections(self) -> "Corrections":
+        from imagegen.services.credits.corrections import Corrections
+
+        return Corrections(self.database, self.clock, self.retry)
 
     @classmethod
     def on(
@@ -89,7 +120,7 @@ class Backend:
         rng: random.Random,
         new_id: Callable[[], str],
         limits: Limits,
-        channels: Sequence[Channel] = (),
+        channels: Sequence["Channel"] = (),
     ) -> Self:
         """Return the services, wired to the given adapters, clock, randomness, ids and limits.
 
@@ -118,18 +149,11 @@ class Backend:
             webhook_secrets=webhook_secrets,
             requests=Requests(database, clock),
             histories=Histories(database),
-            reports=Reports(
-                database,
-                catalogs,
-                Counting(database, clock),
-                Reconciler(database),
-                Alerts(channels),
-                retry,
-                clock,
-            ),
             sweeper=Sweeper(database, clock, sweeping, queue, outbox, catalogs),
-            audit=Audit(database, clock),
-            corrections=Corrections(database, clock, retry),
+            database=database,
+            clock=clock,
+            retry=retry,
+            channels=channels,
         )
 
 
@@ -154,7 +178,7 @@ def on_firestore(client: firestore.Client) -> Backend:
     return Backend.on(
         FirestoreDatabase(client),
         CloudTasks(),
-        HttpWebhookSender(Reach.LOCAL if settings.local_webhooks_allowed() else Reach.PUBLIC),
+        HttpWebhookSender(_webhook_reach()),
         providers(clock, rng),
         clock,
         rng,
@@ -164,12 +188,21 @@ def on_firestore(client: firestore.Client) -> Backend:
     )
 
 
-def alert_channels(clock: Clock) -> list[Channel]:
+def _webhook_reach() -> Reach:
+    """Return the addresses that users' webhooks may go to."""
+    if not settings.local_webhooks_allowed():
+        return Reach.PUBLIC
+    return Reach.DEMO if settings.is_demo_project() else Reach.LOCAL
+
+
+def alert_channels(clock: Clock) -> list["Channel"]:
     """Return the operator's webhook, if one is set. Its URL may be private, because only the operator can set it."""
     if not (url := settings.REPORT_WEBHOOK_URL.value):
         return []
+    from imagegen.reports import alerts
+
     sender = HttpWebhookSender(Reach.PRIVATE, timeout_seconds=alerts.TIMEOUT_SECONDS)
-    return [AlertWebhook(url, settings.REPORT_WEBHOOK_SECRET.value, sender, clock)]
+    return [alerts.AlertWebhook(url, settings.REPORT_WEBHOOK_SECRET.value, sender, clock)]
 
 
 @cache

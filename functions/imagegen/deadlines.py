@@ -8,7 +8,9 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, wait
 from contextvars import copy_context
-from typing import TypeVar
+from functools import partial
+from queue import SimpleQueue
+from typing import Any, TypeVar
 
 LATE_CALLS_MAX = 8
 """Half of an instance's threads (THREADS in .env)."""
@@ -30,7 +32,7 @@ class Deadlines:
     def __init__(self, late_calls_max: int = LATE_CALLS_MAX) -> None:
         self._late_calls_max = late_calls_max
         self._lock = threading.Lock()
-        self._late: list[threading.Thread] = []
+        self._late: list[Future[Any]] = []
 
     @property
     def is_full(self) -> bool:
@@ -40,22 +42,47 @@ class Deadlines:
     def run(self, call: Callable[[], T], seconds: float) -> T:
         """Return the result of ``call``, or raise its exception. Raises DeadlineExceeded after ``seconds``."""
         result: Future[T] = Future()
-
-        def run() -> None:
-            try:
-                result.set_result(call())
-            except BaseException as error:  # noqa: BLE001 - every exception is passed to the waiting caller
-                result.set_exception(error)
-
-        thread = threading.Thread(target=copy_context().run, args=(run,), name="with-deadline", daemon=True)
-        thread.start()
+        _start(partial(copy_context().run, call), result)
         wait([result], timeout=seconds)
         if not result.done():
-            self._still_late(thread)
+            self._still_late(result)
             raise DeadlineExceeded(f"no result within {seconds:g} s")
         return result.result()
 
-    def _still_late(self, *more: threading.Thread) -> list[threading.Thread]:
+    def _still_late(self, *more: Future[Any]) -> list[Future[Any]]:
         with self._lock:
-            self._late = [thread for thread in (*self._late, *more) if thread.is_alive()]
+            self._late = [result for result in (*self._late, *more) if not result.done()]
             return self._late
+
+
+Work = tuple[Callable[[], Any], Future[Any]]
+
+_idle: list[SimpleQueue[Work]] = []
+"""The threads that wait for a call, each as its queue. To start one for each call would cost more than most calls."""
+
+
+def _start(call: Callable[[], Any], result: Future[Any]) -> None:
+    """Run a call in an idle thread, or in a new one. So there are as many threads as calls ran at the same time."""
+    try:
+        queue = _idle.pop()
+    except IndexError:
+        queue = SimpleQueue()
+        threading.Thread(target=_run_all, args=(queue,), name="with-deadline", daemon=True).start()
+    queue.put((call, result))
+
+
+def _run_all(queue: SimpleQueue[Work]) -> None:
+    while True:
+        _run(*queue.get(), queue)
+
+
+def _run(call: Callable[[], Any], result: Future[Any], queue: SimpleQueue[Work]) -> None:
+    """Run a call. The thread is idle before the caller has the result, so the caller's next call finds it."""
+    try:
+        value = call()
+    except BaseException as error:  # noqa: BLE001 - every exception is passed to the waiting caller
+        _idle.append(queue)
+        result.set_exception(error)
+    else:
+        _idle.append(queue)
+        result.set_result(value)

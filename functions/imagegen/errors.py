@@ -6,9 +6,11 @@ error table in ``docs/api.md`` is generated from their class attributes.
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, ClassVar, NotRequired
+from typing import Any, ClassVar, Literal, NotRequired
 
 from typing_extensions import TypedDict  # pydantic refuses typing.TypedDict on Python 3.11
+
+from imagegen.domain.generation import GenerationRequest
 
 
 class Code(StrEnum):
@@ -91,6 +93,20 @@ class ApiError(Exception):
     def details(self) -> Mapping[str, Any]:
         """The ``details`` of the answer: the stable reason and the facts."""
         return {"reason": self.reason, **self._details}
+
+
+def charge_of(request: GenerationRequest) -> dict[str, Any]:
+    """Return the details that every error about a request has: its id, and the credits that it cost."""
+    charge = request.charge
+    return {
+        "generationRequestId": request.id,
+        "cost": charge.cost,
+        "refundedCredits": charge.refunded_credits,
+        "netCredits": charge.net_credits,
+    }
+
+
+_CHARGE: Mapping[str, Any] = {"generationRequestId": str, "cost": int, "refundedCredits": int, "netCredits": int}
 
 
 class InvalidInput(ApiError):
@@ -209,6 +225,15 @@ class TooManyRunning(ApiError):
     facts: ClassVar = {"runningRequests": int}
 
 
+class PriceTooHigh(ApiError):
+    code = Code.FAILED_PRECONDITION
+    rest_status = 409
+    reason = "PRICE_TOO_HIGH"
+    situation = "the size costs more than the `maxCredits` of the call: `requiredCredits`, `maxCredits`"
+    retryable = "after accepting the price"
+    facts: ClassVar = {"requiredCredits": int, "maxCredits": int}
+
+
 class InsufficientCredits(ApiError):
     code = Code.FAILED_PRECONDITION
     rest_status = 402
@@ -218,16 +243,31 @@ class InsufficientCredits(ApiError):
     facts: ClassVar = {"requiredCredits": int, "currentCredits": int}
 
 
-_REFUND = {"generationRequestId": str, "refundedCredits": int, "currentCredits": int}
+_REFUND = {**_CHARGE, "currentCredits": int}
+_REPLAYED = {**_CHARGE, "currentCredits": int | None, "replayed": Literal[True]}
+_REPLAY_SITUATION = "the same call again: same details, with `replayed` and the `currentCredits` of now"
+_AFTER_REPLAY = "no, use another key for a new request"
 
 
 class GenerationFailed(ApiError):
     code = Code.UNAVAILABLE
     reason = "GENERATION_FAILED"
-    situation = "the model failed: `generationRequestId`, `refundedCredits`, `currentCredits`"
+    situation = (
+        "the model failed: `generationRequestId`, `cost`, `refundedCredits`, `netCredits`, and `currentCredits` after "
+        "the refund"
+    )
     retryable = "yes, as a new request"
     billed = "refunded"
     facts = _REFUND
+
+
+class GenerationFailedBefore(GenerationFailed):
+    """A replay is a FAILED_PRECONDITION, because client libraries do not retry it."""
+
+    code = Code.FAILED_PRECONDITION
+    situation = _REPLAY_SITUATION
+    retryable = _AFTER_REPLAY
+    facts = _REPLAYED
 
 
 class GenerationTimeout(ApiError):
@@ -239,6 +279,13 @@ class GenerationTimeout(ApiError):
     facts = _REFUND
 
 
+class GenerationTimeoutBefore(GenerationTimeout):
+    code = Code.FAILED_PRECONDITION
+    situation = _REPLAY_SITUATION
+    retryable = _AFTER_REPLAY
+    facts = _REPLAYED
+
+
 class GenerationAbandoned(ApiError):
     code = Code.UNAVAILABLE
     reason = "ABANDONED"
@@ -246,6 +293,13 @@ class GenerationAbandoned(ApiError):
     retryable = "yes, as a new request"
     billed = "refunded"
     facts = _REFUND
+
+
+class GenerationAbandonedBefore(GenerationAbandoned):
+    code = Code.FAILED_PRECONDITION
+    situation = _REPLAY_SITUATION
+    retryable = _AFTER_REPLAY
+    facts = _REPLAYED
 
 
 class GenerationCanceled(ApiError):
@@ -257,13 +311,22 @@ class GenerationCanceled(ApiError):
     facts = _REFUND
 
 
+class GenerationCanceledBefore(GenerationCanceled):
+    code = Code.FAILED_PRECONDITION
+    situation = _REPLAY_SITUATION
+    retryable = _AFTER_REPLAY
+    facts = _REPLAYED
+
+
 class RequestEnded(ApiError):
     code = Code.FAILED_PRECONDITION
     rest_status = 409
     reason = "REQUEST_ENDED"
-    situation = "canceling a request that has ended: its `status`"
+    situation = (
+        "canceling a request that has completed or failed: its `status`, `cost`, `refundedCredits` and `netCredits`"
+    )
     retryable = "no"
-    facts: ClassVar = {"generationRequestId": str, "status": str}
+    facts: ClassVar = {**_CHARGE, "status": str}
 
 
 class TooManyCanceled(ApiError):
@@ -271,29 +334,35 @@ class TooManyCanceled(ApiError):
     reason = "TOO_MANY_CANCELED"
     situation = (
         "canceling a request whose model runs, after too many others: the request goes on; `generationRequestId`, "
-        "`retryAfterSeconds`"
+        "`cost`, `refundedCredits`, `netCredits`, `retryAfterSeconds`"
     )
     retryable = "after that time"
     billed = "yes, or refunded if the model fails"
-    facts: ClassVar = {"generationRequestId": str, "retryAfterSeconds": int}
+    facts: ClassVar = {**_CHARGE, "retryAfterSeconds": int}
 
 
 class IdempotencyMismatch(ApiError):
     code = Code.ALREADY_EXISTS
     rest_status = 422
     reason = "IDEMPOTENCY_MISMATCH"
-    situation = "this `idempotencyKey` was used before with another payload"
+    situation = (
+        "this `idempotencyKey` was used before with another payload: the `generationRequestId`, `cost`, "
+        "`refundedCredits` and `netCredits` of the earlier request"
+    )
     retryable = "no, use another key"
-    facts: ClassVar = {"generationRequestId": str | None}
+    facts: ClassVar = {name: type | None for name, type in _CHARGE.items()}  # a grant has none of them
 
 
 class RequestInProgress(ApiError):
     code = Code.ABORTED
     reason = "REQUEST_IN_PROGRESS"
-    situation = "the request of this `idempotencyKey` is still running: `generationRequestId`"
+    situation = (
+        "the request of this `idempotencyKey` is still running: its `generationRequestId`, `cost`, `refundedCredits` "
+        "and `netCredits`"
+    )
     retryable = "yes, with the same key"
     billed = "once"
-    facts: ClassVar = {"generationRequestId": str}
+    facts = _CHARGE
 
 
 class Contention(ApiError):
@@ -306,10 +375,13 @@ class Contention(ApiError):
 class SettlementPending(ApiError):
     code = Code.UNAVAILABLE
     reason = "SETTLEMENT_PENDING"
-    situation = "the outcome could not be recorded: `generationRequestId`, `deductedCredits`"
+    situation = (
+        "the outcome could not be recorded: `generationRequestId`, `deductedCredits`, `cost`, `refundedCredits`, "
+        "`netCredits`"
+    )
     retryable = "yes, with the same key, to learn the outcome"
     billed = "yes, or refunded later"
-    facts: ClassVar = {"generationRequestId": str, "deductedCredits": int}
+    facts: ClassVar = {**_CHARGE, "deductedCredits": int}
 
 
 class ServiceUnavailable(ApiError):

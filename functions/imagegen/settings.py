@@ -60,7 +60,8 @@ CALLS_PER_MINUTE = IntParam(
 ALLOW_LOCAL_WEBHOOKS = BoolParam(
     "ALLOW_LOCAL_WEBHOOKS",
     default=False,
-    description="Allow webhooks to http URLs and to this machine. On only in the local demo project.",
+    description="Allow webhooks to http URLs and to this machine. On only in the local demo project, where "
+    "`*.localhost` and `host.docker.internal` are this machine too.",
 )
 
 
@@ -143,6 +144,12 @@ def app_check_enforced() -> bool:
 def local_webhooks_allowed() -> bool:
     """Return whether webhooks may go to http URLs and to this machine."""
     return ALLOW_LOCAL_WEBHOOKS.value  # BoolParam reads everything but "true" as False
+
+
+def is_demo_project() -> bool:
+    """Return whether the project is a demo project, which the CLI never deploys."""
+    project = os.environ.get("GOOGLE_CLOUD_PROJECT") or os.environ.get("GCLOUD_PROJECT", "")
+    return project.startswith("demo-")
 
 
 def trial_credits() -> Credits:

@@ -1,6 +1,8 @@
 """Tests of createGenerationRequest and getUserCredits over HTTP, with the documents that they write."""
 
 import itertools
+import json
+import subprocess
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -19,6 +21,18 @@ OPTIONS = [
 ]
 
 
+def test_the_curl_that_the_start_prints_works(live: Live) -> None:
+    until(lambda: "Press Ctrl-C to stop" in live.suite.output(), seconds=30)
+    output = live.suite.output()
+    for name in ("functions", "firestore", "auth"):
+        assert f"http://{live.suite.project.ports()[name]}" in output
+    [curl] = [line for line in output.splitlines() if line.startswith("curl ")]
+
+    answer = subprocess.check_output(["bash", "-c", curl.replace("user-100", live.add_user(paid=4))], text=True)
+
+    assert json.loads(answer)["result"]["imageUrl"]
+
+
 def test_successful_request_is_charged_and_recorded(live: Live) -> None:
     user = live.add_user(paid=10)
     params = order(
@@ -27,7 +41,8 @@ def test_successful_request_is_charged_and_recorded(live: Live) -> None:
 
     result = live.result("createGenerationRequest", params)
 
-    assert result.keys() == {"generationRequestId", "deductedCredits", "imageUrl"}
+    charge = {"deductedCredits", "cost", "refundedCredits", "netCredits", "currentCredits"}
+    assert result.keys() == {"generationRequestId", *charge, "imageUrl"}
     assert result["deductedCredits"] == 4
     assert result["imageUrl"] == "https://images.example.com/model-b.png"
     assert live.credits(user) == 6
@@ -80,7 +95,9 @@ def test_failed_generation_is_refunded(live: Live, model: str, http_status: int,
     assert error["details"] == {
         "reason": reason,
         "generationRequestId": request_id,
+        "cost": 3,
         "refundedCredits": 3,
+        "netCredits": 0,
         "currentCredits": 7,
     }
     refund, deduction = live.transactions(user)

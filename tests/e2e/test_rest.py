@@ -56,7 +56,7 @@ def test_generated_client_creates_polls_lists_and_cancels(live: Live, generated:
         late = api.create_generation.sync(client=client, body=models.CreateGeneration(model=LATE, **options))
         canceled = api.cancel_generation_request.sync(late.generation_request_id, client=client)
         assert (canceled.status, canceled.refunded_credits) == (models.Status.CANCELED, 1)
-        refused = api.cancel_generation_request.sync_detailed(late.generation_request_id, client=client)
+        refused = api.cancel_generation_request.sync_detailed(request_id, client=client)
         assert (refused.status_code, refused.parsed.reason) == (409, "REQUEST_ENDED")
 
         page = api.list_generations.sync(client=client, user_id=user_id, limit=1)

@@ -36,6 +36,7 @@ READERS: dict[str, dict[Operation, set[str]]] = {
     "colors": {"get": NOBODY, "list": NOBODY},
     "sizes": {"get": NOBODY, "list": NOBODY},
     "weeklyReports": {"get": NOBODY, "list": NOBODY},
+    "dailyUsage": {"get": NOBODY, "list": NOBODY},
     "grants": {"get": NOBODY, "list": NOBODY},
     "webhookDeliveries": {"get": NOBODY, "list": NOBODY},
     "trialClaims": {"get": NOBODY, "list": NOBODY},

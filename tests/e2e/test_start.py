@@ -21,6 +21,7 @@ from tools.emulators.suite import Suite, workspace
 LAUNCHER = [sys.executable, "-m", "tools.emulators.start"]
 # Firestore alone starts in two seconds. The CLI starts it in a separate session.
 FIRESTORE = ("--only", "firestore")
+FUNCTIONS = ("--only", "functions,firestore")
 
 
 @pytest.fixture
@@ -62,13 +63,6 @@ def _is_alive(process: psutil.Process) -> bool:
         return False
 
 
-def wait_for_output(suite: Suite, text: str) -> str:
-    deadline = time.monotonic() + 10
-    while text not in suite.output() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return suite.output()
-
-
 def start_error(project: Path, **environment: str) -> str:
     """Run the launcher, check that it fails without a stack trace, and return its error output."""
     run = subprocess.run(
@@ -85,18 +79,18 @@ def start_error(project: Path, **environment: str) -> str:
     return run.stderr
 
 
-def test_the_printed_curl_works_and_an_interrupt_leaves_no_process(project: Path) -> None:
-    with Suite(project) as suite:
-        output = wait_for_output(suite, "Press Ctrl-C to stop")
-        for name in ("functions", "firestore", "auth"):
-            assert f"http://{suite.project.ports()[name]}" in output
-        [curl] = [line for line in output.splitlines() if line.startswith("curl ")]
-        # A failure of the mock model counts, too. On a busy machine, the first calls may time out.
-        until(lambda: "generationRequestId" in subprocess.check_output(["bash", "-c", curl], text=True), seconds=120)
+def with_a_function_running(suite: Suite) -> list[psutil.Process]:
+    """Call a function of the suite. Return the processes of the launcher, the CLI, an emulator and the function."""
+    requests.post(f"{suite.functions_url}/getCatalog", json={"data": {}}, timeout=60)
+    processes = descendants(suite.process.pid)
+    assert "java" in names(processes)
+    assert "functions-frame" in names(processes)
+    return processes
 
-        processes = descendants(suite.process.pid)
-        assert "java" in names(processes)
-        assert "functions-frame" in names(processes), "no process of a function is running"
+
+def test_an_interrupt_leaves_no_process(project: Path) -> None:
+    with Suite(project, *FUNCTIONS) as suite:
+        processes = with_a_function_running(suite)
         # Like a terminal, send Ctrl-C to the foreground process group. Only the launcher is in that group.
         assert os.getpgid(cli_of(suite.process.pid).pid) != suite.process.pid
         os.killpg(suite.process.pid, signal.SIGINT)
@@ -130,15 +124,6 @@ def test_a_killed_terminal_leaves_no_process(project: Path, send_sighup: bool) -
         launcher.send_signal(signal.SIGHUP)
     assert launcher.wait(30) == 0
     assert survivors(processes, timeout_seconds=1) == []
-
-
-def test_a_terminated_launcher_leaves_no_process(project: Path) -> None:
-    with Suite(project, *FIRESTORE) as suite:
-        processes = descendants(suite.process.pid)
-        assert "java" in names(processes)
-        suite.process.terminate()
-        assert suite.process.wait(30) == 0
-        assert survivors(processes, timeout_seconds=1) == []
 
 
 @contextmanager
@@ -191,11 +176,8 @@ def test_a_second_interrupt_kills_a_cli_that_hangs(project: Path) -> None:
 
 
 def test_emulators_and_functions_end_when_the_cli_dies(project: Path) -> None:
-    with Suite(project, "--only", "functions,firestore") as suite:
-        requests.post(f"{suite.functions_url}/getCatalog", json={"data": {}}, timeout=60)
-        processes = descendants(suite.process.pid)
-        assert "java" in names(processes)
-        assert "functions-frame" in names(processes)
+    with Suite(project, *FUNCTIONS) as suite:
+        processes = with_a_function_running(suite)
         cli_of(suite.process.pid).kill()
         assert suite.process.wait(10) != 0
         assert survivors(processes, timeout_seconds=1) == []

@@ -13,7 +13,7 @@ from hypothesis.strategies import SearchStrategy
 from schemathesis import Case as AnyCase
 from schemathesis import GenerationMode
 
-from imagegen.api.operation import KEY_HEADER
+from imagegen.api.idempotency import KEY_HEADER
 from tests.support.scale import scaled
 
 SEED = 25

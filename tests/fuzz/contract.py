@@ -16,7 +16,7 @@ from imagegen.documents.webhooks import delivery_path
 from imagegen.domain.generation import Mode
 from imagegen.domain.weeks import Week
 from imagegen.reports.documents import report_path
-from imagegen.reports.progress import PROGRESS_PATH
+from imagegen.reports.usage import usage_path
 from imagegen.services.credits.accounts import TRIAL_CLAIM_KEYS, WELCOME_GRANT
 from imagegen.services.generations.queue import TICKET_KEYS
 
@@ -184,7 +184,8 @@ def _written_paths(answer: Answer) -> set[str]:
         case "grantCredits":
             return {grant_path(answered["transactionId"].removeprefix("grant-"))}
         case "runWeeklyReport":
-            return {report_path(Week.parse(answered["report"]["week"])), PROGRESS_PATH}
+            week = Week.parse(answered["report"]["week"])
+            return {report_path(week), *map(usage_path, week.days)}
     return set()
 
 

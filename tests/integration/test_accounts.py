@@ -4,12 +4,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from google.cloud.firestore import DELETE_FIELD
 
 from imagegen.bootstrap import Backend
 from imagegen.domain.grants import Bucket, Grant
 from imagegen.domain.ledger import Credits
 from imagegen.domain.people import Person
 from imagegen.errors import IdempotencyMismatch, UserNotFound
+from imagegen.services.credits.accounts import Granted
 from tests.support.api import Api
 from tests.support.backend import AddUser
 from tests.support.faults import FaultyDatabase, Lost, refuse
@@ -27,8 +29,12 @@ def clock() -> ManualClock:
     return ManualClock(NOON)
 
 
-def grant(backend: Backend, credits: int = 5, key: str = "order 1", user_id: str = "user") -> Grant:
+def granted(backend: Backend, credits: int = 5, key: str = "order 1", user_id: str = "user") -> Granted:
     return backend.accounts.grant(user_id, Bucket.PAID, credits, reason="a purchase", key=key, granted_by="admin")
+
+
+def grant(backend: Backend, credits: int = 5, key: str = "order 1", user_id: str = "user") -> Grant:
+    return granted(backend, credits, key, user_id).grant
 
 
 def entry_types(client: ObservedClient, user_id: str = "user") -> list[str]:
@@ -98,10 +104,33 @@ def test_key_grants_once(backend: Backend, client: ObservedClient, add_user: Add
     add_user(trial=2)
     first = grant(backend)
     assert (first.credits, first.bucket, first.balance_after) == (5, Bucket.PAID, 7)
-    assert grant(backend) == first
+    assert granted(backend) == Granted(first, is_replay=True)
     assert grant(backend, key="order 2").balance_after == 12
     assert client.document("users/user").get().get("credits") == {"trial": 2, "paid": 10}
     assert entry_types(client) == ["grant"] * 3
+
+
+def test_no_ledger_entry_holds_the_reason_of_a_grant(
+    backend: Backend, client: ObservedClient, add_user: AddUser
+) -> None:
+    add_user()
+    made = grant(backend)
+    entry = client.document(f"users/user/creditTransactions/{made.entry_id}").get().to_dict()
+    assert "a purchase" not in str(entry)
+    stored = client.document(f"grants/{made.id}")
+    assert stored.get().get("reason") == "a purchase"
+    stored.update({"reason": DELETE_FIELD})  # an operator erases it
+    assert grant(backend).balance_after == 5
+    assert entry_types(client) == ["grant"]
+
+
+def test_entry_of_an_earlier_version_with_its_reason_is_still_read(
+    api: Api, backend: Backend, client: ObservedClient, add_user: AddUser
+) -> None:
+    add_user()
+    client.document(f"users/user/creditTransactions/{grant(backend).entry_id}").update({"reason": "a purchase"})
+    assert api.result("getUserCredits", {"userId": "user"})["currentCredits"] == 5
+    assert backend.corrections.rebuild("user").credits == Credits(paid=5)
 
 
 def test_concurrent_grants_with_one_key_grant_once(backend: Backend, client: ObservedClient, add_user: AddUser) -> None:
@@ -116,7 +145,8 @@ def test_grant_survives_lost_or_refused_commit(
 ) -> None:
     add_user()
     faulty.faults = [fault]  # type: ignore[list-item]
-    assert grant(backend).balance_after == 5
+    made = granted(backend)
+    assert (made.grant.balance_after, made.is_replay) == (5, False)
     assert entry_types(client) == ["grant"]
 
 

@@ -1,24 +1,30 @@
 """Tests of the Firestore adapter: how it maps gRPC errors to those of the database port."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import grpc
 import pytest
 
-from imagegen.adapters.firestore import FirestoreDatabase
+from imagegen.adapters.firestore import MAX_HALVINGS, FirestoreDatabase
+from imagegen.documents.accounts import LEDGER
+from imagegen.documents.generations import REQUESTS
 from imagegen.ports.database import (
     CommitRefused,
     Create,
     DatabaseUnavailable,
     OutcomeUnknown,
     Query,
+    Snapshot,
     Sum,
     Totals,
     Update,
+    Where,
 )
 from tests.support.api import Api
 from tests.support.backend import AddUser, set_models
 from tests.support.orders import ORDER
+from tests.support.times import NOON
 from tests.support.wire import Fault, ObservedClient
 from tools.emulators.ports import free_ports
 
@@ -90,7 +96,7 @@ def test_unreachable_database_raises_within_seconds(monkeypatch: pytest.MonkeyPa
     with pytest.raises(DatabaseUnavailable):
         nowhere.find(Query("models"))
     with pytest.raises(DatabaseUnavailable):
-        nowhere.totals(Sum(Query("models"), "order"))
+        nowhere.totals(Sum(Query("models"), ("order",)))
     with pytest.raises(OutcomeUnknown):
         nowhere.commit(Create("users/user", {}))
 
@@ -100,7 +106,7 @@ def test_sum_that_is_not_a_number_is_logged_and_counts_as_0(
     client: ObservedClient, database: FirestoreDatabase, caplog: pytest.LogCaptureFixture, value: float
 ) -> None:
     database.commit(Create("things/thing", {"size": 2}), Create("things/odd", {"size": value}))
-    assert database.totals(Sum(Query("things"), "size")) == [Totals(2, 0)]
+    assert database.totals(Sum(Query("things"), ("size",))) == [Totals(2, (0,))]
     [record] = caplog.records
     assert (record.message, vars(record)["fields"]) == ("DOCUMENT_UNREADABLE", {"path": "things", "field": "size"})
 
@@ -108,8 +114,86 @@ def test_sum_that_is_not_a_number_is_logged_and_counts_as_0(
 def test_several_totals_have_the_same_read_time(client: ObservedClient, database: FirestoreDatabase) -> None:
     database.commit(Create("things/thing", {"size": 2}))
     client.wire.reset()
-    question = Sum(Query("things"), "size")
-    assert database.totals(question, question, question) == [Totals(1, 2)] * 3
+    question = Sum(Query("things"), ("size",))
+    assert database.totals(question, question, question) == [Totals(1, (2,))] * 3
     moments = [request.read_time for method, request in client.wire.calls if method == "RunAggregationQuery"]
     assert moments[1] == moments[2]
     assert moments[1] is not None
+
+
+def test_document_is_stored_and_read_back_with_all_types(client: ObservedClient, database: FirestoreDatabase) -> None:
+    data: dict[str, Any] = {
+        "nothing": None,
+        "flag": True,
+        "number": 2**63 - 1,
+        "share": 0.05,
+        "text": "狐 \U0001f98a",
+        "bytes": b"\x00\xff",
+        "at": datetime(2026, 11, 9, 12, 30, 15, 123_456, tzinfo=UTC),
+        "map": {"empty": {}, "2026-W46": {"a.b": [1, None, {"inner": []}]}},
+        "list": ["a", 1, {}],
+    }
+    [version] = database.commit(Create("things/thing", data))
+    assert database.read("things/thing") == [Snapshot("things/thing", data, version)]
+    assert client.document("things/thing").get().to_dict() == data
+    database.commit(Update("things/thing", {"map.`2026-W46`.`a.b`": {}, "map.new": 2, "list": []}, version))
+    [updated] = database.read("things/thing")
+    changed = {"empty": {}, "2026-W46": {"a.b": {}}, "new": 2}
+    assert updated.data == client.document("things/thing").get().to_dict() == {**data, "map": changed, "list": []}
+
+
+def test_several_totals_are_in_the_order_of_their_queries(client: ObservedClient, database: FirestoreDatabase) -> None:
+    database.commit(*(Create(f"things/{size}", {"size": size}) for size in range(20)))
+    sums = [Sum(Query("things", (Where("size", "<", size),)), ("size",)) for size in range(1, 20)]
+    assert database.totals(*sums) == [Totals(size, (sum(range(size)),)) for size in range(1, 20)]
+
+
+REFUNDS = Where("type", "==", "refund")
+LATEST = NOON + timedelta(hours=32)
+BETWEEN = (Where("timestamp", ">=", NOON), Where("timestamp", "<", LATEST))
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        (REFUNDS, *BETWEEN),
+        (REFUNDS, Where("timestamp", "<", LATEST), Where("timestamp", ">=", NOON)),
+        (Where("type", "in", ("grant", "refund")), *BETWEEN),
+    ],
+)
+def test_count_that_takes_too_long_is_divided(
+    client: ObservedClient, database: FirestoreDatabase, where: tuple[Where, ...]
+) -> None:
+    times = [NOON + timedelta(hours=hour) for hour in [*range(32), 5, 5]]
+    entries = [{"type": "refund", "timestamp": time, "credits": 2} for time in times]
+    database.commit(*(Create(f"users/u/{LEDGER}/{number}", entry) for number, entry in enumerate(entries)))
+    client.wire.largest_count = 4
+    client.wire.reset()
+    few = Query(LEDGER, (REFUNDS, Where("timestamp", ">=", LATEST - timedelta(hours=4))), collection_group=True)
+    divided = Query(LEDGER, where, collection_group=True)
+    assert database.totals(Sum(divided, ("credits",)), Sum(few, ("credits",))) == [
+        Totals(34, (68,)),
+        Totals(4, (8,)),
+    ]
+    moments = [request.read_time for method, request in client.wire.calls if method == "RunAggregationQuery"]
+    assert 1 + 2 + 4 + 8 + 1 < len(moments) < 40
+    assert len({str(moment) for moment in moments}) == 2  # none before the first answer, and its time after it
+
+
+def test_count_by_a_list_of_values_is_divided(client: ObservedClient, database: FirestoreDatabase) -> None:
+    days = [f"2026-11-{number:02}" for number in range(9, 16)]
+    database.commit(*(Create(f"{REQUESTS}/{day}", {"day": day}) for day in days))
+    client.wire.largest_count = 1
+    assert database.totals(Sum(Query(REQUESTS, (Where("day", "in", tuple(days)),)))) == [Totals(7)]
+
+
+def test_count_is_divided_a_limited_number_of_times(client: ObservedClient, database: FirestoreDatabase) -> None:
+    database.commit(Create(f"users/u/{LEDGER}/1", {"type": "refund", "timestamp": NOON, "credits": 2}))
+    client.wire.largest_count = 0
+    for where, queries in (((REFUNDS, Where("timestamp", "<", LATEST)), 1), ((REFUNDS, *BETWEEN), 1 + MAX_HALVINGS)):
+        client.wire.reset()
+        with pytest.raises(DatabaseUnavailable):
+            database.totals(Sum(Query(LEDGER, where, collection_group=True), ("credits",)))
+        assert queries <= client.wire.round_trips <= 2 * queries
+    limited = Query(REQUESTS, (Where("day", "in", ("2026-11-09", "2026-11-10")),), limit=1)
+    assert limited.halves() is None  # two halves would count up to two documents

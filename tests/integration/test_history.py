@@ -1,4 +1,4 @@
-"""Tests of getUserCredits: the balance and the pages of the history."""
+"""Tests of getUserCredits and listCreditTransactions: the balance and the pages of the history."""
 
 from typing import Any
 
@@ -6,6 +6,8 @@ import pytest
 
 from imagegen.adapters.firestore import FirestoreDatabase
 from imagegen.bootstrap import Backend
+from imagegen.domain.grants import Bucket
+from imagegen.domain.ledger import Credits, EntryType
 from imagegen.services.credits.history import Histories
 from tests.support.api import Api
 from tests.support.backend import AddUser, set_models
@@ -77,7 +79,77 @@ def test_balance_and_history_are_consistent(api: Api, database: FirestoreDatabas
     api.result("createGenerationRequest", ORDER)
     faulty = FaultyDatabase(database, before_find=lambda: api.result("createGenerationRequest", ORDER))
     page = Histories(faulty).page("user", 50)
-    assert (page.wallet.credits.total, [entry.balance_after for entry in page.entries.items]) == (7, [7])
+    assert (page.wallet.credits.total, [entry.balance_after for entry in page.entries.items]) == (7, [7, 10])
+
+
+# listCreditTransactions
+
+
+def test_whole_history_has_grants_and_corrections_with_the_balance_after_each(
+    api: Api, backend: Backend, client: ObservedClient, add_user: AddUser
+) -> None:
+    add_user(trial=1, paid=9)
+    set_models(client, failureRate=1)
+    request_id = api.error("createGenerationRequest", ORDER)["details"]["generationRequestId"]
+    backend.accounts.grant("user", Bucket.PAID, 5, reason="a gift", key="1", granted_by="admin")
+    backend.corrections.correct("user", Credits(paid=-2), reason="a secret", key="2")
+    correction, grant, refund, deduction, welcome = whole_history(api)
+    assert [(entry["type"], entry["credits"], entry["balanceAfter"]) for entry in whole_history(api)] == [
+        ("correction", -2, 13),
+        ("grant", 5, 15),
+        ("refund", 3, 10),
+        ("deduction", 3, 7),
+        ("grant", 10, 10),
+    ]
+    fields = {"id", "type", "credits", "balanceAfter", "timestamp"}
+    assert correction.keys() == grant.keys() == welcome.keys() == fields
+    assert refund["generationRequestId"] == deduction["generationRequestId"] == request_id
+    assert api.result("listCreditTransactions", {"userId": "user", "pageSize": 1})["currentCredits"] == 13
+
+
+def whole_history(api: Api, page_size: int = 50, **filters: object) -> list[dict[str, Any]]:
+    """Return all entries of the user's history, page by page."""
+    entries: list[dict[str, Any]] = []
+    token = None
+    while True:
+        params = {"userId": "user", "pageSize": page_size, "pageToken": token, **filters}
+        answer = api.result("listCreditTransactions", params)
+        assert len(answer["transactions"]) <= page_size
+        entries += answer["transactions"]
+        if "nextPageToken" not in answer:
+            return entries
+        token = answer["nextPageToken"]
+
+
+@pytest.mark.parametrize("type", EntryType)
+def test_history_is_filtered_by_type_on_all_pages(
+    api: Api, backend: Backend, client: ObservedClient, add_user: AddUser, type: EntryType
+) -> None:
+    add_user(paid=20)
+    set_models(client, failureRate=1)
+    for number in range(2):
+        api.error("createGenerationRequest", ORDER)
+        backend.corrections.correct("user", Credits(paid=1), reason="test", key=str(number))
+    everything = whole_history(api, page_size=3)
+    assert [entry["type"] for entry in everything] == ["correction", "refund", "deduction"] * 2 + ["grant"]
+    expected = [entry for entry in everything if entry["type"] == type]
+    for page_size in (1, 50):
+        assert whole_history(api, page_size, type=type) == expected
+
+
+def test_token_of_another_user_or_type_is_refused(api: Api, add_user: AddUser) -> None:
+    add_user(paid=9)
+    api.result("createGenerationRequest", ORDER)
+    token = api.result("listCreditTransactions", {"userId": "user", "pageSize": 1})["nextPageToken"]
+    for params in ({"userId": "other"}, {"userId": "user", "type": "grant"}):
+        [violation] = api.error("listCreditTransactions", {**params, "pageToken": token})["details"]["violations"]
+        assert violation["field"] == "pageToken"
+
+
+def test_unknown_type_or_user_is_refused(api: Api) -> None:
+    [violation] = api.error("listCreditTransactions", {"userId": "user", "type": "gift"})["details"]["violations"]
+    assert violation["field"] == "type"
+    assert api.error("listCreditTransactions", {"userId": "user"})["details"]["reason"] == "USER_NOT_FOUND"
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from imagegen.domain.weeks import Week
 from tests.support.api import Api
 from tests.support.backend import AddUser
 from tests.support.indexes import Indexes, Need
 from tests.support.orders import ORDER
 from tests.support.wire import ObservedClient
+from tools.bench import data
 
 INDEXES = Indexes.declared()
 DEDUCTIONS = Need("creditTransactions", frozenset({"type"}), (("seq", "DESCENDING"),))
@@ -17,11 +19,15 @@ DEDUCTIONS = Need("creditTransactions", frozenset({"type"}), (("seq", "DESCENDIN
 @pytest.fixture
 def needs(api: Api, client: ObservedClient, add_user: AddUser) -> list[Need]:
     """Return the index needs of all queries, including those of the report and of a second page."""
+    this_week = Week.of(datetime.now(UTC))
+    data.fill(client.project, this_week, requests=150, users=3)  # enough for the report to count them
     add_user(paid=20)
     for _ in range(3):
         api.result("createGenerationRequest", ORDER)
     page = api.result("getUserCredits", {"userId": "user", "pageSize": 2})
     api.result("getUserCredits", {"userId": "user", "pageSize": 2, "pageToken": page["nextPageToken"]})
+    api.result("listCreditTransactions", {"userId": "user"})
+    api.result("listCreditTransactions", {"userId": "user", "type": "deduction"})
     api.result("listGenerationRequests", {"userId": "user"})
     for kind in ("status", "model", "style", "color", "size"):
         params = {"userId": "user", kind: "completed" if kind == "status" else ORDER[kind]}

@@ -95,7 +95,7 @@ def test_failed_requests_count_for_the_rate_limit(api: Api, client: ObservedClie
 def test_repeated_key_is_not_rate_limited(api: Api, add_user: AddUser) -> None:
     add_user(paid=50)
     first = api.result(CREATE, order(idempotencyKey="once"))
-    assert [api.result(CREATE, order(idempotencyKey="once")) for _ in range(9)] == [first] * 9
+    assert [api.result(CREATE, order(idempotencyKey="once")) for _ in range(9)] == [{**first, "replayed": True}] * 9
 
 
 def test_number_of_unfinished_requests_is_limited(
@@ -220,6 +220,9 @@ def test_one_credit_pays_for_a_limited_number_of_runs(
     assert cancellations[-1].get_json()["error"]["details"] == {
         "reason": "TOO_MANY_CANCELED",
         "generationRequestId": runs[-1],
+        "cost": 1,
+        "refundedCredits": 0,
+        "netCredits": 1,
         "retryAfterSeconds": 43200,
     }
     clock.at += timedelta(minutes=1)
@@ -288,7 +291,7 @@ def test_request_that_another_call_canceled_is_not_refused(
             answers.append(canceled(api, request_id))
             return True
 
-        settled = backend.cancellations.cancel(request_id, cancel_first)
+        settled = backend.cancellations.cancel(request_id, cancel_first).request
         answers.append((settled.status, settled.failure and settled.failure.refunded_credits))
 
     during_each_run(cancel_twice)

@@ -24,6 +24,10 @@ def test_successful_request_is_charged_and_recorded(api: Api, client: ObservedCl
     assert result == {
         "generationRequestId": result["generationRequestId"],
         "deductedCredits": 3,
+        "cost": 3,
+        "refundedCredits": 0,
+        "netCredits": 3,
+        "currentCredits": 7,
         "imageUrl": "https://images.example.com/model-a.png",
     }
     recorded = request_document(client, result["generationRequestId"])
@@ -59,7 +63,9 @@ def test_failed_generation_is_refunded(api: Api, client: ObservedClient, add_use
         assert error["details"] == {
             "reason": "GENERATION_FAILED",
             "generationRequestId": error["details"]["generationRequestId"],
+            "cost": 3,
             "refundedCredits": 3,
+            "netCredits": 0,
             "currentCredits": 10,
         }
         recorded = request_document(client, error["details"]["generationRequestId"])
@@ -128,6 +134,31 @@ def test_insufficient_balance_is_refused_and_not_charged(api: Api, client: Obser
     assert error["status"] == "FAILED_PRECONDITION"
     assert error["details"] == {"reason": "INSUFFICIENT_CREDITS", "requiredCredits": 3, "currentCredits": 2}
     assert list(client.collection("generationRequests").stream()) == []
+
+
+@pytest.mark.parametrize("max_credits", [3, 4, None, 3.0])
+def test_price_up_to_max_credits_is_accepted(api: Api, add_user: AddUser, max_credits: object) -> None:
+    add_user(paid=10)
+    assert api.result("createGenerationRequest", order(maxCredits=max_credits))["currentCredits"] == 7
+
+
+def test_price_above_max_credits_is_refused_and_not_charged(
+    api: Api, client: ObservedClient, add_user: AddUser
+) -> None:
+    add_user(paid=10)
+    client.wire.reset()
+    for max_credits in (2, 0):
+        error = api.error("createGenerationRequest", order(maxCredits=max_credits))
+        assert error["status"] == "FAILED_PRECONDITION"
+        assert error["details"] == {"reason": "PRICE_TOO_HIGH", "requiredCredits": 3, "maxCredits": max_credits}
+    assert client.wire.writes == 0
+    assert api.result("getUserCredits", {"userId": "user"}) == {"currentCredits": 10, "transactions": []}
+
+
+@pytest.mark.parametrize("max_credits", [-1, 1_000_001, 2.5, "3", True])
+def test_invalid_max_credits_is_refused(api: Api, max_credits: object) -> None:
+    [violation] = api.error("createGenerationRequest", order(maxCredits=max_credits))["details"]["violations"]
+    assert violation["field"] == "maxCredits"
 
 
 def test_unknown_user_is_not_found(api: Api, client: ObservedClient) -> None:

@@ -67,7 +67,8 @@ def test_queued_request_is_charged_at_once_and_completed_by_its_task(
     set_models(client, latencySeconds=2)
     answer = api.result(CREATE, QUEUED)
     request_id = answer["generationRequestId"]
-    assert answer == {"generationRequestId": request_id, "deductedCredits": 3, "status": "pending"}
+    charge = {"deductedCredits": 3, "cost": 3, "refundedCredits": 0, "netCredits": 3}
+    assert answer == {"generationRequestId": request_id, **charge, "status": "pending", "currentCredits": 7}
     assert balance(api) == 7
     pending = state(api, request_id)
     assert (pending["status"], pending["mode"]) == ("pending", "async")
@@ -78,9 +79,9 @@ def test_queued_request_is_charged_at_once_and_completed_by_its_task(
     assert done["status"] == "completed"
     assert done["imageUrl"] == "https://images.example.com/model-a.png"
     assert (done["createdAt"], done["startedAt"], done["finishedAt"]) == (
-        "2026-11-18T12:00:00Z",
-        "2026-11-18T12:00:30Z",
-        "2026-11-18T12:00:32Z",
+        "2026-11-18T12:00:00.000000Z",
+        "2026-11-18T12:00:30.000000Z",
+        "2026-11-18T12:00:32.000000Z",
     )
     assert done["processingTimeMs"] == 2000
     assert balance(api) == 7
@@ -342,9 +343,14 @@ def test_repeated_key_returns_the_request_in_its_current_status(
     add_user(paid=10)
     keyed = {**QUEUED, "idempotencyKey": "once"}
     first = api.result(CREATE, keyed)
-    assert api.result(CREATE, keyed) == first
+    assert api.result(CREATE, keyed) == {**first, "replayed": True}
     deliver(backend, queue)
-    assert api.result(CREATE, keyed) == {**first, "status": "completed"}
+    assert api.result(CREATE, keyed) == {
+        **first,
+        "replayed": True,
+        "status": "completed",
+        "imageUrl": "https://images.example.com/model-a.png",
+    }
     assert api.error(CREATE, {**keyed, "mode": "sync"})["details"]["reason"] == "IDEMPOTENCY_MISMATCH"
     assert balance(api) == 7
 
@@ -475,6 +481,27 @@ def test_request_of_a_dead_worker_is_refunded(
     assert balance(api) == 10
 
 
+@pytest.mark.parametrize("end", ["failed", "canceled", "expired"])
+def test_repeated_key_of_a_refunded_request_tells_the_refund(
+    api: Api, backend: Backend, queue: TaskList, client: ObservedClient, clock: ManualClock, add_user: AddUser, end: str
+) -> None:
+    add_user(paid=10)
+    keyed = {**QUEUED, "idempotencyKey": "once"}
+    set_models(client, failureRate=1)
+    request_id = api.result(CREATE, keyed)["generationRequestId"]
+    if end == "canceled":
+        api.result(CANCEL, {"generationRequestId": request_id})
+    elif end == "expired":
+        clock.at += timedelta(hours=2)
+        backend.sweeper.sweep()
+    deliver(backend, queue)
+    again, got = api.result(CREATE, keyed), state(api, request_id)
+    charge = {"cost": 3, "refundedCredits": 3, "netCredits": 0}
+    assert charge.items() <= again.items()
+    assert charge.items() <= got.items()
+    assert (again["deductedCredits"], again["status"], again["error"]) == (3, got["status"], got["error"])
+
+
 # Cancellation
 
 
@@ -486,7 +513,9 @@ def test_pending_request_is_canceled_and_refunded(
     assert api.result(CANCEL, {"generationRequestId": request_id}) == {
         "generationRequestId": request_id,
         "status": "canceled",
+        "cost": 3,
         "refundedCredits": 3,
+        "netCredits": 0,
         "currentCredits": 10,
     }
     assert deliver(backend, queue) == [None]
@@ -537,20 +566,38 @@ def test_running_request_is_canceled_and_its_result_discarded(api: Api, running:
     assert balance(api) == 10
 
 
-@pytest.mark.parametrize("status", ["completed", "failed", "canceled"])
+def test_repeated_cancellation_is_answered_as_the_first(api: Api, client: ObservedClient, add_user: AddUser) -> None:
+    add_user(paid=10)
+    request_id = api.result(CREATE, QUEUED)["generationRequestId"]
+    first = api.result(CANCEL, {"generationRequestId": request_id})
+    api.result(CREATE, order(size="512x512"))
+    client.wire.reset()
+    again = api.call(CANCEL, {"generationRequestId": request_id})
+    assert (again.get_json() or {})["result"] == {**first, "currentCredits": 9, "replayed": True}
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert client.wire.writes == 0
+
+
+@pytest.mark.parametrize("status", ["completed", "failed"])
 def test_ended_request_cannot_be_canceled(
     api: Api, backend: Backend, queue: TaskList, client: ObservedClient, add_user: AddUser, status: str
 ) -> None:
     add_user(paid=10)
     set_models(client, failureRate=1 if status == "failed" else 0)
     request_id = api.result(CREATE, QUEUED)["generationRequestId"]
-    if status == "canceled":
-        api.result(CANCEL, {"generationRequestId": request_id})
     deliver(backend, queue)
     left = balance(api)
     error = api.error(CANCEL, {"generationRequestId": request_id})
     assert error["status"] == "FAILED_PRECONDITION"
-    assert error["details"] == {"reason": "REQUEST_ENDED", "generationRequestId": request_id, "status": status}
+    refunded = 0 if status == "completed" else 3
+    assert error["details"] == {
+        "reason": "REQUEST_ENDED",
+        "generationRequestId": request_id,
+        "status": status,
+        "cost": 3,
+        "refundedCredits": refunded,
+        "netCredits": 3 - refunded,
+    }
     assert balance(api) == left
 
 

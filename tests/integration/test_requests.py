@@ -68,9 +68,11 @@ def test_completed_request_is_returned_with_all_fields(
         "status": "completed",
         "cost": 3,
         "refunded": False,
+        "refundedCredits": 0,
+        "netCredits": 3,
         "mode": "sync",
-        "createdAt": "2026-11-18T12:00:00Z",
-        "startedAt": "2026-11-18T12:00:00Z",
+        "createdAt": "2026-11-18T12:00:00.000000Z",
+        "startedAt": "2026-11-18T12:00:00.000000Z",
         "finishedAt": "2026-11-18T12:00:01.250000Z",
         "processingTimeMs": 1250,
         "imageUrl": "https://images.example.com/model-a.png",
@@ -80,6 +82,7 @@ def test_completed_request_is_returned_with_all_fields(
 def test_failed_request_is_returned_with_error_and_refund(api: Api, request_ids: list[str]) -> None:
     request = api.result(GET, {"generationRequestId": request_ids[0]})
     assert (request["status"], request["refunded"]) == ("failed", True)
+    assert (request["cost"], request["refundedCredits"], request["netCredits"]) == (1, 1, 0)
     assert request["error"]["reason"] == "GENERATION_FAILED"
     assert "imageUrl" not in request
 

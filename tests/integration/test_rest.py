@@ -105,10 +105,12 @@ def test_created_request_is_queued_and_returned(api: Api, add_user: AddUser, que
     assert api.rest("GET", f"/v1/{response.headers['Location']}").get_json() == created
 
 
-def test_repeat_under_a_key_is_200_and_charged_once(api: Api, add_user: AddUser, queue: TaskList) -> None:
+def test_repeat_under_a_key_is_200_and_charged_once(api: Api, add_user: AddUser, queue: TaskList, clock: Clock) -> None:
     add_user(paid=10)
     first = create(api, "key").get_json()
     again = create(api, "key", wait="wait=50")
+    assert clock.sleeps == []
+    assert again.headers["Idempotent-Replayed"] == "true"
     assert (again.status_code, again.get_json()) == (200, {**first, "replayed": True})
     assert again.headers["Location"] == f"generations/{first['generation_request_id']}"
     assert len(queue.put_so_far) == 1
@@ -318,8 +320,11 @@ def test_transactions_page_by_page(api: Api, made: list[str]) -> None:
     path = "/v1/credits/transactions?user_id=user&limit=3"
     first = api.rest("GET", path).get_json()
     second = api.rest("GET", f"{path}&page_token={first['next']}").get_json()
-    assert [entry["generation_request_id"] for entry in first["items"] + second["items"]] == made
+    granted, *deductions = (first["items"] + second["items"])[::-1]
+    assert (granted["type"], granted["balance_after"]) == ("grant", 10)
+    assert [entry["generation_request_id"] for entry in deductions] == made[::-1]
     assert "next" not in second
+    assert [entry["type"] for entry in api.rest("GET", f"{path}&type=grant").get_json()["items"]] == ["grant"]
 
 
 def test_balance_and_catalog(api: Api, add_user: AddUser) -> None:
@@ -334,8 +339,24 @@ def test_canceled_request_is_refunded_once(api: Api, made: list[str]) -> None:
     path = f"{GENERATIONS}/{made[0]}/cancel"
     assert api.rest("POST", path).get_json()["refunded_credits"] == 1
     again = api.rest("POST", path, {})
-    assert reason(again) == (409, "REQUEST_ENDED")
-    assert again.get_json()["details"]["status"] == "canceled"
+    assert (again.status_code, again.get_json()["replayed"]) == (200, True)
+    assert again.headers["Idempotent-Replayed"] == "true"
+
+
+def test_request_that_has_ended_is_not_canceled(api: Api, made: list[str], run_tasks: Callable[[], None]) -> None:
+    run_tasks()
+    response = api.rest("POST", f"{GENERATIONS}/{made[0]}/cancel")
+    assert reason(response) == (409, "REQUEST_ENDED")
+    assert response.get_json()["details"]["status"] == "completed"
+
+
+def test_offset_of_a_page_does_not_count_twice(api: Api, client: ObservedClient, made: list[str]) -> None:
+    """A document that cannot be read is left out, and the next one takes its place."""
+    client.document(f"generationRequests/{made[1]}").update({"cost": "free"})
+    ids, page = listed(api, "&limit=2&offset=1")
+    assert ids == made[2:4]
+    assert listed(api, f"&page_token={page['next']}")[0] == made[4:]
+    client.document(f"generationRequests/{made[1]}").update({"cost": 1})
 
 
 # Problems

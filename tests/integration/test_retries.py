@@ -3,8 +3,10 @@
 import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
+from google.cloud import firestore
 
 from imagegen.adapters.firestore import FirestoreDatabase
 from imagegen.api.auth import Caller
@@ -12,7 +14,7 @@ from imagegen.api.context import Context
 from imagegen.api.requests import CreateGenerationRequest
 from imagegen.api.validation import parse
 from imagegen.bootstrap import Backend
-from imagegen.domain.generation import keyed_request_id
+from imagegen.domain.generation import Fingerprint, keyed_request_id
 from imagegen.ports.database import OutcomeUnknown
 from imagegen.ports.image_generator import GeneratorUnavailable, Job
 from imagegen.services.catalog import MAX_AGE_SECONDS
@@ -27,6 +29,7 @@ from tests.support.wire import ObservedClient
 from tools.fakes import NO_LIMITS, AcceptingSender, ManualClock, TaskList
 
 KEYED = order(idempotencyKey="key-1")
+CATALOG_ROUND_TRIPS = 4
 
 
 @pytest.fixture
@@ -49,9 +52,51 @@ def entry_types(api: Api) -> list[str]:
 def test_repeated_key_returns_the_same_answer_and_is_charged_once(api: Api, add_user: AddUser) -> None:
     add_user(paid=10)
     first = api.result("createGenerationRequest", KEYED)
-    assert api.result("createGenerationRequest", KEYED) == first
-    assert api.result("createGenerationRequest", dict(reversed(KEYED.items()))) == first
+    assert api.result("createGenerationRequest", KEYED) == {**first, "replayed": True}
+    assert api.result("createGenerationRequest", dict(reversed(KEYED.items()))) == {**first, "replayed": True}
     assert balance(api) == 7
+
+
+@pytest.mark.parametrize("failure_rate", [0, 1])
+@pytest.mark.parametrize("withdrawn", [False, True])
+def test_replay_says_that_it_is_one_with_the_balance_of_now(
+    api: Api, client: ObservedClient, backend: Backend, add_user: AddUser, failure_rate: int, *, withdrawn: bool
+) -> None:
+    add_user(paid=10)
+    set_models(client, failureRate=failure_rate)
+    first = api.call("createGenerationRequest", KEYED)
+    set_models(client, failureRate=0)
+    backend.generations.clock.sleep(MAX_AGE_SECONDS)
+    api.result("createGenerationRequest", order(size="512x512"))
+    if withdrawn:
+        client.document("styles/oil-painting").update({"enabled": False})
+        backend.generations.clock.sleep(MAX_AGE_SECONDS)
+    client.wire.reset()
+    again = api.call("createGenerationRequest", KEYED)
+    assert client.wire.round_trips == (1 if not withdrawn else 1 + CATALOG_ROUND_TRIPS)
+    assert "Idempotent-Replayed" not in first.headers
+    assert again.headers["Idempotent-Replayed"] == "true"
+    name = "details" if failure_rate else "result"
+    before, now = ((body.get("error") or body)[name] for body in (first.get_json() or {}, again.get_json() or {}))
+    assert now == {**before, "replayed": True, "currentCredits": balance(api)}
+    assert before["currentCredits"] == (10 if failure_rate else 7)
+    if failure_rate:
+        error = (again.get_json() or {})["error"]
+        assert (again.status_code, error["status"]) == (400, "FAILED_PRECONDITION")
+        assert "new idempotencyKey" in error["message"]
+
+
+def test_replay_works_without_the_users_document(api: Api, client: ObservedClient, add_user: AddUser) -> None:
+    add_user(paid=10)
+    first = api.result("createGenerationRequest", KEYED)
+    user = client.document("users/user")
+    data = user.get().to_dict() or {}
+    for damage in (lambda: user.update({"credits": "all"}), user.delete):
+        damage()
+        again = api.result("createGenerationRequest", KEYED)
+        assert {**again, "currentCredits": 7} == {**first, "replayed": True}
+        assert "currentCredits" not in again
+    user.set(data)
 
 
 def test_repeated_key_returns_the_same_answer_after_options_are_withdrawn(
@@ -62,7 +107,7 @@ def test_repeated_key_returns_the_same_answer_after_options_are_withdrawn(
     client.document("styles/oil-painting").update({"enabled": False})
     client.document("sizes/1024x1024").delete()
     backend.generations.clock.sleep(MAX_AGE_SECONDS)
-    assert api.result("createGenerationRequest", KEYED) == first
+    assert api.result("createGenerationRequest", KEYED) == {**first, "replayed": True}
     for fresh in (ORDER, {**KEYED, "idempotencyKey": "key-2"}, {**KEYED, "prompt": "another"}):
         error = api.error("createGenerationRequest", fresh)
         assert {violation["field"] for violation in error["details"]["violations"]} == {"style", "size"}
@@ -74,15 +119,17 @@ def test_repeated_key_of_a_failure_is_refunded_once(api: Api, client: ObservedCl
     set_models(client, failureRate=1)
     first = api.error("createGenerationRequest", KEYED)
     set_models(client, failureRate=0)
-    assert api.error("createGenerationRequest", KEYED) == first
+    again = api.error("createGenerationRequest", KEYED)
+    assert again["details"] == {**first["details"], "replayed": True}
     assert entry_types(api) == ["refund", "deduction"]
 
 
 def test_key_is_accepted_as_a_header(api: Api, add_user: AddUser) -> None:
     add_user(paid=10)
-    first = api.call("createGenerationRequest", ORDER, **{"Idempotency-Key": "key-1"}).get_json()
-    assert api.call("createGenerationRequest", ORDER, **{"Idempotency-Key": "key-1"}).get_json() == first
-    assert api.call("createGenerationRequest", KEYED).get_json() == first
+    first = api.call("createGenerationRequest", ORDER, **{"Idempotency-Key": "key-1"}).get_json() or {}
+    replay = {"result": {**first["result"], "replayed": True}}
+    assert api.call("createGenerationRequest", ORDER, **{"Idempotency-Key": "key-1"}).get_json() == replay
+    assert api.call("createGenerationRequest", KEYED).get_json() == replay
     for headers in ({"Idempotency-Key": "key-2"}, {"Idempotency-Key": "x" * 256}, {"Idempotency-Key": ""}):
         data = KEYED if headers["Idempotency-Key"] == "key-2" else ORDER
         error = api.call("createGenerationRequest", data, **headers).get_json()["error"]
@@ -90,9 +137,149 @@ def test_key_is_accepted_as_a_header(api: Api, add_user: AddUser) -> None:
     assert balance(api) == 7
 
 
+def test_price_that_rose_is_refused_for_a_new_request_only(
+    api: Api, client: ObservedClient, clock: ManualClock, add_user: AddUser
+) -> None:
+    add_user(paid=10)
+    accepted = order(maxCredits=3, idempotencyKey="key-1")
+    first = api.result("createGenerationRequest", accepted)
+    client.document("sizes/1024x1024").update({"creditCost": 4})
+    clock.sleep(MAX_AGE_SECONDS)
+    assert api.result("createGenerationRequest", accepted) == {**first, "replayed": True}
+    error = api.error("createGenerationRequest", {**accepted, "idempotencyKey": "key-2"})
+    assert error["details"] == {"reason": "PRICE_TOO_HIGH", "requiredCredits": 4, "maxCredits": 3}
+    assert api.result("createGenerationRequest", {**accepted, "idempotencyKey": "key-2", "maxCredits": 4})["cost"] == 4
+
+
+PHOTO = {"type": "photo", "photoUrl": "https://photos.example.com"}
+EVERYTHING = {**KEYED, "mode": "sync", "input": PHOTO, "webhookUrl": "https://hooks.example.com/"}
+SAME_PAYLOADS: dict[str, tuple[dict[str, object], dict[str, object]]] = {
+    "null and left out": (KEYED, {**KEYED, "input": None, "mode": None, "webhookUrl": None}),
+    "the default and left out": (KEYED, {**KEYED, "mode": "sync"}),
+    "ids and names": (
+        KEYED,
+        {**KEYED, "model": "model-a", "style": "oil-painting", "color": "neon", "size": "1024x1024"},
+    ),
+    "a URL and its normalized form": (
+        EVERYTHING,
+        {
+            **EVERYTHING,
+            "input": {**PHOTO, "photoUrl": "https://photos.example.com:443/"},
+            "webhookUrl": "https://HOOKS.example.com",
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("case", SAME_PAYLOADS)
+def test_other_ways_to_write_a_payload_are_the_same_payload(api: Api, add_user: AddUser, case: str) -> None:
+    add_user(paid=10)
+    one, other = SAME_PAYLOADS[case]
+    for key, (first, second) in {"a": (one, other), "b": (other, one)}.items():
+        made = api.result("createGenerationRequest", {**first, "idempotencyKey": key})
+        assert api.result("createGenerationRequest", {**second, "idempotencyKey": key}) == {**made, "replayed": True}
+    assert balance(api) == 4
+
+
+def test_payload_by_id_is_the_same_after_the_option_is_withdrawn_or_renamed(
+    api: Api, client: ObservedClient, backend: Backend, add_user: AddUser
+) -> None:
+    add_user(paid=10)
+    by_id = {**KEYED, "style": "oil-painting"}
+    first = api.result("createGenerationRequest", by_id)
+    style = client.document("styles/oil-painting")
+    style.update({"enabled": False})
+    backend.generations.clock.sleep(MAX_AGE_SECONDS)
+    for repeated in (KEYED, by_id):
+        assert api.result("createGenerationRequest", repeated) == {**first, "replayed": True}
+    style.update({"enabled": True, "name": "oil"})
+    backend.generations.clock.sleep(MAX_AGE_SECONDS)
+    assert api.result("createGenerationRequest", by_id) == {**first, "replayed": True}
+
+
+def test_request_of_an_earlier_version_is_compared_by_its_rules(
+    api: Api, client: ObservedClient, add_user: AddUser
+) -> None:
+    """Version 1 compares the data as sent."""
+    add_user(paid=10)
+    first = api.result("createGenerationRequest", KEYED)
+    request = client.document(f"generationRequests/{first['generationRequestId']}")
+    request.update({"canonicalFingerprint": firestore.DELETE_FIELD})
+    assert api.result("createGenerationRequest", KEYED) == {**first, "replayed": True}
+    error = api.error("createGenerationRequest", {**KEYED, "mode": None})
+    assert error["details"]["reason"] == "IDEMPOTENCY_MISMATCH"
+
+
+def call_with(api: Api, key: str, data: dict[str, object] = ORDER) -> Any:  # type: ignore[assignment]
+    return api.call("createGenerationRequest", data, **{"Idempotency-Key": key}).get_json()
+
+
+@pytest.mark.parametrize(
+    ("key", "quoted"),
+    [("key-1", '"key-1"'), ('a "b" \\', '"a \\"b\\" \\\\"'), ("8e03978e-40d5-43dd-bc93-6894a57f9324",) * 2],
+)
+def test_quoted_and_bare_header_are_one_key(
+    api: Api, client: ObservedClient, add_user: AddUser, key: str, quoted: str
+) -> None:
+    add_user(paid=10)
+    first = call_with(api, quoted)["result"]
+    client.wire.reset()
+    for again in (call_with(api, key), call_with(api, quoted), call_with(api, quoted, order(idempotencyKey=key))):
+        assert again["result"] == {**first, "replayed": True}
+    assert (client.wire.round_trips, balance(api)) == (3, 7)
+    assert api.result("createGenerationRequest", order(idempotencyKey=key)) == {**first, "replayed": True}
+
+
+@pytest.mark.parametrize("withdrawn", [False, True])
+def test_quoted_header_finds_the_request_of_an_earlier_version(
+    api: Api, client: ObservedClient, backend: Backend, add_user: AddUser, *, withdrawn: bool
+) -> None:
+    """Earlier versions took the quotes for a part of the key."""
+    add_user(paid=10)
+    first = api.result("createGenerationRequest", order(idempotencyKey='"key-1"'))
+    request = client.document(f"generationRequests/{first['generationRequestId']}")
+    request.update({"canonicalFingerprint": firestore.DELETE_FIELD})
+    if withdrawn:
+        client.document("styles/oil-painting").update({"enabled": False})
+        backend.generations.clock.sleep(MAX_AGE_SECONDS)
+    assert call_with(api, '"key-1"')["result"] == {**first, "replayed": True}
+    if not withdrawn:
+        other = call_with(api, '"key-1"', order(prompt="another"))
+        assert other["error"]["details"]["reason"] == "IDEMPOTENCY_MISMATCH"
+        assert call_with(api, "key-1")["result"]["generationRequestId"] != first["generationRequestId"]
+
+
+@pytest.mark.parametrize("header", ["a,b", "a, b", '"a", "b"', '"a","a"', 'a,"b"', '"a,b", "c"', ",", "a,"])
+def test_header_with_a_comma_outside_of_quotes_is_refused(api: Api, add_user: AddUser, header: str) -> None:
+    add_user(paid=10)
+    [violation] = call_with(api, header)["error"]["details"]["violations"]
+    assert violation["field"] == "idempotencyKey"
+    assert "comma" in violation["message"]
+    assert balance(api) == 10
+
+
+@pytest.mark.parametrize("header", ['"a', '"a"b', '"a";x=1', '"a\\b"', '"é"', '""', '"' + "x" * 256 + '"'])
+def test_header_that_is_not_a_key_is_refused(api: Api, add_user: AddUser, header: str) -> None:
+    [violation] = call_with(api, header)["error"]["details"]["violations"]
+    assert violation["field"] == "idempotencyKey"
+
+
+def test_key_may_hold_commas_in_quotes_or_in_the_body(api: Api, add_user: AddUser) -> None:
+    add_user(paid=10)
+    first = api.result("createGenerationRequest", order(idempotencyKey="a, b"))
+    assert call_with(api, '"a, b"')["result"] == {**first, "replayed": True}
+
+
 @pytest.mark.parametrize(
     "change",
-    [{"model": "Model B"}, {"style": "anime"}, {"color": "pastel"}, {"size": "512x512"}, {"prompt": "something else"}],
+    [
+        {"model": "Model B"},
+        {"style": "anime"},
+        {"color": "pastel"},
+        {"size": "512x512"},
+        {"prompt": "something else"},
+        {"mode": "async"},
+    ],
 )
 def test_repeated_key_with_another_payload_is_refused(api: Api, add_user: AddUser, change: dict[str, str]) -> None:
     add_user(paid=10)
@@ -149,6 +336,7 @@ def test_concurrent_calls_with_one_key_are_charged_once(api: Api, add_user: AddU
     results = [answer["result"] for answer in answers if "result" in answer]
     reasons = {answer["error"]["details"]["reason"] for answer in answers if "error" in answer}
     assert results
+    assert sum(result.pop("replayed", False) for result in results) == len(results) - 1
     assert all(result == results[0] for result in results)
     assert reasons <= {"REQUEST_IN_PROGRESS"}
     assert balance(api) == 7
@@ -252,7 +440,7 @@ def test_retry_decides_on_fresh_reads(
         NO_LIMITS,
     )
     params = parse(CreateGenerationRequest, ORDER, Context(Caller(), other_process.catalogs.current))
-    faulty.faults = [lambda: other_process.generations.create(params.order("other"))]
+    faulty.faults = [lambda: other_process.generations.create(params.order(Fingerprint("other")))]
     error = api.error("createGenerationRequest", ORDER)
     assert error["details"] == {"reason": "INSUFFICIENT_CREDITS", "requiredCredits": 3, "currentCredits": 1}
 
@@ -322,6 +510,9 @@ def test_unrecorded_outcome_is_settlement_pending(
         "reason": "SETTLEMENT_PENDING",
         "generationRequestId": request_id,
         "deductedCredits": 3,
+        "cost": 3,
+        "refundedCredits": 0,
+        "netCredits": 3,
     }
     assert violations(client, in_flight=1) == []
     assert balance(api) == 7

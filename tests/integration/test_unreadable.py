@@ -428,11 +428,12 @@ def test_report_leaves_out_users_reports_and_progress_that_cannot_be_read(
     clock.at = (week + 1).end
     database.edit("users/bad", usage={str(week): {"requests": "many", "creditsDeducted": 3}})
     database.edit(f"weeklyReports/{week}", "days", total=7)
-    database.commit(Put("reportProgress/latest", {"savedAt": "never", "days": 7}))
+    database.commit(Put(f"dailyUsage/{week.days[0]}", {"total": 7}))
     capfd.readouterr()
     backend.reports.write(clock.at)
+    backend.usage.of(week.days)
     assert sorted(logged(capfd)) == [
-        ("reportProgress/latest", "(one of the fields)"),
+        (f"dailyUsage/{week.days[0]}", "(one of the fields)"),
         ("users/bad", f"usage.{week}.requests"),
         (f"weeklyReports/{week}", "days"),
     ]

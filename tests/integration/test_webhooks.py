@@ -13,9 +13,9 @@ from standardwebhooks import Webhook
 
 from imagegen.bootstrap import Backend
 from imagegen.domain.generation import GenerationRequest
-from imagegen.domain.webhooks import OVERDUE, RETRY_WINDOW, SENDING_LEASE, DeliveryStatus
+from imagegen.domain.webhooks import OVERDUE, RETRY_AFTER_MAX, RETRY_WINDOW, SENDING_LEASE, DeliveryStatus
 from imagegen.ports.image_generator import Job
-from imagegen.ports.webhook_sender import Forbidden, Unreachable
+from imagegen.ports.webhook_sender import Answer, Forbidden, Unreachable
 from tests.support.api import Api
 from tests.support.backend import AddUser, Provider, set_models
 from tests.support.faults import FaultyDatabase, Lost, refuse
@@ -58,18 +58,18 @@ class Receiver:
     """A fake webhook sender. It returns the next of ``answers``, and repeats the last one indefinitely."""
 
     clock: ManualClock
-    answers: list[int | Exception] = field(default_factory=lambda: [204])
+    answers: list[int | Answer | Exception] = field(default_factory=lambda: [204])
     received: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
     meanwhile: Callable[[], object] = lambda: None
 
-    def send(self, url: str, body: str, headers: Mapping[str, str]) -> int:
+    def send(self, url: str, body: str, headers: Mapping[str, str]) -> Answer:
         self.received.append((url, body, dict(headers)))
         self.clock.sleep(0.25)
         self.meanwhile()
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, Exception):
             raise answer
-        return answer
+        return Answer(answer) if isinstance(answer, int) else answer
 
 
 @pytest.fixture
@@ -335,7 +335,7 @@ def test_standardwebhooks_library_verifies_the_signature(
         verified(secret, body.replace("completed", "canceled"), headers, clock.at)
 
 
-def test_failed_attempts_are_retried_with_growing_delays_for_24_hours(
+def test_failed_attempts_are_retried_with_growing_delays_for_three_days(
     api: Api, queue: TimedTaskList, receiver: Receiver, clock: ManualClock, delivery_id: str
 ) -> None:
     receiver.answers = [
@@ -352,15 +352,15 @@ def test_failed_attempts_are_retried_with_growing_delays_for_24_hours(
         statuses.append(deliver(api, queue))
         if number == 1:
             assert only_delivery(api)["attempts"] == [
-                {"at": "2026-11-18T12:00:00Z", "durationMs": 250, "statusCode": 500}
+                {"at": "2026-11-18T12:00:00.000000Z", "durationMs": 250, "statusCode": 500}
             ]
     assert set(statuses) == {200}
     delays = [later - earlier for (earlier, _), (later, _) in itertools.pairwise(queue.webhooks)]
     assert timedelta(seconds=5) < delays[0] < timedelta(seconds=11)
-    assert all(timedelta(hours=1) <= delay < timedelta(hours=2, seconds=1) for delay in delays[-5:])
+    assert all(timedelta(hours=3) <= delay < timedelta(hours=6, seconds=1) for delay in delays[-5:])
     assert all(later < 3.5 * earlier + timedelta(seconds=10) for earlier, later in itertools.pairwise(delays))
     assert len(set(delays)) == len(delays)  # with jitter
-    assert timedelta(hours=22) < clock.at - NOON <= RETRY_WINDOW
+    assert timedelta(hours=66) < clock.at - NOON <= RETRY_WINDOW
     failed = only_delivery(api)
     assert (failed["status"], failed["attemptCount"]) == ("failed", len(statuses))
     assert len(failed["attempts"]) == len(statuses)  # all attempts are kept
@@ -368,6 +368,36 @@ def test_failed_attempts_are_retried_with_growing_delays_for_24_hours(
     assert {body for _, body, _ in receiver.received} == {receiver.received[0][1]}
     assert {headers["webhook-id"] for *_, headers in receiver.received} == {delivery_id}
     assert len({headers["webhook-timestamp"] for *_, headers in receiver.received}) == len(statuses)
+
+
+@pytest.mark.parametrize(
+    ("answer", "delay"),
+    [
+        (Answer(429, "900"), timedelta(minutes=15)),
+        (Answer(503, "Wed, 18 Nov 2026 13:00:00 GMT"), timedelta(hours=1)),
+        (Answer(503, "99999999999999999999"), RETRY_AFTER_MAX),
+        (Answer(429, "1"), timedelta(seconds=5)),  # less than the backend waits anyway
+        (Answer(500, "900"), timedelta(seconds=5)),
+        (Answer(429, "soon"), timedelta(seconds=5)),
+    ],
+    ids=str,
+)
+def test_retry_after_of_429_and_503_is_respected(
+    api: Api,
+    queue: TimedTaskList,
+    receiver: Receiver,
+    clock: ManualClock,
+    delivery_id: str,
+    answer: Answer,
+    delay: timedelta,
+) -> None:
+    receiver.answers = [answer, 200]
+    deliver(api, queue)
+    due_at = queue.webhooks[-1][0]
+    assert delay - timedelta(seconds=1) <= due_at - NOON <= delay + timedelta(seconds=6)
+    clock.at = due_at
+    deliver(api, queue)
+    assert only_delivery(api)["status"] == "delivered"
 
 
 def test_attempt_without_an_answer_records_its_error(
@@ -665,8 +695,8 @@ def test_list_has_only_the_users_deliveries_newest_first(api: Api, clock: Manual
         "type": "generation.completed",
         "webhookUrl": URL,
         "status": "pending",
-        "createdAt": "2026-11-18T13:00:00Z",
-        "nextAttemptAt": "2026-11-18T13:00:00Z",
+        "createdAt": "2026-11-18T13:00:00.000000Z",
+        "nextAttemptAt": "2026-11-18T13:00:00.000000Z",
         "attemptCount": 0,
         "attempts": [],
     }
@@ -700,7 +730,7 @@ def test_resend_attempts_at_once_and_keeps_id_and_attempts(
         [answer, 200],
     )
     assert {headers["webhook-id"] for *_, headers in receiver.received} == {delivery_id}
-    clock.at += timedelta(days=1)
+    clock.at += RETRY_WINDOW
     for number in range(len(queue.webhooks)):
         assert deliver(api, queue, number) == 200  # late tasks send nothing
     assert len(receiver.received) == 2

@@ -7,7 +7,6 @@ import pytest
 from google.cloud.firestore import FieldFilter
 from werkzeug.test import TestResponse
 
-from imagegen.domain.generation import Status
 from tests.support.api import Api
 from tests.support.backend import AddUser, set_models
 from tests.support.faults import FaultyDatabase, Lost
@@ -351,21 +350,26 @@ def test_a_user_is_compared_with_their_own_earlier_weeks(
     assert {scope for scope, _, _ in found} == {"user"}  # other series have no earlier reports
 
 
-def test_a_report_counts_on_the_server_and_never_reads_the_weeks_requests(
+def test_a_report_costs_few_queries_and_fewer_once_its_days_are_counted(
     api: Api, client: ObservedClient, clock: ManualClock, add_user: AddUser
 ) -> None:
+    """The unit tests of the counts have the queries of a busy week."""
     add_user(paid=100)
     make(api, clock, MONDAY, 5)
-    client.wire.reset()
-    run(api)
-    counted = [method for method, _ in client.wire.calls if method == "RunAggregationQuery"]
-    listed = [query.from_[0].collection_id for method, query, _ in client.wire.queries if method == "RunQuery"]
-    # Options are counted only for days and statuses that have requests: here one day and one status.
-    days, options, processing, ledger = 7 * len(Status), 16, 22 + 1, 2 + 3 * 4
-    assert len(counted) == days + options + processing + ledger + 1 + 2  # trial credits, new users, active users
-    assert sorted(listed) == ["colors", "models", "sizes", "styles", "users", "users"]
-    catalog, earlier, stored, progress, users = 16, 1 + 12, 2, 1, 2
-    assert client.wire.billed_reads == len(counted) + catalog + earlier + stored + progress + users
+    clock.at = MONDAY + timedelta(weeks=1, hours=6)
+    ledger, trial_credits, users = 10, 1, 2
+    earlier, stored, days, biggest_users = 1 + 12, 2, 7, 2
+    for counts, catalog, read in ((3 + 7, 16, 5), (1, 0, 0)):
+        client.wire.reset()
+        run(api)
+        counted = [method for method, _ in client.wire.calls if method == "RunAggregationQuery"]
+        listed = [query.from_[0].collection_id for method, query, _ in client.wire.queries if method == "RunQuery"]
+        processing = len(counted) - (counts + ledger + trial_credits + users)
+        assert 1 < processing <= 1 + 12
+        kinds = ["colors", "generationRequests", "models", "sizes", "styles"] if catalog else []
+        assert sorted(listed) == [*kinds, "users", "users"]
+        assert client.wire.billed_reads == len(counted) + catalog + read + earlier + stored + days + biggest_users
+        client.document("weeklyReports/2026-W46").delete()
 
 
 def test_a_failure_is_a_500_without_internal_details(

@@ -11,6 +11,7 @@ from google.cloud import firestore
 
 from imagegen.adapters.firestore import FirestoreDatabase
 from imagegen.bootstrap import Backend
+from imagegen.documents.generations import TALLIED
 from imagegen.domain.weeks import Week
 from imagegen.ports.database import Data, DatabaseUnavailable, Sum, Totals
 from imagegen.reports.documents import report_data
@@ -31,15 +32,15 @@ class FailingDatabase(FaultyDatabase):
     """A database that becomes unavailable after ``totals_left`` calls of ``totals``."""
 
     totals_left: float = float("inf")
-    days_counted: list[str] = field(default_factory=list)
-    """The day of each total."""
+    days_counted: set[str] = field(default_factory=set)
+    """The days whose requests were tallied."""
 
     def totals(self, *questions: Sum) -> list[Totals]:
         self.totals_left -= 1
         if self.totals_left < 0:
             raise DatabaseUnavailable("gone")
-        days = {condition.value for sum in questions for condition in sum.query.where if condition.field == "day"}
-        self.days_counted += sorted(days)
+        tallied = [sum.query.where for sum in questions if sum.fields == TALLIED]
+        self.days_counted |= {day for where in tallied for day in where[0].value}
         return super().totals(*questions)
 
 
@@ -92,39 +93,40 @@ def without_time(data: Data) -> dict[str, Any]:
 def test_a_run_resumes_where_the_last_run_stopped(
     backend: Backend, client: ObservedClient, faulty: FailingDatabase, clock: ManualClock
 ) -> None:
-    totals_per_day = 1 + 16  # one for the day, one for each option
-    faulty.totals_left = 3 * totals_per_day + 5
+    client.document("reportProgress/latest").set({"savedAt": clock.at, "days": {}})  # of an earlier version
+    faulty.totals_left = 3
     with pytest.raises(DatabaseUnavailable):
         backend.reports.run(WEEK)
-    assert backend.reports.get(WEEK) is None
-    faulty.totals_left, faulty.days_counted = float("inf"), []
-    clock.sleep(60)
+    assert (backend.reports.get(WEEK), faulty.days_counted) == (None, {*WEEK.days})
+    faulty.totals_left, faulty.days_counted = float("inf"), set()
     resumed = backend.reports.run(WEEK)
-    assert sorted(set(faulty.days_counted)) == WEEK.days[3:]
     assert resumed.total.requests == 28
-    assert client.document("reportProgress/latest").get().to_dict() == {}
-    faulty.days_counted = []
     assert without_time(report_data(backend.reports.run(WEEK))) == without_time(report_data(resumed))
-    assert sorted(set(faulty.days_counted)) == WEEK.days  # a finished report is counted again from the start
+    assert faulty.days_counted == set()
 
 
 @pytest.mark.usefixtures("week_with_requests")
-def test_old_progress_and_progress_of_another_week_are_not_used(
-    backend: Backend, faulty: FailingDatabase, clock: ManualClock
+@pytest.mark.parametrize("daily_run", ["done", "failed"])
+def test_a_report_has_the_same_numbers_with_and_without_daily_runs(
+    api: Api, backend: Backend, client: ObservedClient, faulty: FailingDatabase, clock: ManualClock, daily_run: str
 ) -> None:
-    for delay, week in ((timedelta(hours=1), WEEK), (timedelta(), WEEK - 1)):
-        faulty.totals_left = 60
-        with pytest.raises(DatabaseUnavailable):
-            backend.reports.run(WEEK)
-        faulty.totals_left, faulty.days_counted = float("inf"), []
-        clock.at += delay
-        backend.reports.run(week)
-        assert sorted(set(faulty.days_counted)) == week.days
+    clock.at = WEEK.end + timedelta(hours=5)
+    faulty.down = daily_run == "failed"
+    answer = api.http.post("/countDailyUsage", headers={"X-CloudScheduler-ScheduleTime": clock.at.isoformat()})
+    assert answer.status_code == (500 if faulty.down else 200)
+    assert faulty.down or answer.get_json() == {"daysCounted": 8}
+    faulty.down, faulty.days_counted = False, set()
+    clock.at = WEEK.end + timedelta(hours=6)
+    report = backend.reports.write(clock.at)
+    assert [day.requests for day in report.days] == [1, 2, 3, 4, 5, 6, 7]
+    assert faulty.days_counted == (set() if daily_run == "done" else {*WEEK.days})
+    stored = [document.id for document in client.collection("dailyUsage").stream()]
+    assert stored[-7:] == WEEK.days
 
 
 @pytest.mark.usefixtures("week_with_requests")
-def test_a_report_is_written_even_if_its_progress_cannot_be_saved(backend: Backend, faulty: FailingDatabase) -> None:
-    faulty.faults = [Lost.BEFORE] * 7
+def test_a_report_is_written_even_if_its_days_cannot_be_stored(backend: Backend, faulty: FailingDatabase) -> None:
+    faulty.faults = [Lost.BEFORE]
     assert backend.reports.run(WEEK).total.requests == 28
 
 
@@ -133,7 +135,7 @@ def test_a_report_is_written_even_if_its_progress_cannot_be_saved(backend: Backe
 def test_a_report_whose_commit_has_an_unknown_outcome_is_written_once(
     backend: Backend, client: ObservedClient, faulty: FailingDatabase, lost: Lost
 ) -> None:
-    faulty.faults = [*[None] * 7, lost]
+    faulty.faults = [None, lost]
     written = backend.reports.run(WEEK)
     assert report(client) == report_data(written)
     assert report(client)["revisions"] == []
@@ -152,11 +154,12 @@ def test_the_first_of_two_concurrent_runs_to_finish_is_stored(
         clock.at = WEEK.end + timedelta(hours=7)
         backend.reports.run(WEEK)
 
-    clock.sleep(60)
-    faulty.faults = [*[None] * 7, overtake]
+    make(api, clock, WEEK.end - timedelta(seconds=1), userId="late-1")
+    clock.at = WEEK.end + timedelta(hours=6)
+    faulty.faults = [None, overtake]
     slower = backend.reports.run(WEEK)
     assert slower.generated_at == WEEK.end + timedelta(hours=7)
-    assert slower.total.requests == first.total.requests + 1 == report(client)["total"]["requests"]
+    assert slower.total.requests == first.total.requests + 2 == report(client)["total"]["requests"]
     assert len(report(client)["revisions"]) == 1
 
 
@@ -199,9 +202,9 @@ def test_the_next_run_corrects_a_report_after_a_late_refund(
     clock.at = WEEK.end + timedelta(hours=1)
     assert backend.sweeper.sweep() == 1
     clock.at = WEEK.end + timedelta(weeks=1, hours=6)
-    faulty.days_counted = []
+    faulty.days_counted = set()
     backend.reports.write(clock.at)
-    assert {*faulty.days_counted} == {*WEEK.days, *(WEEK + 1).days}
+    assert faulty.days_counted == {WEEK.days[6], *(WEEK + 1).days}
     corrected, following = report(client), report(client, "2026-W47")
     assert (corrected["total"]["failed"], corrected["total"]["creditsRefunded"]) == (1, 3)
     assert corrected["revisions"][0]["figures"]["total.failed"] == {"before": 0, "after": 1}
@@ -209,9 +212,9 @@ def test_the_next_run_corrects_a_report_after_a_late_refund(
     assert following["reconciliation"]["difference"] == 0
 
     clock.at += timedelta(weeks=1)
-    faulty.days_counted = []
+    faulty.days_counted = set()
     backend.reports.write(clock.at)
-    assert {*faulty.days_counted} == {*(WEEK + 2).days}  # the week before had no unfinished requests
+    assert faulty.days_counted == {*(WEEK + 2).days}  # the week before had no unfinished requests
 
 
 def lose_an_entry_of_the_reported_week(client: ObservedClient) -> Callable[[], object]:

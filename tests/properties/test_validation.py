@@ -21,7 +21,7 @@ from pydantic import BaseModel
 from pydantic_core import from_json
 from werkzeug.test import EnvironBuilder
 
-from imagegen.api import fields, page_tokens, requests
+from imagegen.api import fields, idempotency, page_tokens, requests
 from imagegen.api.auth import Access, Caller
 from imagegen.api.bodies import BYTES_MAX
 from imagegen.api.context import Context
@@ -125,15 +125,48 @@ def test_any_body_is_parsed_or_raises_value_error(body: bytes) -> None:
     except InvalidInput as refusal:
         json.dumps(dict(refusal.details))
         return
-    requests.fingerprint(value)  # raises if the value cannot be written as JSON
+    idempotency.sent(value)  # raises if the value cannot be written as JSON
 
 
 @given(data=JSON_OBJECTS, order=st.randoms(use_true_random=False))
 def test_fingerprint_depends_only_on_the_content(data: dict[str, Any], order: Any) -> None:
     shuffled = list(data.items())
     order.shuffle(shuffled)
-    assert requests.fingerprint(dict(shuffled)) == requests.fingerprint(data)
-    assert requests.fingerprint({**data, "more": 1}) != requests.fingerprint({**data, "more": 2})
+    catalog = history.catalog()
+    assert idempotency.fingerprint(dict(shuffled), catalog) == idempotency.fingerprint(data, catalog)
+    one, two = (idempotency.fingerprint({**data, "more": number}, catalog) for number in (1, 2))
+    assert not one.matches(two)
+
+
+CREATES = st.fixed_dictionaries(
+    {kind.value: st.sampled_from(history.catalog().options(kind)) for kind in Kind}
+    | {"prompt": st.sampled_from(["a fox", "a fox ", "A fox"]), "mode": st.sampled_from(["sync", "async"])}
+    | {"input": st.sampled_from([None, {"type": "address", "address": "1 Road"}])}
+)
+"""Payloads, with options of the catalog."""
+
+
+def written(payload: dict[str, Any], rng: Any) -> dict[str, Any]:
+    """Return a payload as a caller may write it: with names or ids, and with or without nulls and defaults."""
+    data = {
+        name: rng.choice([value.name, value.id]) if hasattr(value, "name") else value for name, value in payload.items()
+    }
+    redundant = {"mode": data["mode"] == "sync", "input": data["input"] is None}
+    for name, may_be_left_out in redundant.items():
+        if may_be_left_out and rng.random() < 0.5:
+            data[name] = None
+        if may_be_left_out and rng.random() < 0.5:
+            del data[name]
+    return {**data, **rng.choice([{}, {"userId": None}, {"userId": "user"}, {"maxCredits": 4}])}
+
+
+@given(one=CREATES, other=CREATES, rng=st.randoms(use_true_random=False))
+def test_payloads_match_however_they_are_written_and_only_if_they_are_equal(
+    one: dict[str, Any], other: dict[str, Any], rng: Any
+) -> None:
+    prints = [idempotency.fingerprint(written(payload, rng), history.catalog()) for payload in (one, one, other)]
+    assert prints[0].matches(prints[1])
+    assert prints[0].matches(prints[2]) == (one == other)
 
 
 # Unambiguous parsing
@@ -577,9 +610,25 @@ def _without_required_auth(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REQUIRE_AUTH", "false")
 
 
-@given(key=st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=255))
+PRINTABLE = st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max_size=255)
+
+
+def quoted(key: str) -> str:
+    """Return the key as a string of a structured field."""
+    escaped = key.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+@given(key=PRINTABLE)
+@example('"')
+@example("\\")
+@example(",")
 def test_key_is_accepted_in_header_field_or_both(key: str) -> None:
-    assert key_used(None, key) == key_used(key) == key_used(key, None) == key_used(key, key) == key
+    header = quoted(key)
+    assert key_used(None, key) == key_used(header) == key_used(header, None) == key_used(header, key) == key
+    assert header_validator().is_valid(header)
+    may_be_bare = not key.startswith('"') and "," not in key and key.strip() == key
+    assert key_used(key) == (key if may_be_bare else False) or key.startswith('"')
 
 
 @given(header=TEXTS, value=JSON)
@@ -587,12 +636,13 @@ def test_key_is_accepted_in_header_field_or_both(key: str) -> None:
 @example("", "key")
 @example(" key", "key")
 def test_header_is_the_key_or_refused(header: str, value: Any) -> None:
-    assert key_used(header) in (header, False)
-    assert key_used(header, value) in (header, False)
-    if key_used(header):
+    key = key_used(header)
+    assert key is False or header in (key, quoted(str(key)))
+    assert key_used(header, value) in (key, False)
+    if key:
         assert header.isascii()
         assert header_validator().is_valid(header)
-    if value not in (None, header):
+    if value not in (None, key):
         assert key_used(header, value) is False
 
 

@@ -240,8 +240,8 @@ def test_range_may_have_two_bounds(database: Database) -> None:
     assert ids(database.find(Query("generationRequests", between, order_by="createdAt", offset=1, limit=1))) == ["2"]
     assert ids(database.find(Query("generationRequests", between, order_by="createdAt", offset=4))) == []
     newest_two = Query("generationRequests", between, order_by="createdAt", limit=2)
-    assert database.totals(Sum(newest_two, None)) == [Totals(2, 0)]
-    assert database.totals(Sum(Query("generationRequests", between, order_by="createdAt"), None)) == [Totals(3, 0)]
+    assert database.totals(Sum(newest_two)) == [Totals(2)]
+    assert database.totals(Sum(Query("generationRequests", between, order_by="createdAt"))) == [Totals(3)]
 
 
 def test_field_path_may_be_nested(database: Database) -> None:
@@ -260,17 +260,47 @@ def test_equal_values_are_in_descending_order_of_id(database: Database) -> None:
 
 def test_totals_count_and_sum_matching_documents(database: Database) -> None:
     for number, status in enumerate(("failed", "failed", "completed"), 1):
-        write(database, f"generationRequests/{number}", day="2026-11-09", model="A", status=status, cost=number)
-    failed = {"day": "2026-11-09", "model": "A", "status": "failed"}
+        write(database, f"generationRequests/{number}", day="2026-11-09", status=status, cost=number)
+    failed = {"day": "2026-11-09", "status": "failed"}
     query = Query("generationRequests", where=tuple(Where(field, "==", value) for field, value in failed.items()))
-    assert database.totals(Sum(query, "cost"), Sum(Query("generationRequests"), "cost")) == [Totals(2, 3), Totals(3, 6)]
+    assert database.totals(Sum(query, ("cost",)), Sum(Query("generationRequests"), ("cost",))) == [
+        Totals(2, (3,)),
+        Totals(3, (6,)),
+    ]
 
 
 def test_totals_without_a_field_only_count(database: Database) -> None:
     for number in (1, 2):
         write(database, f"things/{number}", cost=number)
-    counted, summed = database.totals(Sum(Query("things"), None), Sum(Query("things"), "cost"))
-    assert (counted, summed) == (Totals(2, 0), Totals(2, 3))
+    assert database.totals(Sum(Query("things")), Sum(Query("things"), ("cost",))) == [Totals(2), Totals(2, (3,))]
+
+
+def test_totals_leave_out_documents_that_lack_a_summed_field(database: Database) -> None:
+    whole = {"day": "monday", "hour": 0, "cost": 1, "tally": {"completed": 0, "failed": 1, "refunded": 2}}
+    write(database, "generationRequests/whole", **whole)
+    write(database, "generationRequests/null", **{**whole, "cost": None})
+    write(database, "generationRequests/without-tally", **{**whole, "tally": 7})
+    write(database, "generationRequests/without-refunded", **{**whole, "tally": {"completed": 0, "failed": 1}})
+    write(database, "generationRequests/without-hour", **{name: whole[name] for name in ("day", "cost", "tally")})
+    summed = Where("day", "==", "monday"), Where("hour", ">=", 0), Where("hour", "<", 24)
+    fields = ("cost", "tally.completed", "tally.failed", "tally.refunded")
+    assert database.totals(
+        Sum(Query("generationRequests", summed), fields), Sum(Query("nothing"), ("cost",)), Sum(Query("nothing"))
+    ) == [Totals(2, (1, 0, 2, 4)), Totals(0, (0,)), Totals(0)]
+
+
+def test_totals_of_nothing_are_empty(database: Database) -> None:
+    assert database.totals() == []
+
+
+def test_query_may_be_ordered_by_id(database: Database) -> None:
+    for name in ("d", "a", "c", "b"):
+        write(database, f"things/{name}", day=1 if name != "c" else 2)
+    of_days = Query("things", (Where("day", "in", (1, 2)),), "__name__", ascending=True, limit=2)
+    assert ids(database.find(of_days)) == ["a", "b"]
+    assert ids(database.find(replace(of_days, start_after=("b",)))) == ["c", "d"]
+    of_day = replace(of_days, where=(Where("day", "==", 1),))
+    assert ids(database.find(replace(of_day, start_after=("a",)))) == ["b", "d"]
 
 
 def test_totals_may_cover_a_collection_group(database: Database) -> None:
@@ -280,7 +310,7 @@ def test_totals_may_cover_a_collection_group(database: Database) -> None:
             write(database, f"users/{user}/creditTransactions/{number}", type="refund", credits=number, timestamp=at)
     early = (Where("type", "==", "refund"), Where("timestamp", "<", NOON - timedelta(1)))
     refunds = Query("creditTransactions", where=early, collection_group=True)
-    assert database.totals(Sum(refunds, "credits")) == [Totals(2, 4)]
+    assert database.totals(Sum(refunds, ("credits",))) == [Totals(2, (4,))]
 
 
 def test_scan_covers_one_collection_in_order_of_id(database: Database) -> None:

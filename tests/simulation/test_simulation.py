@@ -20,6 +20,7 @@ SOME_SEEDS = range(150)
 
 EVENTS = {
     *(f"client: outcome: {reason}" for reason in ("IMAGE", "INSUFFICIENT_CREDITS", "USER_NOT_FOUND", "CONTENTION")),
+    "client: outcome: PRICE_TOO_HIGH",
     *(f"client: outcome: {reason}" for reason in ("GENERATION_FAILED", "GENERATION_TIMEOUT", "ABANDONED")),
     *(f"client: outcome: {reason}" for reason in ("IDEMPOTENCY_MISMATCH", "REQUEST_IN_PROGRESS")),
     *(f"client: outcome: {reason}" for reason in ("SERVICE_UNAVAILABLE", "SETTLEMENT_PENDING")),

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from math import ceil
+from math import ceil, inf
 from typing import Any, NoReturn
 
 import grpc
 from google.cloud import firestore
-from google.cloud.firestore_v1.types import StructuredQuery
+from google.cloud.firestore_v1.types import RunQueryRequest, RunQueryResponse, StructuredQuery
 
 
 class Fault(grpc.RpcError):  # type: ignore[misc]
@@ -30,6 +30,11 @@ class Fault(grpc.RpcError):  # type: ignore[misc]
         raise self  # gRPC uses an error that an interceptor raises as the call object
 
 
+def _wrapped(kind: Any, message: Any) -> Any:
+    """Return a message of the protocol as the client library wraps it. Some calls send it without the wrapper."""
+    return message if isinstance(message, kind) else kind.wrap(message)
+
+
 @dataclass
 class Read:
     """A streamed call, with the number of documents returned (also missing ones) or index entries counted."""
@@ -40,7 +45,7 @@ class Read:
     def add(self, response: Any) -> None:
         if self.method == "RunAggregationQuery":
             self.found += response.result.aggregate_fields["count"].integer_value
-        elif self.method == "BatchGetDocuments" or "document" in response:
+        elif self.method == "BatchGetDocuments" or "document" in _wrapped(RunQueryResponse, response):
             self.found += 1
 
     @property
@@ -53,11 +58,12 @@ class Read:
 
 
 class ObservedStream:
-    """A streamed answer whose responses are added to ``read``."""
+    """A streamed answer whose responses are added to ``read``. A count above ``largest_count`` times out."""
 
-    def __init__(self, call: Any, read: Read) -> None:
+    def __init__(self, call: Any, read: Read, largest_count: float) -> None:
         self._call = call
         self._read = read
+        self._largest_count = largest_count
 
     def __iter__(self) -> "ObservedStream":
         return self
@@ -65,6 +71,8 @@ class ObservedStream:
     def __next__(self) -> Any:
         response = next(self._call)
         self._read.add(response)
+        if self._read.method == "RunAggregationQuery" and self._read.found > self._largest_count:
+            raise Fault(grpc.StatusCode.DEADLINE_EXCEEDED)
         return response
 
     def __getattr__(self, name: str) -> Any:
@@ -75,7 +83,8 @@ class ObservedStream:
 class Wire(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):  # type: ignore[misc]
     """All calls, as pairs of method name and request. The properties count the calls since the last ``reset``.
 
-    The next commits use up ``commit_faults``, one each. None means no fault.
+    The next commits use up ``commit_faults``, one each. None means no fault. A query that counts more than
+    ``largest_count`` documents times out.
     """
 
     seen: list[tuple[str, Any]] = field(default_factory=list)
@@ -83,6 +92,7 @@ class Wire(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):
     start: int = 0
     reads_start: int = 0
     commit_faults: list[Fault | None] = field(default_factory=list)
+    largest_count: float = inf
 
     def reset(self) -> None:
         """Start counting from here."""
@@ -99,7 +109,7 @@ class Wire(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):
     def intercept_unary_stream(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
         read = Read(details.method.rpartition("/")[2])
         self.reads.append(read)
-        return ObservedStream(self._pass_on(continuation, details, request), read)
+        return ObservedStream(self._pass_on(continuation, details, request), read, self.largest_count)
 
     def _pass_on(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
         method = details.method.rpartition("/")[2]
@@ -135,7 +145,7 @@ class Wire(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):
         found: list[tuple[str, StructuredQuery, list[str]]] = []
         for method, request in self.calls:
             if method == "RunQuery":
-                found.append((method, request.structured_query, []))
+                found.append((method, _wrapped(RunQueryRequest, request).structured_query, []))
             elif method == "RunAggregationQuery":
                 aggregated = request.structured_aggregation_query
                 fields = [part.sum.field.field_path for part in aggregated.aggregations if "sum" in part]

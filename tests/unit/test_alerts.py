@@ -12,7 +12,7 @@ from standardwebhooks.webhooks import WebhookVerificationError
 from imagegen.adapters.http_webhook_sender import HttpWebhookSender, Reach
 from imagegen.bootstrap import alert_channels
 from imagegen.domain.weeks import Week
-from imagegen.ports.webhook_sender import Forbidden, Undelivered, Unreachable
+from imagegen.ports.webhook_sender import Answer, Forbidden, Undelivered, Unreachable
 from imagegen.reports.alerts import ATTEMPTS, TIMEOUT_SECONDS, Alerts, AlertWebhook
 from imagegen.reports.model import Alert
 from tests.support.receivers import Receiver, receiving, verified
@@ -113,7 +113,7 @@ class Failing:
     error: Undelivered
     attempts: int = 0
 
-    def send(self, url: str, body: str, headers: Mapping[str, str]) -> int:
+    def send(self, url: str, body: str, headers: Mapping[str, str]) -> Answer:
         self.attempts += 1
         self.clock.sleep(TIMEOUT_SECONDS)
         raise self.error

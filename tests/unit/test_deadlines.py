@@ -56,3 +56,23 @@ def test_calls_that_end_in_time_are_not_counted() -> None:
     for _ in range(5):
         deadlines.run(lambda: None, 5)
     assert not deadlines.is_full
+
+
+def test_calls_one_after_the_other_share_a_thread() -> None:
+    used = {Deadlines().run(threading.get_ident, 5) for _ in range(20)}
+    assert len(used) < 5  # one, unless late calls of other tests end in between
+
+
+def test_thread_of_a_late_call_is_used_again_after_its_end(release: threading.Event) -> None:
+    late = list[int]()
+
+    def hang() -> None:
+        release.wait(PROGRESS_SECONDS)
+        late.append(threading.get_ident())
+
+    with pytest.raises(DeadlineExceeded):
+        Deadlines().run(hang, 0.01)
+    assert Deadlines().run(lambda: 17, 5) == 17  # in another thread
+    release.set()
+    eventually(lambda: bool(late))
+    eventually(lambda: Deadlines().run(threading.get_ident, 5) == late[0])

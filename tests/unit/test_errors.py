@@ -13,6 +13,13 @@ def test_codes_match_those_of_the_sdk(code: Code) -> None:
     assert error._http_error_code.canonical_name == code.status
 
 
+def test_replay_has_the_reason_and_the_details_of_its_error() -> None:
+    for error in ApiError.__subclasses__():
+        for replayed in error.__subclasses__():
+            assert (replayed.reason, replayed.code) == (error.reason, Code.FAILED_PRECONDITION)
+            assert replayed.facts.keys() == {*error.facts, "replayed"}
+
+
 def test_each_reason_belongs_to_one_error() -> None:
     reasons = [error.reason for error in ApiError.__subclasses__()]
     assert len(set(reasons)) == len(reasons)

@@ -15,8 +15,9 @@ DEDUCTION = {
     "type": "deduction",
     "credits": 1,
     "generationRequestId": "r",
-    "timestamp": "2026-11-09T00:00:00Z",
+    "timestamp": "2026-11-09T00:00:00.000000Z",
 }
+CHARGE: dict[str, Any] = {"deductedCredits": 1, "cost": 1, "refundedCredits": 0, "netCredits": 1}
 CREDITS: dict[str, Any] = {"currentCredits": 3, "transactions": [DEDUCTION]}
 INVALID_INPUT = {
     "status": "INVALID_ARGUMENT",
@@ -78,7 +79,7 @@ INVALID_ANSWERS = {
     "an unknown field, accepted": answer(200, {"result": CREDITS}, sent={**VALID, "admin": True}),
     "a blank key, accepted": answer(
         200,
-        {"result": {"generationRequestId": "r", "deductedCredits": 1, "imageUrl": "https://x"}},
+        {"result": {"generationRequestId": "r", **CHARGE, "imageUrl": "https://x"}},
         sent={"model": "m", "style": "s", "color": "c", "size": "s", "prompt": "p", "idempotencyKey": ""},
         function="createGenerationRequest",
     ),
@@ -99,7 +100,7 @@ def test_invalid_answer_has_problems(case: str) -> None:
 
 CREATED = answer(
     200,
-    {"result": {"generationRequestId": "r1", "deductedCredits": 1, "imageUrl": "https://x"}},
+    {"result": {"generationRequestId": "r1", **CHARGE, "imageUrl": "https://x"}},
     function="createGenerationRequest",
 )
 FAILED = answer(
@@ -114,7 +115,7 @@ CANCELED = answer(
 )
 WITH_WEBHOOK = answer(
     200,
-    {"result": {"generationRequestId": "r5", "deductedCredits": 1, "imageUrl": "https://x"}},
+    {"result": {"generationRequestId": "r5", **CHARGE, "imageUrl": "https://x"}},
     sent={"webhookUrl": "https://receiver.invalid/"},
     function="createGenerationRequest",
 )
@@ -142,7 +143,7 @@ AFTER = {
     "webhookDeliveries/r6-failed": 5,
     "webhookSecrets/cleo": 5,
     "weeklyReports/2026-W45": 5,
-    "reportProgress/latest": 5,
+    "dailyUsage/2026-11-08": 5,
     "users/dora": 5,
     "users/dora/creditTransactions/welcome-grant": 5,
     "trialClaims/a-hash": 5,
@@ -168,6 +169,7 @@ def test_writes_of_accepted_calls_are_explained() -> None:
         {"models/model-a": 5},
         {"webhookDeliveries/r1-completed": 5},
         {"weeklyReports/2026-W44": 5},
+        {"dailyUsage/2026-11-09": 5},
         {"serverKeys/another": 5},
     ],
     ids=str,

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 import trustme
 
 from imagegen.adapters.http_webhook_sender import HttpWebhookSender, Reach
-from imagegen.ports.webhook_sender import Forbidden, Unreachable
+from imagegen.ports.webhook_sender import Answer, Forbidden, Unreachable
 from tests.support.receivers import Receiver, receiving
 
 NAME = "hooks.example.com"
@@ -75,7 +76,7 @@ def served(authority: trustme.CA, *names: str) -> ssl.SSLContext:
 
 
 def test_message_is_sent_unchanged(receiver: Receiver) -> None:
-    assert LOCAL.send(receiver.url("/a%2Fb?token=x%20y"), '{"prompt": "ünï"}', HEADERS) == 204
+    assert LOCAL.send(receiver.url("/a%2Fb?token=x%20y"), '{"prompt": "ünï"}', HEADERS).status_code == 204
     [received] = receiver.received
     assert (received.path, received.body.decode()) == ("/a%2Fb?token=x%20y", '{"prompt": "ünï"}')
     assert received.headers.items() >= {**HEADERS, "host": f"127.0.0.1:{receiver.port}"}.items()
@@ -85,7 +86,15 @@ def test_message_is_sent_unchanged(receiver: Receiver) -> None:
 @pytest.mark.parametrize("status", [200, 204, 301, 404, 410, 429, 500, 503])
 def test_send_returns_the_status(receiver: Receiver, status: int) -> None:
     receiver.answers = [status]
-    assert LOCAL.send(receiver.url(), "{}", HEADERS) == status
+    assert LOCAL.send(receiver.url(), "{}", HEADERS).status_code == status
+
+
+def test_send_returns_the_retry_after_header_unchanged(receiver: Receiver) -> None:
+    receiver.answers = [429]
+    receiver.finish = lambda handler: handler.send_header("Retry-After", "Sun, 06 Nov 1994 08:49:37 GMT")
+    assert LOCAL.send(receiver.url(), "{}", HEADERS) == Answer(429, "Sun, 06 Nov 1994 08:49:37 GMT")
+    receiver.finish = lambda _handler: None
+    assert LOCAL.send(receiver.url(), "{}", HEADERS) == Answer(429)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -93,7 +102,7 @@ def test_redirect_is_not_followed(receiver: Receiver, status: int) -> None:
     with receiving(Receiver()) as target:
         receiver.answers = [status]
         receiver.finish = lambda handler: handler.send_header("Location", target.url())
-        assert LOCAL.send(receiver.url(), "{}", HEADERS) == status
+        assert LOCAL.send(receiver.url(), "{}", HEADERS).status_code == status
         assert target.received == []
 
 
@@ -103,7 +112,7 @@ def test_proxy_settings_of_the_environment_are_ignored(receiver: Receiver, monke
             monkeypatch.setenv(name, proxy.url("/"))
         monkeypatch.delenv("NO_PROXY", raising=False)
         monkeypatch.delenv("no_proxy", raising=False)
-        assert LOCAL.send(receiver.url(), "{}", HEADERS) == 204
+        assert LOCAL.send(receiver.url(), "{}", HEADERS).status_code == 204
         assert (len(receiver.received), proxy.received) == (1, [])
 
 
@@ -154,10 +163,27 @@ def test_demo_project_allows_loopback_and_no_other_private_address(names: FakeRe
     assert receiver.received == []
 
 
+@pytest.mark.parametrize("reach", [Reach.LOCAL, Reach.DEMO])
+def test_name_under_localhost_is_this_machine(reach: Reach, receiver: Receiver) -> None:
+    assert HttpWebhookSender(reach).send(receiver.url(host="app.localhost"), "{}", HEADERS).status_code == 204
+    with pytest.raises(Forbidden):
+        HttpWebhookSender().send(f"https://app.localhost:{receiver.port}/", "{}", HEADERS)
+
+
+@pytest.mark.parametrize("address", ["172.17.0.1", "192.168.65.254", "fdc4:f303:9324::254"])
+def test_machine_of_a_container_is_allowed_in_the_demo_project_only(names: FakeResolver, address: str) -> None:
+    assert Reach.DEMO.refusal("http", "host.docker.internal", ip_address(address)) is None
+    names.give("host.docker.internal", [address])
+    names.give(NAME, [address])
+    for sender, host in ((LOCAL, "host.docker.internal"), (HttpWebhookSender(Reach.DEMO), NAME)):
+        with pytest.raises(Forbidden):
+            sender.send(f"http://{host}:9/", "{}", HEADERS)
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", NAME])
 def test_operator_webhook_may_use_http_to_private_addresses(names: FakeResolver, receiver: Receiver, host: str) -> None:
     names.give(host, ["127.0.0.1"])
-    assert HttpWebhookSender(Reach.PRIVATE).send(receiver.url(host=host), "{}", HEADERS) == 204
+    assert HttpWebhookSender(Reach.PRIVATE).send(receiver.url(host=host), "{}", HEADERS).status_code == 204
 
 
 def test_operator_webhook_may_use_https_to_private_addresses(
@@ -166,7 +192,7 @@ def test_operator_webhook_may_use_https_to_private_addresses(
     names.give(NAME, ["127.0.0.1"])
     operators = replace(trusting_sender, reach=Reach.PRIVATE)
     with receiving(Receiver(), tls=served(authority, NAME)) as receiver:
-        assert operators.send(receiver.url(host=NAME, scheme="https"), "{}", HEADERS) == 204
+        assert operators.send(receiver.url(host=NAME, scheme="https"), "{}", HEADERS).status_code == 204
 
 
 @pytest.mark.parametrize("answer", [["8.8.8.8"], ["127.0.0.1", "8.8.8.8"]], ids=str)
@@ -190,7 +216,7 @@ def test_dns_rebinding_has_no_effect(names: FakeResolver) -> None:
     """The name is resolved once, so a later answer of the resolver is not used."""
     with receiving(Receiver()) as first, receiving(Receiver(port=first.port), host="127.0.0.2") as second:
         names.give(NAME, ["127.0.0.1"], ["127.0.0.2"])
-        assert LOCAL.send(first.url(host=NAME), "{}", HEADERS) == 204
+        assert LOCAL.send(first.url(host=NAME), "{}", HEADERS).status_code == 204
         assert (len(first.received), second.received) == (1, [])
         assert first.received[0].headers["host"] == f"{NAME}:{first.port}"
     assert names.asked == [NAME]
@@ -198,7 +224,7 @@ def test_dns_rebinding_has_no_effect(names: FakeResolver) -> None:
 
 def test_next_address_is_tried_if_one_refuses_connections(names: FakeResolver, receiver: Receiver) -> None:
     names.give(NAME, ["127.0.0.9", "127.0.0.1"])
-    assert LOCAL.send(receiver.url(host=NAME), "{}", HEADERS) == 204
+    assert LOCAL.send(receiver.url(host=NAME), "{}", HEADERS).status_code == 204
 
 
 def test_unknown_name_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,7 +254,7 @@ def test_certificate_is_checked_against_the_name(
     asked_for: list[str | None] = []
     context.sni_callback = lambda _socket, name, _context: asked_for.append(name)
     with receiving(Receiver(), tls=context) as receiver:
-        assert trusting_sender.send(receiver.url(host=NAME, scheme="https"), "{}", HEADERS) == 204
+        assert trusting_sender.send(receiver.url(host=NAME, scheme="https"), "{}", HEADERS).status_code == 204
         assert receiver.received[0].headers["host"] == f"{NAME}:{receiver.port}"
     assert asked_for == [NAME]
 
@@ -238,7 +264,7 @@ def test_certificate_of_a_name_is_accepted_for_the_name_with_a_final_dot(
 ) -> None:
     names.give(f"{NAME}.", ["127.0.0.1"])
     with receiving(Receiver(), tls=served(authority, NAME)) as receiver:
-        assert trusting_sender.send(receiver.url(host=f"{NAME}.", scheme="https"), "{}", HEADERS) == 204
+        assert trusting_sender.send(receiver.url(host=f"{NAME}.", scheme="https"), "{}", HEADERS).status_code == 204
 
 
 @pytest.mark.parametrize("other", ["other.example.com", "127.0.0.1"])
@@ -262,7 +288,7 @@ def test_certificate_of_an_unknown_authority_is_refused(names: FakeResolver, aut
 
 def test_certificate_of_an_address_is_accepted(trusting_sender: HttpWebhookSender, authority: trustme.CA) -> None:
     with receiving(Receiver(), tls=served(authority, "127.0.0.1")) as receiver:
-        assert trusting_sender.send(receiver.url(scheme="https"), "{}", HEADERS) == 204
+        assert trusting_sender.send(receiver.url(scheme="https"), "{}", HEADERS).status_code == 204
 
 
 # Timeouts and invalid answers
@@ -325,7 +351,7 @@ def test_endless_body_is_not_read() -> None:
             raise
 
     with receiving(Receiver([200], finish=flood)) as receiver:
-        assert LOCAL.send(receiver.url(), "{}", HEADERS) == 200
+        assert LOCAL.send(receiver.url(), "{}", HEADERS).status_code == 200
         assert broken_off.wait(20)
 
 

@@ -223,6 +223,32 @@ def test_demo_project_refuses_other_private_urls(monkeypatch: pytest.MonkeyPatch
     assert message_of(url) == message
 
 
+DEMO_URLS = ["http://app.localhost:3000/hook", "http://host.docker.internal:9000/hook", "https://a.b.localhost./x"]
+
+
+@pytest.mark.parametrize("url", DEMO_URLS)
+@pytest.mark.parametrize("variable", ["GOOGLE_CLOUD_PROJECT", "GCLOUD_PROJECT"])
+def test_demo_project_accepts_further_names_of_this_machine(
+    monkeypatch: pytest.MonkeyPatch, url: str, variable: str
+) -> None:
+    monkeypatch.delenv("GOOGLE_CLOUD_PROJECT", raising=False)
+    monkeypatch.setenv(variable, "demo-imagegen")
+    assert message_of(url) in (PRIVATE, NO_HTTPS)
+    monkeypatch.setenv("ALLOW_LOCAL_WEBHOOKS", "true")
+    assert url_of(url) == url
+
+
+@pytest.mark.parametrize("url", DEMO_URLS)
+@pytest.mark.parametrize("project", ["imagegen", "my-demo-project", ""])
+def test_other_project_refuses_them_even_with_local_webhooks(
+    monkeypatch: pytest.MonkeyPatch, url: str, project: str
+) -> None:
+    monkeypatch.setenv("ALLOW_LOCAL_WEBHOOKS", "true")
+    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", project)
+    monkeypatch.setenv("GCLOUD_PROJECT", project)
+    assert message_of(url) == PRIVATE
+
+
 @pytest.mark.parametrize("setting", ["", "yes", "1", "True ", "on"])
 def test_only_true_allows_local_webhooks(monkeypatch: pytest.MonkeyPatch, setting: str) -> None:
     monkeypatch.setenv("ALLOW_LOCAL_WEBHOOKS", setting)

@@ -1,50 +1,81 @@
-"""Tests of quantiles computed from counts, against the sorted numbers."""
+"""Tests of quantiles that are estimated from counts."""
 
 import random
-from itertools import pairwise
+from collections.abc import Callable
+from math import ceil
 
 import pytest
 
-from imagegen.reports.quantiles import Range, interpolated, locate, octaves, parts, rank
+from imagegen.reports.quantiles import EDGES, Range, estimates
+
+SHARES = (0.5, 0.95)
+WORST_ERROR = 2 ** (1 / 16) - 1
+rng = random.Random(46)
 
 
-def quantile(share: float, numbers: list[int]) -> float:
-    """Return a quantile as the report finds it: first the octave, then a part of the octave."""
-
-    def counted(ranges: list[Range]) -> list[int]:
-        return [sum(part.low <= n and (part.high is None or n < part.high) for n in numbers) for part in ranges]
-
-    place = locate(rank(share, len(numbers)), octaves(), counted(octaves()))
-    fine = parts(place.range)
-    return interpolated(locate(place.rank, fine, counted(fine)))
+def uniform(count: int, high: int) -> list[int]:
+    return [rng.randrange(high) for _ in range(count)]
 
 
-@pytest.mark.parametrize("share", [0.01, 0.5, 0.95, 1.0])
-@pytest.mark.parametrize("spread", [0.1, 0.5, 1.5])
-@pytest.mark.parametrize("count", [1, 7, 1_000])
-def test_quantile_is_within_its_error_bound(count: int, spread: float, share: float) -> None:
-    rng = random.Random(f"{count} {spread}")
-    numbers = sorted(round(rng.lognormvariate(8.5, spread)) for _ in range(count))
-    true = numbers[rank(share, count) - 1]
-    assert quantile(share, numbers) == pytest.approx(true, rel=2 ** (1 / 16) - 1)
+def lognormal(count: int, seconds: float) -> list[int]:
+    return [round(1000 * seconds * rng.lognormvariate(0, 0.5)) for _ in range(count)]
 
 
-@pytest.mark.parametrize("number", [0, 1, 2, 3, 10, 2**20])
-def test_small_and_huge_numbers_have_a_range(number: int) -> None:
-    assert quantile(0.5, [number]) == pytest.approx(number, abs=1)
+def counting(numbers: list[int]) -> tuple[Callable[[Range], int], list[int]]:
+    """Return a function that counts the numbers in a range, and the list of its results."""
+    results: list[int] = []
+
+    def count(range: Range) -> int:
+        results.append(sum(range.low <= number and (range.high is None or number < range.high) for number in numbers))
+        return results[-1]
+
+    return count, results
 
 
-def test_ranges_have_no_gaps() -> None:
-    ranges = octaves()
-    assert (ranges[0].low, ranges[-1].high) == (0, None)
-    for octave, following in pairwise(ranges):
-        assert octave.high == following.low
-    for octave in ranges:
-        fine = parts(octave)
-        assert (fine[0].low, fine[-1].high, len(fine) <= 16) == (octave.low, octave.high, True)
-        assert all(part.high == following.low for part, following in pairwise(fine))
+def estimated(numbers: list[int]) -> tuple[list[float], list[int]]:
+    count, results = counting(numbers)
+    return estimates(SHARES, len(numbers), sum(numbers) / len(numbers), count), results
 
 
-@pytest.mark.parametrize(("share", "count", "nearest"), [(0.5, 1, 1), (0.5, 4, 2), (0.95, 20, 19), (0.95, 21, 20)])
-def test_rank_is_the_nearest_rank(share: float, count: int, nearest: int) -> None:
-    assert rank(share, count) == nearest
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        [0],
+        [1],
+        [7, 7, 7],
+        [0, 0, 0, 1_000_000],
+        [1_000] * 99 + [500_000],
+        uniform(500, 20),
+        uniform(500, 60_000),
+        uniform(30, 1_000_000),
+        lognormal(1_000, 4),
+        lognormal(1_000, 0.02),
+        [*lognormal(50, 1), *lognormal(50, 60)],
+        list(range(1, 1_000, 7)),
+    ],
+    ids=lambda numbers: f"{len(numbers)}-up-to-{max(numbers)}",
+)
+def test_estimate_is_within_the_stated_error(numbers: list[int]) -> None:
+    found, results = estimated(numbers)
+    for share, estimate in zip(SHARES, found, strict=True):
+        exact = sorted(numbers)[ceil(share * len(numbers)) - 1]
+        assert abs(estimate - exact) <= max(1, WORST_ERROR * exact)
+    assert len(results) <= 2 * 17
+
+
+def test_usual_times_take_few_counts_of_few_numbers() -> None:
+    for seconds in (0.5, 2, 4, 30):
+        numbers = lognormal(2_000, seconds)
+        _, results = estimated(numbers)
+        assert len(results) <= 12
+        assert sum(results) < 1.2 * len(numbers)
+
+
+def test_number_without_an_upper_limit_is_estimated_as_the_last_edge() -> None:
+    assert estimated([5_000_000] * 3)[0] == [EDGES[-1]] * 2
+
+
+def test_counts_that_change_meanwhile_still_end() -> None:
+    for _ in range(200):
+        found = estimates(SHARES, 50, rng.uniform(0, 100_000), lambda _: rng.randrange(80))
+        assert all(0 <= estimate <= EDGES[-1] for estimate in found)

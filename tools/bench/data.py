@@ -15,7 +15,7 @@ from imagegen.documents.accounts import SCHEMA_VERSION, create_entry, usage_data
 from imagegen.documents.generations import create_request
 from imagegen.domain.account import Account
 from imagegen.domain.catalog import Kind
-from imagegen.domain.generation import Failure, FailureReason, GenerationRequest
+from imagegen.domain.generation import Failure, FailureReason, Fingerprint, GenerationRequest
 from imagegen.domain.ledger import Credits, EntryType, Wallet
 from imagegen.domain.weeks import Week
 from tools.seed import history
@@ -102,7 +102,7 @@ def _request(rng: random.Random, request_id: str, account: Account, at: Any) -> 
         prompt="a lighthouse at dusk",
         cost=size.credit_cost,
         paid_from=account.wallet.credits.part(size.credit_cost),
-        fingerprint="0" * 64,
+        fingerprint=Fingerprint("0" * 64),
         reservation_id=request_id,
         created_at=at,
         started_at=at,

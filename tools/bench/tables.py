@@ -12,13 +12,15 @@ from tools.emulators.project import ROOT
 PAGE = ROOT / "docs" / "benchmarks.md"
 
 
-def publish(console: Console, name: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print the table of `make bench-NAME`, and write it into its part of the page."""
+def publish(
+    console: Console, name: str, columns: Sequence[str], rows: Sequence[Sequence[str]], part: str | None = None
+) -> None:
+    """Print a table of `make bench-NAME`, and write it into its part of the page, by default the part NAME."""
     table = Table(*columns, box=box.SIMPLE_HEAD)
     for row in rows:
         table.add_row(*row)
     console.print(table)
     rule = "|".join(["---", *["--:"] * (len(columns) - 1)])
     lines = [f"| {' | '.join(columns)} |", f"|{rule}|", *(f"| {' | '.join(row)} |" for row in rows)]
-    PAGE.write_text(between(PAGE.read_text("utf-8"), name, f"make bench-{name}", lines), "utf-8")
+    PAGE.write_text(between(PAGE.read_text("utf-8"), part or name, f"make bench-{name}", lines), "utf-8")
     console.print(f"Written: {PAGE}", highlight=False)

@@ -11,8 +11,9 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 import main
 from imagegen.api import functions
-from imagegen.api.fields import HEADER_KEY_PATTERN, IDEMPOTENCY_KEY_LENGTH_MAX
-from imagegen.api.operation import KEY_HEADER, Operation
+from imagegen.api.fields import HEADER_KEY_LENGTH_MAX, HEADER_KEY_PATTERN
+from imagegen.api.idempotency import KEY_HEADER
+from imagegen.api.operation import Operation
 from imagegen.errors import ApiError
 from tools.emulators.project import ROOT
 
@@ -50,6 +51,13 @@ def operations() -> dict[str, Operation[Any, Any]]:
     if different := {to_snake(name) for name in deployed} ^ declared.keys():
         raise ValueError(f"only in main.py or only in functions.py, but needed in both: {different}")
     return {name: declared[to_snake(name)] for name in sorted(deployed)}
+
+
+def errors(parent: type[ApiError] = ApiError) -> Iterator[type[ApiError]]:
+    """Yield all errors of the API, each followed by the error of its replay, if there is one."""
+    for error in parent.__subclasses__():
+        yield error
+        yield from errors(error)
 
 
 def document() -> Schema:
@@ -132,8 +140,8 @@ def key_parameter() -> Schema:
     return {
         "name": KEY_HEADER,
         "in": "header",
-        "description": "The idempotencyKey, if it is not in the data.",
-        "schema": {"type": "string", "pattern": HEADER_KEY_PATTERN, "maxLength": IDEMPOTENCY_KEY_LENGTH_MAX},
+        "description": "The idempotencyKey, if it is not in the data: a quoted string, or the bare key.",
+        "schema": {"type": "string", "pattern": HEADER_KEY_PATTERN, "maxLength": HEADER_KEY_LENGTH_MAX},
     }
 
 

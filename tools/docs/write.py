@@ -15,7 +15,6 @@ from imagegen import settings
 from imagegen.api import functions, requests, responses
 from imagegen.api.operation import Operation
 from imagegen.domain.catalog import Kind
-from imagegen.errors import ApiError
 from tools.docs import openapi, openapi_rest, postman
 from tools.docs.generated_parts import between
 from tools.emulators.project import ROOT
@@ -122,7 +121,11 @@ def outcomes() -> Iterator[str]:
     yield "| situation | status | HTTP | REST | reason | try again | billed |"
     yield "|---|---|---|---|---|---|---|"
     yield "| the image was made | | 200 | 201 | | | yes |"
-    for error in ApiError.__subclasses__():
+    yield (
+        "| the same call again: same result, with `replayed` and, in a callable function, the `currentCredits` of now "
+        "| | 200 | 200 | | | no |"
+    )
+    for error in openapi.errors():
         code = error.code
         yield (
             f"| {error.situation} | {code.status} | {code.http_status} | {error.rest_status} | `{error.reason}` "

@@ -9,9 +9,9 @@ from math import exp
 from typing import Any
 
 from imagegen.adapters.generators.mock import MockOptions
-from imagegen.api.requests import fingerprint
+from imagegen.api import idempotency
 from imagegen.domain.catalog import Catalog, Color, Kind, Model, Size, Style
-from imagegen.domain.generation import Order
+from imagegen.domain.generation import Fingerprint, Order
 from imagegen.domain.weeks import Week
 from tools.emulators.project import ROOT
 
@@ -123,5 +123,5 @@ def _order(rng: random.Random, settings: Mapping[str, Any], options: Catalog, us
         color=color,
         size=size,
         prompt=prompt,
-        fingerprint=fingerprint({"userId": user_id, **named, "prompt": prompt}),
+        fingerprint=Fingerprint(idempotency.sent({"userId": user_id, **named, "prompt": prompt})),
     )

@@ -6,9 +6,11 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import requests
 from rich.console import Console
@@ -16,11 +18,11 @@ from rich.table import Table
 
 from tests.support.live import Live, operator_of, order
 from tools.emulators.suite import Suite, workspace
-from tools.siege.attacks import ATTACKS, Attack, Target
+from tools.siege.attacks import ATTACKS, CREATE, LONG_AGO, READS, SWEEP, Attack, Target
+from tools.siege.queue import accepting_queue
 from tools.siege.server import MEMORY_BYTES, Server
 
-FUNCTION = "createGenerationRequest"
-SECONDS = 8.0
+SECONDS = 4.0
 """The duration of each attack."""
 HONEST_USERS = 8
 HONEST_CALL_EVERY_SECONDS = 0.5
@@ -32,7 +34,7 @@ NONE = Attack("none", 0, lambda _target: None)
 
 @dataclass(frozen=True)
 class Row:
-    """The honest calls during an attack, and the server's memory."""
+    """The honest calls during an attack, and the memory of the biggest server."""
 
     attack: str
     rounds: int
@@ -56,20 +58,47 @@ class Caller:
 
 
 @contextmanager
-def besieged() -> Iterator[tuple[Target, Sequence[Caller]]]:
-    """Yield a target and honest users, on a server with emulators of its own."""
-    with tempfile.TemporaryDirectory() as temporary:
-        directory = workspace(Path(temporary) / "project")
-        with Suite(directory, "--only", "auth,firestore") as suite, operator_of(suite) as operator:
-            live = Live(suite, operator)
-            for model in operator.collection("models").list_documents():
-                model.update({"failureRate": 0, "latencySeconds": 0})
-            attacker, *callers = [_caller(live, number) for number in range(1 + HONEST_USERS)]
-            with Server(FUNCTION, suite, Path(temporary) / "server.log") as server:
-                yield Target(server, attacker.token, order(attacker.user_id)), callers
+def besieged(attacks: Sequence[Attack]) -> Iterator[tuple[Sequence[Target], Sequence[Caller]]]:
+    """Yield the target of each attack, and honest users, on a server for each function with emulators of their own.
+
+    Each attacker has an account of its own, so that no attack finds its limits used up.
+    """
+    with ExitStack() as stack:
+        temporary = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        suite = stack.enter_context(Suite(workspace(temporary / "project"), "--only", "auth,firestore"))
+        operator = stack.enter_context(operator_of(suite))
+        live = Live(suite, operator)
+        for model in operator.collection("models").list_documents():
+            model.update({"failureRate": 0, "latencySeconds": 0})
+        settings = {"CLOUD_TASKS_EMULATOR_HOST": stack.enter_context(accepting_queue())}
+        servers = {
+            function: stack.enter_context(Server(function, suite, temporary / f"{function}.log", settings))
+            for function in dict.fromkeys(attack.function for attack in attacks)
+        }
+
+        def target() -> Target:
+            attacker = _caller(live)
+            data = order(attacker.user_id)
+            completed = _call(servers[CREATE], attacker, {**data, "webhookUrl": "https://receiver.example.com/"})
+            return Target(servers, operator, attacker.token, data, completed["generationRequestId"])
+
+        yield [target() for _ in attacks], [_caller(live) for _ in range(HONEST_USERS)]
 
 
-def _caller(live: Live, number: int) -> Caller:
+def _call(server: Server, caller: Caller, data: object) -> dict[str, Any]:
+    """Make an honest call and return its result. Raises requests.RequestException if it is not answered with 200."""
+    answer = requests.post(
+        server.url,
+        json={"data": data},
+        headers={"Authorization": f"Bearer {caller.token}"},
+        timeout=ANSWER_SECONDS_MAX,
+    )
+    answer.raise_for_status()
+    result: dict[str, Any] = answer.json()["result"]
+    return result
+
+
+def _caller(live: Live) -> Caller:
     user_id = live.add_user(paid=10_000)
     live.accounts.create_user(uid=user_id, email=f"{user_id}@example.com", email_verified=True, password="imagegen")
     return Caller(user_id, live.sign_in(user_id))
@@ -78,7 +107,7 @@ def _caller(live: Live, number: int) -> Caller:
 def withstand(attack: Attack, target: Target, callers: Sequence[Caller], seconds: float) -> Row:
     """Make honest calls at a steady pace while the attack goes on. Return the result."""
     ended, rounds = threading.Event(), [0] * attack.threads
-    target.server.memory_max()
+    memory_max(target)
 
     def repeat(number: int) -> None:
         while not ended.is_set():
@@ -92,7 +121,7 @@ def withstand(attack: Attack, target: Target, callers: Sequence[Caller], seconds
             thread.start()
         began = time.monotonic()
         while (since := time.monotonic() - began) < seconds:
-            calls.append(pool.submit(_answered_after, target, callers[len(calls) % len(callers)]))
+            calls.append(pool.submit(_answered_after, target, attack, callers[len(calls) % len(callers)]))
             time.sleep(max(0.0, len(calls) * HONEST_CALL_EVERY_SECONDS - since))
         answers = [call.result() for call in calls]
         ended.set()
@@ -105,24 +134,51 @@ def withstand(attack: Attack, target: Target, callers: Sequence[Caller], seconds
         made=len(calls),
         answered=len(times),
         slowest_seconds=max(times, default=0.0),
-        memory_bytes=target.server.memory_max(),
-        is_running=target.server.is_running,
+        memory_bytes=memory_max(target),
+        is_running=is_running(target),
     )
 
 
-def _answered_after(target: Target, caller: Caller) -> float | None:
-    """Make an honest call. Return the seconds until its image came, or None if none came."""
+def memory_max(target: Target) -> int:
+    """Return the most memory, in bytes, that one of the servers has used since the last call."""
+    return max(server.memory_max() for server in target.servers.values())
+
+
+def is_running(target: Target) -> bool:
+    return all(server.is_running for server in target.servers.values())
+
+
+def _answered_after(target: Target, attack: Attack, caller: Caller) -> float | None:
+    """Make an honest call: create an image, or read with the function that is attacked, if it reads.
+
+    Return the seconds until the answer came, or None if the call failed.
+    """
+    reads = attack.function in READS
+    data = {"userId": caller.user_id} if reads else order(caller.user_id)
     began = time.monotonic()
     try:
-        answer = requests.post(
-            target.server.url,
-            json={"data": order(caller.user_id)},
-            headers={"Authorization": f"Bearer {caller.token}"},
-            timeout=ANSWER_SECONDS_MAX,
-        )
+        _call(target[attack.function if reads else CREATE], caller, data)
     except requests.RequestException:
         return None
-    return time.monotonic() - began if answer.status_code == 200 else None
+    return time.monotonic() - began
+
+
+def sweep(target: Target, callers: Sequence[Caller]) -> Row:
+    """Sweep once, with requests of honest users that have waited too long. The settled ones count as answered."""
+    memory_max(target)
+    ids = [
+        _call(target[CREATE], caller, order(caller.user_id, mode="async"))["generationRequestId"] for caller in callers
+    ]
+    documents = [target.database.document(f"generationRequests/{id}") for id in ids]
+    for document in documents:
+        document.update({"leaseExpiresAt": datetime.now(UTC), "giveUpAt": LONG_AGO})
+    began = time.monotonic()
+    answer = requests.post(target[SWEEP].url, timeout=ANSWER_SECONDS_MAX)
+    seconds = time.monotonic() - began
+    settled = [document for document in documents if answer.ok and document.get().get("status") == "failed"]
+    return Row(
+        "a sweep of bad documents", 1, len(documents), len(settled), seconds, memory_max(target), is_running(target)
+    )
 
 
 def table_of(rows: Sequence[Row]) -> Table:
@@ -142,10 +198,13 @@ def table_of(rows: Sequence[Row]) -> Table:
 def main(console: Console, attacks: Sequence[Attack] = ATTACKS, seconds: float = SECONDS) -> int:
     """Return the exit code."""
     rows = []
-    with besieged() as (target, callers):
-        for attack in (NONE, *attacks):
+    attacks = (NONE, *attacks)
+    with besieged(attacks) as (targets, callers):
+        for attack, target in zip(attacks, targets, strict=True):
             with console.status(attack.name):
                 rows.append(withstand(attack, target, callers, seconds))
+        if SWEEP in target.servers:
+            rows.append(sweep(target, callers))
     console.print(table_of(rows))
     return 0 if all(row.is_withstood for row in rows) else 1
 

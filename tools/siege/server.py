@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import psutil
 import requests
@@ -16,7 +16,6 @@ from dotenv import dotenv_values
 from tools.emulators.ports import free_ports
 from tools.emulators.progress import wait_until
 from tools.emulators.project import ROOT
-from tools.emulators.suite import Suite
 
 FUNCTIONS = ROOT / "functions"
 MEMORY_BYTES = 512 * 1024 * 1024
@@ -25,20 +24,46 @@ MEMORY_BYTES = 512 * 1024 * 1024
 _POLL_SECONDS = 0.2
 
 
-class Server:
-    """A server of a function that uses the suite's emulators, and a watch over its memory."""
+class Emulators(Protocol):
+    """The emulators that a server uses: a Suite, or others."""
 
-    def __init__(self, function: str, suite: Suite, log: Path) -> None:
+    @property
+    def project_id(self) -> str: ...
+
+    @property
+    def firestore_host(self) -> str: ...
+
+    @property
+    def auth_host(self) -> str: ...
+
+
+class Server:
+    """A server of a function that uses the emulators, and a watch over its memory.
+
+    ``settings`` override those of functions/.env. ``source`` is the file that defines the function.
+    """
+
+    def __init__(
+        self,
+        function: str,
+        emulators: Emulators,
+        log: Path,
+        settings: Mapping[str, str] = {},
+        source: Path = FUNCTIONS / "main.py",
+    ) -> None:
         [port] = free_ports(1)
         self.host, self.port = "127.0.0.1", port
         self.url = f"http://{self.host}:{port}/"
-        self._environment = {**_settings(), **_emulators(suite), "FUNCTION_TARGET": function, "PORT": str(port)}
+        target = {"FUNCTION_TARGET": function, "PORT": str(port)}
+        self._environment = {**_settings(), **_emulators(emulators), **settings, **target}
+        self._source = source
         self._log = log
         self._ended = threading.Event()
         self._memory_max = 0
 
-    def __enter__(self) -> Self:
-        command = ["functions-framework", "--source", "main.py", "--host", self.host]
+    def start(self) -> None:
+        """Start the process. It does not answer yet."""
+        command = ["functions-framework", "--source", str(self._source), "--host", self.host]
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
                 [FUNCTIONS / "venv" / "bin" / command[0], *command[1:]],
@@ -47,6 +72,9 @@ class Server:
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
+
+    def __enter__(self) -> Self:
+        self.start()
         if not wait_until(self._answers, self.process, lambda: self._log.stat().st_size):
             self.process.kill()
             raise RuntimeError(f"The server did not start:\n{self._log.read_text('utf-8')[-4000:]}")
@@ -91,10 +119,10 @@ def _settings() -> Mapping[str, str]:
     return {**os.environ, **{name: value for name, value in values.items() if value is not None}}
 
 
-def _emulators(suite: Suite) -> Mapping[str, str]:
+def _emulators(emulators: Emulators) -> Mapping[str, str]:
     return {
-        "GOOGLE_CLOUD_PROJECT": suite.project_id,
-        "FIREBASE_CONFIG": f'{{"projectId": "{suite.project_id}"}}',
-        "FIRESTORE_EMULATOR_HOST": suite.firestore_host,
-        "FIREBASE_AUTH_EMULATOR_HOST": suite.auth_host,
+        "GOOGLE_CLOUD_PROJECT": emulators.project_id,
+        "FIREBASE_CONFIG": f'{{"projectId": "{emulators.project_id}"}}',
+        "FIRESTORE_EMULATOR_HOST": emulators.firestore_host,
+        "FIREBASE_AUTH_EMULATOR_HOST": emulators.auth_host,
     }

@@ -1,28 +1,31 @@
 """Implements the ``Database`` port with Cloud Firestore."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from functools import partial
 from math import isfinite
 from typing import Any
 
 from google.api_core import exceptions
+from google.api_core.gapic_v1 import routing_header
+from google.api_core.grpc_helpers import wrap_errors
 from google.api_core.retry import Retry, if_exception_type
+from google.api_core.timeout import TimeToDeadlineTimeout
 from google.cloud import firestore
 from google.cloud.firestore_v1.base_query import FieldFilter
 
 from imagegen import events
+from imagegen.adapters import firestore_messages as messages
 from imagegen.events import Event, SafeText
 from imagegen.ports.database import (
     CommitRefused,
-    Create,
     DatabaseUnavailable,
     OutcomeUnknown,
-    Put,
     Query,
     Snapshot,
     Sum,
     Totals,
-    Update,
     Version,
     Write,
 )
@@ -32,6 +35,11 @@ CALL_TIMEOUT_SECONDS = 10.0
 
 TOTALS_TIMEOUT_SECONDS = 60.0
 """The timeout of a count or sum. Firestore itself stops one after a minute."""
+
+PARALLEL_TOTALS = 8
+
+MAX_HALVINGS = 5
+"""The number of times that a count is divided if it takes too long: into 32 parts at most."""
 
 SCAN_PAGE_SIZE = 300
 
@@ -62,81 +70,119 @@ class FirestoreDatabase:
         self._timeout_seconds = timeout_seconds
         self._read_options = _read_options(timeout_seconds)
         self._totals_read_options = _read_options(totals_timeout_seconds)
+        self._database = client._database_string
+        self._root = f"{self._database}/documents/"
+        self._commit = self._rpc("Commit", messages.CommitRequest, messages.CommitResponse)
+        self._batch_get = self._rpc(
+            "BatchGetDocuments",
+            messages.BatchGetDocumentsRequest,
+            messages.BatchGetDocumentsResponse,
+            is_stream=True,
+        )
+        self._run_query = self._rpc("RunQuery", messages.RunQueryRequest, messages.RunQueryResponse, is_stream=True)
 
-    def read(self, *paths: str) -> list[Snapshot]:
-        references = [self._client.document(path) for path in paths]
+    def _rpc(self, method: str, request: Any, response: Any, *, is_stream: bool = False) -> Callable[..., Any]:
+        """Return a call of Firestore's protocol on the client's channel, with the client's metadata and errors."""
+        channel = self._client._firestore_api.transport.grpc_channel
+        call = (channel.unary_stream if is_stream else channel.unary_unary)(
+            f"/google.firestore.v1.Firestore/{method}",
+            request_serializer=request.SerializeToString,
+            response_deserializer=response.FromString,
+        )
+        metadata = (
+            *self._client._rpc_metadata,
+            routing_header.to_grpc_metadata((("database", self._database),)),  # type: ignore[no-untyped-call]
+            self._client._client_info.to_grpc_metadata(),
+        )
+        return partial(wrap_errors(call), metadata=metadata)  # type: ignore[no-untyped-call]
+
+    def _stream(self, call: Callable[..., Iterable[Any]], request: Any) -> list[Any]:
+        """Return all answers of a streamed call, with retries. Raises DatabaseUnavailable."""
+        in_time = TimeToDeadlineTimeout(self._timeout_seconds)(call)  # type: ignore[no-untyped-call]
         try:
-            found = {
-                document.reference.path: Snapshot(
-                    document.reference.path, document.to_dict() or {}, document.update_time
-                )
-                for document in self._client.get_all(references, **self._read_options)
-            }
+            answers: list[Any] = self._read_options["retry"](lambda: list(in_time(request)))()
         except (*_UNCERTAIN, exceptions.Aborted) as error:
             raise DatabaseUnavailable(str(error)) from error
-        return [found[path] for path in paths]
+        return answers
+
+    def read(self, *paths: str) -> list[Snapshot]:
+        names = [self._root + path for path in paths]
+        request = messages.BatchGetDocumentsRequest(database=self._database, documents=names)
+        found = {
+            answer.found.name: self._snapshot(answer.found)
+            for answer in self._stream(self._batch_get, request)
+            if answer.HasField("found")
+        }
+        return [found.get(name) or Snapshot(path, {}, None) for name, path in zip(names, paths, strict=True)]
 
     def commit(self, *writes: Write) -> list[Version]:
-        batch = self._client.batch()
+        request = messages.CommitRequest(database=self._database)
         for write in writes:
-            document = self._client.document(write.path)
-            match write:
-                case Create(data=data):
-                    batch.create(document, dict(data))
-                case Update(fields=fields, version=version):
-                    batch.update(document, dict(fields), self._client.write_option(last_update_time=version))
-                case Put(data=data):
-                    batch.set(document, dict(data))
+            messages.add_write(request, self._root, write)
         try:
-            # The client must not retry. After a lost answer, read again before you decide to send the commit again.
-            results = batch.commit(retry=None, timeout=self._timeout_seconds)
+            # It must not be retried. After a lost answer, read again before you decide to send the commit again.
+            answer = self._commit(request, timeout=self._timeout_seconds)
         except _REFUSALS as error:
             raise CommitRefused(str(error)) from error
         except _UNCERTAIN as error:
             raise OutcomeUnknown(str(error)) from error
-        return [result.update_time for result in results]
+        return [messages.moment_of(result.update_time) for result in answer.write_results]
 
     def find(self, query: Query) -> Sequence[Snapshot]:
-        try:
-            return [
-                Snapshot(document.reference.path, document.to_dict() or {}, document.update_time)
-                for document in self._prepare(query).stream(**self._read_options)
-            ]
-        except (*_UNCERTAIN, exceptions.Aborted) as error:
-            raise DatabaseUnavailable(str(error)) from error
+        return self._found(query.collection, self._prepare(query))
 
     def scan(self, collection: str) -> Iterator[Snapshot]:
         by_id = self._client.collection(collection).order_by("__name__").limit(SCAN_PAGE_SIZE)
-        page: list[Any] = []
+        page: Sequence[Snapshot] = []
         while True:
-            try:
-                page = list((by_id.start_after(page[-1]) if page else by_id).stream(**self._read_options))
-            except (*_UNCERTAIN, exceptions.Aborted) as error:
-                raise DatabaseUnavailable(str(error)) from error
-            for document in page:
-                yield Snapshot(document.reference.path, document.to_dict() or {}, document.update_time)
+            page = self._found(collection, by_id.start_after({"__name__": page[-1].id}) if page else by_id)
+            yield from page
             if len(page) < SCAN_PAGE_SIZE:
                 return
 
+    def _found(self, collection: str, prepared: Any) -> list[Snapshot]:
+        """Return the documents that a prepared query finds. Raises DatabaseUnavailable."""
+        parent = (self._root + collection).rpartition("/")[0]
+        request = messages.RunQueryRequest(parent=parent, structured_query=prepared._to_protobuf()._pb)
+        answers = self._stream(self._run_query, request)
+        return [self._snapshot(answer.document) for answer in answers if answer.HasField("document")]
+
+    def _snapshot(self, document: Any) -> Snapshot:
+        return messages.snapshot_of(document, self._root, self._client)
+
     def totals(self, *questions: Sum) -> list[Totals]:
-        answers: list[Totals] = []
-        moment: datetime | None = None  # the read time of the first answer, used for the others too
-        for question in questions:
-            aggregation = self._prepare(question.query).count(alias="count")
-            if question.field is not None:
-                aggregation = aggregation.sum(question.field, alias="sum")
-            try:
-                [results] = aggregation.get(read_time=moment, **self._totals_read_options)
-            except (*_UNCERTAIN, exceptions.Aborted) as error:
+        if not questions:
+            return []
+        first, moment = self._total(questions[0])
+        if len(questions) == 1:
+            return [first]
+        with ThreadPoolExecutor(PARALLEL_TOTALS) as pool:
+            others = pool.map(lambda question: self._total(question, moment), questions[1:])
+            return [first, *(total for total, _ in others)]
+
+    def _total(self, question: Sum, moment: datetime | None = None, halvings: int = 0) -> tuple[Totals, datetime]:
+        """Return the result as of ``moment``, or as of now, and its moment."""
+        aggregation = self._prepare(question.query).count(alias="count")
+        for field in question.fields:
+            aggregation = aggregation.sum(field, alias=_alias(field))
+        try:
+            [results] = aggregation.get(read_time=moment, **self._totals_read_options)
+        except (*_UNCERTAIN, exceptions.Aborted) as error:
+            took_too_long = isinstance(error, exceptions.DeadlineExceeded) and halvings < MAX_HALVINGS
+            halves = question.halves() if took_too_long else None
+            if halves is None:
                 raise DatabaseUnavailable(str(error)) from error
-            moment = moment or results[0].read_time
-            values = {result.alias: result.value for result in results}
-            answers.append(Totals(count=int(values["count"]), sum=_finite_sum(question, values.get("sum", 0))))
-        return answers
+            first, moment = self._total(halves[0], moment, halvings + 1)
+            second, _ = self._total(halves[1], moment, halvings + 1)
+            return first + second, moment
+        values = {result.alias: result.value for result in results}
+        sums = tuple(_finite_sum(question, field, values[_alias(field)]) for field in question.fields)
+        return Totals(int(values["count"]), sums), results[0].read_time
 
     def _prepare(self, query: Query) -> Any:
-        client = self._client
-        prepared: Any = (client.collection_group if query.collection_group else client.collection)(query.collection)
+        prepared: Any = firestore.Query(
+            self._client.collection(query.collection), all_descendants=query.collection_group
+        )
         for condition in query.where:
             value = list(condition.value) if condition.op == "in" else condition.value
             prepared = prepared.where(filter=FieldFilter(condition.field, condition.op, value))
@@ -156,11 +202,15 @@ class FirestoreDatabase:
         return prepared
 
 
-def _finite_sum(question: Sum, value: float) -> int:
+def _alias(field: str) -> str:
+    """Return a name for the sum of a field, which may be a path."""
+    return f"sum_{field.replace('.', '_')}"
+
+
+def _finite_sum(question: Sum, field: str, value: float) -> int:
     """Return the sum as an integer. If a document holds NaN or infinity, no sum exists: log it, and return 0."""
     if not isfinite(value):
-        field = SafeText(question.field)
-        events.error(Event.DOCUMENT_UNREADABLE, path=SafeText(question.query.collection), field=field)
+        events.error(Event.DOCUMENT_UNREADABLE, path=SafeText(question.query.collection), field=SafeText(field))
         return 0
     return int(value)
 

@@ -13,11 +13,11 @@ import certifi
 import httpx
 from pydantic_core import Url
 
-from imagegen.domain.public_addresses import Address, is_loopback, is_public
-from imagegen.ports.webhook_sender import Forbidden, Unreachable
+from imagegen.domain.public_addresses import CONTAINER_HOST, Address, is_localhost_name, is_loopback, is_public
+from imagegen.ports.webhook_sender import Answer, Forbidden, Unreachable
 
-TIMEOUT_SECONDS = 10.0
-"""The timeout of an attempt, without name resolution."""
+TIMEOUT_SECONDS = 20.0
+"""The timeout of an attempt, without name resolution. Standard Webhooks recommends 15 to 30 seconds."""
 
 CONNECT_SHARE = 0.3
 """The share of the timeout for connecting. TLS may take the same share again."""
@@ -29,14 +29,17 @@ class Reach(Enum):
     """The addresses that a sender may connect to, and the allowed schemes."""
 
     PUBLIC = "public addresses by https: for URLs that users choose"
-    LOCAL = "public addresses and this machine, by http too: for URLs that users of the local demo project choose"
+    LOCAL = "public addresses and this machine, by http too: where ALLOW_LOCAL_WEBHOOKS is on"
+    DEMO = "the same, and the machine that a container runs on: for URLs that users of the local demo project choose"
     PRIVATE = "any address by https, and private ones by http: for URLs that the operator sets"
 
-    def refusal(self, scheme: str, address: Address) -> str | None:
-        """Return the reason why ``address`` is forbidden, or None if it is allowed."""
+    def refusal(self, scheme: str, host: str, address: Address) -> str | None:
+        """Return the reason why ``address`` of ``host`` is forbidden, or None if it is allowed."""
         if self is Reach.PRIVATE:
             return "the URL is http to a public address" if scheme == "http" and is_public(address) else None
-        if is_public(address) or (self is Reach.LOCAL and is_loopback(address)):
+        if is_public(address) or (self in (Reach.LOCAL, Reach.DEMO) and is_loopback(address)):
+            return None
+        if self is Reach.DEMO and host.removesuffix(".") == CONTAINER_HOST:
             return None
         return "the host's address is not public"
 
@@ -55,13 +58,14 @@ class HttpWebhookSender:
     authorities: str = field(default_factory=certifi.where)
     timeout_seconds: float = TIMEOUT_SECONDS
 
-    def send(self, url: str, body: str, headers: Mapping[str, str]) -> int:
+    def send(self, url: str, body: str, headers: Mapping[str, str]) -> Answer:
         target = _parsed(url)
         if target.scheme not in (("https",) if self.reach is Reach.PUBLIC else ("https", "http")):
             raise Forbidden("the address is not an https URL")
-        addresses = resolve(target.host or "", target.port or 0)
+        host = target.host or ""
+        addresses = resolve(host, target.port or 0)
         for address in addresses:
-            if refusal := self.reach.refusal(target.scheme, address):
+            if refusal := self.reach.refusal(target.scheme, host, address):
                 raise Forbidden(refusal)
         try:
             return asyncio.run(self._post(target, addresses, body, headers))
@@ -72,8 +76,8 @@ class HttpWebhookSender:
         except (httpx.TransportError, httpx.InvalidURL) as error:
             raise Unreachable(f"no answer: {error or type(error).__name__}"[:200]) from None
 
-    async def _post(self, target: Url, addresses: Sequence[Address], body: str, headers: Mapping[str, str]) -> int:
-        """Post to the first address that accepts a connection, while there is time left. Return the HTTP status."""
+    async def _post(self, target: Url, addresses: Sequence[Address], body: str, headers: Mapping[str, str]) -> Answer:
+        """Post to the first address that accepts a connection, while there is time left. Return the answer."""
         time = asyncio.get_running_loop().time
         seconds = httpx.Timeout(self.timeout_seconds, connect=CONNECT_SHARE * self.timeout_seconds)
         last_start = time() + (1 - 2 * CONNECT_SHARE) * self.timeout_seconds
@@ -105,7 +109,7 @@ def _parsed(url: str) -> Url:
 
 async def _post_to(
     http: httpx.AsyncClient, address: Address, target: Url, body: str, headers: Mapping[str, str]
-) -> int:
+) -> Answer:
     host = f"[{address}]" if address.version == 6 else str(address)
     query = "" if target.query is None else f"?{target.query}"
     async with http.stream(
@@ -116,7 +120,7 @@ async def _post_to(
         extensions={"sni_hostname": (target.host or "").strip("[]").removesuffix(".")},  # no certificate has the dot
         follow_redirects=False,
     ) as answer:
-        return answer.status_code
+        return Answer(answer.status_code, answer.headers.get("retry-after"))
 
 
 def _authority(target: Url) -> str:
@@ -127,6 +131,8 @@ def _authority(target: Url) -> str:
 
 def resolve(host: str, port: int) -> list[Address]:
     """Return all addresses of a URL's host, in the order in which to try them. Raises Unreachable."""
+    if is_localhost_name(host):
+        host = "localhost"  # most resolvers do not know the names under localhost
     try:
         found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):

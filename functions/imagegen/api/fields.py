@@ -11,7 +11,7 @@ from imagegen import settings
 from imagegen.api.context import Context
 from imagegen.domain.catalog import Color, Kind, Model, Option, Size, Style
 from imagegen.domain.generation import Mode
-from imagegen.domain.public_addresses import is_loopback_host, is_public_host
+from imagegen.domain.public_addresses import CONTAINER_HOST, is_localhost_name, is_loopback_host, is_public_host
 from imagegen.domain.weeks import Week
 
 PROMPT_LENGTH_MAX = 2_000
@@ -57,8 +57,14 @@ ID_PATTERN = rf"^(?!\.{{1,2}}$)(?!__[^/]*__$)[^/{_UNPRINTABLE}]+$"
 URL_PATTERN = rf"^https://[^/?#@\\ {_UNPRINTABLE}]+([/?#][^ {_UNPRINTABLE}]*)?$"
 MOMENT_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})$"
 WEEK_PATTERN = r"^2[0-9]{3}-W[0-9]{2}$"
-HEADER_KEY_PATTERN = r"^[!-~]([ -~]*[!-~])?$"
-"""An idempotency key in a header. Clients and servers decode non-ASCII characters in headers differently."""
+HEADER_KEY = r"[!#-+\--~](?:[ -+\--~]*[!-+\--~])?"
+"""A bare idempotency key in a header: no comma, and no quote at its start. Clients and servers decode non-ASCII
+characters in headers differently."""
+QUOTED_HEADER_KEY = r'"(?:[ !#-\[\]-~]|\\["\\])*"'
+"""A quoted one: a string of https://www.rfc-editor.org/rfc/rfc9651.html#name-strings"""
+HEADER_KEY_PATTERN = f"^(?:{HEADER_KEY}|{QUOTED_HEADER_KEY})$"
+HEADER_KEY_LENGTH_MAX = 2 * IDEMPOTENCY_KEY_LENGTH_MAX + 2
+"""In quotes, each character may need a backslash."""
 _CONTROL_CHARACTER = re.compile(rf"[{_CONTROL}]")
 _VISIBLE_CHARACTER = re.compile(rf"[^{_CONTROL}{_INVISIBLE}{_INVISIBLE_BEYOND_16_BITS}]")
 UNPRIVILEGED_PORTS = range(1024, 65_536)
@@ -133,11 +139,17 @@ def _public_url(value: str, *, is_local_allowed: bool = False) -> str:
     """
     url = _url(value, *(("https", "http") if is_local_allowed else ("https",)))
     host = url.host or ""
-    if not is_public_host(host) and not (is_local_allowed and is_loopback_host(host)):
+    if not is_public_host(host) and not (is_local_allowed and _is_this_machine(host)):
         raise refuse("must be at a public host")
     if url.port not in {443, 80 if url.scheme == "http" else 443, *UNPRIVILEGED_PORTS}:
         raise refuse("must not have a port below 1024 except 443")
     return str(url)
+
+
+def _is_this_machine(host: str) -> bool:
+    """Return whether the host of a URL is this machine. Some names are so in a demo project only."""
+    is_demo_name = host.removesuffix(".") == CONTAINER_HOST or is_localhost_name(host)
+    return is_loopback_host(host) or (is_demo_name and settings.is_demo_project())
 
 
 def _url(value: str, *schemes: str) -> Url:
@@ -286,6 +298,11 @@ WebhookUrl = Annotated[
     AfterValidator(_webhook_url),
 ]
 CreditAmount = Annotated[int, Field(ge=1, le=GRANT_MAX), BeforeValidator(_integer)]
+MaxCredits = Annotated[
+    int,
+    Field(ge=0, le=GRANT_MAX, description="The highest price that you accept. If the price is higher, it is refused."),
+    BeforeValidator(_integer),
+]
 
 
 def _page_size(default: int) -> Any:

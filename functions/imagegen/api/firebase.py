@@ -9,7 +9,7 @@ import functools
 import json
 import sys
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
@@ -23,8 +23,8 @@ from flask_cors import cross_origin
 from imagegen import bootstrap, events
 from imagegen.api import bodies, logs
 from imagegen.api.envelope import data_of
+from imagegen.api.idempotency import REPLAYED_HEADER
 from imagegen.api.operation import Operation, Received
-from imagegen.api.rest.endpoint import METHODS, answer, problem
 from imagegen.documents.fields import Unreadable
 from imagegen.errors import ApiError, Internal
 from imagegen.events import Event
@@ -52,7 +52,7 @@ def callable_function(operation: Operation[Any, Any], **options: Any) -> Endpoin
     declared.__name__ = operation.name  # the name of the deployed function
 
     @_with_bounded_body
-    @cross_origin(methods="POST", max_age=PREFLIGHT_MAX_AGE, expose_headers=["Retry-After"])
+    @cross_origin(methods="POST", max_age=PREFLIGHT_MAX_AGE, expose_headers=["Retry-After", REPLAYED_HEADER])
     @functools.wraps(on_call(**options)(declared))  # copies the attributes that discovery looks for
     def endpoint(request: Request) -> Response:
         def result() -> Wire:
@@ -71,9 +71,15 @@ def rest_function(**options: Any) -> Endpoint:
         raise NotImplementedError
 
     @_with_bounded_body
-    @cross_origin(methods=METHODS, max_age=PREFLIGHT_MAX_AGE, expose_headers=["Retry-After", "Location"])
+    @cross_origin(
+        methods=["GET", "POST"],
+        max_age=PREFLIGHT_MAX_AGE,
+        expose_headers=["Location", "Retry-After", REPLAYED_HEADER],
+    )
     @functools.wraps(on_request(**options)(api))  # copies the attributes that discovery looks for
     def endpoint(request: Request) -> Response:
+        from imagegen.api.rest.endpoint import answer, problem  # no other function needs it
+
         logs.configure()
         try:
             return answer(bootstrap.backend(), request)
@@ -146,11 +152,13 @@ def _with_bounded_body(endpoint: Endpoint) -> Endpoint:
     return bounded
 
 
-def _answered(request: Request, function: str, answer: Callable[[], object]) -> Response:
+def _answered(request: Request, function: str, answer: Callable[[], Wire | None]) -> Response:
     """Return what ``answer`` returns, or the error that it raises, in the callable protocol."""
     logs.configure()
     try:
-        response = jsonify(result=answer())
+        result = answer()
+        response = jsonify(result=result)
+        _mark_replay(response, result or {})
     except ApiError as error:
         response = _error_response(error)
     except Exception:  # noqa: BLE001 - logged, and answered as INTERNAL
@@ -165,6 +173,12 @@ def _answered(request: Request, function: str, answer: Callable[[], object]) -> 
     return response
 
 
+def _mark_replay(response: Response, facts: Mapping[str, Any]) -> None:
+    """Add the header of replayed answers if ``facts``, a result or the details of an error, is one."""
+    if facts.get("replayed"):
+        response.headers[REPLAYED_HEADER] = "true"
+
+
 def _internal(function: str) -> Internal:
     """Log the current exception with a new correlation id. Return the error with that id for the caller."""
     correlation_id = uuid.uuid4().hex
@@ -177,6 +191,7 @@ def _internal(function: str) -> Internal:
 def _error_response(error: ApiError) -> Response:
     body = {"status": error.code.status, "message": error.message, "details": dict(error.details)}
     response = Response(json.dumps({"error": body}), error.code.http_status, mimetype="application/json")
+    _mark_replay(response, error.details)
     if (seconds := error.details.get("retryAfterSeconds")) is not None:
         response.headers["Retry-After"] = str(seconds)
     return response

@@ -3,24 +3,29 @@
 from typing import Any
 
 from imagegen import settings
-from imagegen.api import requests, responses
+from imagegen.api import idempotency, requests, responses
 from imagegen.api.auth import Access, Caller
 from imagegen.api.context import Context
 from imagegen.api.operation import Call, operation
 from imagegen.api.validation import parse
 from imagegen.bootstrap import Backend
-from imagegen.domain.generation import GenerationRequest
+from imagegen.domain.generation import Fingerprint, GenerationRequest, Key
 from imagegen.errors import (
     AccountLost,
     Contention,
     DeliveryNotFound,
     GenerationAbandoned,
+    GenerationAbandonedBefore,
     GenerationCanceled,
+    GenerationCanceledBefore,
     GenerationFailed,
+    GenerationFailedBefore,
     GenerationTimeout,
+    GenerationTimeoutBefore,
     IdempotencyMismatch,
     InsufficientCredits,
     InvalidInput,
+    PriceTooHigh,
     ReportNotFound,
     RequestEnded,
     RequestInProgress,
@@ -30,28 +35,41 @@ from imagegen.errors import (
     TooManyRunning,
     UserNotFound,
 )
-from imagegen.reports.weekly import WeekNotOver
+from imagegen.services.credits.history import OF_REQUESTS
 from imagegen.services.generations.queries import not_found
 
 
 def _answered_earlier(backend: Backend, call: Call[requests.Repeat]) -> responses.CreatedGenerationRequest | None:
     """Return the stored answer to a repeated call that is no longer valid (for example, its style was withdrawn)."""
-    repeat = call.params
-    earlier = backend.generations.repeat(repeat.user_id, repeat.idempotency_key, requests.fingerprint(call.data))
+    fingerprint = idempotency.fingerprint(call.data, backend.catalogs.current())
+    keys = (*_earlier_keys(call), Key(call.params.idempotency_key, fingerprint))
+    earlier = backend.generations.repeat(call.params.user_id, *keys)
     return None if earlier is None else responses.CreatedGenerationRequest.of(earlier)
+
+
+def _earlier_keys(call: Call[Any]) -> tuple[Key, ...]:
+    """Return the keys that earlier versions read from this call, with the fingerprints that they gave to it."""
+    return tuple(
+        Key(key, Fingerprint(idempotency.sent({**call.data, "idempotencyKey": key}))) for key in call.earlier_keys
+    )
 
 
 @operation(
     UserNotFound,
     TooManyRunning,
+    PriceTooHigh,
     InsufficientCredits,
     IdempotencyMismatch,
     RequestInProgress,
     Contention,
     GenerationFailed,
+    GenerationFailedBefore,
     GenerationTimeout,
+    GenerationTimeoutBefore,
     GenerationAbandoned,
+    GenerationAbandonedBefore,
     GenerationCanceled,
+    GenerationCanceledBefore,
     SettlementPending,
     access=Access.OWNER,
     spends=True,
@@ -64,7 +82,8 @@ def create_generation_request(
 
     In mode async, returns the status as soon as the credits are taken. A task queue runs the model later.
     """
-    created = backend.generations.create(call.params.order(requests.fingerprint(call.data), call.params.mode))
+    fingerprint = idempotency.fingerprint(call.data, backend.catalogs.current())
+    created = backend.generations.create(call.params.order(fingerprint, _earlier_keys(call), call.params.mode))
     return responses.CreatedGenerationRequest.of(created)
 
 
@@ -122,7 +141,7 @@ def list_webhook_deliveries(
 
 @operation(DeliveryNotFound, Contention, access=Access.OWNER)
 def resend_webhook(backend: Backend, call: Call[requests.ResendWebhook]) -> responses.WebhookDelivery:
-    """Resends one of the caller's webhooks immediately, under the same id, and retries it for another 24 hours."""
+    """Resends one of the caller's webhooks immediately, under the same id, and retries it for another three days."""
     return responses.WebhookDelivery.of(backend.deliveries.resend(call.params.delivery_id, call.allows))
 
 
@@ -136,7 +155,22 @@ def get_catalog(backend: Backend, call: Call[requests.Nothing]) -> responses.Cat
 def get_user_credits(backend: Backend, call: Call[requests.GetUserCredits]) -> responses.UserCredits:
     """Returns a user's balance and a page of the user's deductions and refunds, newest first."""
     params = call.params
-    return responses.UserCredits.of(params, backend.histories.page(params.user_id, params.page_size, params.before_seq))
+    history = backend.histories.page(params.user_id, params.page_size, params.before_seq, OF_REQUESTS)
+    return responses.UserCredits.of(params, history)
+
+
+@operation(UserNotFound, access=Access.OWNER_OR_ADMIN)
+def list_credit_transactions(
+    backend: Backend, call: Call[requests.ListCreditTransactions]
+) -> responses.CreditTransactionList:
+    """Returns a page of all changes of a user's balance, newest first, with the balance after each.
+
+    You can filter them by type.
+    """
+    params = call.params
+    types = None if params.type is None else (params.type,)
+    history = backend.histories.page(params.user_id, params.page_size, params.before_seq, types)
+    return responses.CreditTransactionList.of(params, history)
 
 
 @operation(UserNotFound, access=Access.OWNER_OR_ADMIN)
@@ -168,6 +202,7 @@ def grant_credits(backend: Backend, call: Call[requests.GrantCredits]) -> respon
         reason=params.reason,
         key=params.idempotency_key,
         granted_by=admin,
+        earlier_keys=call.earlier_keys,
     )
     return responses.GrantedCredits.of(grant)
 
@@ -192,6 +227,8 @@ def list_weekly_reports(backend: Backend, call: Call[requests.ListWeeklyReports]
 @operation(Contention, access=Access.ADMIN)
 def run_weekly_report(backend: Backend, call: Call[requests.RunWeeklyReport]) -> responses.WeeklyReport:
     """Runs the report of a week that is over, for the first time or again. Its `revisions` list the changes."""
+    from imagegen.reports.weekly import WeekNotOver
+
     try:
         return responses.WeeklyReport.of(backend.reports.run(call.params.week))
     except WeekNotOver:

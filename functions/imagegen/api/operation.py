@@ -1,8 +1,8 @@
 """Operations: the callable functions of the API, with their access, request, response and errors."""
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from inspect import getdoc
 from typing import Any, Generic, Protocol, TypeVar, get_type_hints
 
@@ -11,7 +11,7 @@ from werkzeug.datastructures import Headers
 
 from imagegen.api.auth import Access, Caller
 from imagegen.api.context import Context
-from imagegen.api.fields import HEADER_KEY_PATTERN
+from imagegen.api.idempotency import KEY_HEADER, header_key
 from imagegen.api.requests import Repeat, Request
 from imagegen.api.responses import Response
 from imagegen.api.validation import parse
@@ -29,8 +29,6 @@ from imagegen.errors import (
     Unauthenticated,
 )
 from imagegen.ports.database import CommitRefused, DatabaseUnavailable, OutcomeUnknown
-
-KEY_HEADER = "Idempotency-Key"
 
 COMMON_ERRORS: tuple[type[ApiError], ...] = (
     InvalidInput,
@@ -53,6 +51,7 @@ class Received:
 
     data: Any
     headers: Headers
+    earlier_keys: tuple[str, ...] = ()
 
 
 class Owned(Protocol):
@@ -64,13 +63,17 @@ class Owned(Protocol):
 
 @dataclass(frozen=True)
 class Call(Generic[W]):
-    """A valid call that ``access`` allows. ``data`` is the data as sent."""
+    """A valid call that ``access`` allows. ``data`` is the data as sent, with the key of the header.
+
+    ``earlier_keys`` are the idempotency keys that earlier versions of the backend read from the same header.
+    """
 
     access: Access
     caller: Caller
     params: W
     data: Any
     headers: Headers
+    earlier_keys: tuple[str, ...] = ()
 
     def allows(self, document: Owned) -> bool:
         """Return whether the caller may access ``document``. A handler checks this if the params do not name a user."""
@@ -95,7 +98,7 @@ class Operation(Generic[W, R]):
     handle: Callable[[Backend, Call[W]], R]
     repeated: Callable[[Backend, Call[Repeat]], R | None] | None = None
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The name of the deployed function."""
         return to_camel(self.handle.__name__)
@@ -118,7 +121,7 @@ class Operation(Generic[W, R]):
         unverified = (EmailNotVerified,) if self.spends else ()
         return (*COMMON_ERRORS, *denied, *unverified, *self.own_errors)
 
-    @property
+    @cached_property
     def takes_key(self) -> bool:
         """True if a call can have an idempotency key, in its data or in the header."""
         return "idempotency_key" in self.request.model_fields
@@ -163,24 +166,22 @@ class Operation(Generic[W, R]):
     def _allowed(self, caller: Caller, params: Request, received: Received) -> Call[Any]:
         """Return the call if the caller may make it. Raises PermissionDenied."""
         self.access.check(caller, getattr(params, "user_id", None))
-        return Call(self.access, caller, params, received.data, received.headers)
+        return Call(self.access, caller, params, received.data, received.headers, received.earlier_keys)
 
     def _with_key(self, received: Received) -> Received:
-        """Return the call with the key of the Idempotency-Key header in its data, if there is one.
+        """Return the call with the key of the Idempotency-Key header in its data, if any, and with its earlier keys.
 
-        Raises InvalidInput if the data has another key, or if the header has characters that clients and servers may
-        decode differently.
+        Raises InvalidInput if the data has another key, or if the header is invalid.
         """
         data = received.data
-        key = received.headers.get(KEY_HEADER)
-        if key is None or not self.takes_key or not isinstance(data, dict):
+        header = received.headers.get(KEY_HEADER)
+        if header is None or not self.takes_key or not isinstance(data, dict):
             return received
-        if not re.fullmatch(HEADER_KEY_PATTERN, key):
-            message = f"must contain only printable ASCII characters in the {KEY_HEADER} header"
-            raise InvalidInput([{"field": "idempotencyKey", "message": message}])
+        key, earlier_key = header_key(header)
         if data.get("idempotencyKey") not in (None, key):
             raise InvalidInput([{"field": "idempotencyKey", "message": f"differs from the {KEY_HEADER} header"}])
-        return replace(received, data={**data, "idempotencyKey": key})
+        earlier_keys = () if earlier_key is None else (earlier_key,)
+        return replace(received, data={**data, "idempotencyKey": key}, earlier_keys=earlier_keys)
 
 
 def operation(

@@ -1,7 +1,5 @@
 """The request models of the API."""
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -34,6 +32,7 @@ from imagegen.api.fields import (
     Flag,
     IdempotencyKey,
     Limit,
+    MaxCredits,
     ModelName,
     ModeName,
     Moment,
@@ -50,8 +49,9 @@ from imagegen.api.fields import (
     WeekName,
     refuse,
 )
-from imagegen.domain.generation import Mode, Order, Status
+from imagegen.domain.generation import Fingerprint, Key, Mode, Order, Status
 from imagegen.domain.grants import Bucket
+from imagegen.domain.ledger import EntryType
 from imagegen.domain.weeks import Week
 from imagegen.services.generations.queries import Filter
 
@@ -59,7 +59,7 @@ from imagegen.services.generations.queries import Filter
 class Request(BaseModel):
     """A request. Fields are camelCase in JSON. Values are not coerced, and unknown fields are refused."""
 
-    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", strict=True, frozen=True, defer_build=True)
 
 
 def _example(**data: JsonValue) -> ConfigDict:
@@ -116,10 +116,11 @@ class CreateGeneration(OfUser):
     size: ChosenSize
     prompt: Prompt
     input: Annotated[PhotoInput | AddressInput, Field(discriminator="type")] | None = None
+    max_credits: MaxCredits | None = None
     webhook_url: WebhookUrl | None = None
     idempotency_key: IdempotencyKey | None = None
 
-    def order(self, fingerprint: str, mode: Mode = Mode.ASYNC) -> Order:
+    def order(self, fingerprint: Fingerprint, earlier_keys: tuple[Key, ...] = (), mode: Mode = Mode.ASYNC) -> Order:
         return Order(
             user_id=self.user_id,
             model=self.model,
@@ -130,8 +131,10 @@ class CreateGeneration(OfUser):
             input=self.input.model_dump(by_alias=True) if self.input else None,
             fingerprint=fingerprint,
             idempotency_key=self.idempotency_key,
+            earlier_keys=earlier_keys,
             mode=mode,
             webhook_url=self.webhook_url,
+            max_credits=self.max_credits,
         )
 
 
@@ -145,11 +148,6 @@ class Repeat(OfUser):
     model_config = ConfigDict(extra="ignore")
 
     idempotency_key: IdempotencyKey
-
-
-def fingerprint(data: object) -> str:
-    """Return a SHA-256 in hex over ``data``. The order of fields does not matter."""
-    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
 
 class GetGenerationRequest(Request):
@@ -225,6 +223,34 @@ class GetUserCredits(OfUser):
         return page_tokens.encode(_query(vars(self), _CREDITS_QUERY), seq)
 
 
+_TRANSACTIONS_QUERY = ("user_id", "type")
+
+
+class FilteredTransactions(OfUser):
+    """A filter of a user's transactions."""
+
+    type: Annotated[EntryType, Field(strict=False)] | None = None
+    before_seq: Annotated[int | None, _page_token(page_tokens.entry_number, *_TRANSACTIONS_QUERY), _TOKEN_SCHEMA] = (
+        Field(default=None, alias="pageToken")
+    )
+
+    def token(self, seq: int) -> str:
+        """Return the token of the page that starts after the entry with the number ``seq``."""
+        return page_tokens.encode(_query(vars(self), _TRANSACTIONS_QUERY), seq)
+
+
+class ListCreditTransactions(FilteredTransactions):
+    model_config = _example(userId="user-100", type="grant", pageSize=20)
+
+    page_size: PageSize = PAGE_SIZE_DEFAULT
+
+
+class ListTransactions(FilteredTransactions):
+    model_config = _example(userId="user-100", type="grant", limit=20)
+
+    limit: Limit = LIMIT_DEFAULT
+
+
 class FilteredRequests(OfUser):
     """A filter of a user's requests. createdFrom is inclusive and createdBefore is exclusive."""
 
@@ -276,19 +302,6 @@ class ListGenerations(FilteredRequests):
 
     limit: Limit = LIMIT_DEFAULT
     offset: Annotated[Offset, AfterValidator(_without_token)] = 0
-
-
-class ListTransactions(OfUser):
-    model_config = _example(userId="user-100", limit=20)
-
-    limit: Limit = LIMIT_DEFAULT
-    before_seq: Annotated[int | None, _page_token(page_tokens.entry_number, *_CREDITS_QUERY), _TOKEN_SCHEMA] = Field(
-        default=None, alias="pageToken"
-    )
-
-    def token(self, seq: int) -> str:
-        """Return the token of the page that starts after the entry with the number ``seq``."""
-        return page_tokens.encode(_query(vars(self), _CREDITS_QUERY), seq)
 
 
 # Webhooks

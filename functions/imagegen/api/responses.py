@@ -1,14 +1,15 @@
 """The response models of the API."""
 
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import AliasPath, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import AliasPath, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
 from imagegen.api.fields import TOTAL_MAX
 from imagegen.api.requests import (
     GetUserCredits,
+    ListCreditTransactions,
     ListGenerationRequests,
     ListGenerations,
     ListTransactions,
@@ -19,16 +20,32 @@ from imagegen.domain import catalog, webhooks
 from imagegen.domain.generation import FailureReason, GenerationRequest, Mode, Status
 from imagegen.domain.grants import Bucket
 from imagegen.domain.ledger import EntryType, LedgerEntry, Wallet
-from imagegen.reports.documents import report_data
-from imagegen.reports.model import Report
+from imagegen.domain.times import rfc3339
+from imagegen.services.credits.accounts import Granted
 from imagegen.services.credits.history import History
+from imagegen.services.generations.cancellation import Canceled
+from imagegen.services.generations.create import Created
 from imagegen.services.pagination import Page
+
+if TYPE_CHECKING:  # imported on first use, because only a few functions need it
+    from imagegen.reports.model import Report
 
 Number = Annotated[int, WithJsonSchema({"type": "integer", "minimum": 0})]
 """A number of 0 or more. The minimum is documented but not checked, so that a wrong number in the database does not
 hide the rest of the answer. The audit finds such numbers."""
 
 NEXT_PAGE = "The pageToken of the next page. The last page has none."
+
+Replayed = Literal[True] | None
+REPLAYED: Any = Field(description="True if an earlier call had this effect, and this answer repeats its answer.")
+
+TIME_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z$"
+Time = Annotated[
+    datetime,
+    PlainSerializer(rfc3339, return_type=str),
+    WithJsonSchema({"type": "string", "format": "date-time", "pattern": TIME_PATTERN}),
+]
+"""A time. The spelling is always the same, so texts can be compared and sorted."""
 
 Milliseconds = Annotated[int, BeforeValidator(lambda time: round(time / timedelta(milliseconds=1)))]
 """A timedelta, rounded to whole milliseconds."""
@@ -38,7 +55,12 @@ class Response(BaseModel):
     """A response. Fields are camelCase in JSON, times are RFC 3339 in UTC, and fields that are None are left out."""
 
     model_config = ConfigDict(
-        alias_generator=to_camel, validate_by_name=True, from_attributes=True, frozen=True, extra="forbid"
+        alias_generator=to_camel,
+        validate_by_name=True,
+        from_attributes=True,
+        frozen=True,
+        defer_build=True,
+        extra="forbid",
     )
 
     def wire(self) -> dict[str, Any]:
@@ -55,33 +77,20 @@ class Described(Response):
         return cls.model_validate(described)
 
 
-class CreatedGenerationRequest(Response):
-    """The created request, with its image in mode sync or its status in mode async."""
+class ChargedRequest(Response):
+    """A generation request, and the credits that it cost. Each answer about a request has these fields."""
 
-    generation_request_id: str
-    deducted_credits: Number
-    image_url: str | None = Field(
-        description="The URL of the image, in mode sync.", examples=["https://images.example.com/model-a.png"]
-    )
-    status: Status | None = Field(description="The current status, in mode async.")
-
-    @classmethod
-    def of(cls, request: GenerationRequest) -> Self:
-        is_sync = request.mode is Mode.SYNC
-        assert request.image_url is not None or not is_sync, "a completed request has its image"
-        return cls(
-            generation_request_id=request.id,
-            deducted_credits=request.cost,
-            image_url=request.image_url if is_sync else None,
-            status=None if is_sync else request.status,
-        )
-
-
-class CanceledGenerationRequest(Described):
     generation_request_id: str = Field(validation_alias="id")
-    status: Status
-    refunded_credits: int = Field(validation_alias=AliasPath("failure", "refunded_credits"))
-    current_credits: int = Field(validation_alias=AliasPath("failure", "current_credits"))
+    cost: Number = Field(
+        validation_alias=AliasPath("charge", "cost"), description="The credits that were deducted for the request."
+    )
+    refunded_credits: Number = Field(
+        validation_alias=AliasPath("charge", "refunded_credits"),
+        description="The credits that were refunded until now: 0 or all of the cost.",
+    )
+    net_credits: Number = Field(
+        validation_alias=AliasPath("charge", "net_credits"), description="cost - refundedCredits."
+    )
 
 
 class Failure(Described):
@@ -89,8 +98,54 @@ class Failure(Described):
     message: str
 
 
-class GenerationRequestDetails(Described):
-    generation_request_id: str = Field(validation_alias="id")
+class CreatedGenerationRequest(ChargedRequest):
+    """The created request, with its image in mode sync or its status in mode async."""
+
+    deducted_credits: Number = Field(description="The same as cost.")
+    image_url: str | None = Field(
+        description="The URL of the image, if it is made.", examples=["https://images.example.com/model-a.png"]
+    )
+    status: Status | None = Field(description="The current status, in mode async.")
+    error: Failure | None = Field(description="The reason of a failure or cancellation, in mode async.")
+    current_credits: Number | None = Field(
+        description="Your balance after the deduction. In a replayed answer, it is your balance now."
+    )
+    replayed: Replayed = REPLAYED
+
+    @classmethod
+    def of(cls, created: Created) -> Self:
+        request = created.request
+        is_sync = request.mode is Mode.SYNC
+        assert request.image_url is not None or not is_sync, "a completed request has its image"
+        return cls(
+            **dict(ChargedRequest.model_validate(request)),
+            deducted_credits=request.cost,
+            image_url=request.image_url,
+            status=None if is_sync else request.status,
+            error=request.failure and Failure.of(request.failure),
+            current_credits=created.current_credits,
+            replayed=created.is_replay or None,
+        )
+
+
+class CanceledGenerationRequest(ChargedRequest):
+    status: Status
+    current_credits: Number | None = Field(
+        description="Your balance after the refund. In a replayed answer, it is your balance now."
+    )
+    replayed: Replayed = REPLAYED
+
+    @classmethod
+    def of(cls, canceled: Canceled) -> Self:
+        return cls(
+            **dict(ChargedRequest.model_validate(canceled.request)),
+            status=canceled.request.status,
+            current_credits=canceled.current_credits,
+            replayed=canceled.is_replay or None,
+        )
+
+
+class GenerationRequestDetails(ChargedRequest, Described):
     user_id: str
     status: Status
     model: str
@@ -99,12 +154,11 @@ class GenerationRequestDetails(Described):
     size: str
     prompt: str
     input: dict[str, str] | None = Field(description="The input, as the caller sent it.")
-    cost: Number
     refunded: bool = Field(validation_alias="is_refunded", description="True if the credits were refunded.")
     mode: Mode
-    created_at: datetime
-    started_at: datetime | None
-    finished_at: datetime | None
+    created_at: Time
+    started_at: Time | None
+    finished_at: Time | None
     processing_time_ms: Milliseconds | None = Field(
         validation_alias="processing_time", description="The time from startedAt to finishedAt."
     )
@@ -115,7 +169,7 @@ class GenerationRequestDetails(Described):
 class CreatedGeneration(GenerationRequestDetails):
     """The created request in the REST API, as it is now."""
 
-    replayed: bool | None = Field(
+    replayed: Literal[True] | None = Field(
         default=None, description="True if an earlier call with the same idempotency key created the request."
     )
 
@@ -163,7 +217,7 @@ class WebhookSecret(Response):
 class DeliveryAttempt(Described):
     """An attempt to send a webhook."""
 
-    at: datetime
+    at: Time
     duration_ms: Milliseconds = Field(validation_alias="duration")
     status_code: int | None = Field(description="The HTTP status of the receiver's answer.")
     error: str | None = Field(description="The reason why there was no answer.")
@@ -177,8 +231,8 @@ class WebhookDelivery(Described):
     type: str
     webhook_url: str = Field(validation_alias="url")
     status: webhooks.DeliveryStatus
-    created_at: datetime
-    next_attempt_at: datetime | None = Field(
+    created_at: Time
+    next_attempt_at: Time | None = Field(
         validation_alias="due_at", description="The time of the next attempt, while the webhook is pending."
     )
     attempt_count: int
@@ -203,7 +257,7 @@ class Transaction(Described):
     type: Literal["deduction", "refund"]
     credits: Number = Field(validation_alias=AliasPath("amount", "total"))
     generation_request_id: str
-    timestamp: datetime
+    timestamp: Time
 
 
 class UserCredits(Response):
@@ -234,17 +288,47 @@ class Balance(Response):
         return cls(trial_credits=credits.trial, token_balance=credits.paid, total_available=credits.total)
 
 
+class LedgerTransaction(Described):
+    """An entry of a user's ledger."""
+
+    id: str
+    type: EntryType
+    credits: int = Field(
+        validation_alias=AliasPath("amount", "total"),
+        description="The amount. A deduction takes it from the balance, and each other type adds it. Only a "
+        "correction can be negative.",
+    )
+    balance_after: Number = Field(description="The balance after this transaction.")
+    generation_request_id: str | None
+    timestamp: Time
+
+
 class TransactionList(Response):
     """A page of transactions in the REST API."""
 
-    items: list[Transaction]
+    items: list[LedgerTransaction]
     next: str | None = Field(description="The pageToken of the next page. The last page has none.")
 
     @classmethod
     def of(cls, params: ListTransactions, page: Page[LedgerEntry]) -> Self:
         return cls(
-            items=[Transaction.of(entry) for entry in page.items],
+            items=[LedgerTransaction.of(entry) for entry in page.items],
             next=params.token(page.items[-1].seq) if page.has_more else None,
+        )
+
+
+class CreditTransactionList(Response):
+    current_credits: Number
+    transactions: list[LedgerTransaction]
+    next_page_token: str | None = Field(description=NEXT_PAGE)
+
+    @classmethod
+    def of(cls, params: ListCreditTransactions, history: History) -> Self:
+        page = history.entries
+        return cls(
+            current_credits=history.wallet.credits.total,
+            transactions=[LedgerTransaction.of(entry) for entry in page.items],
+            next_page_token=params.token(page.items[-1].seq) if page.has_more else None,
         )
 
 
@@ -282,12 +366,25 @@ class RegisteredUser(CreditBalance):
         return cls(user_id=wallet.user_id, **dict(CreditBalance.of(wallet)))
 
 
-class GrantedCredits(Described):
-    transaction_id: str = Field(validation_alias="entry_id")
+class GrantedCredits(Response):
+    transaction_id: str
     user_id: str
     bucket: Bucket
-    granted_credits: Number = Field(validation_alias="credits")
+    granted_credits: Number
     balance_after: Number = Field(description="The user's balance after the grant.")
+    replayed: Replayed = REPLAYED
+
+    @classmethod
+    def of(cls, granted: Granted) -> Self:
+        grant = granted.grant
+        return cls(
+            transaction_id=grant.entry_id,
+            user_id=grant.user_id,
+            bucket=grant.bucket,
+            granted_credits=grant.credits,
+            balance_after=grant.balance_after,
+            replayed=granted.is_replay or None,
+        )
 
 
 class Option(Described):
@@ -319,23 +416,40 @@ class Catalog(Response):
         )
 
 
+def _with_times(value: Any) -> Any:
+    """Return a value of a document with its times as texts."""
+    match value:
+        case datetime():
+            return rfc3339(value)
+        case dict():
+            return {name: _with_times(inner) for name, inner in value.items()}
+        case list():
+            return [_with_times(inner) for inner in value]
+    return value
+
+
+ReportData = Annotated[dict[str, Any], PlainSerializer(_with_times, return_type=dict[str, Any])]
+
+
 class WeeklyReport(Response):
     """A weekly report, with the fields of the document ``weeklyReports/{week}``."""
 
-    report: dict[str, Any]
+    report: ReportData
 
     @classmethod
-    def of(cls, report: Report) -> Self:
+    def of(cls, report: "Report") -> Self:
+        from imagegen.reports.documents import report_data
+
         return cls(report=report_data(report))
 
 
 class WeeklyReportList(Response):
-    reports: list[dict[str, Any]]
+    reports: list[ReportData]
     next_page_token: str | None = Field(description=NEXT_PAGE)
 
     @classmethod
-    def of(cls, params: ListWeeklyReports, page: Page[Report]) -> Self:
+    def of(cls, params: ListWeeklyReports, page: "Page[Report]") -> Self:
         return cls(
-            reports=[report_data(report) for report in page.items],
+            reports=[WeeklyReport.of(report).report for report in page.items],
             next_page_token=params.token(page.items[-1].week) if page.has_more else None,
         )

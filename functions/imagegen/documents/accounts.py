@@ -167,10 +167,9 @@ def credits_of(buckets: Fields) -> Credits:
 # Ledger entries
 
 
-def create_entry(entry: LedgerEntry, **remarks: str) -> Create:
-    """Return the write of a new ledger entry. ``remarks`` are for people, and not covered by the hash."""
+def create_entry(entry: LedgerEntry) -> Create:
+    """Return the write of a new ledger entry. It has no free text, because an entry can never be erased."""
     data = {
-        **remarks,
         "schemaVersion": SCHEMA_VERSION,
         "type": entry.type.value,
         "credits": entry.amount.total,
@@ -231,12 +230,23 @@ def grant_of(document: Snapshot) -> Grant:
         user_id=fields.id("userId"),
         bucket=fields.read("bucket", Bucket),
         credits=fields.amount("credits"),
-        reason=fields.read("reason", str),
+        reason=fields.optional("reason", str),
         granted_by=fields.read("grantedBy", str),
         entry_id=fields.id("entryId"),
         balance_after=fields.amount("balanceAfter"),
         granted_at=fields.read("grantedAt", datetime),
     )
+
+
+def create_correction_reason(correction: LedgerEntry, reason: str) -> Create:
+    """Return the write of a correction's reason, among the grants. The document has the id of the ledger entry."""
+    data = {
+        "schemaVersion": SCHEMA_VERSION,
+        "userId": correction.user_id,
+        "reason": reason,
+        "entryId": correction.id,
+    }
+    return Create(grant_path(correction.id), data)
 
 
 # Trial claims

@@ -1,15 +1,18 @@
 """Conversion of generation requests to and from Firestore documents."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 from imagegen.documents.accounts import SCHEMA_VERSION, bucket_fields, credits_of
 from imagegen.documents.fields import Fields
-from imagegen.domain.generation import Failure, FailureReason, GenerationRequest, Mode, Status
+from imagegen.domain.generation import REFUNDED, Failure, FailureReason, Fingerprint, GenerationRequest, Mode, Status
 from imagegen.ports.database import Create, Snapshot, Version
 
 REQUESTS = "generationRequests"
+
+TALLIED = ("cost", "tally.completed", "tally.failed", "tally.refunded")
+"""The fields that the weekly report sums. All requests have them, except those stored by earlier versions."""
 
 
 def request_path(request_id: str) -> str:
@@ -28,7 +31,8 @@ def create_request(request: GenerationRequest) -> Create:
         "input": request.input,
         "cost": request.cost,
         "paidFrom": bucket_fields(request.paid_from),
-        "fingerprint": request.fingerprint,
+        "fingerprint": request.fingerprint.sent,
+        "canonicalFingerprint": request.fingerprint.canonical,
         "execution": request.reservation_id,
         "mode": request.mode.value,
         "webhookUrl": request.webhook_url,
@@ -37,6 +41,7 @@ def create_request(request: GenerationRequest) -> Create:
         **progress_fields(request),
         "week": str(request.week),
         "day": request.day,
+        "hour": request.created_at.astimezone(UTC).hour,
         **settlement_fields(request),
     }
     return Create(request_path(request.id), data)
@@ -62,6 +67,11 @@ def settlement_fields(request: GenerationRequest) -> dict[str, Any]:
     failure, processing_time = request.failure, request.processing_time
     return {
         "status": request.status.value,
+        "tally": {
+            "completed": int(request.status is Status.COMPLETED),
+            "failed": int(request.status is Status.FAILED),
+            "refunded": request.cost if request.status in REFUNDED else 0,
+        },
         "finishedAt": request.finished_at,
         "processingMs": None if processing_time is None else processing_time // timedelta(milliseconds=1),
         "imageUrl": request.image_url,
@@ -89,7 +99,7 @@ def request_of(document: Snapshot) -> GenerationRequest:
         input=_input_of(fields),
         cost=fields.amount("cost"),
         paid_from=credits_of(fields.map("paidFrom")),
-        fingerprint=fields.read("fingerprint", str),
+        fingerprint=Fingerprint(fields.read("fingerprint", str), fields.optional("canonicalFingerprint", str)),
         reservation_id=fields.read("execution", str),
         created_at=fields.read("createdAt", datetime),
         started_at=fields.nullable("startedAt", datetime),

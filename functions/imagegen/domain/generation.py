@@ -30,11 +30,39 @@ class Mode(StrEnum):
 
 
 @dataclass(frozen=True)
+class Fingerprint:
+    """Identifies the payload of a call.
+
+    ``sent`` is a hash of the data as sent. ``canonical`` is the same for all ways to write the same payload, and starts
+    with the version of the rules for it. Requests of earlier versions of the backend lack it.
+    """
+
+    sent: str
+    canonical: str | None = None
+
+    def matches(self, stored: "Fingerprint") -> bool:
+        """Return whether this payload is the one of a stored request, by the rules that the request was stored under.
+
+        Equal data is always the same payload, also if an option was renamed or deleted since.
+        """
+        return self.sent == stored.sent or (stored.canonical is not None and self.canonical == stored.canonical)
+
+
+@dataclass(frozen=True)
+class Key:
+    """An idempotency key, and the fingerprint of a call that sends it."""
+
+    text: str
+    fingerprint: Fingerprint
+
+
+@dataclass(frozen=True)
 class Order:
     """A valid order of an image, with everything that the caller chose.
 
-    ``input`` is a photo or an address besides the prompt, as the caller sent it. ``fingerprint`` is a hash of the
-    payload.
+    ``input`` is a photo or an address besides the prompt, as the caller sent it. ``max_credits`` is the highest cost
+    that the caller accepts. ``earlier_keys`` are the keys under
+    which earlier versions of the backend may have stored the same call.
     """
 
     user_id: str
@@ -43,16 +71,22 @@ class Order:
     color: Color
     size: Size
     prompt: str
-    fingerprint: str
+    fingerprint: Fingerprint
     idempotency_key: str | None = None
+    earlier_keys: tuple[Key, ...] = ()
     input: Mapping[str, str] | None = None
     mode: Mode = Mode.SYNC
     webhook_url: str | None = None
+    max_credits: int | None = None
 
     @property
     def cost(self) -> int:
         """The cost in credits. It depends only on the size."""
         return self.size.credit_cost
+
+    @property
+    def is_too_expensive(self) -> bool:
+        return self.max_credits is not None and self.cost > self.max_credits
 
 
 def lease(model: Model) -> timedelta:
@@ -103,6 +137,19 @@ class Failure:
 
 
 @dataclass(frozen=True)
+class Charge:
+    """The credits of a request. ``cost`` was deducted, and ``refunded_credits`` of it were given back."""
+
+    cost: int
+    refunded_credits: int
+
+    @property
+    def net_credits(self) -> int:
+        """The credits that the user has paid in the end."""
+        return self.cost - self.refunded_credits
+
+
+@dataclass(frozen=True)
 class GenerationRequest:
     """A request as stored. Options are stored by name. ``paid_from`` splits ``cost`` by bucket.
 
@@ -122,7 +169,7 @@ class GenerationRequest:
     prompt: str
     cost: int
     paid_from: Credits
-    fingerprint: str
+    fingerprint: Fingerprint
     reservation_id: str
     created_at: datetime
     started_at: datetime | None
@@ -165,8 +212,13 @@ class GenerationRequest:
         )
 
     @property
+    def charge(self) -> Charge:
+        """The credits that the request cost until now. Every answer about a request tells them."""
+        return Charge(self.cost, self.failure.refunded_credits if self.failure else 0)
+
+    @property
     def is_refunded(self) -> bool:
-        return self.failure is not None and self.failure.refunded_credits > 0
+        return self.charge.refunded_credits > 0
 
     @property
     def processing_time(self) -> timedelta | None:

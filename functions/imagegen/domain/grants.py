@@ -20,13 +20,16 @@ class Bucket(StrEnum):
 
 @dataclass(frozen=True)
 class Grant:
-    """A grant as stored. ``id`` is derived from the idempotency key. ``entry_id`` is the id of the ledger entry."""
+    """A grant as stored. ``id`` is derived from the idempotency key. ``entry_id`` is the id of the ledger entry.
+
+    ``reason`` is None if an operator has erased it.
+    """
 
     id: str
     user_id: str
     bucket: Bucket
     credits: int
-    reason: str
+    reason: str | None
     granted_by: str
     entry_id: str
     balance_after: int

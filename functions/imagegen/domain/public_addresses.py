@@ -90,6 +90,15 @@ def is_loopback_host(host: str) -> bool:
     return host == "localhost" if address is None else is_loopback(address)
 
 
+CONTAINER_HOST = "host.docker.internal"
+"""The name by which a container reaches the machine that it runs on."""
+
+
+def is_localhost_name(host: str) -> bool:
+    """Return whether the host of a URL is a name under ``localhost``, all of which are this machine (RFC 6761)."""
+    return host.removesuffix(".").endswith(".localhost")
+
+
 def literal(host: str) -> Address | None:
     """Return the address if a URL's host is one, or None if the host is a name."""
     try:

@@ -1,17 +1,25 @@
 """Webhook deliveries: one event for the URL of a request, with the attempts to send it."""
 
+import re
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from http import HTTPStatus
 
 from imagegen.domain.generation import GenerationRequest
 
-RETRY_WINDOW = timedelta(days=1)
+RETRY_WINDOW = timedelta(days=3)
 """The time in which a delivery is attempted, from its creation or the last resend."""
 
 FIRST_DELAY = timedelta(seconds=10)
-LONGEST_DELAY = timedelta(hours=2)
+LONGEST_DELAY = timedelta(hours=6)
+
+RETRY_AFTER_MAX = timedelta(hours=12)
+"""The longest delay that a receiver can ask for with a Retry-After header."""
+
+ASKS_TO_WAIT = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+"""The statuses whose Retry-After header counts."""
 
 SENDING_LEASE = timedelta(minutes=2)
 """Longer than resolving, sending and recording take together. After it, the task's process must have died."""
@@ -31,6 +39,25 @@ def is_accepted(status_code: int) -> bool:
     return HTTPStatus.OK <= status_code < HTTPStatus.MULTIPLE_CHOICES
 
 
+def retry_after(status_code: int, header: str | None, at: datetime) -> timedelta:
+    """Return the delay that a receiver asks for: none without a valid Retry-After header, and at most the maximum.
+
+    The header is a number of seconds or an HTTP date (https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3).
+    """
+    if header is None or status_code not in ASKS_TO_WAIT:
+        return timedelta()
+    header = header.strip()
+    if re.fullmatch("[0-9]+", header):
+        return min(timedelta(seconds=int(header[:9])), RETRY_AFTER_MAX)
+    try:
+        date = parsedate_to_datetime(header)
+    except (ValueError, OverflowError):
+        return timedelta()
+    if date.tzinfo is None:  # an old form, which is in UTC too
+        date = date.replace(tzinfo=UTC)
+    return min(max(date - at, timedelta()), RETRY_AFTER_MAX)
+
+
 class DeliveryStatus(StrEnum):
     PENDING = "pending"
     DELIVERED = "delivered"
@@ -39,12 +66,16 @@ class DeliveryStatus(StrEnum):
 
 @dataclass(frozen=True)
 class Attempt:
-    """An attempt to send a webhook: the HTTP status of the answer, or the error if there was no answer."""
+    """An attempt to send a webhook: the HTTP status of the answer, or the error if there was no answer.
+
+    ``retry_after`` is the delay that the receiver asked for. It is not stored.
+    """
 
     at: datetime
     duration: timedelta
     status_code: int | None = None
     error: str | None = None
+    retry_after: timedelta = timedelta()
 
     @property
     def succeeded(self) -> bool:
@@ -92,8 +123,11 @@ class Delivery:
         return min(max(at - (self.give_up_at - RETRY_WINDOW), FIRST_DELAY), LONGEST_DELAY)
 
     def attempted(self, attempt: Attempt, delay: timedelta, *, is_last: bool) -> "Delivery":
-        """Return the delivery after an attempt. ``delay`` is the delay before the next attempt, if one follows."""
-        next_attempt_at = attempt.at + attempt.duration + delay
+        """Return the delivery after an attempt.
+
+        ``delay`` is the delay before the next attempt, if one follows and if the receiver does not ask for more.
+        """
+        next_attempt_at = attempt.at + attempt.duration + max(delay, attempt.retry_after)
         if attempt.succeeded:
             status = DeliveryStatus.DELIVERED
         elif is_last or attempt.status_code == HTTPStatus.GONE or next_attempt_at > self.give_up_at:

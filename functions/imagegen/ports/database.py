@@ -5,9 +5,10 @@ document has changed, the whole commit is refused. No operation holds a lock bet
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from operator import add
+from typing import Any, Literal, Protocol, Self
 
 Data = Mapping[str, Any]
 
@@ -104,21 +105,68 @@ class Query:
     offset: int = 0
     collection_group: bool = False
 
+    def halves(self) -> tuple["Query", "Query"] | None:
+        """Return two queries for the same documents together, or None if no condition can be divided.
+
+        A list of values is divided, or else a range with both ends.
+        """
+        if self.limit is not None:
+            return None
+        for condition in self.where:
+            if condition.op == "in" and len(condition.value) > 1:
+                middle = len(condition.value) // 2
+                first, second = condition.value[:middle], condition.value[middle:]
+                return (
+                    self._with(condition, replace(condition, value=first)),
+                    self._with(condition, replace(condition, value=second)),
+                )
+        ends = {condition.field: condition for condition in self.where if condition.op == "<"}
+        for condition in self.where:
+            if condition.op == ">=" and (end := ends.get(condition.field)):
+                middle = condition.value + (end.value - condition.value) // 2
+                if condition.value < middle:
+                    return (
+                        self._with(end, replace(end, value=middle)),
+                        self._with(condition, replace(condition, value=middle)),
+                    )
+        return None
+
+    def _with(self, old: Where, new: Where) -> "Query":
+        return replace(self, where=tuple(new if condition is old else condition for condition in self.where))
+
+
+MAX_SUMS = 4
+"""The number of sums in an aggregation query. Firestore allows five aggregations, and the count is one of them."""
+
 
 @dataclass(frozen=True)
 class Sum:
-    """An aggregation query for the number of documents that match and the sum of their ``field``, if it is not None."""
+    """An aggregation query for the number of documents that match and the sum of each of their ``fields``.
+
+    Documents that lack one of the fields are left out, also from the count.
+    """
 
     query: Query
-    field: str | None
+    fields: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        assert len(self.fields) <= MAX_SUMS, "Firestore refuses the query"
+
+    def halves(self) -> tuple["Sum", "Sum"] | None:
+        """Return two queries for the same documents together, or None if the query cannot be divided."""
+        halves = self.query.halves()
+        return halves and (Sum(halves[0], self.fields), Sum(halves[1], self.fields))
 
 
 @dataclass(frozen=True)
 class Totals:
-    """The result of a Sum. The sum is 0 if the Sum has no field."""
+    """The result of a Sum: the number of documents, and a sum for each field."""
 
     count: int
-    sum: int
+    sums: tuple[int, ...] = ()
+
+    def __add__(self, other: Self) -> "Totals":
+        return Totals(self.count + other.count, tuple(map(add, self.sums, other.sums)))
 
 
 class Database(Protocol):
@@ -148,5 +196,5 @@ class Database(Protocol):
     def totals(self, *sums: Sum) -> list[Totals]:
         """Return the result of each Sum, all from one moment. The server counts without returning documents.
 
-        Raises DatabaseUnavailable.
+        A Sum that takes too long is divided into halves, several times if need be. Raises DatabaseUnavailable.
         """

@@ -1,6 +1,7 @@
 """The port to the receivers of webhooks."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 
@@ -16,11 +17,19 @@ class Forbidden(Undelivered):
     """The URL is invalid, or webhooks may not go to it. Nothing was sent."""
 
 
+@dataclass(frozen=True)
+class Answer:
+    """A receiver's answer: the HTTP status, and the Retry-After header as received, if there is one."""
+
+    status_code: int
+    retry_after: str | None = None
+
+
 class WebhookSender(Protocol):
     """A sender of webhooks. ``HttpWebhookSender`` implements it."""
 
-    def send(self, url: str, body: str, headers: Mapping[str, str]) -> int:
-        """Send a POST and return the HTTP status of the answer, without following redirects.
+    def send(self, url: str, body: str, headers: Mapping[str, str]) -> Answer:
+        """Send a POST and return the answer, without following redirects.
 
         Raises Unreachable and Forbidden.
         """

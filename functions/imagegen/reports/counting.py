@@ -1,142 +1,211 @@
-"""Counts a week's requests on the server, day by day, and saves the progress."""
+"""Counts the requests of days on the server, in total and by option, with few queries."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import dataclass
-from datetime import timedelta
-from typing import TypeVar
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from imagegen.documents.generations import REQUESTS
+from imagegen.documents.fields import Fields
+from imagegen.documents.generations import REQUESTS, TALLIED
 from imagegen.domain.catalog import Catalog, Kind
-from imagegen.domain.generation import Status
+from imagegen.domain.generation import OPEN, REFUNDED, Status
 from imagegen.domain.weeks import Week
-from imagegen.ports.clock import Clock
-from imagegen.ports.database import CommitRefused, Database, OutcomeUnknown, Put, Query, Sum, Totals, Where
-from imagegen.reports.model import OTHER, Daily, DayCounts, Processing, Tally, total
-from imagegen.reports.progress import NOTHING_COUNTED, PROGRESS_PATH, progress_data, progress_of
-from imagegen.reports.quantiles import Position, Range, interpolated, locate, octaves, parts, rank
+from imagegen.ports.database import Database, Query, Snapshot, Sum, Totals, Where
+from imagegen.reports.model import DayCounts, Processing, Tally, total
+from imagegen.reports.quantiles import Range, estimates
 from imagegen.services.unreadable import read_or_log
 
-PARALLEL_QUERIES = 8
-PROGRESS_KEPT = timedelta(minutes=15)
-"""Longer than the scheduler waits before it tries again. A later run counts all days again."""
+PAGE_SIZE = 500
 
-A = TypeVar("A")
-B = TypeVar("B")
+WHOLE_DAY = (Where("hour", ">=", 0), Where("hour", "<", 24))
+"""A condition that every request meets. It lets the database divide a count that takes too long, down to an hour."""
+
+UNFINISHED = Where("status", "in", OPEN)
+
+Options = Mapping[Kind, Sequence[str]]
+"""The names of the catalog's options."""
 
 
 @dataclass(frozen=True)
 class Counting:
-    """Counts with aggregation queries, which are billed as one read for every 1,000 index entries or part of them."""
+    """Counts with aggregation queries, which are billed as one read for every 1,000 index entries or part of them.
+
+    One query counts an option's requests of a day and sums their ``TALLIED`` fields. Two kinds of days are read
+    instead, one request after the other:
+
+    - days with so few requests that reading them costs no more
+    - days with requests that the sums do not cover, because an earlier version stored or settled them
+    """
 
     database: Database
-    clock: Clock
 
-    def days(self, week: Week, catalog: Catalog) -> dict[str, DayCounts]:
-        """Return the counts of each day of the week. Continues an interrupted run. Raises DatabaseUnavailable."""
-        done = self._load_progress(week)
-        for day in week.days:
-            if day not in done:
-                done[day] = self._day(day, catalog)
-                self._save_progress(done)
-        return {day: done[day] for day in week.days}
+    def days(self, days: Sequence[str], catalog: Catalog) -> dict[str, DayCounts]:
+        """Return the counts of each day. Raises DatabaseUnavailable.
 
-    def processing(self, week: Week, completed: int) -> Processing:
-        """Return the quantiles of ``processingMs`` of the week's ``completed`` requests. Ignores requests without it.
+        Several days are counted together, because some queries serve all of them.
+        """
+        options = {kind: list(dict.fromkeys(option.name for option in catalog.options(kind))) for kind in Kind}
+        stored, unfinished, refunded, *found = self.database.totals(
+            stored_on(days),
+            stored_on(days, UNFINISHED),
+            replace(stored_on(days, Where("status", "in", REFUNDED)), fields=("cost",)),
+            *(_tallied_on([day]) for day in days),
+        )
+        totals = dict(zip(days, map(_tally, found), strict=True))
+        if stored.count <= len(days) * (1 + sum(map(len, options.values()))):  # the number of further queries
+            return self._read(days, options)
+        tallied = total(list(totals.values()))
+        is_covered = (
+            tallied.requests == stored.count
+            and tallied.failed + tallied.canceled == refunded.count + unfinished.count
+            and (tallied.credits_refunded,) == refunded.sums
+        )
+        if is_covered and not unfinished.count and (counts := self._ended(totals, options)):
+            return counts
+        if len(days) > 1:
+            return {day: self.days([day], catalog)[day] for day in days}
+        return {day: self._unfinished(day, options) for day in days} if is_covered else self._read(days, options)
+
+    def processing(self, week: Week) -> Processing:
+        """Return the quantiles of ``processingMs`` of the week's completed requests. Ignores requests without it.
 
         See ``reports.quantiles`` for the error of the quantiles. Raises DatabaseUnavailable.
         """
-        if not completed:
+        completed = (Where("week", "==", str(week)), Where("status", "==", Status.COMPLETED.value))
+
+        def timed(range: Range, *fields: str) -> Totals:
+            end = () if range.high is None else (Where("processingMs", "<", range.high),)
+            query = Query(REQUESTS, (*completed, Where("processingMs", ">=", range.low), *end))
+            [totals] = self.database.totals(Sum(query, fields))
+            return totals
+
+        every = timed(Range(0, None), "processingMs")
+        if not every.count:
             return Processing()
-        ranges = octaves()
-        counts = self._processed(week, ranges)
-        timed = sum(counts)
-        if not timed:
-            return Processing()
-        median, p95 = (locate(rank(share, timed), ranges, counts) for share in (0.5, 0.95))
-        refined = {octave: self._processed(week, parts(octave)) for octave in {median.range, p95.range}}
-        return Processing(timed, *(_refined(position, refined[position.range]) for position in (median, p95)))
+        mean = every.sums[0] / every.count
+        return Processing(every.count, *estimates((0.5, 0.95), every.count, mean, lambda range: timed(range).count))
 
     def trial_credits(self, week: Week) -> int:
         """Return how many of the week's deducted credits came from trial buckets. Raises DatabaseUnavailable."""
         # Requests without trial credits need not be counted: their credits were all paid.
         used = Query(REQUESTS, (Where("week", "==", str(week)), Where("paidFrom.trial", ">=", 1)))
-        [totals] = self.database.totals(Sum(used, "paidFrom.trial"))
-        return totals.sum
+        [totals] = self.database.totals(Sum(used, ("paidFrom.trial",)))
+        return totals.sums[0]
 
-    def _day(self, day: str, catalog: Catalog) -> DayCounts:
-        by_status = self._by_status((Where("day", "==", day),), list(Status))
-        # To save queries, skip statuses that no request of the day has, and all options if there is no request.
-        statuses = [status for status, totals in by_status.items() if totals.count]
-        options = [(kind, option.name) for kind in Kind for option in catalog.options(kind)] if statuses else []
+    def _ended(self, totals: Mapping[str, Tally], options: Options) -> dict[str, DayCounts] | None:
+        """Return the counts of days whose requests have all ended, with one query less for each day and kind.
 
-        def counted(option: tuple[Kind, str]) -> Tally:
-            kind, name = option
-            return _tally(self._by_status((Where("day", "==", day), Where(kind.value, "==", name)), statuses))
+        The remainder of a day is the last option of each kind, unless requests have options that are not in the
+        catalog. One count of that option on all days tells: a remainder is never too small, so if their sum is right,
+        each of them is. If it is not right, return None. This does not happen with a single day.
+        """
+        days = tuple(day for day, tally in totals.items() if tally.requests)
+        asked: list[tuple[tuple[str, ...], Kind, str]] = [
+            ((day,), kind, name) for day in days for kind, names in options.items() for name in names[:-1]
+        ]
+        asked += [(days, kind, names[-1]) for kind, names in options.items()]
+        found = self.database.totals(*(_tallied_on(on, _is(kind, name)) for on, kind, name in asked))
+        tallies = dict(zip(asked, map(_tally, found), strict=True))
+        for kind, (*others, last) in options.items():
+            if len(days) == 1:
+                continue  # the last option has been counted
+            for day in days:
+                tallies[(day,), kind, last] = totals[day] - total([tallies[(day,), kind, name] for name in others])
+            if total([tallies[(day,), kind, last] for day in days]) != tallies[days, kind, last]:
+                return None
+        return {
+            day: DayCounts(
+                totals[day],
+                {
+                    kind: {name: tallies[(day,), kind, name] for name in names if day in days}
+                    for kind, names in options.items()
+                },
+            )
+            for day in totals
+        }
 
-        tallies = dict(zip(options, self._in_parallel(counted, options), strict=True))
+    def _unfinished(self, day: str, options: Options) -> DayCounts:
+        """Return the counts of a day with unfinished requests, which the sums do not tell from canceled ones."""
+        asked = [(kind, name) for kind, names in options.items() for name in names]
+        conditions = [(), *((_is(kind, name),) for kind, name in asked)]
+        found = self.database.totals(
+            *(_tallied_on([day], *where) for where in conditions),
+            *(stored_on([day], *where, UNFINISHED) for where in conditions),
+        )
+        pairs = zip(found[: len(conditions)], found[len(conditions) :], strict=True)
+        all_requests, *tallies = [_tally(tallied, unfinished.count) for tallied, unfinished in pairs]
+        by_option = dict(zip(asked, tallies, strict=True))
         return DayCounts(
-            _tally(by_status),
-            {kind: {name: tally for (of, name), tally in tallies.items() if of is kind} for kind in Kind},
+            all_requests,
+            {kind: {name: by_option[kind, name] for name in names} for kind, names in options.items()},
         )
 
-    def _by_status(self, where: tuple[Where, ...], statuses: Sequence[Status]) -> dict[Status, Totals]:
-        questions = [Sum(Query(REQUESTS, (*where, Where("status", "==", status.value))), "cost") for status in statuses]
-        return dict(zip(statuses, self.database.totals(*questions), strict=True))
+    def _read(self, days: Sequence[str], options: Options) -> dict[str, DayCounts]:
+        """Return the counts of days, from the documents of their requests. Log and leave out unreadable ones."""
+        totals: dict[str, Tally] = defaultdict(Tally)
+        by_option: dict[tuple[str, Kind, str], Tally] = defaultdict(Tally)
+        for document in self._documents(days):
+            if (counted := read_or_log(_counted, document)) is not None:
+                day, chosen, tally = counted
+                totals[day] += tally
+                for kind, name in chosen.items():
+                    by_option[day, kind, name] += tally
+        return {
+            day: DayCounts(
+                totals[day],
+                {
+                    kind: {name: by_option[day, kind, name] for name in names if totals[day].requests}
+                    for kind, names in options.items()
+                },
+            )
+            for day in days
+        }
 
-    def _processed(self, week: Week, ranges: Sequence[Range]) -> list[int]:
-        completed = (Where("week", "==", str(week)), Where("status", "==", Status.COMPLETED.value))
-
-        def counted(part: Range) -> int:
-            bounds = [Where("processingMs", ">=", part.low)]
-            if part.high is not None:
-                bounds.append(Where("processingMs", "<", part.high))
-            [totals] = self.database.totals(Sum(Query(REQUESTS, (*completed, *bounds)), None))
-            return totals.count
-
-        return self._in_parallel(counted, ranges)
-
-    def _load_progress(self, week: Week) -> dict[str, DayCounts]:
-        [stored] = self.database.read(PROGRESS_PATH)
-        at, days = read_or_log(progress_of, stored) or NOTHING_COUNTED
-        is_fresh = at >= self.clock.now() - PROGRESS_KEPT
-        return {day: days[day] for day in week.days if is_fresh and day in days}
-
-    def _save_progress(self, days: Mapping[str, DayCounts]) -> None:
-        """Save the progress. Concurrent runs share one document, so each may overwrite the other's progress."""
-        with suppress(CommitRefused, OutcomeUnknown):  # a resumed run then counts this day again
-            self.database.commit(Put(PROGRESS_PATH, progress_data(self.clock.now(), days)))
-
-    def _in_parallel(self, ask: Callable[[A], B], questions: Iterable[A]) -> list[B]:
-        with ThreadPoolExecutor(PARALLEL_QUERIES) as pool:
-            return list(pool.map(ask, questions))
-
-
-def daily(days: Mapping[str, DayCounts], kind: Kind) -> dict[str, Daily]:
-    """Return the days of each option, and of the requests whose option is not in the catalog, if there are any."""
-    names = dict.fromkeys(name for day in days.values() for name in day.options[kind])
-    by_name: dict[str, Daily] = {
-        name: [day.options[kind].get(name, Tally()) for day in days.values()] for name in names
-    }
-    rest = [day.total - sum(day.options[kind].values(), Tally()) for day in days.values()]
-    return {**by_name, OTHER: rest} if total(rest).requests else by_name
+    def _documents(self, days: Sequence[str]) -> Iterator[Snapshot]:
+        """Yield the requests of the days, in the order of their ids, without keeping them all in memory."""
+        page: Sequence[Snapshot] = ()
+        while True:
+            after = (page[-1].id,) if page else None
+            query = Query(REQUESTS, (_on(days),), "__name__", ascending=True, start_after=after, limit=PAGE_SIZE)
+            yield from (page := self.database.find(query))
+            if len(page) < PAGE_SIZE:
+                return
 
 
-def _refined(position: Position, counts: Sequence[int]) -> float:
-    ranges = parts(position.range)
-    found = sum(counts)
-    return interpolated(locate(min(position.rank, found), ranges, counts)) if found else interpolated(position)
+def stored_on(days: Sequence[str], *where: Where) -> Sum:
+    """Return the query for the number of requests of the days that meet the conditions."""
+    return Sum(Query(REQUESTS, (_on(days), *where)))
 
 
-def _tally(by_status: Mapping[Status, Totals]) -> Tally:
-    ended = (Status.COMPLETED, Status.FAILED, Status.CANCELED)
-    completed, failed, canceled = (by_status.get(status, Totals(0, 0)) for status in ended)
-    return Tally(
-        requests=sum(totals.count for totals in by_status.values()),
-        completed=completed.count,
-        failed=failed.count,
-        canceled=canceled.count,
-        credits_deducted=sum(totals.sum for totals in by_status.values()),
-        credits_refunded=failed.sum + canceled.sum,
+def _tallied_on(days: Sequence[str], *where: Where) -> Sum:
+    """Return the query for the sums of the requests of the days that meet the conditions."""
+    return Sum(Query(REQUESTS, (_on(days), *where, *WHOLE_DAY)), TALLIED)
+
+
+def _on(days: Sequence[str]) -> Where:
+    return Where("day", "in", tuple(days))
+
+
+def _is(kind: Kind, name: str) -> Where:
+    return Where(kind.value, "==", name)
+
+
+def _tally(totals: Totals, unfinished: int = 0) -> Tally:
+    """Return the totals as a tally. Of its requests, ``unfinished`` have not ended."""
+    cost, completed, failed, refunded = totals.sums
+    canceled = totals.count - completed - failed - unfinished
+    return Tally(totals.count, completed, failed, canceled, cost, refunded)
+
+
+def _counted(document: Snapshot) -> tuple[str, dict[Kind, str], Tally]:
+    """Return the day, the options and the tally of one request. Raises Unreadable."""
+    fields = Fields.of(document)
+    status, cost = fields.read("status", Status), fields.amount("cost")
+    tally = Tally(
+        requests=1,
+        completed=int(status is Status.COMPLETED),
+        failed=int(status is Status.FAILED),
+        canceled=int(status is Status.CANCELED),
+        credits_deducted=cost,
+        credits_refunded=cost if status in REFUNDED else 0,
     )
+    return fields.read("day", str), {kind: fields.read(kind.value, str) for kind in Kind}, tally

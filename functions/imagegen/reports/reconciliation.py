@@ -1,13 +1,20 @@
 """Reconciles the balances with the ledgers, with sums that the server calculates as of one moment."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
+from datetime import UTC, datetime
 
 from imagegen.documents.accounts import LEDGER, USERS
 from imagegen.domain.ledger import EntryType
 from imagegen.domain.weeks import Week
 from imagegen.ports.database import Database, Query, Sum, Where
 from imagegen.reports.model import Reconciliation
+
+ADDING = tuple(type for type in EntryType if type.sign > 0)
+TAKING = tuple(type for type in EntryType if type.sign < 0)
+
+BEGINNING = datetime(2024, 1, 1, tzinfo=UTC)
+"""Earlier than every ledger entry. A range with two ends can be divided if its count takes too long."""
 
 
 @dataclass(frozen=True)
@@ -29,28 +36,29 @@ class Reconciler:
         ..."`` produces the opposite difference in the week of the repair.
         """
         start, end = week.start, week.end
-        periods = (
-            [Where("timestamp", ">=", start), Where("timestamp", "<", end)],
-            [Where("timestamp", ">=", end)],
-            [Where("timestamp", "<", start)],
+        in_week = (Where("timestamp", ">=", start), Where("timestamp", "<", end))
+        earlier_on = (Where("timestamp", ">=", BEGINNING), Where("timestamp", "<", start))
+        later_on = (Where("timestamp", ">=", end),)
+        found = self.database.totals(
+            *(Sum(Query(USERS), (f"credits.{bucket}",)) for bucket in ("trial", "paid")),
+            *(_credits((type,), *in_week) for type in EntryType),
+            *(_credits(types, *period) for period in (earlier_on, later_on) for types in (ADDING, TAKING)),
         )
-        balances = [Sum(Query(USERS), f"credits.{bucket}") for bucket in ("trial", "paid")]
-        trial, paid, *sums = self.database.totals(*balances, *chain(*(_entries(*period) for period in periods)))
-        signed = [type.sign * found.sum for type, found in zip([*EntryType] * len(periods), sums, strict=True)]
-        types = len(EntryType)
-        booked, later, earlier = signed[:types], sum(signed[types : 2 * types]), sum(signed[2 * types :])
+        trial, paid, *by_type, added_earlier, taken_earlier, added_later, taken_later = (
+            credits for totals in found for credits in totals.sums
+        )
+        booked = {type: type.sign * credits for type, credits in zip(EntryType, by_type, strict=True)}
+        earlier = added_earlier - taken_earlier
         return Reconciliation(
             opening=earlier if before is None else before.closing,
-            booked=dict(zip(EntryType, booked, strict=True)),
-            closing=trial.sum + paid.sum - later,
+            booked=booked,
+            closing=trial + paid - (added_later - taken_later),
             changed_earlier=0 if before is None or before.ledger is None else earlier - before.ledger,
-            ledger=earlier + sum(booked),
+            ledger=earlier + sum(booked.values()),
         )
 
 
-def _entries(*period: Where) -> list[Sum]:
-    """Return one sum for each entry type: the credits of all users' entries in a period."""
-    return [
-        Sum(Query(LEDGER, (Where("type", "==", type.value), *period), collection_group=True), "credits")
-        for type in EntryType
-    ]
+def _credits(types: Sequence[EntryType], *period: Where) -> Sum:
+    """Return the query for the credits of all users' entries of these types in a period."""
+    of_types = Where("type", "in", tuple(type.value for type in types))
+    return Sum(Query(LEDGER, (of_types, *period), collection_group=True), ("credits",))

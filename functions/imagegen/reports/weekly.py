@@ -8,21 +8,20 @@ from itertools import dropwhile
 from imagegen.documents.accounts import USERS, usage_by_week, usage_field
 from imagegen.documents.fields import Unreadable
 from imagegen.domain.account import Usage
-from imagegen.domain.catalog import Catalog, Kind
+from imagegen.domain.catalog import Kind
 from imagegen.domain.weeks import Week
 from imagegen.ports.clock import Clock
 from imagegen.ports.database import Create, Database, Query, Snapshot, Sum, Update, Where
 from imagegen.reports import anomalies
 from imagegen.reports.alerts import Alerts
 from imagegen.reports.anomalies import WEEKS_COMPARED, Counts, Findings, Scope, Subject
-from imagegen.reports.counting import Counting, daily
+from imagegen.reports.counting import Counting
 from imagegen.reports.documents import REPORTS, report_data, report_of, report_path
 from imagegen.reports.forecast import forecast
 from imagegen.reports.model import POPULARITY_WEEKS, TOP_USERS, Reconciliation, Report, Users, popularity
-from imagegen.reports.progress import NO_PROGRESS
 from imagegen.reports.reconciliation import Reconciler
 from imagegen.reports.revisions import revision
-from imagegen.services.catalog import Catalogs
+from imagegen.reports.usage import DailyUsage, daily
 from imagegen.services.pagination import Page, page
 from imagegen.services.retry import Retry
 from imagegen.services.unreadable import read_or_log
@@ -39,14 +38,13 @@ class WeekNotOver(Exception):
 class Reports:
     """Runs, stores and reads weekly reports.
 
-    A report never reads requests one by one: 1,000 requests cost about one read in each count. An interrupted run can
-    be repeated: it continues with the counted days for some minutes, and the report's document is written in one
-    commit. If two runs overlap, the first to finish writes the report, and both return it. A rerun lists the changed
-    figures in ``revisions``.
+    Days that were counted before are not counted again. So an interrupted run can be repeated, and the report's
+    document is written in one commit. If two runs overlap, the first to finish writes the report, and both return it.
+    A rerun lists the changed figures in ``revisions``.
     """
 
     database: Database
-    catalogs: Catalogs
+    usage: DailyUsage
     counting: Counting
     reconciler: Reconciler
     alerts: Alerts
@@ -88,29 +86,29 @@ class Reports:
     def _run(self, week: Week) -> Report:
         [stored] = self.database.read(report_path(week))
         last = read_or_log(report_of, stored) if stored.exists else None
-        counted = self._counted(week, self.catalogs.load())
+        counted = self._counted(week)
         report = self._compared(counted, self._earlier(week), last.reconciliation if last else None)
         known = {alert.id for alert in last.alerts} if last else set()
         # Send alerts before the report is stored. An interrupted run then may send them twice, but never not at all.
         self.alerts.announce(week, [alert for alert in report.alerts if alert.id not in known])
         return self.retry(lambda _tries: self._stored(report, stored))
 
-    def _counted(self, week: Week, catalog: Catalog) -> Report:
-        days = self.counting.days(week, catalog)
-        report = Report(
+    def _counted(self, week: Week) -> Report:
+        days = list(self.usage.of(week.days).values())
+        return Report(
             week,
             self.clock.now(),
-            days=[day.total for day in days.values()],
+            days=[day.total for day in days],
             options={kind: daily(days, kind) for kind in Kind},
             trial_credits=self.counting.trial_credits(week),
+            processing=self.counting.processing(week),
             users=self._users(week),
         )
-        return replace(report, processing=self.counting.processing(week, report.total.completed))
 
     def _users(self, week: Week) -> Users:
         registered = (Where("createdAt", ">=", week.start), Where("createdAt", "<", week.end))
         used = (Where(usage_field(week, "requests"), ">=", 1),)
-        new, active = self.database.totals(*(Sum(Query(USERS, where), None) for where in (registered, used)))
+        new, active = self.database.totals(*(Sum(Query(USERS, where)) for where in (registered, used)))
         return Users(new.count, active.count)
 
     def _earlier(self, week: Week) -> dict[Week, Report]:
@@ -160,13 +158,13 @@ class Reports:
             return report_of(current)
         data = report_data(report)
         if current.version is None:
-            self.database.commit(Create(current.path, data), NO_PROGRESS)
+            self.database.commit(Create(current.path, data))
             return report
         earlier = _readable(current)  # None if the new report replaces one that cannot be read
         changed = revision(current.data, data, report.generated_at) if earlier else None
         revisions = [*([changed] if changed else []), *(earlier.revisions if earlier else ())][:REVISIONS_KEPT]
         report = replace(report, revisions=revisions)
-        self.database.commit(Update(current.path, report_data(report), current.version), NO_PROGRESS)
+        self.database.commit(Update(current.path, report_data(report), current.version))
         return report
 
 

@@ -81,11 +81,13 @@ test('listGenerationRequests lists and counts the request', async () => {
   assert.equal(list.totalCount, 1);
 });
 
-test('getUserCredits and getCreditBalance return the balance', async () => {
+test('getUserCredits, getCreditBalance and listCreditTransactions return the balance', async () => {
   const { currentCredits, transactions } = await user.call('getUserCredits');
   assert.equal(currentCredits, 7);
   assert.deepEqual(transactions.map(({ type, credits }) => [type, credits]), [['deduction', 3]]);
   assert.equal((await user.call('getCreditBalance')).totalAvailable, 7);
+  const history = (await user.call('listCreditTransactions')).transactions;
+  assert.deepEqual(history.map(({ type, balanceAfter }) => [type, balanceAfter]), [['deduction', 7], ['grant', 10]]);
 });
 
 test('grantCredits is for admins and grants once per key', async () => {
@@ -99,15 +101,17 @@ test('grantCredits is for admins and grants once per key', async () => {
 test('cancelGenerationRequest refunds a queued request', async () => {
   const { generationRequestId: ended } = made;
   const late = await user.error('cancelGenerationRequest', { generationRequestId: ended });
-  const why = { reason: 'REQUEST_ENDED', generationRequestId: ended, status: 'completed' };
+  const paid = { cost: 3, refundedCredits: 0, netCredits: 3 };
+  const why = { reason: 'REQUEST_ENDED', generationRequestId: ended, status: 'completed', ...paid };
   assertRefused(late, 'failed-precondition', why);
 
   const webhookUrl = `http://127.0.0.1:${receiver.address().port}/hook`;
   const queued = await user.call('createGenerationRequest', order({ model: suite.late, mode: 'async', webhookUrl }));
   const { generationRequestId } = queued;
-  assert.deepEqual(queued, { generationRequestId, deductedCredits: 1, status: 'pending' });
+  const charge = { deductedCredits: 1, cost: 1, refundedCredits: 0, netCredits: 1 };
+  assert.deepEqual(queued, { generationRequestId, ...charge, status: 'pending', currentCredits: 8 });
   canceled = await user.call('cancelGenerationRequest', { generationRequestId });
-  const refund = { refundedCredits: 1, currentCredits: 9 };
+  const refund = { cost: 1, refundedCredits: 1, netCredits: 0, currentCredits: 9 };
   assert.deepEqual(canceled, { generationRequestId, status: 'canceled', ...refund });
 });
 
@@ -162,7 +166,7 @@ test('invalid input names each violation', async () => {
 test('a failed generation returns the refund', async () => {
   const error = await user.error('createGenerationRequest', order({ model: suite.broken, size: '1024x1024' }));
   const { generationRequestId } = error.details;
-  const refund = { generationRequestId, refundedCredits: 3, currentCredits: 9 };
+  const refund = { generationRequestId, cost: 3, refundedCredits: 3, netCredits: 0, currentCredits: 9 };
   assertRefused(error, 'unavailable', { reason: 'GENERATION_FAILED', ...refund });
   assert.equal((await user.call('getGenerationRequest', { generationRequestId })).refunded, true);
 });
@@ -170,7 +174,7 @@ test('a failed generation returns the refund', async () => {
 test('a timeout returns the refund', async () => {
   const error = await user.error('createGenerationRequest', order({ model: suite.slow }));
   const { generationRequestId } = error.details;
-  const refund = { generationRequestId, refundedCredits: 1, currentCredits: 9 };
+  const refund = { generationRequestId, cost: 1, refundedCredits: 1, netCredits: 0, currentCredits: 9 };
   assertRefused(error, 'deadline-exceeded', { reason: 'GENERATION_TIMEOUT', ...refund });
 });
 

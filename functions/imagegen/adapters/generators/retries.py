@@ -1,7 +1,5 @@
 """Adds retries to an image generator."""
 
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, stop_after_delay, wait_random_exponential
-
 from imagegen.ports.clock import Clock
 from imagegen.ports.image_generator import GeneratorUnavailable, ImageGenerator, Job
 
@@ -15,6 +13,16 @@ class WithRetries:
         self._clock = clock
 
     def generate(self, job: Job) -> str:
+        if job.max_attempts == 1:
+            return self._generator.generate(job)
+        from tenacity import (
+            Retrying,
+            retry_if_exception_type,
+            stop_after_attempt,
+            stop_after_delay,
+            wait_random_exponential,
+        )
+
         attempts = Retrying(
             retry=retry_if_exception_type(GeneratorUnavailable),
             # After the deadline, the result would be discarded, but the provider would still charge for the attempt.

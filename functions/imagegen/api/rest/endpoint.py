@@ -11,13 +11,13 @@ from werkzeug.http import HTTP_STATUS_CODES
 from werkzeug.routing import Map, Rule
 
 from imagegen.api.envelope import malformed, object_of
+from imagegen.api.idempotency import REPLAYED_HEADER
 from imagegen.api.operation import Received
 from imagegen.api.rest.names import swapped, swapped_path, with_swapped_names
 from imagegen.api.rest.routes import ROUTES, Route
 from imagegen.bootstrap import Backend
 from imagegen.errors import ApiError, InvalidInput, MethodNotAllowed, RouteNotFound, Unauthenticated, Violation
 
-METHODS = sorted({route.method for route in ROUTES})
 PROBLEM_JSON = "application/problem+json"
 
 # A path with a slash at its end, or with two in a row, is another path and does not exist.
@@ -43,6 +43,8 @@ def answer(backend: Backend, request: Request) -> Response:
         response.headers["Location"] = route.location.format(**result)
         if not result.get("replayed"):
             response.status_code = HTTPStatus.CREATED
+    if result.get("replayed"):
+        response.headers[REPLAYED_HEADER] = "true"
     return response
 
 

@@ -6,15 +6,16 @@ from typing import Any
 from werkzeug.datastructures import Headers
 from werkzeug.http import parse_dict_header
 
-from imagegen.api import functions, requests, responses
+from imagegen.api import functions, idempotency, requests, responses
 from imagegen.api.fields import TOTAL_MAX
 from imagegen.api.operation import Call, Operation, variant
 from imagegen.bootstrap import Backend
-from imagegen.domain.generation import GenerationRequest, Mode
+from imagegen.domain.generation import Fingerprint, GenerationRequest, Key, Mode
 from imagegen.errors import (
     Contention,
     IdempotencyMismatch,
     InsufficientCredits,
+    PriceTooHigh,
     TooManyRunning,
     UserNotFound,
 )
@@ -35,26 +36,27 @@ def wait_seconds(headers: Headers) -> int:
     return WAIT_MAX if len(seconds) > len(str(WAIT_MAX)) else min(int(seconds), WAIT_MAX)
 
 
-def _fingerprint(data: Any) -> str:
+def _fingerprint(backend: Backend, data: Any) -> Fingerprint:
     """Return the fingerprint that createGenerationRequest gives the same payload in mode async."""
-    return requests.fingerprint({**data, "mode": Mode.ASYNC.value})
+    return idempotency.fingerprint({**data, "mode": Mode.ASYNC.value}, backend.catalogs.current())
 
 
 def _answered_earlier(backend: Backend, call: Call[requests.Repeat]) -> responses.CreatedGeneration | None:
-    repeat = call.params
-    earlier = backend.generations.repeat(repeat.user_id, repeat.idempotency_key, _fingerprint(call.data))
-    return None if earlier is None else _created(earlier, is_repeat=True)
+    key = Key(call.params.idempotency_key, _fingerprint(backend, call.data))
+    earlier = backend.generations.repeat(call.params.user_id, key)
+    return None if earlier is None else _created(earlier.request, is_replay=True)
 
 
-def _created(request: GenerationRequest, *, is_repeat: bool) -> responses.CreatedGeneration:
+def _created(request: GenerationRequest, *, is_replay: bool) -> responses.CreatedGeneration:
     created = responses.CreatedGeneration.of(request)
-    return created.model_copy(update={"replayed": True}) if is_repeat else created
+    return created.model_copy(update={"replayed": True}) if is_replay else created
 
 
 @variant(
     functions.create_generation_request,
     UserNotFound,
     TooManyRunning,
+    PriceTooHigh,
     InsufficientCredits,
     IdempotencyMismatch,
     Contention,
@@ -65,11 +67,11 @@ def create_generation(backend: Backend, call: Call[requests.CreateGeneration]) -
 
     Returns the request as it is then. A repeated call with the same idempotency key does not wait.
     """
-    created = backend.generations.create_or_find(call.params.order(_fingerprint(call.data)))
+    created = backend.generations.create(call.params.order(_fingerprint(backend, call.data)))
     request = created.request
-    if not created.is_repeat:
+    if not created.is_replay:
         request = backend.requests.wait(request, wait_seconds(call.headers))
-    return _created(request, is_repeat=created.is_repeat)
+    return _created(request, is_replay=created.is_replay)
 
 
 @variant(functions.list_generation_requests)
@@ -86,11 +88,12 @@ def get_balance(backend: Backend, call: Call[requests.GetCreditBalance]) -> resp
     return responses.Balance.of(backend.accounts.wallet(call.params.user_id))
 
 
-@variant(functions.get_user_credits)
+@variant(functions.list_credit_transactions)
 def list_transactions(backend: Backend, call: Call[requests.ListTransactions]) -> responses.TransactionList:
-    """Returns a page of a user's deductions and refunds, newest first."""
+    """Returns a page of all changes of a user's balance, newest first, with the balance after each."""
     params = call.params
-    history = backend.histories.page(params.user_id, params.limit, params.before_seq)
+    types = None if params.type is None else (params.type,)
+    history = backend.histories.page(params.user_id, params.limit, params.before_seq, types)
     return responses.TransactionList.of(params, history.entries)
 
 

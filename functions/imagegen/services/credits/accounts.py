@@ -1,7 +1,7 @@
 """Registers accounts, grants credits and reads wallets."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -29,6 +29,7 @@ from imagegen.ports.clock import Clock
 from imagegen.ports.database import CommitRefused, Database, Query, Snapshot, Write
 from imagegen.services.retry import Retry
 from imagegen.services.server_keys import ServerKeys
+from imagegen.services.unreadable import read_or_log
 
 WELCOME_GRANT = "welcome-grant"
 """The id of the grant of trial credits. The fixed id makes a second one in the same account impossible."""
@@ -56,6 +57,20 @@ def require_user(user: Snapshot) -> Snapshot:
     if not user.exists:
         raise UserNotFound(f"There is no user {user.id!r}. Call registerUser first.", userId=user.id)
     return user
+
+
+def balance_of(user: Snapshot) -> int | None:
+    """Return the user's balance, or None if it cannot be read, for an answer that does not depend on it."""
+    wallet = read_or_log(wallet_of, user) if user.exists else None
+    return None if wallet is None else wallet.credits.total
+
+
+@dataclass(frozen=True)
+class Granted:
+    """The answer to a grant. ``is_replay`` is True if an earlier call with the same key made it."""
+
+    grant: Grant
+    is_replay: bool
 
 
 @dataclass(frozen=True)
@@ -117,18 +132,33 @@ class Accounts:
             "The account was deleted, but its credit history was not. Ask the operator to restore it.", userId=user_id
         )
 
-    def grant(self, user_id: str, bucket: Bucket, credits: int, *, reason: str, key: str, granted_by: str) -> Grant:
+    def grant(
+        self,
+        user_id: str,
+        bucket: Bucket,
+        credits: int,
+        *,
+        reason: str,
+        key: str,
+        granted_by: str,
+        earlier_keys: Sequence[str] = (),
+    ) -> Granted:
         """Add ``credits`` to a bucket, and return the grant. A repeated call returns the grant of the first call.
 
-        A ``key`` is used once, for one grant to one user. Raises UserNotFound, and IdempotencyMismatch if the key was
+        A ``key`` is used once, for one grant to one user. ``earlier_keys`` are the keys under which earlier versions of
+        the backend may have stored the same call. Raises UserNotFound, and IdempotencyMismatch if the key was
         used for another grant.
         """
-        grant_id = hashlib.sha256(key.encode()).hexdigest()[:32]
+        earlier_ids = [_grant_id(earlier_key) for earlier_key in earlier_keys]
+        grant_id = _grant_id(key)
 
-        def attempt(_tries: int) -> Grant:
-            user, made = self.database.read(user_path(user_id), grant_path(grant_id))
-            if made.exists:
-                return _same(grant_of(made), user_id, bucket, credits, reason)
+        mine: list[Grant] = []  # a commit of this call may be applied although its answer was lost
+
+        def attempt(_tries: int) -> Granted:
+            user, *grants = self.database.read(user_path(user_id), *map(grant_path, (*earlier_ids, grant_id)))
+            if made := next((document for document in grants if document.exists), None):
+                grant = _same(grant_of(made), user_id, bucket, credits, reason)
+                return Granted(grant, is_replay=grant not in mine)
             wallet, entry = wallet_of(require_user(user)).post(
                 EntryType.GRANT,
                 bucket.of(credits),
@@ -147,8 +177,9 @@ class Accounts:
                 balance_after=entry.balance_after,
                 granted_at=entry.timestamp,
             )
-            self.database.commit(create_grant(grant), update_wallet(user, wallet), create_entry(entry, reason=reason))
-            return grant
+            mine.append(grant)
+            self.database.commit(create_grant(grant), update_wallet(user, wallet), create_entry(entry))
+            return Granted(grant, is_replay=False)
 
         return self.retry(attempt)
 
@@ -157,8 +188,13 @@ class Accounts:
         return wallet_of(require_user(*self.database.read(user_path(user_id))))
 
 
+def _grant_id(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()[:32]
+
+
 def _same(grant: Grant, user_id: str, bucket: Bucket, credits: int, reason: str) -> Grant:
     """Return ``grant`` if it has the same values as the repeated call. Raises IdempotencyMismatch."""
-    if (grant.user_id, grant.bucket, grant.credits, grant.reason) != (user_id, bucket, credits, reason):
+    stored = (grant.user_id, grant.bucket, grant.credits, grant.reason or reason)  # an erased reason matches any
+    if stored != (user_id, bucket, credits, reason):
         raise IdempotencyMismatch("This idempotencyKey was used for another grant. Use a new key for a new grant.")
     return grant

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from imagegen.documents.accounts import (
+    create_correction_reason,
     create_entry,
     create_user,
     entry_of,
@@ -57,7 +58,9 @@ class Corrections:
                 generation_request_id=request_id,
                 timestamp=self.clock.now(),
             )
-            self.database.commit(update_wallet(user, wallet), create_entry(entry, reason=reason))
+            self.database.commit(
+                update_wallet(user, wallet), create_entry(entry), create_correction_reason(entry, reason)
+            )
             return entry
 
         return self.retry(attempt)

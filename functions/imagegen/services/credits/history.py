@@ -1,5 +1,6 @@
 """Reads a user's balance and credit history."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import partial
 
@@ -9,12 +10,12 @@ from imagegen.ports.database import Database, Query, Where
 from imagegen.services.credits.accounts import require_user
 from imagegen.services.pagination import Page, page
 
-LISTED = (EntryType.DEDUCTION, EntryType.REFUND)
+OF_REQUESTS = (EntryType.DEDUCTION, EntryType.REFUND)
 
 
 @dataclass(frozen=True)
 class History:
-    """A user's wallet, and one page of its deductions and refunds, newest first."""
+    """A user's wallet, and one page of its ledger, newest first."""
 
     wallet: Wallet
     entries: Page[LedgerEntry]
@@ -24,15 +25,17 @@ class History:
 class Histories:
     database: Database
 
-    def page(self, user_id: str, size: int, before_seq: int | None = None) -> History:
-        """Return up to ``size`` deductions and refunds, newest first, with numbers below ``before_seq``.
+    def page(
+        self, user_id: str, size: int, before_seq: int | None = None, types: Collection[EntryType] | None = None
+    ) -> History:
+        """Return up to ``size`` entries of these ``types``, newest first, with numbers below ``before_seq``.
 
-        Raises UserNotFound and DatabaseUnavailable.
+        Without ``types``, return entries of all types. Raises UserNotFound and DatabaseUnavailable.
         """
         wallet = wallet_of(require_user(*self.database.read(user_path(user_id))))
         history = Query(
             ledger_path(user_id),
-            where=(Where("type", "in", tuple(type.value for type in LISTED)),),
+            where=() if types is None else (Where("type", "in", tuple(type.value for type in types)),),
             order_by="seq",
             # Leave out entries written after the balance was read, so that balance and history agree.
             start_after=(wallet.seq + 1 if before_seq is None else before_seq,),

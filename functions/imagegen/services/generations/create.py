@@ -7,7 +7,7 @@
 The answer always matches the request's document, on the first call and on every repeated call.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -16,7 +16,9 @@ from imagegen.documents.generations import StoredRequest, create_request, reques
 from imagegen.domain.account import Account
 from imagegen.domain.generation import (
     FailureReason,
+    Fingerprint,
     GenerationRequest,
+    Key,
     Mode,
     Order,
     Status,
@@ -25,21 +27,28 @@ from imagegen.domain.generation import (
 from imagegen.domain.ledger import Credits, NotEnoughCredits
 from imagegen.domain.limits import Activity, Limits, TooFast
 from imagegen.errors import (
+    ApiError,
     Contention,
     GenerationAbandoned,
+    GenerationAbandonedBefore,
     GenerationCanceled,
+    GenerationCanceledBefore,
     GenerationFailed,
+    GenerationFailedBefore,
     GenerationTimeout,
+    GenerationTimeoutBefore,
     IdempotencyMismatch,
     InsufficientCredits,
+    PriceTooHigh,
     RateLimited,
     RequestInProgress,
     ServiceUnavailable,
     TooManyRunning,
+    charge_of,
 )
 from imagegen.ports.clock import Clock
 from imagegen.ports.database import CommitRefused, Database, DatabaseUnavailable, OutcomeUnknown, Snapshot
-from imagegen.services.credits.accounts import require_user
+from imagegen.services.credits.accounts import balance_of, require_user
 from imagegen.services.generations.execution import Execution
 from imagegen.services.generations.queue import RequestQueue
 from imagegen.services.retry import Retry
@@ -48,10 +57,19 @@ from imagegen.services.unreadable import read_or_log
 
 @dataclass(frozen=True)
 class Created:
-    """The request of a call. ``is_repeat`` is true if an earlier call with the same idempotency key created it."""
+    """The answer to a call: the request, and the user's balance.
 
-    request: GenerationRequest
-    is_repeat: bool
+    The balance is the one after the deduction, or in a replay the one of now. It is None if a replay cannot read it.
+    ``is_replay`` is True if an earlier call with the same key created the request.
+    """
+
+    stored: StoredRequest
+    current_credits: int | None
+    is_replay: bool = False
+
+    @property
+    def request(self) -> GenerationRequest:
+        return self.stored.request
 
 
 @dataclass(frozen=True)
@@ -66,61 +84,58 @@ class Generations:
     retry: Retry
     new_id: Callable[[], str]
 
-    def create(self, order: Order) -> GenerationRequest:
+    def create(self, order: Order) -> Created:
         """Reserve credits and create the request, or return the one that this idempotency key already created.
 
         In sync mode, the request is completed on return. In async mode, a worker completes it later.
 
         Raises:
-        - UserNotFound, RateLimited, TooManyRunning, InsufficientCredits, IdempotencyMismatch, RequestInProgress and
-          Contention: this call took no credits.
+        - UserNotFound, RateLimited, TooManyRunning, PriceTooHigh, InsufficientCredits, IdempotencyMismatch,
+          RequestInProgress and Contention: this call took no credits.
         - ServiceUnavailable: the call took no credits, or took them once under this key.
         - GenerationFailed, GenerationTimeout, GenerationAbandoned and GenerationCanceled: the credits were refunded.
         - SettlementPending: the credits were taken, and the outcome is not recorded yet.
         """
-        return self.create_or_find(order).request
+        created = self._reserve(order)
+        if created.request.status is Status.PENDING:
+            self.queue.enqueue(created.request, order.model)
+        elif created.request.status is Status.PROCESSING and order.mode is Mode.SYNC:
+            created = replace(created, stored=self.execution.run(created.stored, order.model, order.size))
+        return _answer(created)
 
-    def create_or_find(self, order: Order) -> Created:
-        """Create the request or find it, and tell which. Raises like ``create``."""
-        stored, is_repeat = self._reserve(order)
-        request = stored.request
-        if order.mode is Mode.ASYNC:
-            if request.status is Status.PENDING:
-                self.queue.enqueue(request, order.model)
-        elif request.status is Status.PROCESSING:
-            request = _answer(self.execution.run(stored, order.model, order.size))
-        else:
-            request = _answer(request)
-        return Created(request, is_repeat)
-
-    def repeat(self, user_id: str, idempotency_key: str, fingerprint: str) -> GenerationRequest | None:
-        """Return the request that this key and payload created before, or None if there was no such call.
+    def repeat(self, user_id: str, *keys: Key) -> Created | None:
+        """Return the request that one of the keys and its payload created before, or None if there was no such call.
 
         This answers a repeated call whose payload is no longer valid, for example because an option was disabled.
         Raises what ``create`` raises for an existing request.
         """
         try:
-            [document] = self.database.read(request_path(keyed_request_id(user_id, idempotency_key)))
+            user, *documents = self.database.read(user_path(user_id), *(_path(user_id, key) for key in keys))
         except DatabaseUnavailable as error:
             raise ServiceUnavailable(
                 "The database cannot be reached. Try again with the same idempotencyKey."
             ) from error
-        if not document.exists or request_of(document).fingerprint != fingerprint:
-            return None
-        stored = _ended_or_async(StoredRequest.of(document))
-        return stored.request if stored.request.mode is Mode.ASYNC else _answer(stored.request)
+        for key, document in zip(keys, documents, strict=True):
+            if document.exists and key.fingerprint.matches(request_of(document).fingerprint):
+                return _answer(_replay(StoredRequest.of(document), user))
+        return None
 
-    def _reserve(self, order: Order) -> tuple[StoredRequest, bool]:
-        """Create the request, or find the one that this idempotency key already created. Return whether it is found."""
+    def _reserve(self, order: Order) -> Created:
+        """Create the request, or return the request that this idempotency key already created."""
         reservation_id = self.new_id()
         key = order.idempotency_key
         request_id = self.new_id() if key is None else keyed_request_id(order.user_id, key)
+        paths = [user_path(order.user_id), request_path(request_id)]
+        paths += [_path(order.user_id, earlier_key) for earlier_key in order.earlier_keys]
 
-        def attempt(tries: int) -> tuple[StoredRequest, bool]:
-            user, document = self.database.read(user_path(order.user_id), request_path(request_id))
+        def attempt(tries: int) -> Created:
+            user, document, *earlier = self.database.read(*paths)
+            for key, found in zip(order.earlier_keys, earlier, strict=True):
+                if found.exists:
+                    return _existing(StoredRequest.of(found), user, key.fingerprint, reservation_id)
             if document.exists:
-                stored = _existing(StoredRequest.of(document), order, reservation_id)
-                return stored, stored.request.reservation_id != reservation_id
+                return _existing(StoredRequest.of(document), user, order.fingerprint, reservation_id)
+            _check_price(order)
             if order.mode is Mode.SYNC and not tries:  # later, an earlier commit may still be applied
                 self.execution.check_provider(order.model)
             account = self._within_running_limit(account_of(require_user(user)))
@@ -132,7 +147,7 @@ class Generations:
             version, *_ = self.database.commit(
                 create_request(request), update_account(user, account, request.week), create_entry(deduction)
             )
-            return StoredRequest(request, version), False
+            return Created(StoredRequest(request, version), account.wallet.credits.total)
 
         try:
             return self.retry(attempt)
@@ -173,6 +188,10 @@ class Generations:
         return replace(account, activity=activity)
 
 
+def _path(user_id: str, key: Key) -> str:
+    return request_path(keyed_request_id(user_id, key.text))
+
+
 def _may_run(document: Snapshot, now: datetime) -> bool:
     """Return whether a request may run. One that cannot be read counts as ended, so that it blocks no other."""
     request = read_or_log(request_of, document) if document.exists else None
@@ -191,30 +210,40 @@ def _within_rate_limit(activity: Activity, limits: Limits, now: datetime) -> Act
         ) from None
 
 
-def _existing(stored: StoredRequest, order: Order, reservation_id: str) -> StoredRequest:
-    """Return the existing request if it answers ``order``.
+def _existing(stored: StoredRequest, user: Snapshot, fingerprint: Fingerprint, reservation_id: str) -> Created:
+    """Return the existing request if its payload is the one with this fingerprint.
 
     Raises IdempotencyMismatch if its payload differs, and RequestInProgress.
     """
     request = stored.request
     if request.reservation_id == reservation_id:
-        return stored  # our own commit was applied, but its answer was lost
-    if request.fingerprint != order.fingerprint:
+        return Created(stored, balance_of(user))  # our own commit was applied, but its answer was lost
+    if not fingerprint.matches(request.fingerprint):
         raise IdempotencyMismatch(
             "This idempotencyKey was used for a request with other options. Use a new key for a new request.",
-            generationRequestId=request.id,
+            **charge_of(request),
         )
-    return _ended_or_async(stored)
+    return _replay(stored, user)
 
 
-def _ended_or_async(stored: StoredRequest) -> StoredRequest:
-    """Return the existing request if it has ended or is in async mode. Raises RequestInProgress."""
+def _replay(stored: StoredRequest, user: Snapshot) -> Created:
+    """Return the existing request as a replay if it has ended or is in async mode. Raises RequestInProgress."""
     if stored.request.mode is Mode.SYNC and stored.request.is_open:
         raise RequestInProgress(
             "The first request with this idempotencyKey is still running. Try again with the same key in a moment.",
-            generationRequestId=stored.request.id,
+            **charge_of(stored.request),
         )
-    return stored
+    return Created(stored, balance_of(user), is_replay=True)
+
+
+def _check_price(order: Order) -> None:
+    """Raise PriceTooHigh if the order costs more than its caller accepts."""
+    if order.is_too_expensive:
+        raise PriceTooHigh(
+            f"This size costs {order.cost} now, and your maxCredits is {order.max_credits}. Nothing was charged.",
+            requiredCredits=order.cost,
+            maxCredits=order.max_credits,
+        )
 
 
 def _payment(order: Order, balance: Credits) -> Credits:
@@ -230,20 +259,26 @@ def _payment(order: Order, balance: Credits) -> Credits:
         ) from None
 
 
-def _answer(request: GenerationRequest) -> GenerationRequest:
-    """Return a settled request if it succeeded. Otherwise raise the error of its failure reason."""
+_ERRORS: Mapping[FailureReason, tuple[type[ApiError], type[ApiError]]] = {
+    FailureReason.GENERATION_FAILED: (GenerationFailed, GenerationFailedBefore),
+    FailureReason.GENERATION_TIMEOUT: (GenerationTimeout, GenerationTimeoutBefore),
+    FailureReason.ABANDONED: (GenerationAbandoned, GenerationAbandonedBefore),
+    FailureReason.CANCELED: (GenerationCanceled, GenerationCanceledBefore),
+}
+"""The error of each failure of a sync call, at first and in a replay."""
+
+
+def _answer(created: Created) -> Created:
+    """Return the answer to an async call, or to a sync call that succeeded. Raises the error of a failure."""
+    request = created.request
+    if request.mode is Mode.ASYNC or request.failure is None:
+        return created
     failure = request.failure
-    if failure is None:
-        return request
-    error = {
-        FailureReason.GENERATION_FAILED: GenerationFailed,
-        FailureReason.GENERATION_TIMEOUT: GenerationTimeout,
-        FailureReason.ABANDONED: GenerationAbandoned,
-        FailureReason.CANCELED: GenerationCanceled,
-    }[failure.reason]
-    raise error(
-        f"{failure.message} The credits were refunded. Try again.",
-        generationRequestId=request.id,
-        refundedCredits=failure.refunded_credits,
-        currentCredits=failure.current_credits,
+    error, replayed_error = _ERRORS[failure.reason]
+    message = f"{failure.message} " + ("The credits were refunded. " if request.is_refunded else "")
+    if not created.is_replay:
+        raise error(f"{message}Try again.", **charge_of(request), currentCredits=failure.current_credits)
+    balance = {} if created.current_credits is None else {"currentCredits": created.current_credits}
+    raise replayed_error(
+        f"{message}Use a new idempotencyKey to try again.", **charge_of(request), **balance, replayed=True
     )

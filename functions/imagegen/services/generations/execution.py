@@ -7,7 +7,7 @@ from imagegen import events
 from imagegen.documents.generations import StoredRequest
 from imagegen.domain.catalog import Model, Size
 from imagegen.domain.generation import FailureReason, GenerationRequest, Status
-from imagegen.errors import ServiceUnavailable, SettlementPending
+from imagegen.errors import ServiceUnavailable, SettlementPending, charge_of
 from imagegen.events import Event
 from imagegen.ports.database import CommitRefused, DatabaseUnavailable, OutcomeUnknown
 from imagegen.ports.image_generator import GeneratorFailed, GeneratorTimedOut, Job, ProtectedGenerator
@@ -25,26 +25,26 @@ class Execution:
             events.error(Event.PROVIDER_HANGS, provider=model.provider)
             raise ServiceUnavailable(f"{model.name} does not answer. Nothing was charged. Try again.")
 
-    def run(self, stored: StoredRequest, model: Model, size: Size) -> GenerationRequest:
+    def run(self, stored: StoredRequest, model: Model, size: Size) -> StoredRequest:
         """Run the request and return it as settled, by this run or by another process that was first.
 
         Raises SettlementPending if the outcome could not be recorded.
         """
         return self.end(stored, self._generate(stored.request, model, size))
 
-    def end(self, stored: StoredRequest, outcome: Succeeded | Failed) -> GenerationRequest:
+    def end(self, stored: StoredRequest, outcome: Succeeded | Failed) -> StoredRequest:
         """Settle a request whose run has ended with ``outcome``. Returns and raises as ``run`` does."""
         try:
             settled = self.settlements.settle(stored, outcome)
         except (CommitRefused, OutcomeUnknown, DatabaseUnavailable) as error:
             raise SettlementPending(
                 "The outcome could not be recorded yet. Within ten minutes, the request is completed or refunded.",
-                generationRequestId=stored.request.id,
+                **charge_of(stored.request),
                 deductedCredits=stored.request.cost,
             ) from error
         if settled.request.status is Status.CANCELED:
             self.settlements.end_canceled_run(settled)
-        return settled.request
+        return settled
 
     def _generate(self, request: GenerationRequest, model: Model, size: Size) -> Succeeded | Failed:
         """Return the outcome. A crash of the provider is an outcome too, so that the request is always settled."""

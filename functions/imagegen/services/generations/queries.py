@@ -81,7 +81,7 @@ class Requests:
         """Return the number of matching requests, counted by the server, up to ``limit``."""
         # In the order of ``list``, so that the count uses the same indexes.
         in_order = Query(REQUESTS, filter.where, order_by="createdAt", limit=limit)
-        [totals] = self.database.totals(Sum(in_order, None))
+        [totals] = self.database.totals(Sum(in_order))
         return totals.count
 
 

@@ -56,8 +56,8 @@ class Worker:
         if model is None or size is None:
             name = request.model if model is None else request.size
             gone = Failed(FailureReason.GENERATION_FAILED, f"{name} is no longer in the catalog.")
-            return self.execution.end(claimed, gone).status
-        return self.execution.run(claimed, model, size).status
+            return self.execution.end(claimed, gone).request.status
+        return self.execution.run(claimed, model, size).request.status
 
     def _claim(self, stored: StoredRequest, lease: timedelta) -> StoredRequest | None:
         """Claim the request for this delivery. Return None if another delivery was first, or the request has ended."""

@@ -14,7 +14,7 @@ from imagegen import events
 from imagegen.documents.generations import request_of, request_path
 from imagegen.documents.webhooks import delivery_of, delivery_path, update_delivery
 from imagegen.domain.generation import GenerationRequest
-from imagegen.domain.webhooks import Attempt, Delivery, DeliveryStatus
+from imagegen.domain.webhooks import Attempt, Delivery, DeliveryStatus, retry_after
 from imagegen.errors import ServiceUnavailable, UserNotFound
 from imagegen.ports.clock import Clock
 from imagegen.ports.database import Database
@@ -89,14 +89,19 @@ class DeliveryWorker:
         if (request := read_or_log(request_of, document)) is None:
             return Attempt(at, timedelta(), error="the request cannot be read"), False
         event = Event(delivery.id, delivery.type, delivery.created_at, describe(request))
-        status_code = error = None
+        answer = error = None
         try:
-            status_code = send_signed(self.sender, delivery.url, secret, event, at)
+            answer = send_signed(self.sender, delivery.url, secret, event, at)
         except Undelivered as undelivered:
             error = str(undelivered)
-        made = Attempt(at, timedelta(seconds=self.clock.monotonic() - began), status_code, error)
+        duration = timedelta(seconds=self.clock.monotonic() - began)
+        if answer is None:
+            made = Attempt(at, duration, error=error)
+        else:
+            asked = retry_after(answer.status_code, answer.retry_after, at + duration)
+            made = Attempt(at, duration, answer.status_code, retry_after=asked)
         if not made.succeeded:
-            events.info(events.Event.WEBHOOK_NOT_ACCEPTED, deliveryId=delivery.id, statusCode=status_code)
+            events.info(events.Event.WEBHOOK_NOT_ACCEPTED, deliveryId=delivery.id, statusCode=made.status_code)
         return made, False
 
     def _record(self, attempted: Delivery, worker: str) -> Delivery:

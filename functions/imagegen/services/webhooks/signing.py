@@ -9,7 +9,8 @@ from typing import Any
 from standardwebhooks import Webhook
 from standardwebhooks.webhooks import EmptyWebhookSecretError
 
-from imagegen.ports.webhook_sender import WebhookSender
+from imagegen.domain.times import rfc3339
+from imagegen.ports.webhook_sender import Answer, WebhookSender
 
 
 class InvalidSecret(Exception):
@@ -26,8 +27,8 @@ class Event:
     data: Mapping[str, Any]
 
 
-def send_signed(sender: WebhookSender, url: str, secret: str, event: Event, at: datetime) -> int:
-    """Send ``event`` once, signed as of ``at``. Return the HTTP status of the answer.
+def send_signed(sender: WebhookSender, url: str, secret: str, event: Event, at: datetime) -> Answer:
+    """Send ``event`` once, signed as of ``at``. Return the answer.
 
     Raises InvalidSecret, Forbidden and Unreachable.
     """
@@ -37,7 +38,7 @@ def send_signed(sender: WebhookSender, url: str, secret: str, event: Event, at: 
         raise InvalidSecret("the secret is not base64 text with an optional whsec_ prefix") from None
     message = {
         "type": event.type,
-        "timestamp": event.created_at.isoformat().replace("+00:00", "Z"),
+        "timestamp": rfc3339(event.created_at),
         "data": event.data,
     }
     body = json.dumps(message, ensure_ascii=False, separators=(",", ":"))
