@@ -126,7 +126,7 @@ class InvalidInput(ApiError):
 class Unauthenticated(ApiError):
     code = Code.UNAUTHENTICATED
     reason = "UNAUTHENTICATED"
-    situation = "no token, or a token that is invalid, expired or revoked"
+    situation = "no token or API key, or one that is invalid, expired or revoked"
     retryable = "after signing in"
 
 
@@ -142,6 +142,13 @@ class PermissionDenied(ApiError):
     reason = "PERMISSION_DENIED"
     situation = "another user's `userId`, or a function for admins"
     retryable = "no"
+
+
+class ScopeMissing(ApiError):
+    code = Code.PERMISSION_DENIED
+    reason = "SCOPE_MISSING"
+    situation = "an API key without the scope of this function, or a function that no key can call"
+    retryable = "with another key, or signed in"
 
 
 class EmailNotVerified(ApiError):
@@ -189,6 +196,30 @@ class DeliveryNotFound(ApiError):
     situation = "no such webhook delivery, or another user's"
     retryable = "no"
     facts: ClassVar = {"deliveryId": str}
+
+
+class ApiKeyNotFound(ApiError):
+    code = Code.NOT_FOUND
+    reason = "API_KEY_NOT_FOUND"
+    situation = "no such API key, or another user's"
+    retryable = "no"
+    facts: ClassVar = {"keyId": str}
+
+
+class TooManyApiKeys(ApiError):
+    code = Code.FAILED_PRECONDITION
+    reason = "TOO_MANY_API_KEYS"
+    situation = "too many active API keys of this user: `limit`"
+    retryable = "after revoking one"
+    facts: ClassVar = {"limit": int}
+
+
+class GrantLimitReached(ApiError):
+    code = Code.RESOURCE_EXHAUSTED
+    reason = "GRANT_LIMIT_REACHED"
+    situation = "an API key may not grant so many credits today: `creditsLeft`, `retryAfterSeconds`"
+    retryable = "after that time, or with fewer credits"
+    facts: ClassVar = {"creditsLeft": int, "retryAfterSeconds": int}
 
 
 class RouteNotFound(ApiError):

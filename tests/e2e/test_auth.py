@@ -168,13 +168,18 @@ def owner_data(live: Live) -> Iterator[OwnerData]:
     live.result("registerUser", {}, token=owner)
     grant = {"userId": user, "credits": 100, "bucket": "paid", "reason": "tests", "idempotencyKey": "tests"}
     live.result("grantCredits", grant, token=admin)
+    key_id = live.result("createApiKey", {"name": "tests", "scopes": ["read"]}, token=owner)["keyId"]
     live.result("getWebhookSecret", {}, token=owner)  # otherwise, the first delivery creates it in the background
     with receiving(Receiver()) as receiver:
         live.result("createGenerationRequest", order(user, webhookUrl=receiver.url()), token=owner)
         [delivery] = live.result("listWebhookDeliveries", {}, token=owner)["deliveries"]
         yield OwnerData(
             user,
-            {"userId": user, **{name: delivery[name] for name in ("generationRequestId", "deliveryId")}},
+            {
+                "userId": user,
+                "keyId": key_id,
+                **{name: delivery[name] for name in ("generationRequestId", "deliveryId")},
+            },
             {
                 CallerKind.ANONYMOUS: None,
                 CallerKind.OWNER: owner,
@@ -235,6 +240,9 @@ def test_user_id_defaults_to_the_caller(live: Live, owner_data: OwnerData, funct
 
     if FUNCTIONS[function].spends:
         assert live.request(answer["generationRequestId"])["userId"] == owner_data.user_id
+    elif function == "createApiKey":
+        stored = live.operator.document(f"apiKeys/{answer['keyId']}").get().to_dict() or {}
+        assert stored["userId"] == owner_data.user_id
     else:
         assert answer == live.result(function, data, token=token)
 

@@ -41,6 +41,8 @@ READERS: dict[str, dict[Operation, set[str]]] = {
     "webhookDeliveries": {"get": NOBODY, "list": NOBODY},
     "trialClaims": {"get": NOBODY, "list": NOBODY},
     "serverKeys": {"get": NOBODY, "list": NOBODY},
+    "apiKeys": {"get": NOBODY, "list": NOBODY},
+    "apiKeyRings": {"get": NOBODY, "list": NOBODY},
     "webhookSecrets": {"get": NOBODY, "list": NOBODY},
     f"users/{OWNER}/notes": {"get": NOBODY, "list": NOBODY},
     "unheardOf": {"get": NOBODY, "list": NOBODY},
@@ -116,7 +118,8 @@ def documents(live: Live) -> dict[str, str]:
     for collection in ("generationRequests", "grants"):
         owned = live.operator.collection(collection).where(filter=FieldFilter("userId", "==", OWNER))
         paths[collection] = next(owned.limit(1).stream()).reference.path
-    for collection in (f"users/{OWNER}/notes", "unheardOf", "webhookDeliveries", "trialClaims", "serverKeys"):
+    closed = ("unheardOf", "webhookDeliveries", "trialClaims", "serverKeys", "apiKeys", "apiKeyRings")
+    for collection in (f"users/{OWNER}/notes", *closed):
         live.operator.document(f"{collection}/note").set({"userId": OWNER})
     live.result("getWebhookSecret", {"userId": OWNER})
     paths["webhookSecrets"] = f"webhookSecrets/{OWNER}"

@@ -60,8 +60,12 @@ EXAMPLES = {
 }
 FUNCTIONS = scaled(["createGenerationRequest", "grantCredits", "listGenerationRequests"], list(EXAMPLES))
 ADMIN_FUNCTIONS = ("grantCredits", "getWeeklyReport", "listWeeklyReports", "runWeeklyReport")
-EXPECTED_ERRORS = {"cancelGenerationRequest": (400, "REQUEST_ENDED"), "resendWebhook": (404, "DELIVERY_NOT_FOUND")}
-"""The errors of two examples. All requests of the sample data have ended, and none has a webhook."""
+EXPECTED_ERRORS = {
+    "cancelGenerationRequest": (400, "REQUEST_ENDED"),
+    "resendWebhook": (404, "DELIVERY_NOT_FOUND"),
+    "revokeApiKey": (404, "API_KEY_NOT_FOUND"),
+}
+"""The errors of three examples. All requests of the sample data have ended, none has a webhook, and no key exists."""
 
 KNOWN_USERS = [USER, EXAMPLES["createGenerationRequest"]["userId"], ADMIN, "user-0"]
 

@@ -239,7 +239,7 @@ def test_call_above_the_rate_is_refused_without_a_lookup(
     assert refusal(refused) == (429, "RESOURCE_EXHAUSTED", "RATE_LIMITED")
     assert refused.get_json()["error"]["details"]["retryAfterSeconds"] == 30
     assert refused.headers["Retry-After"] == "30"
-    assert refused.headers["Access-Control-Expose-Headers"] == "Retry-After"
+    assert "Retry-After" in refused.headers["Access-Control-Expose-Headers"]
     assert google.lookups == 2
     assert refusal(call(api, function, token(sub="user-ada"))) == UNAUTHENTICATED
     clock.at += timedelta(seconds=30)

@@ -34,7 +34,13 @@ SECURITY_SCHEMES: Schema = {
         "bearerFormat": "JWT",
         "description": "The ID token of a user who signed in with Firebase Authentication. Optional in the local "
         "emulator.",
-    }
+    },
+    "apiKey": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "igk_…",
+        "description": "An API key, which acts for its owner within its scopes. createApiKey creates it.",
+    },
 }
 STRICT = ConfigDict(extra="forbid")
 LITERAL: Any = Literal  # Any, because type checkers reject a Literal of a computed value
@@ -74,7 +80,7 @@ def document() -> Schema:
                 "variables": {"project": {"default": "your-project", "description": "Its id."}},
             },
         ],
-        "security": [{"idToken": []}, {}],
+        "security": [*({name: []} for name in SECURITY_SCHEMES), {}],
         "paths": {f"/{name}": {"post": _operation(name, operation)} for name, operation in callables.items()},
         "components": {
             "securitySchemes": SECURITY_SCHEMES,

@@ -19,6 +19,7 @@ ADDRESS_LENGTH_MAX = 500
 REASON_LENGTH_MAX = 500
 URL_LENGTH_MAX = 2_048
 NAME_LENGTH_MAX = 200
+KEY_NAME_LENGTH_MAX = 100
 IDEMPOTENCY_KEY_LENGTH_MAX = 255
 PAGE_SIZE_DEFAULT = 50
 PAGE_SIZE_MAX = 200
@@ -278,6 +279,9 @@ Prompt = Annotated[
 Address = Annotated[str, _text_of(ADDRESS_LENGTH_MAX, "A postal address."), AfterValidator(_text)]
 Reason = Annotated[
     str, _text_of(REASON_LENGTH_MAX, "The reason, for people who read the ledger."), AfterValidator(_text)
+]
+KeyName = Annotated[
+    str, _text_of(KEY_NAME_LENGTH_MAX, "A name for people, such as the name of the server."), AfterValidator(_text)
 ]
 PhotoUrl = Annotated[
     str,

@@ -16,6 +16,7 @@ from imagegen.api.requests import Repeat, Request
 from imagegen.api.responses import Response
 from imagegen.api.validation import parse
 from imagegen.bootstrap import Backend
+from imagegen.domain.api_keys import ApiKey, Scope
 from imagegen.errors import (
     ApiError,
     AppCheckRequired,
@@ -25,6 +26,7 @@ from imagegen.errors import (
     InvalidInput,
     PermissionDenied,
     RateLimited,
+    ScopeMissing,
     ServiceUnavailable,
     Unauthenticated,
 )
@@ -34,6 +36,7 @@ COMMON_ERRORS: tuple[type[ApiError], ...] = (
     InvalidInput,
     Unauthenticated,
     AppCheckRequired,
+    ScopeMissing,
     RateLimited,
     ServiceUnavailable,
     Internal,
@@ -85,14 +88,16 @@ class Operation(Generic[W, R]):
     """A callable function of the API.
 
     ``handle`` handles a valid call. ``repeated`` returns the stored answer to a repeated call that is no longer valid,
-    or None. ``spends`` is True if a call costs credits, so the caller must be verified. ``own_errors`` are the errors
-    that do not follow from the other fields.
+    or None. ``spends`` is True if a call costs credits, so the caller must be verified. ``scope`` is the scope of the
+    API keys that may call. If it is None, no API key may call. ``own_errors`` are the errors that do not follow from
+    the other fields.
     """
 
     request: type[W]
     response: type[R]
     access: Access
     spends: bool
+    scope: Scope | None
     own_errors: tuple[type[ApiError], ...]
     description: str
     handle: Callable[[Backend, Call[W]], R]
@@ -106,7 +111,9 @@ class Operation(Generic[W, R]):
     @property
     def who_may_call(self) -> str:
         """The callers that may call, as the documentation shows them."""
-        return self.access.value + (", with a verified e-mail address or phone number" if self.spends else "")
+        verified = ", with a verified e-mail address or phone number" if self.spends else ""
+        keys = f"; API keys with the scope `{self.scope}`" if self.scope else ""
+        return self.access.value + verified + keys
 
     @property
     def names_owner(self) -> bool:
@@ -128,7 +135,19 @@ class Operation(Generic[W, R]):
 
     def __call__(self, backend: Backend, received: Received) -> Wire:
         """Handle a call and return the answer as JSON data. Raises ApiError."""
-        caller = Caller.of(received.headers, backend.call_rates.admit)
+
+        def find_key(secret: str) -> ApiKey | None:
+            return backend.api_keys.find(secret)  # the service is imported with the first key
+
+        caller = Caller.of(received.headers, backend.call_rates.admit, find_key)
+        caller.check_scope(self.scope)
+        try:
+            return self._handled(backend, caller, received)
+        finally:
+            if caller.api_key is not None:
+                backend.api_keys.record_use(caller.api_key)
+
+    def _handled(self, backend: Backend, caller: Caller, received: Received) -> Wire:
         context = Context(caller, backend.catalogs.current)
         received = self._with_key(received)
         try:
@@ -188,6 +207,7 @@ def operation(
     *errors: type[ApiError],
     access: Access,
     spends: bool = False,
+    scope: Scope | None = None,
     repeated: Callable[[Backend, Call[Repeat]], Any] | None = None,
 ) -> Callable[[Callable[[Backend, Call[W]], R]], Operation[W, R]]:
     """Return a decorator that makes an operation of a function.
@@ -198,7 +218,9 @@ def operation(
     def decorate(handle: Callable[[Backend, Call[W]], R]) -> Operation[W, R]:
         hints = get_type_hints(handle)
         [request] = hints["call"].__args__
-        return Operation(request, hints["return"], access, spends, errors, getdoc(handle) or "", handle, repeated)
+        return Operation(
+            request, hints["return"], access, spends, scope, errors, getdoc(handle) or "", handle, repeated
+        )
 
     return decorate
 
@@ -212,4 +234,4 @@ def variant(
 
     It raises ``errors``, or the same errors as ``of``.
     """
-    return operation(*(errors or of.own_errors), access=of.access, spends=of.spends, repeated=repeated)
+    return operation(*(errors or of.own_errors), access=of.access, spends=of.spends, scope=of.scope, repeated=repeated)

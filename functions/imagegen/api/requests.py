@@ -31,6 +31,7 @@ from imagegen.api.fields import (
     DocumentId,
     Flag,
     IdempotencyKey,
+    KeyName,
     Limit,
     MaxCredits,
     ModelName,
@@ -49,6 +50,7 @@ from imagegen.api.fields import (
     WeekName,
     refuse,
 )
+from imagegen.domain.api_keys import Scope
 from imagegen.domain.generation import Fingerprint, Key, Mode, Order, Status
 from imagegen.domain.grants import Bucket
 from imagegen.domain.ledger import EntryType
@@ -170,6 +172,20 @@ class RunTask(Request):
 
 
 # Lists, page by page
+
+
+def _without_repetition(scopes: list[Scope]) -> list[Scope]:
+    if len(set(scopes)) < len(scopes):
+        raise refuse("must not contain a scope twice")
+    return scopes
+
+
+def _only_for_grants(credits: int | None, info: ValidationInfo) -> int | None:
+    """Return the limit of a key, which has one if it can grant, and none otherwise."""
+    scopes = info.data.get("scopes")
+    if scopes is not None and (Scope.GRANT in scopes) != (credits is not None):
+        raise refuse("is required with the scope grant, and must be left out without it")
+    return credits
 
 
 def _page_token(place_of: Callable[[list[Any]], Any], *query_fields: str) -> BeforeValidator:
@@ -364,6 +380,37 @@ class GrantCredits(Request):
     bucket: Annotated[Bucket, Field(strict=False)]
     reason: Reason
     idempotency_key: IdempotencyKey
+
+
+# API keys
+
+
+class CreateApiKey(OfUser):
+    """The scope grant needs the most credits that the key may grant in a day, and is for admins."""
+
+    model_config = _example(userId="user-100", name="shop server", scopes=["generate", "read"])
+
+    name: KeyName
+    scopes: Annotated[
+        list[Annotated[Scope, Field(strict=False)]],
+        Field(min_length=1, max_length=len(Scope), json_schema_extra={"uniqueItems": True}),
+        AfterValidator(_without_repetition),
+    ]
+    grant_credits_per_day: Annotated[CreditAmount | None, AfterValidator(_only_for_grants)] = Field(
+        default=None,
+        validate_default=True,
+        description="The most credits that the key may grant in a day (UTC). Required with the scope grant.",
+    )
+
+
+class ListApiKeys(OfUser):
+    model_config = _example(userId="user-100")
+
+
+class RevokeApiKey(Request):
+    model_config = _example(keyId="9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")
+
+    key_id: DocumentId
 
 
 # Reports

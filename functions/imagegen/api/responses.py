@@ -1,6 +1,6 @@
 """The response models of the API."""
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import AliasPath, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
@@ -16,7 +16,8 @@ from imagegen.api.requests import (
     ListWebhookDeliveries,
     ListWeeklyReports,
 )
-from imagegen.domain import catalog, webhooks
+from imagegen.domain import api_keys, catalog, webhooks
+from imagegen.domain.api_keys import Scope
 from imagegen.domain.generation import FailureReason, GenerationRequest, Mode, Status
 from imagegen.domain.grants import Bucket
 from imagegen.domain.ledger import EntryType, LedgerEntry, Wallet
@@ -429,6 +430,35 @@ def _with_times(value: Any) -> Any:
 
 
 ReportData = Annotated[dict[str, Any], PlainSerializer(_with_times, return_type=dict[str, Any])]
+
+
+class ApiKey(Described):
+    """An API key, without the key itself."""
+
+    key_id: str = Field(validation_alias="id", description="The SHA-256 of the key, in hex.")
+    name: str
+    scopes: Annotated[list[Scope], BeforeValidator(sorted)]
+    grant_credits_per_day: Number = Field(description="The most credits that the key may grant in a day (UTC).")
+    created_at: Time
+    last_used_on: date | None = Field(description="The last day (UTC) on which the key was used.")
+
+
+class CreatedApiKey(ApiKey):
+    api_key: str = Field(description="The key. It is not shown again.")
+
+    @classmethod
+    def of_secret(cls, secret: str, key: api_keys.ApiKey) -> Self:
+        """Return the answer that shows a new key."""
+        return cls(**dict(ApiKey.of(key)), api_key=secret)
+
+
+class ApiKeyList(Response):
+    api_keys: list[ApiKey]
+
+
+class RevokedApiKey(Described):
+    key_id: str = Field(validation_alias="id")
+    revoked_at: Time
 
 
 class WeeklyReport(Response):
