@@ -89,11 +89,21 @@ def generateWithModelB(task: Any) -> None:
 
 # Each attempt is a task that waits until the attempt is due. The queue retries a task if its attempt could not be
 # recorded or came too early. In the emulator, tasks cannot wait, so every attempt but the first comes too early.
+WEBHOOK_RETRIES = RetryConfig(min_backoff_seconds=10, max_backoff_seconds=600, max_retry_seconds=259_200)
+
+
 @task_function(
-    rate_limits=RateLimits(max_concurrent_dispatches=50, max_dispatches_per_second=50),
-    retry_config=RetryConfig(min_backoff_seconds=10, max_backoff_seconds=600, max_retry_seconds=259_200),
+    rate_limits=RateLimits(max_concurrent_dispatches=50, max_dispatches_per_second=50), retry_config=WEBHOOK_RETRIES
 )
 def deliverWebhook(task: Any) -> None:
+    functions.deliver_webhook(bootstrap.backend(), task)
+
+
+# All attempts but the first ones, so that failing receivers never take the slots of first attempts.
+@task_function(
+    rate_limits=RateLimits(max_concurrent_dispatches=50, max_dispatches_per_second=20), retry_config=WEBHOOK_RETRIES
+)
+def retryWebhook(task: Any) -> None:
     functions.deliver_webhook(bootstrap.backend(), task)
 
 

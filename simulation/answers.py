@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Set
 from dataclasses import dataclass, replace
 
-from imagegen.domain.generation import GenerationRequest, Mode, Status
+from imagegen.domain.generation import GenerationRequest, Mode, Order, Status
 from imagegen.domain.webhooks import Delivery
 from imagegen.errors import ApiError
 from imagegen.ports.database import CommitRefused, DatabaseUnavailable, OutcomeUnknown
@@ -154,7 +154,7 @@ def _check_price_too_high(answer: ErrorAnswer) -> Iterator[str]:
 
 def _check_mismatch(answer: ErrorAnswer) -> Iterator[str]:
     yield from _check_nothing_reserved(answer)
-    if answer.request is None or answer.call.order.fingerprint.matches(answer.request.fingerprint):
+    if answer.request is None or _payload(answer.request) == _payload(answer.call.order):
         yield "no other payload was sent with this key"
 
 
@@ -192,10 +192,14 @@ def _check_refund(answer: ErrorAnswer) -> Iterator[str]:
     yield from _check_payload(answer.call, answer.request)
 
 
+def _payload(of: GenerationRequest | Order) -> str | None:
+    """Return the payload of a request or of an order, however the call wrote it."""
+    return of.fingerprint.canonical
+
+
 def _check_payload(call: Call, request: GenerationRequest) -> Iterator[str]:
     order = call.order
-    is_same = order.fingerprint.matches(request.fingerprint)
-    if not is_same or (request.user_id, request.cost) != (order.user_id, order.cost):
+    if (request.user_id, _payload(request), request.cost) != (order.user_id, _payload(order), order.cost):
         yield f"the call ordered {order.fingerprint} for {order.user_id}"
 
 

@@ -92,13 +92,15 @@ def limits(rng: random.Random) -> Limits:
         concurrent=rng.randint(1, 3),
         canceled_runs_per_day=rng.randint(1, 3),
         calls_per_minute=NO_LIMITS.calls_per_minute,
+        resends_per_hour=rng.randint(1, 5),
     )
 
 
 def plan(rng: random.Random, users: list[str], limits: Limits) -> list[Call]:
     """Return the calls of all clients. Many calls are at the same moment.
 
-    Where the limits are narrow, every second seed has a user who cancels one request after another.
+    Every fourth seed has a user who resends one webhook again and again. Where the limits are narrow, every second
+    seed has a user who cancels one request after another.
     """
     rushes = [rng.uniform(0, PERIOD_SECONDS) for _ in range(3)]
     calls = [
@@ -108,6 +110,8 @@ def plan(rng: random.Random, users: list[str], limits: Limits) -> list[Call]:
     ]
     if limits is not NO_LIMITS and rng.random() < 0.5:
         calls += _cancel_storm(rng, rng.choice(users))
+    if rng.random() < 0.25:
+        calls += _resend_storm(rng, rng.choice(users))
     return [replace(call, name=f"client-{number}") for number, call in enumerate(calls, 1)]
 
 
@@ -138,6 +142,16 @@ def _cancel_storm(rng: random.Random, user: str) -> Iterator[Call]:
         canceled_at_seconds = at_seconds + rng.choice((0.05, rng.uniform(0, 5)))
         for _ in range(rng.choice((1, 1, 2))):
             yield Cancel("", canceled_at_seconds, order)
+
+
+def _resend_storm(rng: random.Random, user: str) -> Iterator[Call]:
+    """Yield a call that creates a request with a webhook, and calls that resend the webhook, often several at once."""
+    at_seconds = rng.uniform(0, PERIOD_SECONDS)
+    order = replace(_order(rng, user, "storm-webhook"), size=SIZES[0], webhook_url=WEBHOOK_URL)
+    yield Call("", at_seconds, order)
+    for _ in range(rng.randint(10, 30)):
+        at_seconds += rng.choice((0.0, 0.0, 0.01, rng.uniform(0, 10)))
+        yield Resend("", at_seconds, order)
 
 
 def _later(rng: random.Random) -> float:

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from imagegen.adapters import cloud_tasks, firestore_messages
+from imagegen.adapters import cloud_tasks, firestore, firestore_messages
 from imagegen.api import auth
-from imagegen.domain import account, generation, ledger, limits, people, webhooks
+from imagegen.domain import account, generation, ledger, limits, people, receivers, webhooks
 from imagegen.reports import reconciliation, weekly
 from imagegen.services import call_rates, retry, server_keys, sweeper
 from imagegen.services.credits import accounts
@@ -37,6 +37,7 @@ class Mutant:
 READ_BOTH = "self.database.read(*paths)"
 READ_USER = "self.database.read(user_path(request.user_id))"
 RESERVATION = "create_request(request), update_account(user, account, request.week), create_entry(deduction)"
+WEBHOOK_LOAD = "tests/simulation/test_webhook_load.py"
 TRIAL_TESTS = "tests/integration/test_trial_credits.py"
 
 MUTANTS = [
@@ -47,6 +48,7 @@ MUTANTS = [
         "_payment(order, account.wallet.credits)",
         "Credits(paid=order.cost)",
     ),
+    Mutant("a price above maxCredits is not refused", create, "if order.is_too_expensive:", "if False:"),
     Mutant(
         "the balance is checked before the transaction",
         create,
@@ -280,6 +282,37 @@ MUTANTS = [
         "json.dumps([user_id, idempotency_key])",
         "idempotency_key",
     ),
+    Mutant(
+        "an answer does not tell the refund",
+        generation,
+        "self.failure.refunded_credits if self.failure else 0",
+        "0",
+    ),
+    Mutant(
+        "a quoted key does not find its request of an earlier version",
+        create,
+        "zip(order.earlier_keys, earlier, strict=True)",
+        "()",
+        test="tests/integration/test_retries.py -k quoted_header_finds",
+    ),
+    Mutant("a repeated cancellation is refused", cancellation, "stored.request.status is Status.CANCELED", "False"),
+    Mutant("a replay does not say that it is one", create, "is_replay=True", "is_replay=False"),
+    Mutant(
+        "a replay has the balance of the first answer",
+        create,
+        '{"currentCredits": created.current_credits}',
+        '{"currentCredits": failure.current_credits}',
+    ),
+    Mutant(
+        "another way to write a payload is another payload", generation, "self.canonical == stored.canonical", "False"
+    ),
+    Mutant(
+        "payloads without a canonical fingerprint are the same",
+        generation,
+        "stored.canonical is not None and ",
+        "",
+        test="tests/integration/test_retries.py -k quoted_header_finds",
+    ),
     Mutant("a replay ignores the fingerprint", create, "not fingerprint.matches(request.fingerprint)", "False"),
     Mutant(
         "a call does not recognise its own reservation", create, "request.reservation_id == reservation_id", "False"
@@ -420,7 +453,7 @@ MUTANTS = [
     Mutant(
         "a delivery worker sends without a claim",
         delivery_worker,
-        "self.database.commit(update_delivery(document, claimed))",
+        "self.database.commit(update_delivery(document, claimed), *state.changed(receiver, state.sending))",
         "pass",
     ),
     Mutant(
@@ -490,14 +523,20 @@ MUTANTS = [
     Mutant(
         "a resend interrupts an attempt in progress",
         webhooks,
-        "self.is_pending and self.claimed_by is not None and at < self.next_attempt_at",
-        "False",
+        "is_in_progress = self.is_pending and self.claimed_by is not None and at < self.next_attempt_at",
+        "is_in_progress = False",
     ),
     Mutant(
         "a resend resets the number of attempts",
         webhooks,
-        "next_attempt_at=due_at, give_up_at=at + RETRY_WINDOW",
-        "next_attempt_at=due_at, give_up_at=at + RETRY_WINDOW, attempt_count=0",
+        "resent_at=at,",
+        "resent_at=at, attempt_count=0,",
+    ),
+    Mutant(
+        "each resend of a waiting webhook queues another task",
+        webhooks,
+        "min(self.next_attempt_at, at) if self.is_pending else at",
+        "at",
     ),
     Mutant(
         "a resend does not recognise its own commit",
@@ -506,13 +545,83 @@ MUTANTS = [
         "False",
         test="tests/unit/test_deliveries.py",
     ),
-    Mutant("each webhook is signed with a new secret", secrets, "if not rotate:", "if False:"),
+    Mutant(
+        "a failing receiver is not paused",
+        delivery_worker,
+        "waits = [state.sending.waits_until, paused_until]",
+        "waits = [state.sending.waits_until]",
+        test="tests/integration/test_webhooks.py -k next_success_ends",
+    ),
+    Mutant(
+        "a failing receiver gets any number of attempts at once",
+        receivers,
+        "return self if self.failing_since is None else replace(self, paused_until=until)",
+        "return self",
+        test="tests/integration/test_webhooks.py -k one_attempt_at_a_time",
+    ),
+    Mutant(
+        "a receiver that recovers stays paused",
+        receivers,
+        "replace(self, failing_since=None, paused_until=None)",
+        "self",
+        test="tests/integration/test_webhooks.py -k next_success_ends",
+    ),
+    Mutant(
+        "one user's slow receivers may take every slot",
+        delivery_worker,
+        "waits = [state.sending.waits_until, paused_until]",
+        "waits = [paused_until]",
+        test=WEBHOOK_LOAD,
+    ),
+    Mutant(
+        "a webhook that is put off twice has two tasks",
+        delivery_worker,
+        "if delivery is not None and delivery == put_off:",
+        "if False:",
+        test="tests/integration/test_webhooks.py -k putting_off",
+    ),
+    Mutant(
+        "retries take the slots of first attempts",
+        outbox,
+        "FIRST_ATTEMPTS if delivery.is_first_attempt else RETRIES",
+        "FIRST_ATTEMPTS",
+        test="tests/integration/test_webhooks.py -k queue_of_their_own",
+    ),
+    Mutant(
+        "the resends of a delivery are not limited",
+        webhooks,
+        "RESENDS.admit(self.resends_earned_at, at)",
+        "at",
+        test="tests/integration/test_webhooks.py -k resends_of_one_delivery",
+    ),
+    Mutant(
+        "the resends of a user are not limited",
+        deliveries,
+        "sending_of(state).resent(self.limits.resends, now)",
+        "sending_of(state)",
+        test="tests/integration/test_limits.py -k resends_of_a_user",
+    ),
+    Mutant("each webhook is signed with a new secret", secrets, "if stored.key is not None:", "if False:"),
     Mutant(
         "a moved secret is replaced",
         secrets,
-        "new if rotate else earlier",
-        "new",
+        "StoredSecrets(shared=earlier)",
+        "StoredSecrets()",
         test="tests/integration/test_webhooks.py -k secret",
+    ),
+    Mutant(
+        "two receivers share a secret",
+        secrets,
+        '"{receiver_id}:{number}"',
+        '"{number}"',
+        test="tests/integration/test_webhooks.py -k cannot_forge",
+    ),
+    Mutant(
+        "a repeated rotation makes a third secret",
+        secrets,
+        "if rotation.rotate and (rotation.expire_previous or not overlaps):\n            number",
+        "if rotation.rotate:\n            number",
+        test="tests/integration/test_webhooks.py -k rotation",
     ),
     # The ledger
     Mutant("a deduction adds credits", ledger, "-1 if self is EntryType.DEDUCTION else 1", "1"),
@@ -604,6 +713,12 @@ MUTANTS = [
         "for key in self._loaded()[:1]",
         test="tests/integration/test_queue.py",
     ),
+    Mutant(
+        "a document that cannot be read ends a sweep",
+        sweeper,
+        "logged.add(error.path)",
+        "raise",
+    ),
     # The adapter, which the simulation replaces by its in-memory Firestore
     Mutant(
         "the adapter forgets the version",
@@ -611,5 +726,26 @@ MUTANTS = [
         "_set_timestamp(message.current_document.update_time, version)",
         "message.current_document.exists = True",
         test="tests/simulation/test_contract.py",
+    ),
+    Mutant(
+        "the adapter lets a new document replace an existing one",
+        firestore_messages,
+        "message.current_document.exists = False",
+        "pass",
+        test="tests/simulation/test_contract.py",
+    ),
+    Mutant(
+        "the adapter replaces whole maps",
+        firestore_messages,
+        "paths.append(canonical)",
+        'paths.append(canonical.split(".")[0])',
+        test="tests/integration/test_firestore.py",
+    ),
+    Mutant(
+        "the adapter sends a commit again after a lost answer",
+        firestore,
+        "answer = self._commit(request,",
+        'answer = self._read_options["retry"](self._commit)(request,',
+        test="tests/integration/test_firestore.py",
     ),
 ]

@@ -1,6 +1,7 @@
 """The database behind a faulty network, which is slow, loses answers, and delivers commits late."""
 
 import random
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from imagegen.ports.database import (
@@ -38,6 +39,8 @@ class RemoteDatabase:
         self._faults = faults
         self._rng = rng
         self._violations = violations
+        self.renewals: Counter[tuple[str, str]] = Counter()
+        """The commits, other than resends, after which a request or an attempt of a delivery may get another task."""
 
     def read(self, *paths: str) -> list[Snapshot]:
         self._arrive()
@@ -101,6 +104,11 @@ class RemoteDatabase:
             for write, document in zip(writes, before, strict=True)
             if isinstance(write, Update) and _loses_attempts(document.data, write.fields)
         ]
+        self.renewals.update(
+            (document.id, str(document.data.get("attemptCount", "")))
+            for write, document in zip(writes, before, strict=True)
+            if isinstance(write, Update) and _renews_task(document.data, write.fields)
+        )
         return versions
 
     def _arrive(self) -> None:
@@ -140,3 +148,10 @@ def _loses_attempts(before: Data, after: Data) -> bool:
     if "attempts" not in before or after["attemptCount"] > before["attemptCount"]:
         return False
     return bool(after["attempts"] != before["attempts"])
+
+
+def _renews_task(before: Data, after: Data) -> bool:
+    """Return whether a write gives a request another task number, or claims or postpones an attempt of a delivery."""
+    if "attempts" not in before:
+        return "taskNumber" in after
+    return all(after[name] == before[name] for name in ("attemptCount", "giveUpAt"))

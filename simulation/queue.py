@@ -5,7 +5,7 @@ the emulator, it knows every name indefinitely.
 """
 
 import random
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -36,6 +36,8 @@ class SimulatedQueue:
         self._faults = faults
         self._rng = rng
         self._work = work
+        self.names: dict[tuple[str, str], set[str]] = defaultdict(set)
+        """The names of the tasks of each request and of each attempt of a delivery."""
         self._delivered = 0
         self._waiting: Counter[str] = Counter()
         """The number of deliveries to come, by the name of their task."""
@@ -51,6 +53,8 @@ class SimulatedQueue:
             self._scheduler.note("task known")
             return False
         self._end(name)
+        id = task.get("deliveryId") or task["generationRequestId"]
+        self.names[id, task.get("attempt", "")].add(name)
         if self._faults.occurs(rates.task_lost):
             self._scheduler.note("task lost")
             return True

@@ -14,7 +14,7 @@ from imagegen.errors import ServiceUnavailable, SettlementPending
 from imagegen.ports.database import CommitRefused, DatabaseUnavailable, OutcomeUnknown
 from imagegen.services.credits.accounts import new_account
 from imagegen.services.webhooks import outbox
-from simulation import answers, calls, charges, checks, webhooks
+from simulation import answers, bad_documents, calls, charges, checks, webhooks
 from simulation.calls import Call, Cancel, Resend
 from simulation.checks import Violation
 from simulation.faults import Faults, Rates
@@ -69,7 +69,7 @@ class Simulation:
         self._never_stalls = self._faults.rates.stall == 0
         self._store = Store()
         self._violations: list[Violation] = []
-        database = RemoteDatabase(self._store, self._scheduler, self._faults, rng, self._violations)
+        self._database = database = RemoteDatabase(self._store, self._scheduler, self._faults, rng, self._violations)
         start = MIDNIGHT - timedelta(seconds=rng.choice((1, 600, 1800)))
         self._clock = clock = VirtualClock(self._scheduler, start, self._faults.step)
         self._limits = calls.limits(rng)
@@ -90,11 +90,14 @@ class Simulation:
             self._open(user_id, granted, start)
         self._granted = sum(granted.total for granted in accounts.values())
         self._calls = calls.plan(rng, list(accounts), self._limits)
+        if rng.random() < 0.2:
+            bad_documents.add(self._store, rng, start)
 
     def run(self) -> Run:
         try:
             self._run_actors()
             self._sweep_after_all_leases()
+            bad_documents.remove(self._store)
             at_rest = [*self._violations_at_rest()]
             self._sweep_until_webhooks_end()
             violations = [*self._violations, *at_rest, *self._webhook_violations()]
@@ -134,11 +137,13 @@ class Simulation:
         resends = Counter(call.request_id for call in self._calls if isinstance(call, Resend))
         observed = webhooks.observed_deliveries(webhooks.deliveries_of(self._store), self._receiver.sent, resends)
         yield from webhooks.broken_invariants(self._store, requests, observed)
+        yield from webhooks.needless_tasks(self._queue.names, self._database.renewals)
         if self._never_stalls:
             yield from webhooks.concurrent_sends(observed)
         if self._is_fault_free:
             yield from webhooks.duplicate_or_late(observed, has_delays=self._queue.has_delays)
-        yield from charges.misstated_by_webhooks(self._store, self._receiver.sent)
+        sent = [event for event in self._receiver.sent if not event.id.startswith(bad_documents.NAME)]
+        yield from charges.misstated_by_webhooks(self._store, sent)
 
     def _run_actors(self) -> None:
         """Run the clients, the sweepers and the workers until all have ended."""
@@ -201,7 +206,7 @@ class Simulation:
     def _work(self, queue: str, task: dict[str, str]) -> bool:
         """Run a worker for a task. Return False if the queue must deliver the task again."""
         try:
-            status = self._deliver(task) if queue == outbox.QUEUE else self._generate(task)
+            status = self._deliver(task) if queue in (outbox.FIRST_ATTEMPTS, outbox.RETRIES) else self._generate(task)
         except (CommitRefused, DatabaseUnavailable, OutcomeUnknown, ServiceUnavailable, SettlementPending) as error:
             self._scheduler.note("gave up", repr(error))
             return False

@@ -92,8 +92,13 @@ class Scheduler:
         self._crashed.append(actor)
         self._hub.switch()
 
-    def run(self) -> None:
-        """Run until no action is left. Raises NoQuiescence after ``STEPS_MAX`` steps."""
+    def run(self, until_seconds: float | None = None) -> None:
+        """Run until no action is left. Raises NoQuiescence after ``STEPS_MAX`` steps.
+
+        With ``until_seconds``, stop at that time instead.
+        """
+        if until_seconds is not None:
+            self.later(until_seconds - self.now_us / MICROSECONDS, self._due.clear)
         while self._due:
             self._steps += 1
             if self._steps > STEPS_MAX:

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -13,9 +13,11 @@ from typing import Any
 from standardwebhooks import Webhook
 
 from imagegen.api.responses import GenerationRequestDetails
-from imagegen.documents.secrets import WEBHOOK_SECRETS, webhook_secret_of
+from imagegen.documents.generations import REQUESTS, request_of
+from imagegen.documents.secrets import WEBHOOK_SECRETS, webhook_secrets_of
 from imagegen.documents.webhooks import DELIVERIES, delivery_of
 from imagegen.domain.generation import GenerationRequest
+from imagegen.domain.receivers import origin_of, receiver_id
 from imagegen.domain.webhooks import (
     ATTEMPTS_KEPT,
     FIRST_DELAY,
@@ -27,11 +29,16 @@ from imagegen.domain.webhooks import (
     DeliveryStatus,
 )
 from imagegen.ports.database import Database
-from simulation.checks import Requests, Violation, requests_of
+from imagegen.services.unreadable import read_or_log
+from imagegen.services.webhooks.secrets import derived
+from simulation.checks import Requests, Violation
 from simulation.receiver import SentEvent
 
 LATENESS_MAX = timedelta(minutes=1)
 """The longest delay of an attempt in a run without faults. It is shorter than the time until a sweep."""
+
+TASKS_PER_ATTEMPT_MAX = 3
+"""The tasks of an attempt: one when it is planned, one when it is resent, and one for a simultaneous resend."""
 
 
 def described(request: GenerationRequest) -> dict[str, Any]:
@@ -44,10 +51,11 @@ def deliveries_of(database: Database) -> list[Delivery]:
 
 
 def unfinished(database: Database) -> int:
-    """Return the number of requests and deliveries that a sweep may recover."""
-    requests = requests_of(database).values()
-    return sum(request.is_open for request in requests) + sum(
-        delivery.is_pending for delivery in deliveries_of(database)
+    """Return the number of requests and deliveries that a sweep may recover. Bad documents are not counted."""
+    requests = [read_or_log(request_of, document) for document in database.scan(REQUESTS)]
+    deliveries = [read_or_log(delivery_of, document) for document in database.scan(DELIVERIES)]
+    return sum(request is not None and request.is_open for request in requests) + sum(
+        delivery is not None and delivery.is_pending for delivery in deliveries
     )
 
 
@@ -81,9 +89,9 @@ def broken_invariants(
 ) -> Iterator[Violation]:
     """Yield the violations of invariants that hold in every run."""
     yield from _wrong_events(requests, (item.delivery for item in observed))
-    secrets = {document.id: webhook_secret_of(document) for document in database.scan(WEBHOOK_SECRETS)}
+    keys = {document.id: webhook_secrets_of(document).key for document in database.scan(WEBHOOK_SECRETS)}
     for item in observed:
-        yield from _wrong_payloads(item, requests, secrets)
+        yield from _wrong_payloads(item, requests, keys)
         yield from _wrong_attempts(item)
         yield from _wrong_ends(item)
         yield from _early_attempts(item)
@@ -109,6 +117,18 @@ def concurrent_sends(observed: Iterable[ObservedDelivery]) -> Iterator[Violation
                 yield Violation("LEASE", f"{item.name} was sent twice simultaneously, at {one.at} and {other.at}")
 
 
+def needless_tasks(
+    names: Mapping[tuple[str, str], Collection[str]], renewals: Mapping[tuple[str, str], int]
+) -> Iterator[Violation]:
+    """Yield the requests and attempts with more tasks than they need, however often their user calls.
+
+    ``names`` are the names of all tasks. Each of ``renewals``, which are claims and sweeps, may lead to another task.
+    """
+    for (id, attempt), put in names.items():
+        if len(put) > renewals.get((id, attempt), 0) + (TASKS_PER_ATTEMPT_MAX if attempt else 1):
+            yield Violation("QUEUE", f"{len(put)} tasks were put on the queue for {id}, attempt {attempt or 'none'}")
+
+
 def _wrong_events(requests: Requests, deliveries: Iterable[Delivery]) -> Iterator[Violation]:
     """Yield the ended requests without a delivery, and the deliveries that do not match an ended request."""
     expected = Counter(
@@ -123,15 +143,20 @@ def _wrong_events(requests: Requests, deliveries: Iterable[Delivery]) -> Iterato
         yield Violation("EVENT", f"there is an unexpected delivery {event}")
 
 
-def _wrong_payloads(item: ObservedDelivery, requests: Requests, secrets: Mapping[str, str]) -> Iterator[Violation]:
-    """Yield the sent events that differ from their request, or that are not signed with their user's secret."""
+def _wrong_payloads(
+    item: ObservedDelivery, requests: Requests, keys: Mapping[str, bytes | None]
+) -> Iterator[Violation]:
+    """Yield the sent events that differ from their request, or that are not signed with their receiver's secret."""
     delivery = item.delivery
     request = requests[delivery.generation_request_id]
     for event in item.sent:
         body = json.loads(event.body)
         if (body["type"], body["data"]) != (f"generation.{request.status}", described(request)):
             yield Violation("TRUTH", f"{event.body} was sent, but the database has {request}")
-        signed = Webhook(secrets[delivery.user_id]).sign(event.id, datetime.fromtimestamp(event.at, UTC), event.body)
+        key = keys[delivery.user_id]
+        assert key is not None, "the first webhook creates it"
+        secret = derived(key, receiver_id(delivery.user_id, origin_of(delivery.url)), 0)
+        signed = Webhook(secret).sign(event.id, datetime.fromtimestamp(event.at, UTC), event.body)
         if event.headers["webhook-signature"] != signed:
             yield Violation("SIGNATURE", f"{event.headers} do not verify")
 
@@ -154,7 +179,11 @@ def _wrong_ends(item: ObservedDelivery) -> Iterator[Violation]:
     if delivery.is_pending:
         yield Violation("LIVENESS", f"{item.name} stays pending")
         return
-    last = delivery.attempts[-1]
+    last = delivery.attempts[-1] if delivery.attempts else None
+    if last is None:
+        if delivery.next_attempt_at <= delivery.give_up_at:
+            yield Violation("RETRY_WINDOW", f"{item.name} was given up without an attempt")
+        return
     if (delivery.status is DeliveryStatus.DELIVERED) != last.succeeded:
         yield Violation("RECORD", f"{item.name} ended with {last}")
     if last.succeeded and not any(event.is_accepted for event in item.sent):

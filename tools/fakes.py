@@ -16,6 +16,7 @@ NO_LIMITS = Limits(
     concurrent=1_000_000,
     canceled_runs_per_day=1_000_000,
     calls_per_minute=1_000_000,
+    resends_per_hour=1_000_000,
 )
 """Limits that no test reaches."""
 
@@ -25,6 +26,7 @@ NO_LIMITS_SETTINGS = {
     "MAX_RUNNING_REQUESTS": str(NO_LIMITS.concurrent),
     "CANCELED_RUNS_PER_DAY": str(NO_LIMITS.canceled_runs_per_day),
     "CALLS_PER_MINUTE": str(NO_LIMITS.calls_per_minute),
+    "RESENT_WEBHOOKS_PER_HOUR": str(NO_LIMITS.resends_per_hour),
 }
 """The same limits, as parameters of the functions."""
 

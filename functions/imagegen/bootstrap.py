@@ -40,6 +40,7 @@ from imagegen.services.generations.worker import Worker
 from imagegen.services.retry import Retry
 from imagegen.services.server_keys import ServerKeys
 from imagegen.services.sweeper import Sweeper
+from imagegen.services.turns import Turns
 from imagegen.services.webhooks.deliveries import Deliveries
 from imagegen.services.webhooks.delivery_worker import DeliveryWorker
 from imagegen.services.webhooks.outbox import Outbox
@@ -71,6 +72,7 @@ class Backend:
     cancellations: Cancellations
     delivery_worker: DeliveryWorker
     deliveries: Deliveries
+    outbox: Outbox
     webhook_secrets: WebhookSecrets
     requests: Requests
     histories: Histories
@@ -138,22 +140,24 @@ class Backend:
         """
         catalogs = Catalogs(database, generators, clock)
         outbox = Outbox(database, tasks, clock)
-        settlements = Settlements(database, outbox, clock, limits, Retry(clock, rng, SETTLING_TIMEOUT_SECONDS))
+        turns = Turns()
+        settlements = Settlements(database, outbox, clock, limits, turns, Retry(clock, rng, SETTLING_TIMEOUT_SECONDS))
         sweeping = replace(settlements, retry=Retry(clock, rng, SWEEPING_TIMEOUT_SECONDS))
         execution = Execution(generators, settlements)
         retry = Retry(clock, rng, RESERVING_TIMEOUT_SECONDS)
         tickets = ServerKeys(TICKET_KEYS, database, rng)
         queue = RequestQueue(tasks, tickets)
-        webhook_secrets = WebhookSecrets(database, rng, retry)
+        webhook_secrets = WebhookSecrets(database, rng, clock, retry)
         return cls(
             call_rates=CallRates(limits.calls, clock),
             accounts=Accounts(database, clock, retry, ServerKeys(TRIAL_CLAIM_KEYS, database, rng)),
             catalogs=catalogs,
-            generations=Generations(database, execution, queue, clock, limits, retry=retry, new_id=new_id),
+            generations=Generations(database, execution, queue, clock, limits, turns, retry, new_id),
             worker=Worker(database, tickets, catalogs, execution, clock, retry=retry, new_id=new_id),
             cancellations=Cancellations(database, settlements),
             delivery_worker=DeliveryWorker(database, sender, webhook_secrets, outbox, clock, rng, retry, new_id),
-            deliveries=Deliveries(database, outbox, clock, retry),
+            deliveries=Deliveries(database, outbox, clock, limits, retry),
+            outbox=outbox,
             webhook_secrets=webhook_secrets,
             requests=Requests(database, clock),
             histories=Histories(database),

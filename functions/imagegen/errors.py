@@ -241,7 +241,7 @@ class MethodNotAllowed(ApiError):
 class RateLimited(ApiError):
     code = Code.RESOURCE_EXHAUSTED
     reason = "RATE_LIMITED"
-    situation = "too many calls or new requests of this user in a short time: `retryAfterSeconds`"
+    situation = "too many calls, new requests or resent webhooks of this user in a short time: `retryAfterSeconds`"
     retryable = "after that time"
     facts: ClassVar = {"retryAfterSeconds": int}
 

@@ -57,6 +57,9 @@ CALLS_PER_MINUTE = IntParam(
     default=300,
     description="The number of calls per minute that each instance of a function admits from a signed-in user.",
 )
+RESENT_WEBHOOKS_PER_HOUR = IntParam(
+    "RESENT_WEBHOOKS_PER_HOUR", default=60, description="The number of webhooks per hour that a user can resend."
+)
 ALLOW_LOCAL_WEBHOOKS = BoolParam(
     "ALLOW_LOCAL_WEBHOOKS",
     default=False,
@@ -168,6 +171,7 @@ def limits() -> Limits:
         concurrent=MAX_RUNNING_REQUESTS.value,
         canceled_runs_per_day=CANCELED_RUNS_PER_DAY.value,
         calls_per_minute=CALLS_PER_MINUTE.value,
+        resends_per_hour=RESENT_WEBHOOKS_PER_HOUR.value,
     )
 
 

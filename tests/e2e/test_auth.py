@@ -169,7 +169,8 @@ def owner_data(live: Live) -> Iterator[OwnerData]:
     grant = {"userId": user, "credits": 100, "bucket": "paid", "reason": "tests", "idempotencyKey": "tests"}
     live.result("grantCredits", grant, token=admin)
     key_id = live.result("createApiKey", {"name": "tests", "scopes": ["read"]}, token=owner)["keyId"]
-    live.result("getWebhookSecret", {}, token=owner)  # otherwise, the first delivery creates it in the background
+    hook = {"webhookUrl": "https://hooks.example.com/"}
+    live.result("getWebhookSecret", hook, token=owner)  # otherwise, the first delivery creates the key later
     with receiving(Receiver()) as receiver:
         live.result("createGenerationRequest", order(user, webhookUrl=receiver.url()), token=owner)
         [delivery] = live.result("listWebhookDeliveries", {}, token=owner)["deliveries"]

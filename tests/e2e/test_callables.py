@@ -6,6 +6,7 @@ import subprocess
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import requests
 
 from imagegen.domain.catalog import Kind
 from tests.support.catalog import COSTS
@@ -155,6 +156,13 @@ def test_default_page_has_50_entries(live: Live) -> None:
     assert len(live.transactions("user-ada")) == 50
 
 
+def facts(answer: requests.Response) -> dict[str, object]:
+    """Return the result or the error details of an answer."""
+    body = answer.json()
+    facts: dict[str, object] = body.get("result") or body["error"]["details"]
+    return facts
+
+
 @pytest.mark.parametrize("model", ["Model A", BROKEN])
 def test_repeated_key_returns_the_same_answer_and_is_charged_once(live: Live, model: str) -> None:
     user = live.add_user(paid=10)
@@ -162,7 +170,10 @@ def test_repeated_key_returns_the_same_answer_and_is_charged_once(live: Live, mo
     first, *later = [live.create(user, model=model, idempotencyKey="order 1") for _ in range(3)]
 
     assert first.status_code == (503 if model == BROKEN else 200)
-    assert [(answer.status_code, answer.json()) for answer in later] == [(first.status_code, first.json())] * 2
+    for answer in later:
+        assert answer.status_code == (400 if model == BROKEN else 200)
+        assert answer.headers["Idempotent-Replayed"] == "true"
+        assert facts(answer) == {**facts(first), "replayed": True}
     assert len(live.transactions(user)) == (2 if model == BROKEN else 1)
     assert live.credits(user) == (10 if model == BROKEN else 9)
 

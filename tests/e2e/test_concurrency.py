@@ -56,6 +56,7 @@ def test_concurrent_calls_with_one_key_are_charged_once(live: Live) -> None:
     refusals = {answer.json()["error"]["details"]["reason"] for answer in answers if answer.status_code != 200}
     assert refusals <= {"REQUEST_IN_PROGRESS"}
     assert images
+    assert sum(image.pop("replayed", False) for image in images) == len(images) - 1
     assert all(image == images[0] for image in images)
     assert len(live.transactions(user)) == 1
     assert live.credits(user) == CALLS_AT_ONCE - 1

@@ -39,6 +39,8 @@ READERS: dict[str, dict[Operation, set[str]]] = {
     "dailyUsage": {"get": NOBODY, "list": NOBODY},
     "grants": {"get": NOBODY, "list": NOBODY},
     "webhookDeliveries": {"get": NOBODY, "list": NOBODY},
+    "webhookEndpoints": {"get": ONLY_OWNER, "list": NOBODY},
+    "webhookSending": {"get": NOBODY, "list": NOBODY},
     "trialClaims": {"get": NOBODY, "list": NOBODY},
     "serverKeys": {"get": NOBODY, "list": NOBODY},
     "apiKeys": {"get": NOBODY, "list": NOBODY},
@@ -118,8 +120,9 @@ def documents(live: Live) -> dict[str, str]:
     for collection in ("generationRequests", "grants"):
         owned = live.operator.collection(collection).where(filter=FieldFilter("userId", "==", OWNER))
         paths[collection] = next(owned.limit(1).stream()).reference.path
-    closed = ("unheardOf", "webhookDeliveries", "trialClaims", "serverKeys", "apiKeys", "apiKeyRings")
-    for collection in (f"users/{OWNER}/notes", *closed):
+    closed = ("unheardOf", "trialClaims", "serverKeys", "apiKeys", "apiKeyRings")
+    webhooks = ("webhookDeliveries", "webhookEndpoints", "webhookSending")
+    for collection in (f"users/{OWNER}/notes", *closed, *webhooks):
         live.operator.document(f"{collection}/note").set({"userId": OWNER})
     live.result("getWebhookSecret", {"userId": OWNER})
     paths["webhookSecrets"] = f"webhookSecrets/{OWNER}"

@@ -37,8 +37,8 @@ def deliveries(live: Live, user: str) -> list[dict[str, Any]]:
     return found
 
 
-def secret_of(live: Live, user: str) -> str:
-    secret: str = live.result("getWebhookSecret", {"userId": user})["webhookSecret"]
+def secret_of(live: Live, user: str, url: str) -> str:
+    secret: str = live.result("getWebhookSecret", {"userId": user, "webhookUrl": url})["webhookSecret"]
     return secret
 
 
@@ -54,7 +54,7 @@ def test_failed_webhook_is_retried_and_delivered_webhook_is_resent(live: Live, r
     assert [attempt["statusCode"] for attempt in delivery["attempts"]] == [500, 200]
     first, second = receiver.received
     assert first.body == second.body
-    event = Webhook(secret_of(live, user)).verify(second.body, second.headers)
+    event = Webhook(secret_of(live, user, receiver.url())).verify(second.body, second.headers)
     assert event["type"] == "generation.completed"
     assert event["data"] == state(live, request_id)
 
@@ -72,7 +72,7 @@ def test_completed_and_failed_requests_send_webhooks(live: Live, receiver: Recei
     assert live.create(user, webhookUrl=url, model="Model Broken").status_code == 503
     until(lambda: len(receiver.received) == 2, seconds=30)
 
-    secret = Webhook(secret_of(live, user))
+    secret = Webhook(secret_of(live, user, url))
     types = {secret.verify(received.body, received.headers)["type"] for received in receiver.received}
     assert types == {"generation.completed", "generation.failed"}
 
@@ -111,7 +111,7 @@ def test_receiver_of_the_docs_gets_the_webhook_of_the_example(live: Live, tmp_pa
     [port] = free_ports(1)
     user = live.add_user(paid=1)
     log = tmp_path / "receiver.log"
-    code = RECEIVER.replace("whsec_...", secret_of(live, user)).replace("9000", str(port))
+    code = RECEIVER.replace("whsec_...", secret_of(live, user, f"http://127.0.0.1:{port}/")).replace("9000", str(port))
     assert len([line for line in code.splitlines() if line]) == 10
 
     with running(code, log):

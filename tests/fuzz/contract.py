@@ -12,6 +12,7 @@ from imagegen.documents.accounts import LEDGER, TRIAL_CLAIMS, entry_path, grant_
 from imagegen.documents.api_keys import api_key_path, key_ring_path
 from imagegen.documents.generations import request_path
 from imagegen.documents.keys import server_keys_path
+from imagegen.documents.receivers import RECEIVERS, SENDING
 from imagegen.documents.secrets import webhook_secret_path
 from imagegen.documents.webhooks import delivery_path
 from imagegen.domain.generation import Mode
@@ -141,6 +142,8 @@ def _without_long_form(value: Body) -> Any:
 
 # Changes in the database
 
+WITH_WEBHOOKS = {"createGenerationRequest", "cancelGenerationRequest", "resendWebhook", "getWebhookSecret"}
+
 State = Mapping[str, Any]
 """The time of each document's last write, by path."""
 
@@ -153,6 +156,8 @@ def unexplained(before: State, after: State, answers: Iterable[Answer]) -> set[s
     entries = {id for answer in accepted for id in _entry_ids(answer)}
     if any(answer.function == "registerUser" for answer in accepted):  # the ids of claims are keyed hashes
         explained |= {path for path in changed - before.keys() if path.startswith(f"{TRIAL_CLAIMS}/")}
+    if any(answer.function in WITH_WEBHOOKS for answer in accepted):  # the state of receivers, and of their users
+        explained |= {path for path in changed if path.startswith((f"{RECEIVERS}/", f"{SENDING}/"))}
     for path in changed & after.keys():
         account, _, entry = path.partition(f"/{LEDGER}/")
         if entry in entries:

@@ -133,6 +133,23 @@ def test_entry_of_an_earlier_version_with_its_reason_is_still_read(
     assert backend.corrections.rebuild("user").credits == Credits(paid=5)
 
 
+def test_quoted_key_finds_the_grant_of_an_earlier_version(backend: Backend, add_user: AddUser) -> None:
+    """Earlier versions took the quotes of an Idempotency-Key header for a part of the key."""
+    add_user()
+    first = grant(backend, key='"order 1"')
+    again = backend.accounts.grant(
+        "user",
+        Bucket.PAID,
+        5,
+        reason="a purchase",
+        key="order 1",
+        granted_by="admin",
+        earlier_keys=('"order 1"',),
+    )
+    assert again == Granted(first, is_replay=True)
+    assert grant(backend, key="order 1").balance_after == 10
+
+
 def test_concurrent_grants_with_one_key_grant_once(backend: Backend, client: ObservedClient, add_user: AddUser) -> None:
     add_user()
     assert len(set(run_concurrently(lambda: grant(backend)))) == 1

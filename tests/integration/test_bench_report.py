@@ -6,6 +6,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from imagegen.adapters.firestore import FirestoreDatabase
+from imagegen.bootstrap import Backend
+from imagegen.documents.generations import REQUESTS, TALLIED
+from imagegen.ports.database import Query, Sum, Where
+from imagegen.reports.counting import WHOLE_DAY
 from tests.support.invariants import violations
 from tests.support.wire import ObservedClient
 from tools.bench import data, report, tables
@@ -26,6 +31,23 @@ def test_benchmark_database_is_valid_and_both_methods_agree(client: ObservedClie
     assert written.reconciliation.difference == 0
     assert int(queries) <= 130
     assert int(reads) <= int(queries) + 50  # the catalog, the reports before, the days and the biggest users
+
+
+def test_counts_that_take_too_long_are_divided_and_exact(
+    client: ObservedClient, backend: Backend, database: FirestoreDatabase
+) -> None:
+    data.fill(client.project, WEEK, requests=150, users=6)
+    counted = backend.usage.counting.days(WEEK.days, data.CATALOG)
+    busiest = max(day.total.requests for day in counted.values())
+    client.wire.largest_count = busiest  # a count of several days is divided by day
+    client.wire.reset()
+    assert backend.usage.counting.days(WEEK.days, data.CATALOG) == counted
+    divided = [read for read in client.wire.reads if read.found > busiest]
+    assert divided
+    for day, counts in counted.items():  # a count of one day is divided by hour
+        client.wire.largest_count = counts.total.requests // 2
+        [totals] = database.totals(Sum(Query(REQUESTS, (Where("day", "in", (day,)), *WHOLE_DAY)), TALLIED))
+        assert (totals.count, totals.sums[0]) == (counts.total.requests, counts.total.credits_deducted)
 
 
 def test_benchmark_writes_its_results_to_the_page(

@@ -197,3 +197,4 @@ def test_count_is_divided_a_limited_number_of_times(client: ObservedClient, data
         assert queries <= client.wire.round_trips <= 2 * queries
     limited = Query(REQUESTS, (Where("day", "in", ("2026-11-09", "2026-11-10")),), limit=1)
     assert limited.halves() is None  # two halves would count up to two documents
+    assert Query(REQUESTS, (Where("day", ">=", "a"), Where("day", "<", "c"))).halves() is None

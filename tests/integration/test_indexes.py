@@ -1,6 +1,7 @@
 """Tests of firestore.indexes.json: it declares exactly the indexes that the queries need."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -56,6 +57,7 @@ def test_no_time_has_an_index_of_its_own(api: Api, client: ObservedClient, add_u
     webhook = {"mode": "async", "webhookUrl": "https://hooks.example.com"}
     request_id = api.result("createGenerationRequest", {**ORDER, **webhook})["generationRequestId"]
     api.result("cancelGenerationRequest", {"generationRequestId": request_id})
+    client.document(f"webhookDeliveries/{request_id}-canceled").update({"resentAt": datetime.now(UTC)})
     for collection in ("generationRequests", "webhookDeliveries"):
         for document in client.collection(collection).stream():
             times = {name for name, value in (document.to_dict() or {}).items() if isinstance(value, datetime)}
@@ -85,3 +87,30 @@ def test_query_without_an_index_is_found(need: Need) -> None:
 def test_indexes_in_the_same_order_are_merged() -> None:
     need = Need("generationRequests", frozenset({"userId", "status", "model"}), (("createdAt", "DESCENDING"),))
     assert len(INDEXES.serving(need)) == 3
+
+
+def test_every_document_has_the_fields_that_aggregations_use(
+    needs: list[Need], api: Api, client: ObservedClient, add_user: AddUser
+) -> None:
+    """An aggregation leaves out a document without a field that it filters or sums, so empty fields are written too."""
+    add_user("new")
+    api.result("createGenerationRequest", {**ORDER, "mode": "async"})  # a request that has neither begun nor ended
+    client.wire.start = 0
+    aggregated = {
+        Need.of(query, sums) for method, query, sums in client.wire.queries if method == "RunAggregationQuery"
+    }
+    assert {need.collection for need in aggregated} >= {"generationRequests", "**/creditTransactions", "users"}
+    for need in aggregated:
+        fields = need.equal | {path for path, _ in need.order} | need.sums
+        name = need.collection.removeprefix("**/")
+        source = client.collection_group(name) if need.collection.startswith("**/") else client.collection(name)
+        for document in source.stream():
+            assert [path for path in fields if not has(document.to_dict() or {}, path)] == [], document.reference.path
+
+
+def has(data: dict[str, Any], path: str) -> bool:
+    """Return whether a document has a field. Only users who made requests in a week have its counters."""
+    name, _, inner = path.partition(".")
+    if name == "usage":
+        return True
+    return name in data and (not inner or has(data[name], inner))

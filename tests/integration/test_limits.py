@@ -30,7 +30,9 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 def limits() -> Limits:
-    return Limits(burst=3, per_minute=6, concurrent=2, canceled_runs_per_day=2, calls_per_minute=100)
+    return Limits(
+        burst=3, per_minute=6, concurrent=2, canceled_runs_per_day=2, calls_per_minute=100, resends_per_hour=2
+    )
 
 
 @pytest.fixture
@@ -298,3 +300,23 @@ def test_request_that_another_call_canceled_is_not_refused(
     api.error(CREATE, ORDER)
     assert len(answers) == 2
     assert answers[1] == ("canceled", 3)
+
+
+def test_resends_of_a_user_are_limited(
+    api: Api, backend: Backend, client: ObservedClient, clock: ManualClock, add_user: AddUser
+) -> None:
+    add_user(paid=10)
+    delivery_ids = []
+    for _ in range(3):
+        request_id = api.result(CREATE, order(webhookUrl="https://hooks.example.com/"))["generationRequestId"]
+        delivery_ids.append(f"{request_id}-completed")
+        clock.at += timedelta(minutes=1)
+    for delivery_id in delivery_ids:
+        backend.delivery_worker.deliver(delivery_id, 0, lambda request: {"id": request.id})
+    for delivery_id in delivery_ids[:2]:
+        api.result("resendWebhook", {"deliveryId": delivery_id})
+    refused = api.call("resendWebhook", {"deliveryId": delivery_ids[2]})
+    assert (refused.status_code, refused.headers["Retry-After"]) == (429, "1800")
+    assert client.document(f"webhookDeliveries/{delivery_ids[2]}").get().get("status") == "delivered"
+    clock.at += timedelta(minutes=30)
+    assert api.result("resendWebhook", {"deliveryId": delivery_ids[2]})["status"] == "pending"

@@ -215,3 +215,18 @@ def test_failure_costs_4_round_trips_3_reads_and_6_writes(
     client.wire.reset()
     api.error("createGenerationRequest", ORDER)
     assert (client.wire.round_trips, client.wire.documents_read, client.wire.writes) == (4, 3, 6)
+
+
+@pytest.mark.parametrize(("fails", "reads"), [(False, 1), (True, 2)], ids=["completed", "refunded"])
+def test_simultaneous_requests_of_a_user_are_not_refused_and_read_no_more(
+    api: Api, backend: Backend, client: ObservedClient, add_user: AddUser, fails: bool, reads: int
+) -> None:
+    add_user(paid=90)
+    set_models(client, failureRate=int(fails))
+    backend.catalogs.current()
+    client.wire.reset()
+    with ThreadPoolExecutor(15) as pool:
+        statuses = list(pool.map(lambda _: api.call("createGenerationRequest", ORDER).status_code, range(30)))
+    assert set(statuses) == {503 if fails else 200}
+    made = Counter(method for method, _ in client.wire.calls if method in ("BatchGetDocuments", "Commit"))
+    assert made == {"BatchGetDocuments": 30 * reads, "Commit": 30 * 2}

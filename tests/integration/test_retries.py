@@ -214,10 +214,7 @@ def call_with(api: Api, key: str, data: dict[str, object] = ORDER) -> Any:  # ty
     return api.call("createGenerationRequest", data, **{"Idempotency-Key": key}).get_json()
 
 
-@pytest.mark.parametrize(
-    ("key", "quoted"),
-    [("key-1", '"key-1"'), ('a "b" \\', '"a \\"b\\" \\\\"'), ("8e03978e-40d5-43dd-bc93-6894a57f9324",) * 2],
-)
+@pytest.mark.parametrize(("key", "quoted"), [("key-1", '"key-1"'), ('a "b" \\', '"a \\"b\\" \\\\"')])
 def test_quoted_and_bare_header_are_one_key(
     api: Api, client: ObservedClient, add_user: AddUser, key: str, quoted: str
 ) -> None:
@@ -226,7 +223,8 @@ def test_quoted_and_bare_header_are_one_key(
     client.wire.reset()
     for again in (call_with(api, key), call_with(api, quoted), call_with(api, quoted, order(idempotencyKey=key))):
         assert again["result"] == {**first, "replayed": True}
-    assert (client.wire.round_trips, balance(api)) == (3, 7)
+    assert (client.wire.round_trips, client.wire.documents_read) == (3, 2 + 3 + 3)  # the earlier id of a quoted key
+    assert balance(api) == 7
     assert api.result("createGenerationRequest", order(idempotencyKey=key)) == {**first, "replayed": True}
 
 

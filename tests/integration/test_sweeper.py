@@ -62,7 +62,7 @@ def test_abandoned_request_is_refunded_once_and_its_key_returns_abandoned(
     assert (sweep(api), sweep(api)) == (1, 0)
     assert credits(api) == (10, ["refund", "deduction"])
     error = api.error("createGenerationRequest", KEYED)
-    assert error["status"] == "UNAVAILABLE"
+    assert (error["status"], error["details"]["replayed"]) == ("FAILED_PRECONDITION", True)
     assert (error["details"]["reason"], error["details"]["refundedCredits"]) == ("ABANDONED", 3)
 
 

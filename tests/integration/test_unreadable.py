@@ -17,7 +17,7 @@ from imagegen.documents.fields import Unreadable
 from imagegen.documents.generations import REQUESTS
 from imagegen.documents.webhooks import DELIVERIES
 from imagegen.domain.ledger import Credits
-from imagegen.domain.webhooks import OVERDUE
+from imagegen.domain.webhooks import LONGEST_DELAY, OVERDUE, RETRY_WINDOW
 from imagegen.domain.weeks import Week
 from imagegen.ports.database import DatabaseUnavailable, Put, Query
 from imagegen.ports.image_generator import Job
@@ -401,9 +401,9 @@ def test_webhook_of_an_unreadable_request_fails_after_its_retry_window(
     add_account("user")
     request_id = api.result(CREATE, order(webhookUrl=WEBHOOK))["generationRequestId"]
     database.edit(f"{REQUESTS}/{request_id}", "cost")
-    for _ in range(30):
+    for _ in range(RETRY_WINDOW // LONGEST_DELAY * 3):
         api.call("deliverWebhook", queue.put_so_far[-1][1])
-        clock.sleep(7200)
+        clock.sleep(LONGEST_DELAY.total_seconds())
     [delivery] = api.result("listWebhookDeliveries", {"userId": "user"})["deliveries"]
     assert (delivery["status"], delivery["attempts"][0]["error"]) == ("failed", "the request cannot be read")
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from standardwebhooks import Webhook
+from standardwebhooks import Webhook, WebhookVerificationError
 
 from imagegen.bootstrap import Backend
 from imagegen.domain.generation import GenerationRequest
@@ -49,7 +49,7 @@ class TimedTaskList(TaskList):
         return [
             (time, task)
             for time, (queue, task) in zip(self.times, self.put_so_far, strict=True)
-            if queue == "deliverWebhook" and time is not None
+            if queue in ("deliverWebhook", "retryWebhook") and time is not None
         ]
 
 
@@ -328,7 +328,7 @@ def test_standardwebhooks_library_verifies_the_signature(
 ) -> None:
     assert deliver(api, queue) == 200
     [(_, body, headers)] = receiver.received
-    secret = api.result(SECRET, {"userId": "user"})["webhookSecret"]
+    secret = api.result(SECRET, OF_URL)["webhookSecret"]
     event = verified(secret, body, headers, clock.at)
     assert event["data"]["status"] == "completed"
     with pytest.raises(Exception, match="No matching signature"):
@@ -409,6 +409,187 @@ def test_attempt_without_an_answer_records_its_error(
     clock.at = queue.webhooks[-1][0]
     deliver(api, queue)
     assert [attempt.get("statusCode") for attempt in only_delivery(api)["attempts"]] == [None, 200]
+    assert only_delivery(api)["status"] == "delivered"
+
+
+# Receivers that fail
+
+
+def receiver_document(client: ObservedClient) -> dict[str, Any]:
+    [document] = client.collection("webhookEndpoints").stream()
+    return document.to_dict() or {}
+
+
+def test_retries_have_a_queue_of_their_own(
+    api: Api, queue: TimedTaskList, receiver: Receiver, clock: ManualClock, delivery_id: str
+) -> None:
+    receiver.answers = [500]
+    for _ in range(3):
+        deliver(api, queue)
+        clock.at = queue.webhooks[-1][0]
+    assert [name for name, _ in queue.put_so_far] == ["deliverWebhook", *["retryWebhook"] * 3]
+
+
+def test_failing_receiver_is_paused_and_the_next_success_ends_that(
+    api: Api, queue: TimedTaskList, receiver: Receiver, client: ObservedClient, clock: ManualClock, add_user: AddUser
+) -> None:
+    add_user(paid=10)
+    receiver.answers = [Answer(503, "600"), 500, 200]
+    api.result(CREATE, order(webhookUrl=URL))
+    deliver(api, queue)
+    began = clock.at
+    assert receiver_document(client) == {
+        "schemaVersion": 1,
+        "userId": "user",
+        "url": "https://hooks.example.com",
+        "failingSince": NOON,
+        "pausedUntil": began + timedelta(minutes=10),
+        "secretNumber": 0,
+        "previousSecretUntil": None,
+    }
+    second = api.result(CREATE, order(webhookUrl=URL))["generationRequestId"]
+    assert deliver(api, queue) == 200  # put off, without an attempt
+    assert len(receiver.received) == 1
+    name, put_off = queue.put_so_far[-1]
+    assert (name, put_off) == ("retryWebhook", {"deliveryId": f"{second}-completed", "attempt": "0"})
+    assert began + timedelta(minutes=10) < queue.webhooks[-1][0] < began + timedelta(minutes=11)
+    clock.at = queue.webhooks[-1][0]
+    deliver(api, queue)  # fails again: now it has been failing for ten minutes, so it pauses for five
+    assert timedelta(minutes=5) < receiver_document(client)["pausedUntil"] - clock.at < timedelta(minutes=6)
+    clock.at = queue.webhooks[-1][0]
+    deliver(api, queue)
+    state = receiver_document(client)
+    assert (state["failingSince"], state["pausedUntil"]) == (None, None)
+    assert len(receiver.received) == 3
+
+
+def test_failing_receiver_gets_one_attempt_at_a_time(
+    api: Api, queue: TimedTaskList, receiver: Receiver, clock: ManualClock, add_user: AddUser
+) -> None:
+    add_user(paid=10)
+    receiver.answers = [500]
+    api.result(CREATE, order(webhookUrl=URL))
+    deliver(api, queue)
+    clock.at += timedelta(minutes=1)
+    api.result(CREATE, order(webhookUrl=URL))
+    meanwhile: list[int] = []
+
+    def deliver_another() -> None:
+        receiver.meanwhile = lambda: None
+        meanwhile.append(deliver(api, queue, 1))  # the retry of the first one, which is due too
+
+    receiver.meanwhile = deliver_another
+    deliver(api, queue)
+    assert (meanwhile, len(receiver.received)) == ([200], 2)
+
+
+def test_other_receiver_of_the_user_is_not_paused(
+    api: Api, queue: TimedTaskList, receiver: Receiver, add_user: AddUser
+) -> None:
+    add_user(paid=10)
+    receiver.answers = [Answer(503, "600"), 200]
+    api.result(CREATE, order(webhookUrl=URL))
+    deliver(api, queue)
+    api.result(CREATE, order(webhookUrl="https://other.example.com/"))
+    deliver(api, queue)
+    assert [url for url, *_ in receiver.received] == [URL, "https://other.example.com/"]
+
+
+def test_resend_does_not_wait_for_the_end_of_a_pause(
+    api: Api, queue: TimedTaskList, receiver: Receiver, clock: ManualClock, delivery_id: str
+) -> None:
+    receiver.answers = [Answer(503, "600"), 200]
+    deliver(api, queue)
+    clock.at += timedelta(seconds=1)
+    api.result(RESEND, {"deliveryId": delivery_id})
+    deliver(api, queue)
+    assert only_delivery(api)["status"] == "delivered"
+
+
+def test_webhook_whose_time_ends_during_a_pause_fails(
+    api: Api, queue: TimedTaskList, receiver: Receiver, client: ObservedClient, clock: ManualClock, delivery_id: str
+) -> None:
+    receiver.answers = [500]
+    deliver(api, queue)
+    clock.at = NOON + RETRY_WINDOW - timedelta(minutes=1)
+    [state] = client.collection("webhookEndpoints").list_documents()
+    state.update({"pausedUntil": clock.at + timedelta(hours=1)})
+    deliver(api, queue)
+    assert (only_delivery(api)["status"], len(receiver.received)) == ("failed", 1)
+
+
+@pytest.mark.parametrize("fault", [Lost.BEFORE, Lost.AFTER, refuse], ids=["lost before", "lost after", "refused"])
+def test_putting_off_survives_lost_or_refused_commit(
+    api: Api,
+    faulty: FaultyDatabase,
+    queue: TimedTaskList,
+    receiver: Receiver,
+    clock: ManualClock,
+    add_user: AddUser,
+    fault: Any,
+) -> None:
+    add_user(paid=10)
+    receiver.answers = [Answer(503, "600"), 200]
+    api.result(CREATE, order(webhookUrl=URL))
+    deliver(api, queue)
+    api.result(CREATE, order(webhookUrl=URL))
+    faulty.faults = [fault]
+    assert deliver(api, queue) == 200
+    assert (len(receiver.received), queue.webhooks[-1][0] > clock.at + timedelta(minutes=9)) == (1, True)
+
+
+def test_slow_attempts_of_a_user_are_limited_whatever_the_receiver_answers(
+    api: Api, queue: TimedTaskList, receiver: Receiver, clock: ManualClock, add_user: AddUser
+) -> None:
+    add_user(paid=50)
+    receiver.meanwhile = lambda: clock.sleep(18.75)
+    for number in range(16):
+        api.result(CREATE, order(webhookUrl=f"https://{number}.example.com/", size="512x512"))
+    for number in range(16):
+        deliver(api, queue, number)
+        clock.at = NOON  # as if they were attempted at once
+    assert len(receiver.received) == 9  # 19 seconds each: four slots make up for them in one minute
+    done = 16
+    while done < len(queue.webhooks):
+        clock.at = max(clock.at, queue.webhooks[done][0])
+        deliver(api, queue, done)
+        done += 1
+    assert len(receiver.received) == 16
+
+
+def test_quick_attempts_write_nothing_but_the_delivery(
+    api: Api, queue: TimedTaskList, client: ObservedClient, clock: ManualClock, delivery_id: str
+) -> None:
+    api.result(SECRET, OF_URL)
+    client.wire.reset()
+    deliver(api, queue)
+    assert client.wire.writes == 2
+    assert list(client.collection("webhookEndpoints").stream()) == []
+    assert list(client.collection("webhookSending").stream()) == []
+
+
+@pytest.mark.parametrize("path", ["webhookEndpoints", "webhookSending"])
+def test_unreadable_state_does_not_stop_webhooks(
+    api: Api,
+    queue: TimedTaskList,
+    receiver: Receiver,
+    client: ObservedClient,
+    clock: ManualClock,
+    path: str,
+    delivery_id: str,
+) -> None:
+    receiver.answers = [500, 200]
+    receiver.meanwhile = lambda: clock.sleep(2)
+    deliver(api, queue)
+    [document] = client.collection(path).list_documents()
+    document.update({"pausedUntil": "soon", "busyUntil": "soon"})
+    clock.at = queue.webhooks[-1][0]
+    deliver(api, queue)
+    if path == "webhookEndpoints":  # its secret is unknown, so nothing is sent until it is repaired
+        assert only_delivery(api)["attempts"][-1]["error"] == "the receiver cannot be read"
+        document.update({"pausedUntil": None})
+        clock.at = queue.webhooks[-1][0]
+        deliver(api, queue)
     assert only_delivery(api)["status"] == "delivered"
 
 
@@ -563,6 +744,29 @@ def test_crash_is_logged_without_the_url(
 # The secret
 
 
+OTHER_URL = "https://other.example.com/"
+OF_URL = {"userId": "user", "webhookUrl": URL}
+
+
+def secret(api: Api, **params: object) -> str:
+    made: str = api.result(SECRET, {"userId": "user", **params})["webhookSecret"]
+    return made
+
+
+def verifies(receiver: Receiver, clock: ManualClock, secret: str) -> bool:
+    """Return whether the newest webhook verifies with a secret."""
+    _, body, headers = receiver.received[-1]
+    try:
+        return bool(verified(secret, body, headers, clock.at))
+    except WebhookVerificationError:
+        return False
+
+
+def send_another(api: Api, queue: TimedTaskList, url: str = URL) -> None:
+    api.result(CREATE, order(webhookUrl=url, size="512x512"))
+    assert deliver(api, queue) == 200
+
+
 def test_secret_is_created_when_first_needed_and_kept(
     api: Api, queue: TimedTaskList, client: ObservedClient, delivery_id: str
 ) -> None:
@@ -570,24 +774,80 @@ def test_secret_is_created_when_first_needed_and_kept(
     before = client.document("users/user").get()
     deliver(api, queue)
     assert client.document("users/user").get().to_dict() == before.to_dict()  # its owner can read that document
-    kept = client.document("webhookSecrets/user").get().get("secret")
-    assert api.result(SECRET, {"userId": "user"}) == {"webhookSecret": kept}
-    assert api.result(SECRET, {"userId": "user", "rotate": False}) == {"webhookSecret": kept}
+    kept = secret(api, webhookUrl=URL)
+    assert kept == secret(api, webhookUrl=URL, rotate=False, expirePrevious=False)
+    assert kept == secret(api, webhookUrl="https://hooks.example.com/another?path")
     assert kept.startswith("whsec_")
     assert len(Webhook(kept)._whsecret) == 32
+    assert client.document("webhookSecrets/user").get().get("secret") is None  # nobody has asked for one
 
 
-def test_only_the_rotated_secret_verifies(
+def test_receiver_cannot_forge_webhooks_to_another(
     api: Api, queue: TimedTaskList, receiver: Receiver, clock: ManualClock, delivery_id: str
 ) -> None:
-    before = api.result(SECRET, {"userId": "user"})["webhookSecret"]
-    after = api.result(SECRET, {"userId": "user", "rotate": True})["webhookSecret"]
-    assert before != after == api.result(SECRET, {"userId": "user"})["webhookSecret"]
+    own, other = secret(api, webhookUrl=URL), secret(api, webhookUrl=OTHER_URL)
+    assert own != other
     deliver(api, queue)
-    [(_, body, headers)] = receiver.received
-    assert verified(after, body, headers, clock.at)
-    with pytest.raises(Exception, match="No matching signature"):
-        verified(before, body, headers, clock.at)
+    assert (verifies(receiver, clock, own), verifies(receiver, clock, other)) == (True, False)
+    send_another(api, queue, OTHER_URL)
+    assert (verifies(receiver, clock, own), verifies(receiver, clock, other)) == (False, True)
+
+
+def test_secret_for_all_receivers_signs_too_once_it_was_asked_for(
+    api: Api, queue: TimedTaskList, receiver: Receiver, clock: ManualClock, delivery_id: str
+) -> None:
+    deliver(api, queue)
+    assert len(receiver.received[-1][2]["webhook-signature"].split(" ")) == 1
+    shared = secret(api)
+    assert shared == secret(api) != secret(api, webhookUrl=URL)
+    send_another(api, queue)
+    assert verifies(receiver, clock, shared)
+    assert verifies(receiver, clock, secret(api, webhookUrl=URL))
+
+
+@pytest.mark.parametrize("of", [{}, {"webhookUrl": URL}], ids=["shared", "of a URL"])
+def test_after_a_rotation_both_secrets_sign_for_a_day(
+    api: Api, queue: TimedTaskList, receiver: Receiver, clock: ManualClock, delivery_id: str, of: dict[str, str]
+) -> None:
+    before = secret(api, **of)
+    after = secret(api, **of, rotate=True)
+    assert before != after
+    clock.at += timedelta(hours=23)
+    assert secret(api, **of, rotate=True) == after == secret(api, **of)  # no third one
+    send_another(api, queue)
+    assert (verifies(receiver, clock, before), verifies(receiver, clock, after)) == (True, True)
+    clock.at += timedelta(hours=1)
+    send_another(api, queue)
+    assert (verifies(receiver, clock, before), verifies(receiver, clock, after)) == (False, True)
+    assert secret(api, **of, rotate=True) not in (before, after)
+
+
+@pytest.mark.parametrize("of", [{}, {"webhookUrl": URL}], ids=["shared", "of a URL"])
+def test_rotation_can_end_every_earlier_secret_at_once(
+    api: Api, queue: TimedTaskList, receiver: Receiver, clock: ManualClock, delivery_id: str, of: dict[str, str]
+) -> None:
+    first = secret(api, **of)
+    second = secret(api, **of, rotate=True)
+    third = secret(api, **of, rotate=True, expirePrevious=True)
+    send_another(api, queue)
+    assert [verifies(receiver, clock, one) for one in (first, second, third)] == [False, False, True]
+    fourth = secret(api, **of, rotate=True)
+    assert secret(api, **of, expirePrevious=True) == fourth
+    send_another(api, queue)
+    assert [verifies(receiver, clock, one) for one in (third, fourth)] == [False, True]
+
+
+@pytest.mark.parametrize("fault", [Lost.BEFORE, Lost.AFTER, refuse], ids=["lost before", "lost after", "refused"])
+@pytest.mark.parametrize("expire", [False, True])
+def test_rotation_of_a_receivers_secret_survives_lost_or_refused_commit(
+    api: Api, faulty: FaultyDatabase, client: ObservedClient, add_user: AddUser, fault: Any, expire: bool
+) -> None:
+    add_user()
+    secret(api, webhookUrl=URL)
+    faulty.faults = [fault]
+    made = secret(api, webhookUrl=URL, rotate=True, expirePrevious=expire)
+    assert made == secret(api, webhookUrl=URL)
+    assert receiver_document(client)["secretNumber"] == 1
 
 
 @pytest.mark.parametrize("fault", [Lost.BEFORE, Lost.AFTER, refuse], ids=["lost before", "lost after", "refused"])
@@ -661,7 +921,7 @@ def test_secret_of_unknown_user_is_not_found(api: Api) -> None:
 
 def test_secret_is_not_in_other_answers(api: Api, queue: TimedTaskList, delivery_id: str) -> None:
     deliver(api, queue)
-    secret = api.result(SECRET, {"userId": "user"})["webhookSecret"]
+    secret = api.result(SECRET, OF_URL)["webhookSecret"]
     for function in (LIST, "listGenerationRequests", "getUserCredits", "getCreditBalance"):
         assert secret not in json.dumps(api.result(function, {"userId": "user"}))
 
@@ -778,6 +1038,35 @@ def test_resend_survives_lost_or_refused_commit(
     api.result(RESEND, {"deliveryId": delivery_id})
     deliver(api, queue)
     assert len(receiver.received) == 2
+
+
+def test_resends_of_one_delivery_are_limited(
+    api: Api, queue: TimedTaskList, receiver: Receiver, clock: ManualClock, delivery_id: str
+) -> None:
+    deliver(api, queue)
+    for _ in range(5):
+        clock.at += timedelta(seconds=1)
+        api.result(RESEND, {"deliveryId": delivery_id})
+        deliver(api, queue)
+    clock.at += timedelta(seconds=1)
+    refused = api.call(RESEND, {"deliveryId": delivery_id})
+    error = refused.get_json()["error"]["details"]
+    assert error["reason"] == "RATE_LIMITED"
+    assert refused.headers["Retry-After"] == str(error["retryAfterSeconds"])
+    assert 580 < error["retryAfterSeconds"] <= 600
+    assert len(receiver.received) == 6
+    clock.at += timedelta(seconds=error["retryAfterSeconds"])
+    api.result(RESEND, {"deliveryId": delivery_id})
+
+
+def test_repeated_resend_that_still_waits_is_not_counted(
+    api: Api, queue: TimedTaskList, clock: ManualClock, delivery_id: str
+) -> None:
+    deliver(api, queue)
+    for _ in range(20):
+        clock.at += timedelta(seconds=1)
+        assert api.result(RESEND, {"deliveryId": delivery_id})["status"] == "pending"
+    assert len(queue.webhooks) == 2
 
 
 def test_unknown_delivery_is_not_found(api: Api, queue: TimedTaskList, delivery_id: str) -> None:

@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from proto.datetime_helpers import DatetimeWithNanoseconds as Version  # type: ignore[import-untyped]
 
+from imagegen.adapters.firestore import FirestoreDatabase
 from imagegen.adapters.firestore_messages import CommitRequest, add_write, snapshot_of
 from imagegen.domain.generation import Status
-from imagegen.ports.database import Create, Put, Update, Write
+from imagegen.ports.database import Create, Put, Query, Update, Write
 from tests.support.canned import CannedClient
 
 ROOT = "projects/demo/databases/(default)/documents/"
@@ -127,3 +128,19 @@ def test_types_that_the_backend_does_not_write_are_read_as_the_library_reads_the
 def test_value_that_no_document_holds_is_refused(value: object) -> None:
     with pytest.raises((TypeError, ValueError)):
         message_of(Create("things/thing", {"value": value}))
+
+
+def test_metadata_are_the_librarys() -> None:
+    """Google's servers route a call by its metadata."""
+    client = CannedClient({"users/user/creditTransactions/entry": {"seq": 1}})
+    client.document("users/user").get()
+    client.document("users/user").set({"a": 1})
+    list(client.collection("users/user/creditTransactions").stream())
+    expected = dict(client.metadata)
+    assert len(expected) == 3
+    client.metadata.clear()
+    database = FirestoreDatabase(client)
+    database.read("users/user")
+    database.commit(Put("users/user", {"a": 1}))
+    assert database.find(Query("users/user/creditTransactions")) != []
+    assert client.metadata == expected

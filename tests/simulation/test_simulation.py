@@ -33,6 +33,7 @@ EVENTS = {
     *(f"client: outcome: {what}" for what in ("CANCELED", "TOO_MANY_CANCELED", "TOO_MANY_RUNNING", "REQUEST_ENDED")),
     *(f"worker: webhook: {ending}" for ending in ("accepted", "slow", "answer lost", "refused", "unreachable")),
     *(f"worker: deliverWebhook: {what}" for what in ("delivered", "failed", "pending", "skipped")),
+    *(f"worker: retryWebhook: {what}" for what in ("delivered", "failed", "pending", "skipped")),
     *(f"network: arrived late, {what}" for what in ("applied", "refused")),
 }
 

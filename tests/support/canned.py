@@ -33,6 +33,8 @@ class CannedClient(firestore.Client):
     def __init__(self, documents: Mapping[str, Mapping[str, Any]]) -> None:
         super().__init__("demo-canned", AnonymousCredentials())  # type: ignore[no-untyped-call]
         self._emulator_host = "canned"
+        self.metadata: dict[str, set[tuple[str, str]]] = {}
+        """The metadata of the last call of each method."""
         root = f"{self._database_string}/documents"
         self._documents = {
             f"{root}/{path}": Document(
@@ -49,7 +51,8 @@ class CannedClient(firestore.Client):
         }
 
     def _emulator_channel(self, transport: Any) -> grpc.Channel:
-        return _Channel({"BatchGetDocuments": self._read, "Commit": self._commit, "RunQuery": self._query})
+        answers = {"BatchGetDocuments": self._read, "Commit": self._commit, "RunQuery": self._query}
+        return _Channel(answers, self.metadata)
 
     def _read(self, request: bytes) -> Sequence[bytes]:
         missing = BatchGetDocumentsResponse.pb()
@@ -75,14 +78,20 @@ _COMMITTED: dict[int, bytes] = {}
 
 
 class _Channel(grpc.Channel):  # type: ignore[misc]
-    def __init__(self, answers: Mapping[str, Answer]) -> None:
+    def __init__(self, answers: Mapping[str, Answer], metadata: dict[str, set[tuple[str, str]]]) -> None:
         self._answers = answers
+        self._metadata = metadata
 
     def unary_unary(self, method: str, request_serializer: Any, response_deserializer: Any, *_: Any) -> "_Unary":
-        return _Unary(self._answers.get(method.rpartition("/")[2]), request_serializer, response_deserializer)
+        return _Unary(self, method, request_serializer, response_deserializer)
 
     def unary_stream(self, method: str, request_serializer: Any, response_deserializer: Any, *_: Any) -> "_Stream":
-        return _Stream(self._answers.get(method.rpartition("/")[2]), request_serializer, response_deserializer)
+        return _Stream(self, method, request_serializer, response_deserializer)
+
+    def answer(self, method: str, request: bytes, metadata: Sequence[tuple[str, str]]) -> Sequence[bytes]:
+        name = method.rpartition("/")[2]
+        self._metadata[name] = set(metadata)
+        return self._answers[name](request)
 
     stream_unary = stream_stream = unary_unary  # nobody calls these
 
@@ -99,28 +108,29 @@ class _Channel(grpc.Channel):  # type: ignore[misc]
 
 
 class _Call:
-    """A multi-callable. ``answer`` is None for a method that nobody calls."""
-
-    def __init__(self, answer: Answer | None, serialize: Callable[[Any], bytes], read: Callable[[bytes], Any]) -> None:
-        self._answer = answer
+    def __init__(
+        self, channel: _Channel, method: str, serialize: Callable[[Any], bytes], read: Callable[[bytes], Any]
+    ) -> None:
+        self._channel = channel
+        self._method = method
         self._serialize = serialize
         self._read = read
 
-    def _answers(self, request: Any) -> Iterator[Any]:
-        assert self._answer is not None
-        return iter([self._read(answer) for answer in self._answer(self._serialize(request))])
+    def _answers(self, request: Any, metadata: Sequence[tuple[str, str]]) -> Iterator[Any]:
+        answers = self._channel.answer(self._method, self._serialize(request), metadata)
+        return iter([self._read(answer) for answer in answers])
 
 
 class _Unary(_Call, grpc.UnaryUnaryMultiCallable):  # type: ignore[misc]
-    def __call__(self, request: Any, *_: Any, **__: Any) -> Any:
-        return next(self._answers(request))
+    def __call__(self, request: Any, *_: Any, metadata: Any = (), **__: Any) -> Any:
+        return next(self._answers(request, metadata))
 
-    def with_call(self, request: Any, *_: Any, **__: Any) -> tuple[Any, None]:
-        return self(request), None
+    def with_call(self, request: Any, *_: Any, metadata: Any = (), **__: Any) -> tuple[Any, None]:
+        return self(request, metadata=metadata), None
 
     def future(self, *_: Any, **__: Any) -> None: ...
 
 
 class _Stream(_Call, grpc.UnaryStreamMultiCallable):  # type: ignore[misc]
-    def __call__(self, request: Any, *_: Any, **__: Any) -> Iterator[Any]:
-        return self._answers(request)
+    def __call__(self, request: Any, *_: Any, metadata: Any = (), **__: Any) -> Iterator[Any]:
+        return self._answers(request, metadata)

@@ -245,16 +245,24 @@ def test_limits_and_welcome_credits_are_read_from_the_environment(monkeypatch: p
         ("MAX_RUNNING_REQUESTS", "4"),
         ("CANCELED_RUNS_PER_DAY", "6"),
         ("CALLS_PER_MINUTE", "7"),
+        ("RESENT_WEBHOOKS_PER_HOUR", "8"),
         ("TRIAL_CREDITS", "5"),
     ):
         monkeypatch.setenv(name, value)
-    assert limits() == Limits(burst=2, per_minute=3, concurrent=4, canceled_runs_per_day=6, calls_per_minute=7)
+    assert limits() == Limits(2, 3, 4, 6, 7, 8)
     assert trial_credits() == Credits(trial=5)
 
 
 @pytest.mark.parametrize(
     "name",
-    ["RATE_LIMIT_BURST", "RATE_LIMIT_PER_MINUTE", "MAX_RUNNING_REQUESTS", "CANCELED_RUNS_PER_DAY", "CALLS_PER_MINUTE"],
+    [
+        "RATE_LIMIT_BURST",
+        "RATE_LIMIT_PER_MINUTE",
+        "MAX_RUNNING_REQUESTS",
+        "CANCELED_RUNS_PER_DAY",
+        "CALLS_PER_MINUTE",
+        "RESENT_WEBHOOKS_PER_HOUR",
+    ],
 )
 def test_limit_of_zero_raises(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, "0")

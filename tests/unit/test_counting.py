@@ -217,9 +217,10 @@ def test_unfinished_requests_are_counted_as_such(store: ObservedStore, seed: int
     assert store.documents_found == 0
 
 
-def test_requests_of_an_earlier_version_are_counted(store: ObservedStore) -> None:
+@pytest.mark.parametrize("statuses", [[*Status], [Status.COMPLETED]])
+def test_requests_of_an_earlier_version_are_counted(store: ObservedStore, statuses: list[Status]) -> None:
     """Days with such requests are read, and the others are not."""
-    new, old = requests(300, *ENDED), requests(40, *Status, days=WEEK.days[1:3], seed=2)
+    new, old = requests(300, *ENDED), requests(40, *statuses, days=WEEK.days[1:3], seed=2)
     store_all(store, new)
     for request in old:
         drop_new_fields(store, request)

@@ -14,7 +14,7 @@ from imagegen.services.webhooks.deliveries import Deliveries
 from imagegen.services.webhooks.outbox import Outbox
 from simulation.store import Store
 from tests.support.faults import FaultyDatabase
-from tools.fakes import ManualClock, TaskList
+from tools.fakes import NO_LIMITS, ManualClock, TaskList
 
 ENDED = datetime(2026, 11, 9, tzinfo=UTC)
 FAILED = Delivery(
@@ -54,9 +54,8 @@ def test_resend_whose_answer_was_lost_does_not_send_twice(meanwhile: Callable[[D
         raise OutcomeUnknown
 
     database = FaultyDatabase(store, [lose_the_answer])
-    deliveries = Deliveries(
-        database, Outbox(database, TaskList(), clock), clock, Retry(clock, random.Random(1), timeout_seconds=20)
-    )
+    retry = Retry(clock, random.Random(1), timeout_seconds=20)
+    deliveries = Deliveries(database, Outbox(database, TaskList(), clock), clock, NO_LIMITS, retry)
     resent = deliveries.resend(FAILED.id, lambda _: True)
     [document] = store.read(delivery_path(FAILED.id))
     assert resent == delivery_of(document)

@@ -26,11 +26,12 @@ from imagegen.domain.generation import LEASE_GRACE
 from imagegen.domain.webhooks import OVERDUE, RETRY_WINDOW, SENDING_LEASE
 from imagegen.services.catalog import LOAD_WAIT_SECONDS
 from imagegen.services.sweeper import SWEEP_SECONDS
+from imagegen.services.turns import TURN_SECONDS_MAX
 from tools.emulators.project import ROOT, Project
 
 FUNCTIONS = ROOT / "functions"
 
-MODULES_MAX = 1_060
+MODULES_MAX = 1_070
 """The modules that an instance imports at a cold start, 920 of which the SDK and the Firestore client bring."""
 
 
@@ -46,9 +47,10 @@ def test_manifest_has_every_function(manifest: dict[str, Any]) -> None:
     scheduled = {name for name, endpoint in endpoints.items() if "scheduleTrigger" in endpoint}
     assert scheduled == {"scheduleWeeklyReport", "countDailyUsage", "sweepAbandonedRequests"}
     queued = {name for name, endpoint in endpoints.items() if "taskQueueTrigger" in endpoint}
-    assert queued == {"generateImage", "generateWithModelA", "generateWithModelB", "deliverWebhook"}
-    webhooks = endpoints["deliverWebhook"]["taskQueueTrigger"]
-    assert webhooks["retryConfig"]["maxRetrySeconds"] == RETRY_WINDOW.total_seconds()
+    assert queued == {"generateImage", "generateWithModelA", "generateWithModelB", "deliverWebhook", "retryWebhook"}
+    for name in ("deliverWebhook", "retryWebhook"):
+        retries = endpoints[name]["taskQueueTrigger"]["retryConfig"]
+        assert retries["maxRetrySeconds"] == RETRY_WINDOW.total_seconds()
     assert set(endpoints) - scheduled - queued == {
         "createGenerationRequest",
         "getGenerationRequest",
@@ -95,8 +97,8 @@ def test_function_timeout_covers_slowest_generation_and_its_commits(manifest: di
     loading = LOAD_WAIT_SECONDS
     # The last try may begin just before the timeout. Reserving takes a read and a commit, settling two reads and a
     # commit.
-    reserving = RESERVING_TIMEOUT_SECONDS + 2 * CALL_TIMEOUT_SECONDS
-    settling = SETTLING_TIMEOUT_SECONDS + 3 * CALL_TIMEOUT_SECONDS
+    reserving = RESERVING_TIMEOUT_SECONDS + TURN_SECONDS_MAX + 2 * CALL_TIMEOUT_SECONDS
+    settling = SETTLING_TIMEOUT_SECONDS + TURN_SECONDS_MAX + 3 * CALL_TIMEOUT_SECONDS
     timeout = manifest["endpoints"]["createGenerationRequest"]["timeoutSeconds"]
     # In mode async, the request is enqueued instead of generated and settled. In mode sync, its webhook is enqueued.
     assert timeout > receiving + identifying + loading + reserving + generating + settling + ENQUEUE_SECONDS
@@ -123,7 +125,7 @@ def test_function_timeout_covers_slowest_run_of_a_task(manifest: dict[str, Any])
     # A worker reads the catalog and the request, claims the request, and generates and settles like a call.
     [generating] = [rule.le for rule in Model.model_fields["timeout_seconds"].metadata if hasattr(rule, "le")]
     claiming = CALL_TIMEOUT_SECONDS + RESERVING_TIMEOUT_SECONDS + 2 * CALL_TIMEOUT_SECONDS
-    settling = SETTLING_TIMEOUT_SECONDS + 3 * CALL_TIMEOUT_SECONDS
+    settling = SETTLING_TIMEOUT_SECONDS + TURN_SECONDS_MAX + 3 * CALL_TIMEOUT_SECONDS
     slowest = SECONDS_MAX + LOAD_WAIT_SECONDS + claiming + generating + settling + ENQUEUE_SECONDS
     for name in ("generateImage", "generateWithModelA", "generateWithModelB"):
         assert manifest["endpoints"][name]["timeoutSeconds"] > slowest
@@ -144,15 +146,15 @@ def test_queue_retries_a_task_for_as_long_as_its_request_may_wait(manifest: dict
 
 def test_sweep_ends_before_its_function_times_out(manifest: dict[str, Any]) -> None:
     # The last document may begin just before the end: the catalog, three reads and a commit, its last try, and a task.
-    last = LOAD_WAIT_SECONDS + SWEEPING_TIMEOUT_SECONDS + 3 * CALL_TIMEOUT_SECONDS + ENQUEUE_SECONDS
+    last = LOAD_WAIT_SECONDS + SWEEPING_TIMEOUT_SECONDS + TURN_SECONDS_MAX + 3 * CALL_TIMEOUT_SECONDS + ENQUEUE_SECONDS
     timeout = manifest["endpoints"]["sweepAbandonedRequests"]["timeoutSeconds"]
     assert timeout > SWEEP_SECONDS + last
 
 
 def test_request_lease_is_longer_than_its_call() -> None:
     # The last try may begin just before the timeout, as above.
-    reserving = RESERVING_TIMEOUT_SECONDS + 2 * CALL_TIMEOUT_SECONDS
-    settling = SETTLING_TIMEOUT_SECONDS + 3 * CALL_TIMEOUT_SECONDS
+    reserving = RESERVING_TIMEOUT_SECONDS + TURN_SECONDS_MAX + 2 * CALL_TIMEOUT_SECONDS
+    settling = SETTLING_TIMEOUT_SECONDS + TURN_SECONDS_MAX + 3 * CALL_TIMEOUT_SECONDS
     assert LEASE_GRACE.total_seconds() > reserving + settling
 
 

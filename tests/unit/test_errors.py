@@ -3,6 +3,7 @@
 import pytest
 from firebase_functions.https_fn import FunctionsErrorCode, HttpsError
 
+from imagegen.api.responses import ChargedRequest
 from imagegen.errors import ApiError, Code
 
 
@@ -18,6 +19,13 @@ def test_replay_has_the_reason_and_the_details_of_its_error() -> None:
         for replayed in error.__subclasses__():
             assert (replayed.reason, replayed.code) == (error.reason, Code.FAILED_PRECONDITION)
             assert replayed.facts.keys() == {*error.facts, "replayed"}
+
+
+def test_errors_and_results_tell_a_charge_under_the_same_names() -> None:
+    names = {info.alias for info in ChargedRequest.model_fields.values()}
+    about_a_request = [error for error in ApiError.__subclasses__() if "cost" in error.facts]
+    assert len(about_a_request) > 5
+    assert all(names <= error.facts.keys() for error in about_a_request)
 
 
 def test_each_reason_belongs_to_one_error() -> None:

@@ -7,7 +7,9 @@ import pytest
 from imagegen.domain.limits import Activity, Limits, TooFast
 from tests.support.times import NOON
 
-LIMITS = Limits(burst=3, per_minute=6, concurrent=1, canceled_runs_per_day=4, calls_per_minute=9)  # one in ten seconds
+LIMITS = Limits(  # one request in ten seconds
+    burst=3, per_minute=6, concurrent=1, canceled_runs_per_day=4, calls_per_minute=9, resends_per_hour=8
+)
 
 
 def admitted(activity: Activity, *seconds: float) -> list[bool]:

@@ -50,7 +50,7 @@ def test_event_is_stamped_so() -> None:
             assert json.loads(body)["timestamp"] == rfc3339(NOON)
             return Answer(204)
 
-    assert send_signed(Sender(), "https://x", "whsec_c2VjcmV0", Event("id", "type", NOON, {}), NOON) == Answer(204)
+    assert send_signed(Sender(), "https://x", ["whsec_c2VjcmV0"], Event("id", "type", NOON, {}), NOON) == Answer(204)
 
 
 def test_every_time_of_an_answer_is_documented_so() -> None:

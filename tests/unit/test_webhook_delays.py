@@ -27,7 +27,10 @@ def test_seconds_and_dates_are_read(header: str, seconds: int) -> None:
         assert retry_after(status, header, NOW) == timedelta(seconds=seconds)
 
 
-@pytest.mark.parametrize("header", ["1" * 5_000, "999999999", "Fri, 31 Dec 9999 23:59:59 GMT"])
+@pytest.mark.parametrize(
+    "header",
+    ["1" * 5_000, "999999999", "Fri, 31 Dec 9999 23:59:59 GMT", "Fri, 31 Dec 9999 23:59:59 -2359"],
+)
 def test_long_delay_is_capped(header: str) -> None:
     assert retry_after(429, header, NOW) == RETRY_AFTER_MAX
 
@@ -43,7 +46,6 @@ def test_long_delay_is_capped(header: str) -> None:
         "soon",
         "\u0661\u0662",
         "Wed, 99 Nov 2026 12:02:00 GMT",
-        "Fri, 31 Dec 9999 23:59:59 -2359",
         "18 Nov 99999999 12:00:00 GMT",
         "x" * 60_000,
     ],

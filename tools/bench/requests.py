@@ -43,7 +43,7 @@ from tools.siege.server import FUNCTIONS, Server
 PAIRS = 10
 CLIENTS = 8
 USERS = 64
-CALLS = 384
+CALLS = 192
 WARM_UP_CALLS = 64
 START_SECONDS_MAX = 60
 PAID = 1_000_000
@@ -193,7 +193,7 @@ def main(console: Console, pairs: int = PAIRS, calls: int = CALLS) -> None:
             for peer in (BARE, OURS) if pair % 2 == 0 else (OURS, BARE):
                 found[peer].append(measure(peer, emulated[peer], Path(directory) / "server.log", calls))
     pair_count = f"{pairs} pairs" if pairs != 1 else "1 pair"
-    columns = (f"median of {pair_count}; 8 clients, {USERS} users", "bare", "ours", "ratio (least to most)")
+    columns = (f"median of {pair_count}; {CLIENTS} clients, {USERS} users", "bare", "ours", "ratio (least to most)")
     publish(console, "requests", columns, [*rows(found, WORKLOADS), first_answers(found)])
     publish(console, "requests", columns, rows(found, WITH_TOKENS), part="requests-with-tokens")
 

@@ -12,7 +12,7 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 import main
 from imagegen.api import functions
 from imagegen.api.fields import HEADER_KEY_LENGTH_MAX, HEADER_KEY_PATTERN
-from imagegen.api.idempotency import KEY_HEADER
+from imagegen.api.idempotency import KEY_HEADER, REPLAYED_HEADER
 from imagegen.api.operation import Operation
 from imagegen.errors import ApiError
 from tools.emulators.project import ROOT
@@ -41,6 +41,10 @@ SECURITY_SCHEMES: Schema = {
         "bearerFormat": "igk_…",
         "description": "An API key, which acts for its owner within its scopes. createApiKey creates it.",
     },
+}
+REPLAYED: Schema = {
+    "description": "Says that the answer repeats the answer to an earlier call.",
+    "schema": {"const": "true"},
 }
 STRICT = ConfigDict(extra="forbid")
 LITERAL: Any = Literal  # Any, because type checkers reject a Literal of a computed value
@@ -85,6 +89,7 @@ def document() -> Schema:
         "components": {
             "securitySchemes": SECURITY_SCHEMES,
             "parameters": {"idempotencyKey": key_parameter()},
+            "headers": {"replayed": REPLAYED},
             "schemas": dict(sorted(schemas(callables.values(), _error).items())),
         },
     }
@@ -111,7 +116,11 @@ def _operation(name: str, operation: Operation[Any, Any]) -> Schema:
             "content": {"application/json": {"schema": _object(data=data), "example": {"data": example(operation)}}},
         },
         "responses": {
-            "200": _response("Done.", _object(result=reference(operation.response))),
+            "200": _response(
+                "Done.",
+                _object(result=reference(operation.response)),
+                may_be_replayed="replayed" in operation.response.model_fields,
+            ),
             **dict(_refusals(operation)),
         },
     }
@@ -119,14 +128,14 @@ def _operation(name: str, operation: Operation[Any, Any]) -> Schema:
 
 def _refusals(operation: Operation[Any, Any]) -> Iterator[tuple[str, Schema]]:
     """Yield each HTTP status of an error, with the response that lists its errors."""
-    for status, description, schema in refusals(operation, lambda error: error.code.http_status):
-        yield status, _response(description, _object(error=schema))
+    for status, description, schema, replayed in refusals(operation, lambda error: error.code.http_status):
+        yield status, _response(description, _object(error=schema), may_be_replayed=replayed)
 
 
 def refusals(
     operation: Operation[Any, Any], status_of: Callable[[type[ApiError]], int]
-) -> Iterator[tuple[str, str, Schema]]:
-    """Yield each HTTP status of the operation's errors, a description of these errors, and their schema."""
+) -> Iterator[tuple[str, str, Schema, bool]]:
+    """Yield each HTTP status of the operation's errors, their description and schema, and whether one is a replay."""
     for status, group in groupby(sorted(operation.errors, key=status_of), key=status_of):
         errors = list(group)
         description = "\n".join(
@@ -134,11 +143,13 @@ def refusals(
             for error in errors
         )
         references = [reference(error) for error in errors]
-        yield str(status), description, references[0] if len(references) == 1 else {"oneOf": references}
+        schema = references[0] if len(references) == 1 else {"oneOf": references}
+        yield str(status), description, schema, any("replayed" in error.facts for error in errors)
 
 
-def _response(description: str, schema: Schema) -> Schema:
-    return {"description": description, "content": {"application/json": {"schema": schema}}}
+def _response(description: str, schema: Schema, *, may_be_replayed: bool) -> Schema:
+    headers = {"headers": {REPLAYED_HEADER: {"$ref": "#/components/headers/replayed"}}} if may_be_replayed else {}
+    return {"description": description, **headers, "content": {"application/json": {"schema": schema}}}
 
 
 def key_parameter() -> Schema:

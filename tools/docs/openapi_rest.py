@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, create_model
 
+from imagegen.api.idempotency import REPLAYED_HEADER
 from imagegen.api.operation import Operation
 from imagegen.api.rest import routes
 from imagegen.api.rest.endpoint import PROBLEM_JSON
@@ -83,10 +84,10 @@ def _operation(route: Route) -> Schema:
         **({} if body is None else {"requestBody": body}),
         "responses": {
             **created,
-            "200": {"description": done, "content": {"application/json": {"schema": _response(operation)}}},
+            "200": {"description": done, **_replayed(operation), "content": _content(operation)},
             **{
                 status: {"description": description, "content": {PROBLEM_JSON: {"schema": schema}}}
-                for status, description, schema in openapi.refusals(operation, lambda error: error.rest_status)
+                for status, description, schema, _ in openapi.refusals(operation, lambda error: error.rest_status)
             },
         },
     }
@@ -96,12 +97,17 @@ def _created(operation: Operation[Any, Any]) -> Schema:
     return {
         "description": "Created.",
         "headers": {"Location": {"description": "Its URL, relative to the called URL.", "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": _response(operation)}},
+        "content": _content(operation),
     }
 
 
-def _response(operation: Operation[Any, Any]) -> Schema:
-    return openapi.reference(operation.response)
+def _content(operation: Operation[Any, Any]) -> Schema:
+    return {"application/json": {"schema": openapi.reference(operation.response)}}
+
+
+def _replayed(operation: Operation[Any, Any]) -> Schema:
+    """Return the headers of an answer that may be a replay."""
+    return {"headers": {REPLAYED_HEADER: openapi.REPLAYED}} if "replayed" in operation.response.model_fields else {}
 
 
 def _names_in_path(route: Route) -> list[str]:

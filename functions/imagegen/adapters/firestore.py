@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from functools import partial
 from math import isfinite
 from typing import Any
 
@@ -14,6 +13,7 @@ from google.api_core.retry import Retry, if_exception_type
 from google.api_core.timeout import TimeToDeadlineTimeout
 from google.cloud import firestore
 from google.cloud.firestore_v1.base_query import FieldFilter
+from google.cloud.firestore_v1.services.firestore.transports.base import DEFAULT_CLIENT_INFO
 
 from imagegen import events
 from imagegen.adapters import firestore_messages as messages
@@ -72,6 +72,7 @@ class FirestoreDatabase:
         self._totals_read_options = _read_options(totals_timeout_seconds)
         self._database = client._database_string
         self._root = f"{self._database}/documents/"
+        self._database_metadata = self._metadata("database", self._database)
         self._commit = self._rpc("Commit", messages.CommitRequest, messages.CommitResponse)
         self._batch_get = self._rpc(
             "BatchGetDocuments",
@@ -82,25 +83,29 @@ class FirestoreDatabase:
         self._run_query = self._rpc("RunQuery", messages.RunQueryRequest, messages.RunQueryResponse, is_stream=True)
 
     def _rpc(self, method: str, request: Any, response: Any, *, is_stream: bool = False) -> Callable[..., Any]:
-        """Return a call of Firestore's protocol on the client's channel, with the client's metadata and errors."""
+        """Return a call of Firestore's protocol on the client's channel, with the client's errors."""
         channel = self._client._firestore_api.transport.grpc_channel
         call = (channel.unary_stream if is_stream else channel.unary_unary)(
             f"/google.firestore.v1.Firestore/{method}",
             request_serializer=request.SerializeToString,
             response_deserializer=response.FromString,
         )
-        metadata = (
-            *self._client._rpc_metadata,
-            routing_header.to_grpc_metadata((("database", self._database),)),  # type: ignore[no-untyped-call]
-            self._client._client_info.to_grpc_metadata(),
-        )
-        return partial(wrap_errors(call), metadata=metadata)  # type: ignore[no-untyped-call]
+        wrapped: Callable[..., Any] = wrap_errors(call)  # type: ignore[no-untyped-call]
+        return wrapped
 
-    def _stream(self, call: Callable[..., Iterable[Any]], request: Any) -> list[Any]:
+    def _metadata(self, name: str, value: str) -> Sequence[tuple[str, str]]:
+        """Return the metadata that the client sends, with the field of the request that the server routes it by."""
+        routing = routing_header.to_grpc_metadata(((name, value),))  # type: ignore[no-untyped-call]
+        user_agent = DEFAULT_CLIENT_INFO.to_grpc_metadata()  # type: ignore[no-untyped-call]
+        return (*self._client._rpc_metadata, routing, user_agent)
+
+    def _stream(
+        self, call: Callable[..., Iterable[Any]], request: Any, metadata: Sequence[tuple[str, str]]
+    ) -> list[Any]:
         """Return all answers of a streamed call, with retries. Raises DatabaseUnavailable."""
         in_time = TimeToDeadlineTimeout(self._timeout_seconds)(call)  # type: ignore[no-untyped-call]
         try:
-            answers: list[Any] = self._read_options["retry"](lambda: list(in_time(request)))()
+            answers: list[Any] = self._read_options["retry"](lambda: list(in_time(request, metadata=metadata)))()
         except (*_UNCERTAIN, exceptions.Aborted) as error:
             raise DatabaseUnavailable(str(error)) from error
         return answers
@@ -110,7 +115,7 @@ class FirestoreDatabase:
         request = messages.BatchGetDocumentsRequest(database=self._database, documents=names)
         found = {
             answer.found.name: self._snapshot(answer.found)
-            for answer in self._stream(self._batch_get, request)
+            for answer in self._stream(self._batch_get, request, self._database_metadata)
             if answer.HasField("found")
         }
         return [found.get(name) or Snapshot(path, {}, None) for name, path in zip(names, paths, strict=True)]
@@ -121,7 +126,7 @@ class FirestoreDatabase:
             messages.add_write(request, self._root, write)
         try:
             # It must not be retried. After a lost answer, read again before you decide to send the commit again.
-            answer = self._commit(request, timeout=self._timeout_seconds)
+            answer = self._commit(request, timeout=self._timeout_seconds, metadata=self._database_metadata)
         except _REFUSALS as error:
             raise CommitRefused(str(error)) from error
         except _UNCERTAIN as error:
@@ -144,7 +149,7 @@ class FirestoreDatabase:
         """Return the documents that a prepared query finds. Raises DatabaseUnavailable."""
         parent = (self._root + collection).rpartition("/")[0]
         request = messages.RunQueryRequest(parent=parent, structured_query=prepared._to_protobuf()._pb)
-        answers = self._stream(self._run_query, request)
+        answers = self._stream(self._run_query, request, self._metadata("parent", parent))
         return [self._snapshot(answer.document) for answer in answers if answer.HasField("document")]
 
     def _snapshot(self, document: Any) -> Snapshot:

@@ -42,6 +42,7 @@ from imagegen.errors import (
 )
 from imagegen.services.credits.history import OF_REQUESTS
 from imagegen.services.generations.queries import not_found
+from imagegen.services.webhooks.secrets import Rotation
 
 
 def _answered_earlier(backend: Backend, call: Call[requests.Repeat]) -> responses.CreatedGenerationRequest | None:
@@ -129,10 +130,15 @@ def list_generation_requests(
 
 @operation(UserNotFound, Contention, access=Access.OWNER)
 def get_webhook_secret(backend: Backend, call: Call[requests.GetWebhookSecret]) -> responses.WebhookSecret:
-    """Returns the secret that signs a user's webhooks. With `rotate`, replaces the secret first."""
-    secrets = backend.webhook_secrets
-    make = secrets.rotate if call.params.rotate else secrets.current
-    return responses.WebhookSecret(webhook_secret=make(call.params.user_id))
+    """Returns the secret that signs the webhooks to a URL. With `rotate`, replaces the secret first.
+
+    The secret before a rotation signs for another day. With `expirePrevious`, it ends at once.
+    """
+    params, secrets = call.params, backend.webhook_secrets
+    rotation = Rotation(params.rotate, params.expire_previous)
+    if params.webhook_url is None:
+        return responses.WebhookSecret(webhook_secret=secrets.shared(params.user_id, rotation))
+    return responses.WebhookSecret(webhook_secret=secrets.of_url(params.user_id, params.webhook_url, rotation))
 
 
 @operation(access=Access.OWNER_OR_ADMIN, scope=Scope.READ)

@@ -324,9 +324,13 @@ class ListGenerations(FilteredRequests):
 
 
 class GetWebhookSecret(OfUser):
-    model_config = _example(userId="user-100")
+    model_config = _example(userId="user-100", webhookUrl="https://hooks.example.com/images")
 
+    webhook_url: WebhookUrl | None = Field(
+        default=None, description="A URL of the receiver. Without it, you get a secret for all webhook URLs."
+    )
     rotate: Flag = False
+    expire_previous: Flag = False
 
 
 _DELIVERIES_QUERY = ("user_id", "generation_request_id")

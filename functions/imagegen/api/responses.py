@@ -3,7 +3,7 @@
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import AliasPath, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import AliasPath, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
 from imagegen.api.fields import TOTAL_MAX
@@ -42,18 +42,18 @@ REPLAYED: Any = Field(description="True if an earlier call had this effect, and 
 
 TIME_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z$"
 Time = Annotated[
-    datetime,
-    PlainSerializer(rfc3339, return_type=str),
+    str,
+    BeforeValidator(rfc3339),
     WithJsonSchema({"type": "string", "format": "date-time", "pattern": TIME_PATTERN}),
 ]
-"""A time. The spelling is always the same, so texts can be compared and sorted."""
+"""A datetime as a text. The spelling is always the same, so texts can be compared and sorted."""
 
 Milliseconds = Annotated[int, BeforeValidator(lambda time: round(time / timedelta(milliseconds=1)))]
 """A timedelta, rounded to whole milliseconds."""
 
 
 class Response(BaseModel):
-    """A response. Fields are camelCase in JSON, times are RFC 3339 in UTC, and fields that are None are left out."""
+    """A response. Fields are camelCase in JSON, and fields that are None are left out."""
 
     model_config = ConfigDict(
         alias_generator=to_camel,
@@ -429,7 +429,7 @@ def _with_times(value: Any) -> Any:
     return value
 
 
-ReportData = Annotated[dict[str, Any], PlainSerializer(_with_times, return_type=dict[str, Any])]
+ReportData = Annotated[dict[str, Any], BeforeValidator(_with_times)]
 
 
 class ApiKey(Described):
@@ -447,9 +447,9 @@ class CreatedApiKey(ApiKey):
     api_key: str = Field(description="The key. It is not shown again.")
 
     @classmethod
-    def of_secret(cls, secret: str, key: api_keys.ApiKey) -> Self:
+    def of_secret(cls, secret: str, key: api_keys.ApiKey) -> "CreatedApiKey":
         """Return the answer that shows a new key."""
-        return cls(**dict(ApiKey.of(key)), api_key=secret)
+        return cls.model_construct(**dict(ApiKey.of(key)), api_key=secret)
 
 
 class ApiKeyList(Response):

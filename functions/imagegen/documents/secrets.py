@@ -1,6 +1,11 @@
 """Conversion of webhook secrets to and from Firestore documents. No rule lets a client read these documents."""
 
+import base64
+from dataclasses import dataclass
+from datetime import datetime
+
 from imagegen.documents.accounts import SCHEMA_VERSION
+from imagegen.documents.fields import Fields
 from imagegen.ports.database import Create, Snapshot, Update
 
 WEBHOOK_SECRETS = "webhookSecrets"
@@ -9,22 +14,47 @@ _EARLIER_SECRET = "webhookSecret"
 """The field of a user's document that had the secret earlier. Its owner can read that document. None once moved."""
 
 
+@dataclass(frozen=True)
+class StoredSecrets:
+    """The secrets of one user.
+
+    ``shared`` signs all webhook URLs of the user. It is None if the user has never asked for it. Until
+    ``previous_until``, ``previous`` signs too. The secrets of receivers are derived under ``key``.
+    """
+
+    key: bytes | None = None
+    shared: str | None = None
+    previous: str | None = None
+    previous_until: datetime | None = None
+
+
 def webhook_secret_path(user_id: str) -> str:
     return f"{WEBHOOK_SECRETS}/{user_id}"
 
 
-def create_webhook_secret(user_id: str, secret: str) -> Create:
-    return Create(webhook_secret_path(user_id), {"schemaVersion": SCHEMA_VERSION, "secret": secret})
+def write_webhook_secrets(document: Snapshot, secrets: StoredSecrets) -> Create | Update:
+    """Return the write of a user's secrets, on the condition that the document is unchanged."""
+    fields = {
+        "key": None if secrets.key is None else base64.b64encode(secrets.key).decode(),
+        "secret": secrets.shared,
+        "previousSecret": secrets.previous,
+        "previousUntil": secrets.previous_until,
+    }
+    if document.version is None:
+        return Create(document.path, {"schemaVersion": SCHEMA_VERSION, **fields})
+    return Update(document.path, fields, document.version)
 
 
-def update_webhook_secret(document: Snapshot, secret: str) -> Update:
-    assert document.version is not None, "only a secret that was read can be updated"
-    return Update(document.path, {"secret": secret}, document.version)
-
-
-def webhook_secret_of(document: Snapshot) -> str:
-    secret: str = document.data["secret"]
-    return secret
+def webhook_secrets_of(document: Snapshot) -> StoredSecrets:
+    """Return the secrets of a user. Raises Unreadable."""
+    fields = Fields.of(document)
+    key = fields.optional("key", str)
+    return StoredSecrets(
+        key=None if key is None else base64.b64decode(key),
+        shared=fields.optional("secret", str),
+        previous=fields.optional("previousSecret", str),
+        previous_until=fields.optional("previousUntil", datetime),
+    )
 
 
 def earlier_webhook_secret_of(user: Snapshot) -> str | None:

@@ -52,6 +52,8 @@ def delivery_of(document: Snapshot) -> Delivery:
         claimed_by=fields.nullable("worker", str),
         attempt_count=fields.amount("attemptCount"),
         attempts=tuple(_attempt_of(attempt) for attempt in fields.maps("attempts")),
+        resent_at=fields.optional("resentAt", datetime),
+        resends_earned_at=fields.optional("resendsEarnedAt", datetime),
     )
 
 
@@ -63,6 +65,8 @@ def _progress(delivery: Delivery) -> dict[str, Any]:
         "giveUpAt": delivery.give_up_at,
         "attemptCount": delivery.attempt_count,
         "attempts": [_attempt(attempt) for attempt in delivery.attempts],
+        "resentAt": delivery.resent_at,
+        "resendsEarnedAt": delivery.resends_earned_at,
     }
 
 

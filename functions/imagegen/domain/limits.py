@@ -41,7 +41,8 @@ class Limits:
     """The maximum numbers of requests: ``burst`` at once, ``per_minute`` continuously, ``concurrent`` unfinished.
 
     ``canceled_runs_per_day`` is the number of requests that a user can cancel while their models run.
-    ``calls_per_minute`` is the number of calls of any function that an instance admits.
+    ``calls_per_minute`` is the number of calls of any function that an instance admits. ``resends_per_hour`` is the
+    number of webhooks that a user can resend.
     """
 
     burst: int
@@ -49,6 +50,7 @@ class Limits:
     concurrent: int
     canceled_runs_per_day: int
     calls_per_minute: int
+    resends_per_hour: int
 
     def __post_init__(self) -> None:
         """Raise ValueError for a limit below 1, which would refuse everything."""
@@ -69,6 +71,11 @@ class Limits:
     def calls(self) -> Rate:
         """The rate of calls: those of a minute at once, and then one by one."""
         return Rate(self.calls_per_minute, timedelta(minutes=1) / self.calls_per_minute)
+
+    @property
+    def resends(self) -> Rate:
+        """The rate of resent webhooks: those of an hour at once, and then one by one."""
+        return Rate(self.resends_per_hour, timedelta(hours=1) / self.resends_per_hour)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from enum import StrEnum
 from http import HTTPStatus
 
 from imagegen.domain.generation import GenerationRequest
+from imagegen.domain.limits import Rate
 
 RETRY_WINDOW = timedelta(days=3)
 """The time in which a delivery is attempted, from its creation or the last resend."""
@@ -29,6 +30,9 @@ OVERDUE = timedelta(minutes=5)
 
 LOST_AFTER = 2 * OVERDUE
 """The delay past ``next_attempt_at`` after which the sweeper may put another task of a delivery on the queue."""
+
+RESENDS = Rate(burst=5, interval=timedelta(minutes=10))
+"""The rate at which one delivery can be resent."""
 
 ATTEMPTS_KEPT = 50
 """Enough for all attempts of one retry window and some resends."""
@@ -68,7 +72,8 @@ class DeliveryStatus(StrEnum):
 class Attempt:
     """An attempt to send a webhook: the HTTP status of the answer, or the error if there was no answer.
 
-    ``retry_after`` is the delay that the receiver asked for. It is not stored.
+    ``retry_after`` is the delay that the receiver asked for. ``counts`` is False if nothing was sent for a reason that
+    has nothing to do with the receiver. Both are not stored.
     """
 
     at: datetime
@@ -76,10 +81,16 @@ class Attempt:
     status_code: int | None = None
     error: str | None = None
     retry_after: timedelta = timedelta()
+    counts: bool = True
 
     @property
     def succeeded(self) -> bool:
         return self.status_code is not None and is_accepted(self.status_code)
+
+    @property
+    def is_about_the_receiver(self) -> bool:
+        """False if the attempt shows nothing about the receiver. 410 Gone is about one URL of it."""
+        return self.counts and self.status_code != HTTPStatus.GONE
 
 
 @dataclass(frozen=True)
@@ -90,6 +101,7 @@ class Delivery:
     ``claimed_by`` identifies the task that attempts the delivery. The task must record the outcome by
     ``next_attempt_at``. While ``claimed_by`` is None, ``next_attempt_at`` is the time of the next attempt.
     ``attempts`` are the last ``ATTEMPTS_KEPT`` of ``attempt_count``. A delivery not accepted by ``give_up_at`` fails.
+    ``resent_at`` is the time of the last resend. ``resends_earned_at`` is the time at which all resends are earned.
     """
 
     id: str
@@ -104,6 +116,8 @@ class Delivery:
     claimed_by: str | None = None
     attempt_count: int = 0
     attempts: tuple[Attempt, ...] = ()
+    resent_at: datetime | None = None
+    resends_earned_at: datetime | None = None
 
     @property
     def is_pending(self) -> bool:
@@ -114,6 +128,18 @@ class Delivery:
         """The time of the next attempt, or None after the delivery has ended."""
         return self.next_attempt_at if self.is_pending else None
 
+    @property
+    def is_first_attempt(self) -> bool:
+        """True while no attempt was made, and none was put off."""
+        return self.attempt_count == 0 and self.next_attempt_at <= self.created_at
+
+    @property
+    def awaits_resend(self) -> bool:
+        """True if the delivery was resent, and not attempted since."""
+        if self.resent_at is None or not self.is_pending:
+            return False
+        return not self.attempts or self.attempts[-1].at < self.resent_at
+
     def claimed(self, worker: str, at: datetime) -> "Delivery":
         """Return the delivery as claimed by a task."""
         return replace(self, claimed_by=worker, next_attempt_at=at + SENDING_LEASE)
@@ -121,6 +147,11 @@ class Delivery:
     def delay_max(self, at: datetime) -> timedelta:
         """Return the maximum delay after a failure: the time since the retry window began, so that delays double."""
         return min(max(at - (self.give_up_at - RETRY_WINDOW), FIRST_DELAY), LONGEST_DELAY)
+
+    def put_off(self, until: datetime) -> "Delivery":
+        """Return the delivery as due at ``until``, without an attempt, or as failed if that is too late."""
+        status = DeliveryStatus.PENDING if until <= self.give_up_at else DeliveryStatus.FAILED
+        return replace(self, status=status, claimed_by=None, next_attempt_at=until)
 
     def attempted(self, attempt: Attempt, delay: timedelta, *, is_last: bool) -> "Delivery":
         """Return the delivery after an attempt.
@@ -148,20 +179,28 @@ class Delivery:
         return replace(self, claimed_by=None, next_attempt_at=at)
 
     def resent(self, at: datetime) -> "Delivery":
-        """Return the delivery as pending with a new retry window, or unchanged while an attempt is in progress.
+        """Return the delivery as pending with a new retry window. Raises TooFast if it was resent too often.
 
-        A delivery that is due keeps its due time, so that its task keeps its name and is not queued again.
+        Return it unchanged while an attempt is in progress, or while an earlier resend waits for its attempt. A
+        delivery that is due keeps its due time, so that its task keeps its name and is not queued again.
         """
-        if self.is_pending and self.claimed_by is not None and at < self.next_attempt_at:
+        is_in_progress = self.is_pending and self.claimed_by is not None and at < self.next_attempt_at
+        if is_in_progress or (self.awaits_resend and self.next_attempt_at <= at):
             return self
         due_at = min(self.next_attempt_at, at) if self.is_pending else at
         return replace(
-            self, status=DeliveryStatus.PENDING, claimed_by=None, next_attempt_at=due_at, give_up_at=at + RETRY_WINDOW
+            self,
+            status=DeliveryStatus.PENDING,
+            claimed_by=None,
+            next_attempt_at=due_at,
+            give_up_at=at + RETRY_WINDOW,
+            resent_at=at,
+            resends_earned_at=RESENDS.admit(self.resends_earned_at, at),
         )
 
     def was_resent(self, since: datetime) -> bool:
         """Return whether the delivery was resent at ``since`` or later."""
-        return self.give_up_at >= since + RETRY_WINDOW
+        return self.resent_at is not None and self.resent_at >= since
 
 
 def delivery_for(request: GenerationRequest) -> Delivery | None:

@@ -108,7 +108,7 @@ class Query:
     def halves(self) -> tuple["Query", "Query"] | None:
         """Return two queries for the same documents together, or None if no condition can be divided.
 
-        A list of values is divided, or else a range with both ends.
+        A list of values is divided, or else a range of numbers or times with both ends.
         """
         if self.limit is not None:
             return None
@@ -122,7 +122,7 @@ class Query:
                 )
         ends = {condition.field: condition for condition in self.where if condition.op == "<"}
         for condition in self.where:
-            if condition.op == ">=" and (end := ends.get(condition.field)):
+            if condition.op == ">=" and (end := ends.get(condition.field)) and not isinstance(condition.value, str):
                 middle = condition.value + (end.value - condition.value) // 2
                 if condition.value < middle:
                     return (

@@ -91,7 +91,7 @@ class AlertWebhook:
 
     def _attempt(self, event: Event) -> None:
         """Send the event once. Raises Undelivered and InvalidSecret."""
-        status = send_signed(self.sender, self.url, self.secret, event, self.clock.now()).status_code
+        status = send_signed(self.sender, self.url, [self.secret], event, self.clock.now()).status_code
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in RETRIED:
             raise RefusedForNow(f"the receiver answered {status}")
         if not is_accepted(status):

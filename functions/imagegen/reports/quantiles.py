@@ -33,7 +33,7 @@ def estimates(shares: Sequence[float], total: int, mean: float, count: Callable[
     """Return the quantile at each share (above 0, up to 1) of ``total`` numbers, in ascending order of the shares.
 
     ``count`` returns how many of the numbers are in a range. It is called at most 17 times for each share, and about
-    five times if most of the numbers are within an octave or two. It counts the narrowest range that tells.
+    five times if most of the numbers are within an octave or two. It counts ranges with few numbers.
     """
     above = {0: total, len(EDGES): 0}  # how many numbers are at or above an edge, as far as it has been counted
     return [_estimate(share, total, (number + 1) * mean, above, count) for number, share in enumerate(shares)]
@@ -47,7 +47,7 @@ def _estimate(share: float, total: int, guess: float, above: dict[int, int], cou
     while high - low > 1:
         if not low < edge < high:
             edge = (low + high) // 2
-        if edge - low < high - edge:
+        if edge - low < high - edge and high < len(EDGES):  # few numbers are in the tail
             above[edge] = above[low] - count(_between(low, edge))
         else:
             above[edge] = above[high] + count(_between(edge, high))

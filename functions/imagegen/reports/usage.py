@@ -3,13 +3,14 @@
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from imagegen.documents.accounts import SCHEMA_VERSION
+from imagegen.documents.generations import REQUESTS
 from imagegen.domain.catalog import Kind
 from imagegen.ports.clock import Clock
-from imagegen.ports.database import CommitRefused, Database, OutcomeUnknown, Put, Snapshot
+from imagegen.ports.database import CommitRefused, Database, OutcomeUnknown, Put, Query, Snapshot, Sum, Where
 from imagegen.reports.counting import Counting, stored_on
 from imagegen.reports.documents import counters, refusing, tally_of
 from imagegen.reports.model import OTHER, Daily, DayCounts, Tally, total
@@ -63,7 +64,9 @@ class DailyUsage:
         known = {day: counts for day, counts in found.items() if counts}
         if not known:
             return {}
-        [stored] = self.database.totals(stored_on(list(known)))
+        after = str(date.fromisoformat(max(known)) + timedelta(days=1))
+        period = (Where("day", ">=", min(known)), Where("day", "<", after))  # faster than a list of days
+        [stored] = self.database.totals(Sum(Query(REQUESTS, period)))
         if stored.count == sum(counts.total.requests for counts in known.values()):
             return known
         by_day = dict(zip(known, self.database.totals(*(stored_on([day]) for day in known)), strict=True))

@@ -116,7 +116,8 @@ test('cancelGenerationRequest refunds a queued request', async () => {
 });
 
 test('the webhook is signed with the secret of getWebhookSecret, and resendWebhook sends it again', async () => {
-  const { webhookSecret } = await user.call('getWebhookSecret');
+  const webhookUrl = `http://127.0.0.1:${receiver.address().port}/hook`;
+  const { webhookSecret } = await user.call('getWebhookSecret', { webhookUrl });
   const notMine = await admin.error('getWebhookSecret', { userId: user.uid });
   assertRefused(notMine, 'permission-denied', { reason: 'PERMISSION_DENIED' });
 

@@ -52,6 +52,7 @@ from imagegen.services.credits.accounts import balance_of, require_user
 from imagegen.services.generations.execution import Execution
 from imagegen.services.generations.queue import RequestQueue
 from imagegen.services.retry import Retry
+from imagegen.services.turns import Turns
 from imagegen.services.unreadable import read_or_log
 
 
@@ -81,6 +82,7 @@ class Generations:
     queue: RequestQueue
     clock: Clock
     limits: Limits
+    turns: Turns
     retry: Retry
     new_id: Callable[[], str]
 
@@ -129,6 +131,10 @@ class Generations:
         paths += [_path(order.user_id, earlier_key) for earlier_key in order.earlier_keys]
 
         def attempt(tries: int) -> Created:
+            with self.turns.of(order.user_id):
+                return reserve(tries)
+
+        def reserve(tries: int) -> Created:
             user, document, *earlier = self.database.read(*paths)
             for key, found in zip(order.earlier_keys, earlier, strict=True):
                 if found.exists:

@@ -18,6 +18,7 @@ from imagegen.events import Event
 from imagegen.ports.clock import Clock
 from imagegen.ports.database import CommitRefused, Database, DatabaseUnavailable, OutcomeUnknown, Update, Write
 from imagegen.services.retry import Retry
+from imagegen.services.turns import Turns
 from imagegen.services.webhooks.outbox import Outbox
 
 
@@ -42,6 +43,7 @@ class Settlements:
     outbox: Outbox
     clock: Clock
     limits: Limits
+    turns: Turns
     retry: Retry
 
     def settle(self, stored: StoredRequest, outcome: Succeeded | Failed) -> StoredRequest:
@@ -56,16 +58,22 @@ class Settlements:
             current = StoredRequest.of(*self.database.read(request_path(stored.request.id))) if tries else stored
             if not current.request.is_open:
                 return current
-            settled, refund = self._settled(current.request, outcome)
-            ending = Update(request_path(settled.id), settlement_fields(settled), current.version)
-            webhooks = [create_delivery(event)] if (event := delivery_for(settled)) else []
-            version, *_ = self.database.commit(ending, *refund, *webhooks)
-            return StoredRequest(settled, version)
+            if isinstance(outcome, Succeeded):
+                return self._commit(current, outcome)
+            with self.turns.of(current.request.user_id):
+                return self._commit(current, outcome)
 
         settled = self.retry(attempt)
         if event := delivery_for(settled.request):
             self.outbox.enqueue(event)  # even if another process was first: a duplicate task does nothing
         return settled
+
+    def _commit(self, current: StoredRequest, outcome: Succeeded | Failed) -> StoredRequest:
+        settled, refund = self._settled(current.request, outcome)
+        ending = Update(request_path(settled.id), settlement_fields(settled), current.version)
+        webhooks = [create_delivery(event)] if (event := delivery_for(settled)) else []
+        version, *_ = self.database.commit(ending, *refund, *webhooks)
+        return StoredRequest(settled, version)
 
     def end_canceled_run(self, canceled: StoredRequest) -> None:
         """Record that the run of a canceled request has ended, so that the request no longer counts as running.

@@ -4,9 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from imagegen.documents.receivers import sending_of, sending_path, write_sending
 from imagegen.documents.webhooks import DELIVERIES, delivery_of, delivery_path, update_delivery
+from imagegen.domain.limits import Limits, TooFast
 from imagegen.domain.webhooks import Delivery
-from imagegen.errors import DeliveryNotFound
+from imagegen.errors import DeliveryNotFound, RateLimited
 from imagegen.ports.clock import Clock
 from imagegen.ports.database import Database, Query, Where
 from imagegen.services.pagination import Page, page
@@ -19,6 +21,7 @@ class Deliveries:
     database: Database
     outbox: Outbox
     clock: Clock
+    limits: Limits
     retry: Retry
 
     def list(
@@ -37,11 +40,11 @@ class Deliveries:
     def resend(self, delivery_id: str, may_resend: Callable[[Delivery], bool]) -> Delivery:
         """Make the delivery pending and due now, whatever its status, and return it with its attempts so far.
 
-        While an attempt is in progress, the delivery is returned unchanged. If the answer to the commit was lost, the
-        returned delivery may already include the new attempt.
+        While an attempt is in progress, or an earlier resend waits, the delivery is returned unchanged. If the answer
+        to the commit was lost, the returned delivery may already include the new attempt.
 
-        Raises DeliveryNotFound, also if ``may_resend`` returns False. If the retries fail, raises CommitRefused,
-        OutcomeUnknown or DatabaseUnavailable.
+        Raises DeliveryNotFound, also if ``may_resend`` returns False, and RateLimited. If the retries fail, raises
+        CommitRefused, OutcomeUnknown or DatabaseUnavailable.
         """
         now = self.clock.now()
 
@@ -53,9 +56,18 @@ class Deliveries:
                 return delivery  # our own commit was applied but its answer was lost, or another call was first
             resent = delivery.resent(now)
             if resent != delivery:
-                self.database.commit(update_delivery(document, resent))
+                [state] = self.database.read(sending_path(delivery.user_id))
+                sending = sending_of(state).resent(self.limits.resends, now)
+                self.database.commit(update_delivery(document, resent), write_sending(state, sending))
             return resent
 
-        resent = self.retry(attempt)
+        try:
+            resent = self.retry(attempt)
+        except TooFast as too_fast:
+            seconds = too_fast.retry_after_seconds
+            raise RateLimited(
+                f"Too many resends in a short time. Nothing was sent. Try again in {seconds} s.",
+                retryAfterSeconds=seconds,
+            ) from None
         self.outbox.enqueue(resent)
         return resent

@@ -2,22 +2,34 @@
 
 The queue may deliver a task twice, in parallel, early, late, or never. A commit on the delivery decides which task
 sends the webhook. A receiver may still get an event twice, under the same id, if its answer was lost.
+
+A receiver that fails gets one attempt at a time, and pauses between them. Webhooks for a paused receiver, and those of
+a user whose attempts take too long, are put off without an attempt.
 """
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from imagegen import events
 from imagegen.documents.generations import request_of, request_path
+from imagegen.documents.receivers import (
+    receiver_of,
+    receiver_path,
+    sending_of,
+    sending_path,
+    write_receiver,
+    write_sending,
+)
 from imagegen.documents.webhooks import delivery_of, delivery_path, update_delivery
 from imagegen.domain.generation import GenerationRequest
+from imagegen.domain.receivers import Receiver, Sending, origin_of, receiver_id
 from imagegen.domain.webhooks import Attempt, Delivery, DeliveryStatus, retry_after
 from imagegen.errors import ServiceUnavailable, UserNotFound
 from imagegen.ports.clock import Clock
-from imagegen.ports.database import Database
+from imagegen.ports.database import Database, Snapshot, Write
 from imagegen.ports.webhook_sender import Undelivered, WebhookSender
 from imagegen.services.retry import Retry
 from imagegen.services.unreadable import read_or_log
@@ -27,6 +39,32 @@ from imagegen.services.webhooks.signing import Event, send_signed
 
 Describe = Callable[[GenerationRequest], Mapping[str, Any]]
 """Converts a request to the JSON that receivers get."""
+
+
+@dataclass(frozen=True)
+class State:
+    """A delivery's receiver, and what its user's webhooks have taken, with their documents as read."""
+
+    receiver: Receiver | None
+    sending: Sending
+    documents: tuple[Snapshot, Snapshot]
+
+    def changed(self, receiver: Receiver | None, sending: Sending) -> list[Write]:
+        """Return the writes of what has changed. A receiver that cannot be read is None, and never written."""
+        writes: list[Write] = []
+        if receiver is not None and receiver != self.receiver:
+            writes.append(write_receiver(self.documents[0], receiver))
+        if sending != self.sending:
+            writes.append(write_sending(self.documents[1], sending))
+        return writes
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A delivery that this task may attempt, and its receiver during the attempt."""
+
+    delivery: Delivery
+    receiver: Receiver | None
 
 
 @dataclass(frozen=True)
@@ -47,51 +85,80 @@ class DeliveryWorker:
         raises CommitRefused, OutcomeUnknown or DatabaseUnavailable. In all these cases, the queue tries again.
         """
         worker = self.new_id()
-        claimed = self._claim(delivery_id, attempt, worker)
-        if claimed is None:
+        claim = self._claim(delivery_id, attempt, worker)
+        if claim is None:
             return None
-        made, is_last = self._attempt(claimed, describe)
-        delay = claimed.delay_max(self.clock.now()).total_seconds()
-        # Half of the delay is random, so that webhooks to a host that was down do not all retry at once.
-        attempted = claimed.attempted(made, timedelta(seconds=self.rng.uniform(delay / 2, delay)), is_last=is_last)
-        return self._record(attempted, worker).status
+        if isinstance(claim, Delivery):  # it was put off
+            if claim.is_pending:
+                self.outbox.enqueue(claim)
+            return claim.status
+        made, is_last = self._attempt(claim, describe)
+        return self._record(claim, made, self._delay(claim.delivery), is_last, worker).status
 
-    def _claim(self, delivery_id: str, attempt: int, worker: str) -> Delivery | None:
-        """Claim the delivery for this task. Return None if the attempt was already made or the delivery has ended.
+    def _delay(self, delivery: Delivery) -> timedelta:
+        """Return the delay before the next attempt.
 
-        Also return None for a delivery that cannot be read: it is logged, and its task must not come again and again.
+        Half of the delay is random, so that webhooks to a host that was down do not all retry at once.
+        """
+        seconds = delivery.delay_max(self.clock.now()).total_seconds()
+        return timedelta(seconds=self.rng.uniform(seconds / 2, seconds))
+
+    def _claim(self, delivery_id: str, attempt: int, worker: str) -> Claim | Delivery | None:
+        """Claim the delivery for this task, or put it off if its receiver is paused or its user has to wait.
+
+        Return the claim, or the delivery as put off, or None if the attempt was already made or the delivery has
+        ended. Also return None for a delivery that cannot be read: it is logged, and its task must not come again and
+        again.
         """
 
-        def claim(_tries: int) -> Delivery | None:
+        put_off: Delivery | None = None
+
+        def claim(_tries: int) -> Claim | Delivery | None:
+            nonlocal put_off
             [document] = self.database.read(delivery_path(delivery_id))
             delivery = read_or_log(delivery_of, document) if document.exists else None
+            if delivery is not None and delivery == put_off:
+                return put_off  # our own commit was applied, but its answer was lost
             if delivery is None or not delivery.is_pending or delivery.attempt_count != attempt:
                 return None
-            if delivery.claimed_by == worker:
-                return delivery  # our own commit was applied, but its answer was lost
+            is_ours = delivery.claimed_by == worker  # as above
             now = self.clock.now()
-            if now < delivery.next_attempt_at:
+            if not is_ours and now < delivery.next_attempt_at:
                 raise ServiceUnavailable(f"Webhook {delivery_id} is not due yet, or another task is attempting it.")
+            state = _state(delivery, self.database.read(*_state_paths(delivery)))
+            if is_ours:
+                return Claim(delivery, state.receiver)
+            paused_until = state.receiver.paused_until if state.receiver and not delivery.awaits_resend else None
+            waits = [state.sending.waits_until, paused_until]
+            until = max((time for time in waits if time is not None), default=now)
+            if until > now:
+                put_off = delivery.put_off(until + self._delay(delivery))
+                self.database.commit(update_delivery(document, put_off))
+                return put_off
             claimed = delivery.claimed(worker, now)
-            self.database.commit(update_delivery(document, claimed))
-            return claimed
+            receiver = state.receiver and state.receiver.claimed(claimed.next_attempt_at)
+            self.database.commit(update_delivery(document, claimed), *state.changed(receiver, state.sending))
+            return Claim(claimed, receiver)
 
         return self.retry(claim)
 
-    def _attempt(self, delivery: Delivery, describe: Describe) -> tuple[Attempt, bool]:
+    def _attempt(self, claim: Claim, describe: Describe) -> tuple[Attempt, bool]:
         """Send the webhook once. Return the attempt, and whether it is final."""
+        delivery = claim.delivery
         [document] = self.database.read(request_path(delivery.generation_request_id))
         at, began = self.clock.now(), self.clock.monotonic()
+        if claim.receiver is None:
+            return Attempt(at, timedelta(), error="the receiver cannot be read", counts=False), False
         try:
-            secret = self.secrets.current(delivery.user_id)
+            secrets = self.secrets.signing(claim.receiver)
         except UserNotFound:
-            return Attempt(at, timedelta(), error="the user does not exist"), True
+            return Attempt(at, timedelta(), error="the user does not exist", counts=False), True
         if (request := read_or_log(request_of, document)) is None:
-            return Attempt(at, timedelta(), error="the request cannot be read"), False
+            return Attempt(at, timedelta(), error="the request cannot be read", counts=False), False
         event = Event(delivery.id, delivery.type, delivery.created_at, describe(request))
         answer = error = None
         try:
-            answer = send_signed(self.sender, delivery.url, secret, event, at)
+            answer = send_signed(self.sender, delivery.url, secrets, event, at)
         except Undelivered as undelivered:
             error = str(undelivered)
         duration = timedelta(seconds=self.clock.monotonic() - began)
@@ -104,18 +171,35 @@ class DeliveryWorker:
             events.info(events.Event.WEBHOOK_NOT_ACCEPTED, deliveryId=delivery.id, statusCode=made.status_code)
         return made, False
 
-    def _record(self, attempted: Delivery, worker: str) -> Delivery:
+    def _record(self, claim: Claim, made: Attempt, delay: timedelta, is_last: bool, worker: str) -> Delivery:
         """Record the attempt, enqueue the next one if there is one, and return the delivery as it is now."""
+        attempted = claim.delivery.attempted(made, delay, is_last=is_last)
 
         def record(_tries: int) -> Delivery:
-            [document] = self.database.read(delivery_path(attempted.id))
+            document, *documents = self.database.read(delivery_path(attempted.id), *_state_paths(attempted))
             delivery = delivery_of(document)
             if delivery.claimed_by != worker:
                 return delivery  # recorded, but the answer was lost; or claimed by another task after our lease
-            self.database.commit(update_delivery(document, attempted))
+            state = _state(delivery, documents)
+            receiver = claim.receiver and state.receiver and state.receiver.attempted(made, claim.receiver)
+            changes = state.changed(receiver, state.sending.attempted(made))
+            self.database.commit(update_delivery(document, attempted), *changes)
             return attempted
 
         recorded = self.retry(record)
         if recorded.is_pending and recorded.claimed_by is None:
             self.outbox.enqueue(recorded)
         return recorded
+
+
+def _state_paths(delivery: Delivery) -> tuple[str, str]:
+    """Return the paths of the documents that decide whether a delivery may be attempted now."""
+    return receiver_path(receiver_id(delivery.user_id, origin_of(delivery.url))), sending_path(delivery.user_id)
+
+
+def _state(delivery: Delivery, documents: Sequence[Snapshot]) -> State:
+    """Return the state that the documents hold. What a user's webhooks have taken is as if new if it is unreadable."""
+    receiver, sending = documents
+    new = Receiver(receiver.id, delivery.user_id, origin_of(delivery.url))
+    stored = read_or_log(receiver_of, receiver) if receiver.exists else new
+    return State(stored, read_or_log(sending_of, sending) or Sending(), (receiver, sending))

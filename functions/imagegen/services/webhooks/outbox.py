@@ -15,7 +15,9 @@ from imagegen.ports.clock import Clock
 from imagegen.ports.database import Database, Query, Snapshot, Where
 from imagegen.ports.task_queue import QueueUnavailable, TaskQueue, task_name
 
-QUEUE = "deliverWebhook"
+FIRST_ATTEMPTS = "deliverWebhook"
+RETRIES = "retryWebhook"
+"""The queue of all other attempts, with its own pace, so that they never take the slots of first attempts."""
 
 
 @dataclass(frozen=True)
@@ -68,4 +70,5 @@ class Outbox:
         task = {"deliveryId": delivery.id, "attempt": str(delivery.attempt_count)}
         due_at = delivery.next_attempt_at.isoformat(timespec="microseconds")
         name = task_name(delivery.id, delivery.attempt_count, due_at)
-        return self.tasks.put(QUEUE, task, name, not_before=delivery.next_attempt_at)
+        queue = FIRST_ATTEMPTS if delivery.is_first_attempt else RETRIES
+        return self.tasks.put(queue, task, name, not_before=delivery.next_attempt_at)

@@ -1,7 +1,7 @@
 """Signs and sends events as specified by Standard Webhooks (https://www.standardwebhooks.com)."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -27,13 +27,13 @@ class Event:
     data: Mapping[str, Any]
 
 
-def send_signed(sender: WebhookSender, url: str, secret: str, event: Event, at: datetime) -> Answer:
-    """Send ``event`` once, signed as of ``at``. Return the answer.
+def send_signed(sender: WebhookSender, url: str, secrets: Sequence[str], event: Event, at: datetime) -> Answer:
+    """Send ``event`` once, signed with each of ``secrets`` as of ``at``. Return the answer.
 
     Raises InvalidSecret, Forbidden and Unreachable.
     """
     try:
-        signature = Webhook(secret)
+        keys = [Webhook(secret) for secret in secrets]
     except (EmptyWebhookSecretError, ValueError):
         raise InvalidSecret("the secret is not base64 text with an optional whsec_ prefix") from None
     message = {
@@ -46,6 +46,6 @@ def send_signed(sender: WebhookSender, url: str, secret: str, event: Event, at: 
         "content-type": "application/json",
         "webhook-id": event.id,
         "webhook-timestamp": str(int(at.timestamp())),
-        "webhook-signature": signature.sign(event.id, at, body),
+        "webhook-signature": " ".join(key.sign(event.id, at, body) for key in keys),
     }
     return sender.send(url, body, headers)
