@@ -171,6 +171,7 @@ def owner_data(live: Live) -> Iterator[OwnerData]:
     live.result("registerUser", {}, token=owner)
     grant = {"userId": user, "credits": 100, "bucket": "paid", "reason": "tests", "idempotencyKey": "tests"}
     live.result("grantCredits", grant, token=admin)
+    key_id = live.result("createApiKey", {"name": "tests", "scopes": ["read"]}, token=owner)["keyId"]
     hook = {"webhookUrl": "https://hooks.example.com/"}
     live.result("getWebhookSecret", hook, token=owner)  # otherwise, the first delivery creates the key later
     with receiving(Receiver()) as receiver:
@@ -185,6 +186,7 @@ def owner_data(live: Live) -> Iterator[OwnerData]:
             {
                 "userId": user,
                 "endpointId": kept["endpointId"],
+                "keyId": key_id,
                 **{name: delivery[name] for name in ("generationRequestId", "deliveryId")},
             },
             {
@@ -248,6 +250,9 @@ def test_user_id_defaults_to_the_caller(live: Live, owner_data: OwnerData, funct
 
     if FUNCTIONS[function].spends:
         assert live.request(answer["generationRequestId"])["userId"] == owner_data.user_id
+    elif function == "createApiKey":
+        stored = live.operator.document(f"apiKeys/{answer['keyId']}").get().to_dict() or {}
+        assert stored["userId"] == owner_data.user_id
     else:
         assert answer == live.result(function, data, token=token)
 

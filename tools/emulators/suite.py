@@ -51,6 +51,7 @@ def workspace(
     if seed and seed.is_dir():
         # A copy, because the CLI does not follow a link to a directory and would start empty.
         shutil.copytree(seed, directory / start.SEED)
+    shutil.copytree(ROOT / "hosting", directory / "hosting")
     config = json.loads((ROOT / "firebase.json").read_text("utf-8"))
     _assign_free_ports(config["emulators"])
     (directory / "firebase.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
@@ -93,6 +94,10 @@ class Suite:
     def functions_host(self) -> str:
         """The host and port in the form that the client SDKs expect."""
         return self._host("functions")
+
+    @property
+    def hosting_url(self) -> str:
+        return f"http://{self._host('hosting')}"
 
     @property
     def hub_url(self) -> str:
