@@ -13,7 +13,7 @@ from firebase_functions.scheduler_fn import ScheduledEvent
 
 from imagegen import bootstrap, settings
 from imagegen.api import functions
-from imagegen.api.firebase import callable_function, scheduled_function, task_function
+from imagegen.api.firebase import callable_function, rest_function, scheduled_function, task_function
 
 # concurrency equals THREADS in .env. With more calls than threads, calls would wait inside an instance.
 # timeout_sec is longer than a model's 60 s plus reserving and settling, because a call that is cut off stays unsettled.
@@ -60,9 +60,15 @@ getCatalog = callable_function(functions.get_catalog)
 getCreditBalance = callable_function(functions.get_credit_balance)
 registerUser = callable_function(functions.register_user)
 grantCredits = callable_function(functions.grant_credits)
+createApiKey = callable_function(functions.create_api_key)
+listApiKeys = callable_function(functions.list_api_keys)
+revokeApiKey = callable_function(functions.revoke_api_key)
 getWeeklyReport = callable_function(functions.get_weekly_report)
 listWeeklyReports = callable_function(functions.list_weekly_reports)
 runWeeklyReport = callable_function(functions.run_weekly_report, timeout_sec=540, secrets=REPORT_SECRETS)
+
+# The REST API. Firebase Hosting forwards the paths under /v1 to it.
+api = rest_function()
 
 
 # Task queues, each with its own rate limits. A model's document names the queue of its requests.

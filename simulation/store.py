@@ -68,6 +68,7 @@ class Store:
             found.sort(key=lambda document: (_place(document, path), document.id), reverse=not query.ascending)
             if query.start_after is not None:
                 found = [document for document in found if _comes_after(document, query)]
+        found = found[query.offset :]
         return found[: query.limit]
 
     def scan(self, collection: str) -> Iterator[Snapshot]:

@@ -55,6 +55,7 @@ if TYPE_CHECKING:  # imported on first use
     from imagegen.reports.alerts import Channel
     from imagegen.reports.usage import DailyUsage
     from imagegen.reports.weekly import Reports
+    from imagegen.services.api_keys import ApiKeys
     from imagegen.services.credits.audit import Audit
     from imagegen.services.credits.corrections import Corrections
 
@@ -85,10 +86,17 @@ class Backend:
     sweeper: Sweeper
     database: Database
     clock: Clock
+    rng: random.Random
     retry: Retry
     channels: Sequence["Channel"]
 
     # Few functions need these, so the others do not import them.
+
+    @cached_property
+    def api_keys(self) -> "ApiKeys":
+        from imagegen.services.api_keys import ApiKeys
+
+        return ApiKeys(self.database, self.clock, self.rng, self.retry)
 
     @cached_property
     def usage(self) -> "DailyUsage":
@@ -164,11 +172,12 @@ class Backend:
             endpoints=Endpoints(database, webhook_secrets, clock, retry, new_id),
             webhook_secrets=webhook_secrets,
             image_urls=ImageUrls(database, images, retry),
-            requests=Requests(database),
+            requests=Requests(database, clock),
             histories=Histories(database),
             sweeper=Sweeper(database, clock, sweeping, queue, outbox, catalogs, images),
             database=database,
             clock=clock,
+            rng=rng,
             retry=retry,
             channels=channels,
         )

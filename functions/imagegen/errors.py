@@ -1,7 +1,7 @@
 """The errors of the API.
 
-Services raise them. ``api.firebase`` converts them to the callable protocol. The error table in ``docs/api.md`` is
-generated from their class attributes.
+Services raise them. ``api.firebase`` converts them to the callable protocol, and ``api.rest`` to problem documents. The
+error table in ``docs/api.md`` is generated from their class attributes.
 """
 
 from collections.abc import Mapping
@@ -72,11 +72,17 @@ class ApiError(Exception):
     """
 
     code: ClassVar[Code]
+    rest_status: ClassVar[int]
+    """The HTTP status in the REST API. The default is that of the code. The callable protocol has fewer statuses."""
     reason: ClassVar[str]
     situation: ClassVar[str]
     retryable: ClassVar[str]
     billed: ClassVar[str] = "no"
     facts: ClassVar[Mapping[str, Any]] = {}
+
+    def __init_subclass__(cls) -> None:
+        if "rest_status" not in vars(cls):
+            cls.rest_status = cls.code.http_status
 
     def __init__(self, message: str, **details: Any) -> None:
         super().__init__(message)
@@ -120,7 +126,7 @@ class InvalidInput(ApiError):
 class Unauthenticated(ApiError):
     code = Code.UNAUTHENTICATED
     reason = "UNAUTHENTICATED"
-    situation = "no token, or a token that is invalid, expired or revoked"
+    situation = "no token or API key, or one that is invalid, expired or revoked"
     retryable = "after signing in"
 
 
@@ -136,6 +142,13 @@ class PermissionDenied(ApiError):
     reason = "PERMISSION_DENIED"
     situation = "another user's `userId`, or a function for admins"
     retryable = "no"
+
+
+class ScopeMissing(ApiError):
+    code = Code.PERMISSION_DENIED
+    reason = "SCOPE_MISSING"
+    situation = "an API key without the scope of this function, or a function that no key can call"
+    retryable = "with another key, or signed in"
 
 
 class EmailNotVerified(ApiError):
@@ -201,6 +214,46 @@ class TooManyEndpoints(ApiError):
     facts: ClassVar = {"maxEndpoints": int}
 
 
+class ApiKeyNotFound(ApiError):
+    code = Code.NOT_FOUND
+    reason = "API_KEY_NOT_FOUND"
+    situation = "no such API key, or another user's"
+    retryable = "no"
+    facts: ClassVar = {"keyId": str}
+
+
+class TooManyApiKeys(ApiError):
+    code = Code.FAILED_PRECONDITION
+    reason = "TOO_MANY_API_KEYS"
+    situation = "too many active API keys of this user: `limit`"
+    retryable = "after revoking one"
+    facts: ClassVar = {"limit": int}
+
+
+class GrantLimitReached(ApiError):
+    code = Code.RESOURCE_EXHAUSTED
+    reason = "GRANT_LIMIT_REACHED"
+    situation = "an API key may not grant so many credits today: `creditsLeft`, `retryAfterSeconds`"
+    retryable = "after that time, or with fewer credits"
+    facts: ClassVar = {"creditsLeft": int, "retryAfterSeconds": int}
+
+
+class RouteNotFound(ApiError):
+    code = Code.NOT_FOUND
+    reason = "ROUTE_NOT_FOUND"
+    situation = "REST: no such path"
+    retryable = "no"
+
+
+class MethodNotAllowed(ApiError):
+    code = Code.INVALID_ARGUMENT
+    rest_status = 405
+    reason = "METHOD_NOT_ALLOWED"
+    situation = "REST: a path without this method: the `allowed` methods"
+    retryable = "no"
+    facts: ClassVar = {"allowed": list[str]}
+
+
 class RateLimited(ApiError):
     code = Code.RESOURCE_EXHAUSTED
     reason = "RATE_LIMITED"
@@ -221,6 +274,7 @@ class TooManyRunning(ApiError):
 
 class PriceTooHigh(ApiError):
     code = Code.FAILED_PRECONDITION
+    rest_status = 409
     reason = "PRICE_TOO_HIGH"
     situation = "the size costs more than the `maxCredits` of the call: `requiredCredits`, `maxCredits`"
     retryable = "after accepting the price"
@@ -229,6 +283,7 @@ class PriceTooHigh(ApiError):
 
 class InsufficientCredits(ApiError):
     code = Code.FAILED_PRECONDITION
+    rest_status = 402
     reason = "INSUFFICIENT_CREDITS"
     situation = "balance too small: `requiredCredits`, `currentCredits`"
     retryable = "after adding credits"
@@ -360,6 +415,7 @@ class GenerationCanceledBefore(GenerationCanceled):
 
 class RequestEnded(ApiError):
     code = Code.FAILED_PRECONDITION
+    rest_status = 409
     reason = "REQUEST_ENDED"
     situation = (
         "canceling a request that has completed or failed: its `status`, `cost`, `refundedCredits` and `netCredits`"
@@ -390,6 +446,7 @@ class TooManyCanceled(ApiError):
 
 class IdempotencyMismatch(ApiError):
     code = Code.ALREADY_EXISTS
+    rest_status = 422
     reason = "IDEMPOTENCY_MISMATCH"
     situation = (
         "this `idempotencyKey` was used before with another payload: the `generationRequestId`, `cost`, "

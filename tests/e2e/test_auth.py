@@ -148,16 +148,19 @@ def test_token_of_another_project_is_refused(live: Live, closed: Live) -> None:
 
 @dataclass(frozen=True)
 class OwnerData:
-    """A user, the ids of the user's data by field name, and a token for each kind of caller."""
+    """A user, the ids of the user's data by field name, a token for each kind of caller, and an endpoint to delete."""
 
     user_id: str
     ids: dict[str, str]
     tokens: dict[CallerKind, str | None]
+    deletable_endpoint_id: str
 
     def data(self, function: str, **fields: object) -> dict[str, object]:
         """Return the example call of a function with the user's own ids."""
-        example = CALLS[function]
-        return {**example, **{name: id for name, id in self.ids.items() if name in example}, **fields}
+        example, ids = CALLS[function], self.ids
+        if function == "deleteWebhookEndpoint":
+            ids = {**ids, "endpointId": self.deletable_endpoint_id}
+        return {**example, **{name: id for name, id in ids.items() if name in example}, **fields}
 
 
 @pytest.fixture(scope="module")
@@ -168,19 +171,22 @@ def owner_data(live: Live) -> Iterator[OwnerData]:
     live.result("registerUser", {}, token=owner)
     grant = {"userId": user, "credits": 100, "bucket": "paid", "reason": "tests", "idempotencyKey": "tests"}
     live.result("grantCredits", grant, token=admin)
+    key_id = live.result("createApiKey", {"name": "tests", "scopes": ["read"]}, token=owner)["keyId"]
     hook = {"webhookUrl": "https://hooks.example.com/"}
     live.result("getWebhookSecret", hook, token=owner)  # otherwise, the first delivery creates the key later
     with receiving(Receiver()) as receiver:
         live.result("createGenerationRequest", order(user, webhookUrl=receiver.url()), token=owner)
         [delivery] = live.result("listWebhookDeliveries", {}, token=owner)["deliveries"]
-        endpoint = live.result("createWebhookEndpoint", {"url": "https://hooks.example.com/own"}, token=owner)[
-            "endpoint"
-        ]
+        kept, deletable = (
+            live.result("createWebhookEndpoint", {"url": f"https://hooks.example.com/{name}"}, token=owner)["endpoint"]
+            for name in ("kept", "deletable")
+        )
         yield OwnerData(
             user,
             {
                 "userId": user,
-                "endpointId": endpoint["endpointId"],
+                "endpointId": kept["endpointId"],
+                "keyId": key_id,
                 **{name: delivery[name] for name in ("generationRequestId", "deliveryId")},
             },
             {
@@ -190,6 +196,7 @@ def owner_data(live: Live) -> Iterator[OwnerData]:
                 CallerKind.OTHER_USER: stranger,
                 CallerKind.ADMIN: admin,
             },
+            deletable["endpointId"],
         )
 
 
@@ -243,6 +250,9 @@ def test_user_id_defaults_to_the_caller(live: Live, owner_data: OwnerData, funct
 
     if FUNCTIONS[function].spends:
         assert live.request(answer["generationRequestId"])["userId"] == owner_data.user_id
+    elif function == "createApiKey":
+        stored = live.operator.document(f"apiKeys/{answer['keyId']}").get().to_dict() or {}
+        assert stored["userId"] == owner_data.user_id
     else:
         assert answer == live.result(function, data, token=token)
 

@@ -43,6 +43,8 @@ READERS: dict[str, dict[Operation, set[str]]] = {
     "webhookSending": {"get": NOBODY, "list": NOBODY},
     "trialClaims": {"get": NOBODY, "list": NOBODY},
     "serverKeys": {"get": NOBODY, "list": NOBODY},
+    "apiKeys": {"get": NOBODY, "list": NOBODY},
+    "apiKeyRings": {"get": NOBODY, "list": NOBODY},
     "webhookSecrets": {"get": NOBODY, "list": NOBODY},
     f"users/{OWNER}/notes": {"get": NOBODY, "list": NOBODY},
     "unheardOf": {"get": NOBODY, "list": NOBODY},
@@ -118,9 +120,11 @@ def documents(live: Live) -> dict[str, str]:
     for collection in ("generationRequests", "grants"):
         owned = live.operator.collection(collection).where(filter=FieldFilter("userId", "==", OWNER))
         paths[collection] = next(owned.limit(1).stream()).reference.path
+    closed = ("unheardOf", "trialClaims", "serverKeys", "apiKeys", "apiKeyRings")
     webhooks = ("webhookDeliveries", "webhookEndpoints", "webhookSending")
-    for collection in (f"users/{OWNER}/notes", "unheardOf", *webhooks, "trialClaims", "serverKeys"):
-        live.operator.document(f"{collection}/note").set({"userId": OWNER})
+    for collection in (f"users/{OWNER}/notes", *closed, *webhooks):
+        paths[collection] = f"{collection}/note"
+        live.operator.document(paths[collection]).set({"userId": OWNER})
     live.result("getWebhookSecret", {"userId": OWNER})
     paths["webhookSecrets"] = f"webhookSecrets/{OWNER}"
     for collection in READERS.keys() - paths.keys():

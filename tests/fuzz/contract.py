@@ -9,6 +9,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from imagegen.documents.accounts import LEDGER, TRIAL_CLAIMS, entry_path, grant_path, user_path
+from imagegen.documents.api_keys import api_key_path, key_ring_path
 from imagegen.documents.generations import request_path
 from imagegen.documents.keys import server_keys_path
 from imagegen.documents.receivers import RECEIVERS, SENDING
@@ -197,6 +198,9 @@ def _written_paths(answer: Answer) -> set[str]:
         case "createWebhookEndpoint":
             user_id = str(answer.data.get("userId") or answer.caller)
             return {webhook_secret_path(user_id), user_path(user_id)}
+        case "createApiKey":
+            user_id = str(answer.data.get("userId") or answer.caller)
+            return {api_key_path(answered["keyId"]), key_ring_path(user_id)}
         case "getWebhookSecret":
             return {webhook_secret_path(str(answer.data.get("userId") or answer.caller))}
         case "registerUser":

@@ -65,8 +65,9 @@ EXPECTED_ERRORS = {
     "resendWebhook": (404, "DELIVERY_NOT_FOUND"),
     "rotateWebhookEndpointSecret": (404, "ENDPOINT_NOT_FOUND"),
     "deleteWebhookEndpoint": (404, "ENDPOINT_NOT_FOUND"),
+    "revokeApiKey": (404, "API_KEY_NOT_FOUND"),
 }
-"""The errors of some examples. All requests of the sample data have ended, and it has no webhooks and no endpoints."""
+"""The errors of some examples. In the sample data, all requests have ended, and there are no webhooks and no keys."""
 
 KNOWN_USERS = [USER, EXAMPLES["createGenerationRequest"]["userId"], ADMIN, "user-0"]
 

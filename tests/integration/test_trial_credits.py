@@ -39,7 +39,7 @@ def register(api: Api, monkeypatch: pytest.MonkeyPatch, client: ObservedClient, 
     """Return a function that calls registerUser with an account. It returns the trial credits in the answer."""
     accounts: dict[str, Caller] = {}
     monkeypatch.setenv("REQUIRE_AUTH", "true")
-    monkeypatch.setattr(Caller, "of", lambda headers, _admit: accounts[_token(headers)])
+    monkeypatch.setattr(Caller, "of", lambda headers, *_: accounts[_token(headers)])
 
     def register(caller: Caller) -> int:
         assert caller.uid is not None

@@ -586,6 +586,7 @@ ECHO: Operation[Any, Any] = Operation(
     response=cast("Any", Echo),
     access=Access.OWNER,
     spends=False,
+    scope=None,
     own_errors=(),
     description="",
     handle=lambda _backend, call: cast("Any", Echo(key=call.params.idempotency_key)),

@@ -237,6 +237,10 @@ def test_range_may_have_two_bounds(database: Database) -> None:
         write(database, f"generationRequests/{n}", userId="ann", createdAt=n)
     between = (Where("userId", "==", "ann"), Where("createdAt", ">=", 1), Where("createdAt", "<", 4))
     assert ids(database.find(Query("generationRequests", between, order_by="createdAt"))) == ["3", "2", "1"]
+    assert ids(database.find(Query("generationRequests", between, order_by="createdAt", offset=1, limit=1))) == ["2"]
+    assert ids(database.find(Query("generationRequests", between, order_by="createdAt", offset=4))) == []
+    newest_two = Query("generationRequests", between, order_by="createdAt", limit=2)
+    assert database.totals(Sum(newest_two)) == [Totals(2)]
     assert database.totals(Sum(Query("generationRequests", between, order_by="createdAt"))) == [Totals(3)]
 
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from flask import Flask, Response, request
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.test import TestResponse
 
 import main
@@ -21,13 +22,29 @@ def _read_to_the_end(response: Response) -> Response:
     return response
 
 
+def _rest_app() -> Flask:
+    """Return the function ``api`` as an app, which sees the paths after the function's name."""
+    app = Flask("api")
+    for path in ("/", "/<path:path>"):
+        app.add_url_rule(
+            path,
+            endpoint=path,
+            view_func=lambda path="": main.api(request),
+            methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
+            provide_automatic_options=False,
+            merge_slashes=False,
+        )
+    app.after_request(_read_to_the_end)
+    return app
+
+
 class Api:
     """An HTTP client of the decorated functions, which Flask serves as functions-framework does."""
 
     def __init__(self) -> None:
         app = Flask("functions")
         for name, function in vars(main).items():
-            if not hasattr(function, "__firebase_endpoint__"):
+            if not hasattr(function, "__firebase_endpoint__") or function is main.api:
                 continue
             app.add_url_rule(
                 f"/{name}",
@@ -37,11 +54,16 @@ class Api:
                 provide_automatic_options=False,
             )
         app.after_request(_read_to_the_end)
+        app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {"/api": _rest_app().wsgi_app})  # type: ignore[method-assign]
         self.http = app.test_client()
 
     def call(self, function: str, data: object, **headers: str) -> TestResponse:
         """Call a function as the client SDKs do."""
         return self.http.post(f"/{function}", json={"data": data}, headers=headers)
+
+    def rest(self, method: str, path: str, body: object = None, **headers: str) -> TestResponse:
+        """Send a request to the REST API, with a JSON body unless it is None."""
+        return self.http.open(f"/api{path}", method=method, json=body, headers=headers)
 
     def result(self, function: str, data: object) -> Any:
         """Return the result of a call, which must succeed."""

@@ -83,7 +83,7 @@ def call(monkeypatch: pytest.MonkeyPatch) -> CallAs:
     """Return a function that calls an operation as a kind of caller."""
 
     def call(operation: Operation[Any, Any], kind: CallerKind, **data: object) -> object:
-        monkeypatch.setattr(Caller, "of", lambda _headers, _admit: CALLERS[kind])
+        monkeypatch.setattr(Caller, "of", lambda *_: CALLERS[kind])
         backend = SimpleNamespace(catalogs=SimpleNamespace(current=None), call_rates=UNLIMITED)
         received = Received(data, Headers())
         return operation(cast("Any", backend), received)["text"]

@@ -18,6 +18,7 @@ from imagegen.adapters.firestore import CALL_TIMEOUT_SECONDS
 from imagegen.adapters.http_webhook_sender import TIMEOUT_SECONDS
 from imagegen.api.auth import CHECK_SECONDS
 from imagegen.api.bodies import SECONDS_MAX
+from imagegen.api.rest.routes import ROUTES, WAIT_MAX
 from imagegen.bootstrap import RESERVING_TIMEOUT_SECONDS, SETTLING_TIMEOUT_SECONDS, SWEEPING_TIMEOUT_SECONDS
 from imagegen.deadlines import LATE_CALLS_MAX
 from imagegen.domain.catalog import Model
@@ -69,12 +70,17 @@ def test_manifest_has_every_function(manifest: dict[str, Any]) -> None:
         "getCreditBalance",
         "registerUser",
         "grantCredits",
+        "createApiKey",
+        "listApiKeys",
+        "revokeApiKey",
         "getWeeklyReport",
         "listWeeklyReports",
         "runWeeklyReport",
+        "api",
     }
     assert all(endpoint["region"] == ["us-central1"] for endpoint in endpoints.values())
-    assert all("callableTrigger" in endpoints[name] for name in set(endpoints) - scheduled - queued)
+    assert all("callableTrigger" in endpoints[name] for name in set(endpoints) - scheduled - queued - {"api"})
+    assert "httpsTrigger" in endpoints["api"]
     schedule = endpoints["scheduleWeeklyReport"]["scheduleTrigger"]
     assert (schedule["schedule"], schedule["timeZone"]) == ("0 6 * * 1", "Etc/UTC")
     daily = endpoints["countDailyUsage"]["scheduleTrigger"]
@@ -101,6 +107,23 @@ def test_function_timeout_covers_slowest_generation_and_its_commits(manifest: di
     timeout = manifest["endpoints"]["createGenerationRequest"]["timeoutSeconds"]
     # In mode async, the request is enqueued instead of generated and settled. In mode sync, its webhook is enqueued.
     assert timeout > receiving + identifying + loading + reserving + generating + settling + 2 * ENQUEUE_SECONDS
+
+
+def test_function_timeout_covers_slowest_wait_for_a_request(manifest: dict[str, Any]) -> None:
+    # The last read of a request may begin just before the wait ends.
+    reserving = RESERVING_TIMEOUT_SECONDS + 2 * CALL_TIMEOUT_SECONDS
+    waiting = WAIT_MAX + CALL_TIMEOUT_SECONDS
+    slowest = SECONDS_MAX + 2 * CHECK_SECONDS + LOAD_WAIT_SECONDS + reserving + ENQUEUE_SECONDS + waiting
+    assert manifest["endpoints"]["api"]["timeoutSeconds"] > slowest
+
+
+def test_hosting_forwards_the_rest_api(manifest: dict[str, Any]) -> None:
+    [rewrite] = Project.load(ROOT).config["hosting"]["rewrites"]
+    function = rewrite["function"]
+    assert rewrite["source"] == "/v1/**"
+    assert all(route.path.startswith("/v1/") for route in ROUTES)
+    assert manifest["endpoints"][function["functionId"]]["region"] == [function["region"]]
+    assert not list((ROOT / "hosting").glob("v1*")), "a file would hide the API"
 
 
 def test_function_timeout_covers_slowest_run_of_a_task(manifest: dict[str, Any]) -> None:

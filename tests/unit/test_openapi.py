@@ -9,19 +9,27 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from imagegen.api import functions
-from imagegen.errors import ApiError
+from imagegen.api.rest.routes import ROUTES, Route
+from imagegen.errors import ApiError, MethodNotAllowed, RouteNotFound
 from tests.support.api import CALLABLES
-from tools.docs import openapi, postman
+from tools.docs import openapi, openapi_rest, postman
 from tools.emulators.project import ROOT
 
 DOCUMENT = openapi.document()
+REST = openapi_rest.document()
 FUNCTIONS = openapi.operations()
+OF_ROUTING = {RouteNotFound, MethodNotAllowed}
+"""The errors of the REST API for a path or a method that is not documented."""
 
 
 def body_validator(path: str) -> Draft202012Validator:
     """Return the validator of an operation's request body."""
     [content] = DOCUMENT["paths"][path]["post"]["requestBody"]["content"].values()
     return Draft202012Validator({**content["schema"], "components": DOCUMENT["components"]})
+
+
+def declared_errors() -> list[type[ApiError]]:
+    return [error for error in openapi.errors() if error not in OF_ROUTING]
 
 
 def documented_reasons(operation: dict[str, Any]) -> dict[str, set[str]]:
@@ -37,13 +45,15 @@ def documented_reasons(operation: dict[str, Any]) -> dict[str, set[str]]:
 
 def test_documents_are_up_to_date() -> None:
     assert openapi.TARGET.read_text("utf-8") == openapi.text(), "run: make docs"
+    assert openapi_rest.TARGET.read_text("utf-8") == openapi_rest.text(), "run: make docs"
     assert postman.TARGET.read_text("utf-8") == postman.text(), "run: make docs"
 
 
 def test_openapi_document_is_valid() -> None:
-    OpenAPIV31SpecValidator(DOCUMENT).validate()
-    for schema in DOCUMENT["components"]["schemas"].values():
-        Draft202012Validator.check_schema(schema)
+    for document in (DOCUMENT, REST):
+        OpenAPIV31SpecValidator(document).validate()
+        for schema in document["components"]["schemas"].values():
+            Draft202012Validator.check_schema(schema)
 
 
 def test_exactly_the_deployed_callables_are_documented() -> None:
@@ -79,15 +89,26 @@ def test_operation_documents_exactly_the_errors_it_declares(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "access", "callers", "reasons"),
     [
-        ("getCatalog", "signedIn", "anyone signed in", None),
-        ("getGenerationRequest", "ownerOrAdmin", "the owner or an admin", None),
-        ("getUserCredits", "ownerOrAdmin", "the owner or an admin", {"PERMISSION_DENIED"}),
-        ("grantCredits", "admin", "an admin", {"PERMISSION_DENIED"}),
+        ("getCatalog", "signedIn", "anyone signed in; API keys with the scope `read`", {"SCOPE_MISSING"}),
+        (
+            "getGenerationRequest",
+            "ownerOrAdmin",
+            "the owner or an admin; API keys with the scope `read`",
+            {"SCOPE_MISSING"},
+        ),
+        (
+            "getUserCredits",
+            "ownerOrAdmin",
+            "the owner or an admin; API keys with the scope `read`",
+            {"PERMISSION_DENIED", "SCOPE_MISSING"},
+        ),
+        ("getWebhookSecret", "owner", "the owner", {"PERMISSION_DENIED", "SCOPE_MISSING"}),
+        ("grantCredits", "admin", "an admin; API keys with the scope `grant`", {"PERMISSION_DENIED", "SCOPE_MISSING"}),
         (
             "createGenerationRequest",
             "owner",
-            "the owner, with a verified e-mail address or phone number",
-            {"PERMISSION_DENIED", "EMAIL_NOT_VERIFIED"},
+            "the owner, with a verified e-mail address or phone number; API keys with the scope `generate`",
+            {"PERMISSION_DENIED", "EMAIL_NOT_VERIFIED", "SCOPE_MISSING"},
         ),
     ],
 )
@@ -102,10 +123,10 @@ def test_operation_documents_its_access_and_its_403_reasons(
 
 def test_every_error_is_declared_by_an_operation() -> None:
     declared = {error for operation in FUNCTIONS.values() for error in operation.errors}
-    assert set(openapi.errors()) == declared
+    assert set(openapi.errors()) - OF_ROUTING == declared
 
 
-@pytest.mark.parametrize("error", [*openapi.errors()], ids=lambda error: error.__name__)
+@pytest.mark.parametrize("error", declared_errors(), ids=lambda error: error.__name__)
 def test_error_lists_its_facts_in_the_table_and_its_schema(error: type[ApiError]) -> None:
     named = set(re.findall(r"`(\w+)`", f"{error.situation} {error.billed}")) - {"userId", "idempotencyKey"}
     if "same details" not in error.situation:
@@ -118,6 +139,59 @@ def test_optional_fields_are_omitted_and_never_null() -> None:
     details = DOCUMENT["components"]["schemas"]["GenerationRequestDetails"]
     assert {"imageUrl", "error", "finishedAt", "input"} & set(details["required"]) == set()
     assert '"null"' not in json.dumps(details)
+
+
+# REST
+
+VARIANTS = {
+    "createGeneration": "createGenerationRequest",
+    "listGenerations": "listGenerationRequests",
+    "getBalance": "getCreditBalance",
+    "listTransactions": "listCreditTransactions",
+}
+"""The callable function of each route that has another form."""
+
+
+def test_every_route_is_documented_with_the_statuses_of_its_errors() -> None:
+    documented = {
+        (method.upper(), path): {status for status in operation["responses"] if status not in ("200", "201")}
+        for path, methods in REST["paths"].items()
+        for method, operation in methods.items()
+    }
+    assert documented == {
+        (route.method, openapi_rest.path_of(route)): {str(error.rest_status) for error in route.operation.errors}
+        for route in ROUTES
+    }
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
+def test_route_has_the_access_of_its_operation(route: Route) -> None:
+    """A variant of an operation differs in its request and response only."""
+    of = VARIANTS.get(route.operation.name)
+    if of is not None:
+        operation, original = route.operation, FUNCTIONS[of]
+        assert (operation.access, operation.spends, operation.scope) == (
+            original.access,
+            original.spends,
+            original.scope,
+        )
+    else:
+        assert route.operation is FUNCTIONS[route.operation.name]
+
+
+def test_rest_document_names_all_fields_in_snake_case() -> None:
+    names = {name for schema in REST["components"]["schemas"].values() for name in schema.get("properties", {})}
+    assert {name for name in names if name != name.lower()} == set()
+    assert "next_page_token" not in json.dumps(REST)
+    aliases = {name for schema in DOCUMENT["components"]["schemas"].values() for name in schema.get("properties", {})}
+    words = set(re.findall(r"\b[a-z]+[A-Z]\w*", re.sub(r"#/components/\S+", "", json.dumps(REST))))
+    assert words & aliases - openapi.SECURITY_SCHEMES.keys() == set()
+
+
+@pytest.mark.parametrize("error", declared_errors(), ids=lambda error: error.__name__)
+def test_status_of_an_error_is_that_of_its_code_or_a_more_exact_one(error: type[ApiError]) -> None:
+    exact = {"INSUFFICIENT_CREDITS": 402, "IDEMPOTENCY_MISMATCH": 422, "REQUEST_ENDED": 409, "PRICE_TOO_HIGH": 409}
+    assert error.rest_status == exact.get(error.reason, error.code.http_status)
 
 
 # Postman

@@ -122,6 +122,19 @@ def test_port_in_use_raises_with_its_purpose_process_and_remedy(project: Project
     assert "Stop that process (another `make start`?), or change the port in firebase.json" in message
 
 
+def test_hosting_is_left_out_if_its_port_is_in_use(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    """On macOS, AirPlay uses port 5000. The REST API can be reached without Hosting."""
+    hosting, functions = project.ports()["hosting"], project.ports()["functions"]
+    assert f"http://{hosting}/v1\n" in start.prepare(project, []).summary()
+    with socket.create_server((hosting.host, hosting.number)):
+        launch = start.prepare(project, [])
+    assert launch.command[2:] == ["--config", start.CONFIG]
+    assert "hosting" not in json.loads((project.directory / start.CONFIG).read_text())["emulators"]
+    assert f"http://{functions}/{project.id}/us-central1/api/v1\n" in launch.summary()
+    output = capsys.readouterr().out
+    assert f"left out: the Hosting emulator (port {hosting.number} is in use by process {os.getpid()} (" in output
+
+
 def test_functions_do_not_get_pythonpath(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", "/somewhere")
     assert "PYTHONPATH" not in start.prepare(project, []).environment

@@ -28,15 +28,14 @@ REPORT_LINES = 9
 
 _ID = re.compile(r"[0-9a-f]{32}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
-_DURATIONS = {"processingTimeMs"}
+_DURATIONS = {"processingTimeMs", "processing_time_ms"}
 _TIMEOUT_SECONDS = 120
 
 
 def with_ports_of(suite: Suite, command: str) -> str:
     """Return the command with the ports of ``suite`` instead of the ports of firebase.json."""
-    for name, port in Project.load(ROOT).ports().items():
-        command = command.replace(str(port), str(suite.project.ports()[name]))
-    return command
+    ports = {str(port): str(suite.project.ports()[name]) for name, port in Project.load(ROOT).ports().items()}
+    return re.sub(r"127\.0\.0\.1:\d+", lambda host: ports.get(host[0], host[0]), command)
 
 
 def shown_answers() -> dict[str, str]:

@@ -12,8 +12,7 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 import main
 from imagegen.api import functions
 from imagegen.api.fields import HEADER_KEY_LENGTH_MAX, HEADER_KEY_PATTERN
-from imagegen.api.firebase import REPLAYED_HEADER
-from imagegen.api.idempotency import KEY_HEADER
+from imagegen.api.idempotency import KEY_HEADER, REPLAYED_HEADER
 from imagegen.api.operation import Operation
 from imagegen.errors import ApiError
 from tools.emulators.project import ROOT
@@ -28,6 +27,27 @@ left out. You can send an integer in the protocol's long form, as the Apple and 
 `details.reason`, which never changes. Its `message` is for people and may change."""
 
 Schema = dict[str, Any]
+SECURITY_SCHEMES: Schema = {
+    "idToken": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "The ID token of a user who signed in with Firebase Authentication. Optional in the local "
+        "emulator.",
+    },
+    "apiKey": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "igk_…",
+        "description": "An API key, which acts for its owner within its scopes. createApiKey creates it.",
+    },
+}
+REPLAYED: Schema = {
+    "description": "Says that the answer repeats the answer to an earlier call.",
+    "schema": {"const": "true"},
+}
+STRICT = ConfigDict(extra="forbid")
+LITERAL: Any = Literal  # Any, because type checkers reject a Literal of a computed value
 
 
 def operations() -> dict[str, Operation[Any, Any]]:
@@ -64,26 +84,13 @@ def document() -> Schema:
                 "variables": {"project": {"default": "your-project", "description": "Its id."}},
             },
         ],
-        "security": [{"idToken": []}, {}],
+        "security": [*({name: []} for name in SECURITY_SCHEMES), {}],
         "paths": {f"/{name}": {"post": _operation(name, operation)} for name, operation in callables.items()},
         "components": {
-            "securitySchemes": {
-                "idToken": {
-                    "type": "http",
-                    "scheme": "bearer",
-                    "bearerFormat": "JWT",
-                    "description": "The ID token of a user who signed in with Firebase Authentication. Optional in the "
-                    "local emulator.",
-                }
-            },
-            "parameters": {"idempotencyKey": _key_parameter()},
-            "headers": {
-                "replayed": {
-                    "description": "Says that the answer repeats the answer to an earlier call.",
-                    "schema": {"const": "true"},
-                }
-            },
-            "schemas": dict(sorted(_schemas(callables.values()).items())),
+            "securitySchemes": SECURITY_SCHEMES,
+            "parameters": {"idempotencyKey": key_parameter()},
+            "headers": {"replayed": REPLAYED},
+            "schemas": dict(sorted(schemas(callables.values(), _error).items())),
         },
     }
 
@@ -95,7 +102,7 @@ def text() -> str:
 
 def _operation(name: str, operation: Operation[Any, Any]) -> Schema:
     summary = operation.description.replace("\n", " ")
-    data = _reference(operation.request)
+    data = reference(operation.request)
     if not any(field.is_required() for field in operation.request.model_fields.values()):
         data = {"anyOf": [data, {"type": "null"}]}
     return {
@@ -111,7 +118,7 @@ def _operation(name: str, operation: Operation[Any, Any]) -> Schema:
         "responses": {
             "200": _response(
                 "Done.",
-                _object(result=_reference(operation.response)),
+                _object(result=reference(operation.response)),
                 may_be_replayed="replayed" in operation.response.model_fields,
             ),
             **dict(_refusals(operation)),
@@ -121,17 +128,23 @@ def _operation(name: str, operation: Operation[Any, Any]) -> Schema:
 
 def _refusals(operation: Operation[Any, Any]) -> Iterator[tuple[str, Schema]]:
     """Yield each HTTP status of an error, with the response that lists its errors."""
-    by_status = sorted(operation.errors, key=lambda error: error.code.http_status)
-    for status, group in groupby(by_status, key=lambda error: error.code.http_status):
+    for status, description, schema, replayed in refusals(operation, lambda error: error.code.http_status):
+        yield status, _response(description, _object(error=schema), may_be_replayed=replayed)
+
+
+def refusals(
+    operation: Operation[Any, Any], status_of: Callable[[type[ApiError]], int]
+) -> Iterator[tuple[str, str, Schema, bool]]:
+    """Yield each HTTP status of the operation's errors, their description and schema, and whether one is a replay."""
+    for status, group in groupby(sorted(operation.errors, key=status_of), key=status_of):
         errors = list(group)
         description = "\n".join(
             f"- `{error.reason}`: {error.situation}. Try again: {error.retryable}. Billed: {error.billed}."
             for error in errors
         )
-        references = [_reference(error) for error in errors]
+        references = [reference(error) for error in errors]
         schema = references[0] if len(references) == 1 else {"oneOf": references}
-        replayed = any("replayed" in error.facts for error in errors)
-        yield str(status), _response(description, _object(error=schema), may_be_replayed=replayed)
+        yield str(status), description, schema, any("replayed" in error.facts for error in errors)
 
 
 def _response(description: str, schema: Schema, *, may_be_replayed: bool) -> Schema:
@@ -139,7 +152,8 @@ def _response(description: str, schema: Schema, *, may_be_replayed: bool) -> Sch
     return {"description": description, **headers, "content": {"application/json": {"schema": schema}}}
 
 
-def _key_parameter() -> Schema:
+def key_parameter() -> Schema:
+    """Return the parameter of the Idempotency-Key header."""
     return {
         "name": KEY_HEADER,
         "in": "header",
@@ -164,21 +178,27 @@ def _object(**properties: Schema) -> Schema:
     }
 
 
-def _reference(shape: type) -> Schema:
+def reference(shape: type) -> Schema:
+    """Return a reference to the schema of a model or an error."""
     return {"$ref": f"#/components/schemas/{shape.__name__}"}
 
 
 # Schemas
 
 
-def _schemas(callables: Iterable[Operation[Any, Any]]) -> dict[str, Schema]:
-    """Return all schemas by name. Raises ValueError if two different schemas have the same name."""
-    callables = list(callables)
-    errors = {error: _error(error) for operation in callables for error in operation.errors}
+def schemas(
+    operations: Iterable[Operation[Any, Any]], model_of: Callable[[type[ApiError]], type[BaseModel]]
+) -> dict[str, Schema]:
+    """Return all schemas by name, with the ``model_of`` each error.
+
+    Raises ValueError if two different schemas have the same name.
+    """
+    operations = list(operations)
+    errors = {error: model_of(error) for operation in operations for error in operation.errors}
     schemas: dict[str, Schema] = {}
     for defined in (
-        _defined([operation.request for operation in callables], "validation", _nullable),
-        _defined([operation.response for operation in callables], "serialization", _never_null),
+        _defined([operation.request for operation in operations], "validation", _nullable),
+        _defined([operation.response for operation in operations], "serialization", _never_null),
         _defined(list(errors.values()), "serialization", _never_null),
     ):
         if twice := {name for name in defined.keys() & schemas.keys() if defined[name] != schemas[name]}:
@@ -189,17 +209,20 @@ def _schemas(callables: Iterable[Operation[Any, Any]]) -> dict[str, Schema]:
 
 def _error(error: type[ApiError]) -> type[BaseModel]:
     """Return the model of the field ``error`` of a response."""
-    config = ConfigDict(extra="forbid")
-    facts: dict[str, Any] = {name: (type, ...) for name, type in error.facts.items()}
-    literal: Any = Literal  # Any, because type checkers reject a Literal of a computed value
-    details = create_model(f"{error.__name__}Details", __config__=config, reason=(literal[error.reason], ...), **facts)
+    details = facts_of(error, reason=LITERAL[error.reason])
     return create_model(
         error.__name__,
-        __config__=config,
-        status=(literal[error.code.status], ...),
+        __config__=STRICT,
+        status=(LITERAL[error.code.status], ...),
         message=(str, ...),
         details=(details, ...),
     )
+
+
+def facts_of(error: type[ApiError], **further: Any) -> type[BaseModel]:
+    """Return the model of the facts of an error, with the types of ``further`` fields."""
+    fields: dict[str, Any] = {name: (type, ...) for name, type in {**further, **error.facts}.items()}
+    return create_model(f"{error.__name__}Details", __config__=STRICT, **fields)
 
 
 def _defined(
@@ -227,7 +250,7 @@ def _nullable(schema: Schema) -> None:
         required.remove("idempotencyKey")
         fields["idempotencyKey"]["description"] += f" Required, here or in the {KEY_HEADER} header."
     for name in fields.keys() - set(required):
-        field = _without_null(fields[name])
+        field = without_null(fields[name])
         if field.get("default", ...) is None:
             del field["default"]
         if isinstance(field.get("type"), str) and "enum" not in field:
@@ -240,12 +263,15 @@ def _never_null(schema: Schema) -> None:
     """Make each nullable field of a response optional, because responses leave out fields that are None."""
     fields: dict[str, Schema] = schema.get("properties", {})
     for name, field in fields.items():
-        fields[name] = _without_null(field)
+        fields[name] = without_null(field)
         if fields[name] != field:
-            schema["required"].remove(name)
+            schema["required"] = [other for other in schema["required"] if other != name]
+        if fields[name].get("default", ...) is None:
+            del fields[name]["default"]
 
 
-def _without_null(field: Schema) -> Schema:
+def without_null(field: Schema) -> Schema:
+    """Return the schema of a field without null."""
     match field:
         case {"anyOf": [shape, {"type": "null"}], **others}:
             return {**shape, **others}

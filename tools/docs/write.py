@@ -15,7 +15,7 @@ from imagegen import settings
 from imagegen.api import functions, requests, responses
 from imagegen.api.operation import Operation
 from imagegen.domain.catalog import Kind
-from tools.docs import openapi, postman
+from tools.docs import openapi, openapi_rest, postman
 from tools.docs.generated_parts import between
 from tools.emulators.project import ROOT
 from tools.seed import history
@@ -33,6 +33,7 @@ def write() -> None:
     for page in generated():
         page.write_text(up_to_date(page), "utf-8")
     openapi.TARGET.write_text(openapi.text(), "utf-8")
+    openapi_rest.TARGET.write_text(openapi_rest.text(), "utf-8")
     postman.TARGET.write_text(postman.text(), "utf-8")
 
 
@@ -117,13 +118,16 @@ def options() -> Iterator[str]:
 
 def outcomes() -> Iterator[str]:
     """Yield the table of the outcomes of a call: success, and every error."""
-    yield "| situation | status | HTTP | reason | try again | billed |"
-    yield "|---|---|---|---|---|---|"
-    yield "| the image was made | | 200 | | | yes |"
-    yield "| the same call again: same result, with `replayed` and the `currentCredits` of now | | 200 | | | no |"
+    yield "| situation | status | HTTP | REST | reason | try again | billed |"
+    yield "|---|---|---|---|---|---|---|"
+    yield "| the image was made | | 200 | 201 | | | yes |"
+    yield (
+        "| the same call again: same result, with `replayed` and, in a callable function, the `currentCredits` of now "
+        "| | 200 | 200 | | | no |"
+    )
     for error in openapi.errors():
         code = error.code
         yield (
-            f"| {error.situation} | {code.status} | {code.http_status} | `{error.reason}` "
+            f"| {error.situation} | {code.status} | {code.http_status} | {error.rest_status} | `{error.reason}` "
             f"| {error.retryable} | {error.billed} |"
         )

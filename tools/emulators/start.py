@@ -9,7 +9,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +45,7 @@ _DEMO_NOISE = ("You are not currently authenticated",)
 _TITLES = {
     "ui": "Emulator UI",
     "functions": "Functions",
+    "rest": "REST API",
     "firestore": "Firestore",
     "auth": "Auth",
     "storage": "Storage",
@@ -73,6 +74,7 @@ class Launch:
         urls = {name: f"http://{port}" for name, port in self.ports.items()}
         if "functions" in urls:
             urls["functions"] += f"/{self.project.id}/{REGION}"
+            urls["rest"] = f"{urls.get('hosting', urls['functions'] + '/api')}/v1"
         lines = [f"  {title:<12} {urls[name]}" for name, title in _TITLES.items() if name in urls]
         if {"functions", "firestore"} <= urls.keys():
             url = f"{urls['functions']}/createGenerationRequest"
@@ -90,13 +92,15 @@ def prepare(project: Project, arguments: Sequence[str]) -> Launch:
     options = _options(arguments)
     wanted = _wanted(project, options.only)
     found = _find(wanted)
-    left_out = (wanted & _LEFT_OUT.keys()) - found.keys()
-    running = wanted - left_out
-    needs_stand_in = "storage" in running and "storage" not in found
-    ports = {name: port for name, port in project.ports().items() if name in running}
-    for port in ports.values():
+    left_out = {name: reason for name, reason in _LEFT_OUT.items() if name in wanted - found.keys()}
+    ports = {name: port for name, port in project.ports().items() if name in wanted - left_out.keys()}
+    for name, port in list(ports.items()):
         if not port.is_free():
-            raise Problem(_port_taken(port))
+            if name != "hosting":
+                raise Problem(_port_taken(port))
+            left_out[name] = f"the Hosting emulator (port {port.number} is in use{_holder(port)})."
+            del ports[name]
+    running = wanted - left_out.keys()
     environment = _environment()
     if "hosting" in ports:
         environment["PUBLIC_BASE_URL"] = f"http://{ports['hosting']}"
@@ -107,21 +111,25 @@ def prepare(project: Project, arguments: Sequence[str]) -> Launch:
         runtime = java.require()
         print(f"java: {runtime.executable} ({runtime.version})")
         environment |= runtime.environment()
-        if needs_stand_in:
-            print(f"storage: {storage_rules.NOTE}")
-            stand_in = binaries.storage_rules_stand_in(runtime.executable)
-            environment |= {**stand_in, "PATH": os.pathsep.join([stand_in["PATH"], environment["PATH"]])}
+        if "storage" in running - found.keys():
+            environment |= _without_storage_rules(runtime, environment["PATH"])
 
     command = [str(binaries.CLI), "emulators:start"]
-    if left_out:
-        print("".join(f"left out: {_LEFT_OUT[name]}\n" for name in sorted(left_out)), end="")
-    _write_config(project, left_out)
+    print("".join(f"left out: {reason}\n" for _, reason in sorted(left_out.items())), end="")
+    _write_config(project, left_out.keys())
     command += ["--config", CONFIG]
     if not options.imports and (project.directory / SEED).is_dir():
         command.append(f"--import={SEED}")
     elif not options.imports:
         print(f"starting without data: there is no {SEED} directory (`make seed` writes it)")
     return Launch(project, [*command, *arguments], environment, ports)
+
+
+def _without_storage_rules(runtime: java.Java, path: str) -> dict[str, str]:
+    """Return the environment that runs the Storage emulator without its rules runtime, and say so."""
+    print(f"storage: {storage_rules.NOTE}")
+    stand_in = binaries.storage_rules_stand_in(runtime.executable)
+    return {**stand_in, "PATH": os.pathsep.join([stand_in["PATH"], path])}
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
@@ -166,7 +174,7 @@ def _environment() -> dict[str, str]:
     return environment
 
 
-def _write_config(project: Project, left_out: set[str]) -> None:
+def _write_config(project: Project, left_out: Collection[str]) -> None:
     """Write the project's configuration without the emulators that are left out."""
     section = {name: value for name, value in project.emulators.items() if name not in left_out}
     if "ui" in left_out:

@@ -97,6 +97,10 @@ class Suite:
         return self._host("functions")
 
     @property
+    def hosting_url(self) -> str:
+        return f"http://{self._host('hosting')}"
+
+    @property
     def hub_url(self) -> str:
         return f"http://{self._host('hub')}"
 

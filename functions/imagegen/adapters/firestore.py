@@ -202,6 +202,8 @@ class FirestoreDatabase:
                     prepared = prepared.start_after({query.order_by: value, "__name__": id})
         if query.limit is not None:
             prepared = prepared.limit(query.limit)
+        if query.offset:
+            prepared = prepared.offset(query.offset)
         return prepared
 
 

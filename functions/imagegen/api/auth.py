@@ -15,14 +15,17 @@ from werkzeug.datastructures import Headers
 from imagegen import settings
 from imagegen.deadlines import DeadlineExceeded, Deadlines
 from imagegen.domain import people
+from imagegen.domain.api_keys import PREFIX, ApiKey, Scope, is_well_formed
 from imagegen.domain.people import Person
 from imagegen.errors import (
     AppCheckRequired,
     EmailNotVerified,
     PermissionDenied,
+    ScopeMissing,
     ServiceUnavailable,
     Unauthenticated,
 )
+from imagegen.ports.database import DatabaseUnavailable
 from imagegen.settings import AccountsWithoutEmail
 
 CLOCK_SKEW_SECONDS = 10
@@ -38,6 +41,10 @@ T = TypeVar("T")
 _deadlines = Deadlines()
 
 
+def _no_key(_secret: str) -> None:
+    """Find no API key."""
+
+
 @dataclass(frozen=True)
 class Caller:
     """The caller. ``uid`` is None for anonymous calls, which are accepted only where REQUIRE_AUTH is off."""
@@ -48,16 +55,24 @@ class Caller:
     email: str | None = None
     email_verified: bool = False
     phone_number: str | None = None
+    api_key: ApiKey | None = None
 
     @classmethod
-    def of(cls, headers: Headers, admit: Callable[[str], None]) -> Self:
-        """Return the caller that the call's ID token identifies, as the account is now.
+    def of(
+        cls, headers: Headers, admit: Callable[[str], None], find_key: Callable[[str], ApiKey | None] = _no_key
+    ) -> Self:
+        """Return the caller that the call's ID token or API key identifies, as the account is now.
 
-        ``admit`` is called with the uid before the account is looked up. It raises RateLimited.
+        ``admit`` is called with the uid before the account is looked up. It raises RateLimited. ``find_key`` returns
+        the active API key of a secret. A call with an API key comes from a server, so it needs no App Check token.
 
-        Raises AppCheckRequired, Unauthenticated and RateLimited, and ServiceUnavailable if the token or the account
-        cannot be looked up.
+        Raises AppCheckRequired, Unauthenticated and RateLimited, and ServiceUnavailable if the token, the key or the
+        account cannot be looked up.
         """
+        secret = _api_key_in(headers)
+        if secret is not None:
+            key, account = _in_time(lambda: _owner_of(secret, admit, find_key))
+            return cls._of_account(account, key)
         if settings.app_check_enforced():
             app_token = headers.get("X-Firebase-AppCheck")
             _in_time(lambda: _check_app(app_token))
@@ -72,7 +87,10 @@ class Caller:
             admit(claims["sub"])
             return _account_of(claims)
 
-        account = _in_time(checked)
+        return cls._of_account(_in_time(checked))
+
+    @classmethod
+    def _of_account(cls, account: auth.UserRecord, api_key: ApiKey | None = None) -> Self:
         return cls(
             uid=account.uid,
             is_admin=(account.custom_claims or {}).get("admin") is True,
@@ -80,6 +98,7 @@ class Caller:
             email=account.email,
             email_verified=account.email_verified is True,
             phone_number=account.phone_number,
+            api_key=api_key,
         )
 
     @property
@@ -108,6 +127,14 @@ class Caller:
         if self.uid and not self.email and accepted is AccountsWithoutEmail.ALL:
             return people.by_user_id(self.uid)
         return None
+
+    def check_scope(self, scope: Scope | None) -> None:
+        """Raise ScopeMissing if the caller has an API key without ``scope``. Without a scope, no key may call."""
+        if self.api_key is None or scope in self.api_key.scopes:
+            return
+        if scope is None:
+            raise ScopeMissing("API keys cannot call this function. Sign in.")
+        raise ScopeMissing(f"This call needs an API key with the scope {scope.value}.")
 
     def check_may_spend(self) -> None:
         """Raise EmailNotVerified if the caller needs a verified e-mail address or phone number and has none."""
@@ -182,6 +209,31 @@ def _check_app(token: str | None) -> None:
         raise AppCheckRequired("This call needs a valid App Check token. Call it from your app.") from None
 
 
+def _api_key_in(headers: Headers) -> str | None:
+    """Return the API key in the Authorization header, or None if there is something else."""
+    scheme, _, token = headers.get("Authorization", "").partition(" ")
+    return token if scheme == "Bearer" and token.startswith(PREFIX) else None
+
+
+def _owner_of(
+    secret: str, admit: Callable[[str], None], find_key: Callable[[str], ApiKey | None]
+) -> tuple[ApiKey, auth.UserRecord]:
+    """Return an API key and the account of its owner. A malformed key is refused before anything is read.
+
+    Raises Unauthenticated, RateLimited and ServiceUnavailable.
+    """
+    if not is_well_formed(secret):
+        raise Unauthenticated("The API key is malformed. Copy the whole key.")
+    try:
+        key = find_key(secret)
+    except DatabaseUnavailable as error:
+        raise ServiceUnavailable("Your API key could not be checked. Nothing was changed. Try again.") from error
+    if key is None:
+        raise Unauthenticated("The API key does not exist in this project, or was revoked.")
+    admit(key.user_id)
+    return key, _active_account(key.user_id)
+
+
 def _claims_of(authorization: str) -> Mapping[str, Any]:
     """Return the claims of the ID token in an Authorization header, which are as they were when it was issued.
 
@@ -206,14 +258,20 @@ def _claims_of(authorization: str) -> Mapping[str, Any]:
 
 def _account_of(claims: Mapping[str, Any]) -> auth.UserRecord:
     """Return the account of a token. Raises Unauthenticated if the token is no longer valid, and ServiceUnavailable."""
+    account = _active_account(claims["sub"])
+    if claims["iat"] * 1000 < account.tokens_valid_after_timestamp:
+        raise Unauthenticated("The token was revoked. Sign in again.")
+    return account
+
+
+def _active_account(uid: str) -> auth.UserRecord:
+    """Return the account. Raises Unauthenticated if it was deleted or disabled, and ServiceUnavailable."""
     try:
-        account = auth.get_user(claims["sub"])
+        account = auth.get_user(uid)
     except auth.UserNotFoundError:
         raise Unauthenticated("The account was deleted.") from None
     except (FirebaseError, GoogleAuthError) as error:
         raise ServiceUnavailable("Your account could not be checked. Nothing was changed. Try again.") from error
     if account.disabled:
         raise Unauthenticated("The account is disabled.")
-    if claims["iat"] * 1000 < account.tokens_valid_after_timestamp:
-        raise Unauthenticated("The token was revoked. Sign in again.")
     return account

@@ -1,6 +1,7 @@
-"""Reads the data of a call in the callable protocol.
+"""Reads the JSON body of a request, in the callable protocol or as it is.
 
-A call is a POST of the JSON object ``{"data": …}``, https://firebase.google.com/docs/functions/callable-reference
+A callable is called with a POST of the JSON object ``{"data": …}``,
+https://firebase.google.com/docs/functions/callable-reference
 """
 
 import codecs
@@ -21,21 +22,42 @@ DIGITS_MAX = 400
 
 def data_of(request: Request) -> Any:
     """Return the data of a call. Null is returned as an empty object. Raises InvalidInput for any other request."""
+    _check_body(request)
+    if request.method != "POST":
+        raise malformed("method", f"must be POST, not {request.method}")
+    content = _content(request)
+    if not isinstance(content, dict) or content.keys() != {"data"}:
+        raise malformed("body", 'must be {"data": {…}}, with no other key')
+    data = content["data"]
+    return {} if data is None else data
+
+
+def object_of(request: Request) -> dict[str, Any]:
+    """Return the JSON object in the body. An empty body is returned as an empty object. Raises InvalidInput."""
+    _check_body(request)
+    if not request.get_data():
+        return {}
+    content = _content(request)
+    if not isinstance(content, dict):
+        raise malformed("body", "must be a JSON object")
+    return content
+
+
+def _check_body(request: Request) -> None:
+    """Raise InvalidInput if the body was not read whole."""
     problem = bodies.problem_of(request)
     if problem is not None:
         raise malformed("body", problem)
-    if request.method != "POST":
-        raise malformed("method", f"must be POST, not {request.method}")
+
+
+def _content(request: Request) -> Any:
+    """Return the value of the JSON text in the body. Raises InvalidInput."""
     if request.mimetype != "application/json":
         raise malformed("Content-Type", "must be application/json")
     encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding not in ("", "identity"):
         raise malformed("Content-Encoding", "must be identity, or left out: bodies are not decompressed")
-    content = _parsed(request.get_data().removeprefix(codecs.BOM_UTF8))
-    if not isinstance(content, dict) or content.keys() != {"data"}:
-        raise malformed("body", 'must be {"data": {…}}, with no other key')
-    data = content["data"]
-    return {} if data is None else data
+    return _parsed(request.get_data().removeprefix(codecs.BOM_UTF8))
 
 
 def malformed(field: str, message: str) -> InvalidInput:

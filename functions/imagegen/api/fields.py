@@ -19,11 +19,18 @@ ADDRESS_LENGTH_MAX = 500
 REASON_LENGTH_MAX = 500
 URL_LENGTH_MAX = 2_048
 NAME_LENGTH_MAX = 200
+KEY_NAME_LENGTH_MAX = 100
 IDEMPOTENCY_KEY_LENGTH_MAX = 255
 PAGE_SIZE_DEFAULT = 50
 PAGE_SIZE_MAX = 200
 SEED_MAX = 2**31 - 1
 MAX_AGE_SECONDS_MAX = 10 * 366 * 86_400
+LIMIT_DEFAULT = 20
+LIMIT_MAX = 100
+OFFSET_MAX = 1_000
+"""Firestore bills a read for each document that an offset leaves out."""
+TOTAL_MAX = 10_000
+"""The highest total that a list counts to in the REST API. Firestore bills a read for 1,000 of them."""
 REPORTS_PAGE_SIZE_DEFAULT = 10
 """Fewer than in other lists, because a report has some hundred figures."""
 GRANT_MAX = 1_000_000
@@ -275,6 +282,9 @@ Address = Annotated[str, _text_of(ADDRESS_LENGTH_MAX, "A postal address."), Afte
 Reason = Annotated[
     str, _text_of(REASON_LENGTH_MAX, "The reason, for people who read the ledger."), AfterValidator(_text)
 ]
+KeyName = Annotated[
+    str, _text_of(KEY_NAME_LENGTH_MAX, "A name for people, such as the name of the server."), AfterValidator(_text)
+]
 PhotoUrl = Annotated[
     str,
     Field(
@@ -325,6 +335,16 @@ Seed = Annotated[
 ]
 MaxAgeSeconds = Annotated[int, Field(ge=1, le=MAX_AGE_SECONDS_MAX), BeforeValidator(_integer)]
 PageSize = _page_size(PAGE_SIZE_DEFAULT)
+Limit = Annotated[int, Field(ge=1, le=LIMIT_MAX)]
+"""The page size in the REST API."""
+Offset = Annotated[
+    int,
+    Field(
+        ge=0,
+        le=OFFSET_MAX,
+        description="The number of items to leave out at the start. To go further, follow the tokens.",
+    ),
+]
 ReportsPageSize = _page_size(REPORTS_PAGE_SIZE_DEFAULT)
 Flag = Annotated[bool, _null_means(False)]
 ModeName = Annotated[Mode, Field(strict=False), _null_means(Mode.SYNC)]

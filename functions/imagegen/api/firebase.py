@@ -1,4 +1,4 @@
-"""Firebase endpoints for operations, task handlers and scheduled functions.
+"""Firebase endpoints for operations, the REST API, task handlers and scheduled functions.
 
 The SDK declares the functions to the CLI. The callable protocol
 (https://firebase.google.com/docs/functions/callable-reference) is implemented here, because the SDK logs the tokens
@@ -14,7 +14,7 @@ from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
 
-from firebase_functions.https_fn import CallableRequest, on_call
+from firebase_functions.https_fn import CallableRequest, on_call, on_request
 from firebase_functions.scheduler_fn import ScheduledEvent, on_schedule
 from firebase_functions.tasks_fn import on_task_dispatched
 from flask import Request, Response, g, jsonify
@@ -23,6 +23,7 @@ from flask_cors import cross_origin
 from imagegen import bootstrap, events
 from imagegen.api import bodies, logs
 from imagegen.api.envelope import data_of
+from imagegen.api.idempotency import REPLAYED_HEADER
 from imagegen.api.operation import Operation, Received
 from imagegen.documents.fields import Unreadable
 from imagegen.errors import ApiError, Internal
@@ -33,9 +34,6 @@ Wire = dict[str, Any]
 Endpoint = Callable[[Request], Response]
 
 EVENT_STREAM = "text/event-stream"
-REPLAYED_HEADER = "Idempotent-Replayed"
-"""The header of an answer that repeats the answer to an earlier call, under the name that Stripe's API gave it."""
-
 PREFLIGHT_MAX_AGE = timedelta(hours=2)
 """The time that a browser may cache a preflight. No browser caches it longer."""
 
@@ -57,10 +55,38 @@ def callable_function(operation: Operation[Any, Any], **options: Any) -> Endpoin
     @cross_origin(methods="POST", max_age=PREFLIGHT_MAX_AGE, expose_headers=["Retry-After", REPLAYED_HEADER])
     @functools.wraps(on_call(**options)(declared))  # copies the attributes that discovery looks for
     def endpoint(request: Request) -> Response:
-        def answer() -> Wire:
+        def result() -> Wire:
             return operation(bootstrap.backend(), Received(data_of(request), request.headers))
 
-        return _answered(request, operation.name, answer)
+        return _answered(request, operation.name, result)
+
+    return endpoint
+
+
+def rest_function(**options: Any) -> Endpoint:
+    """Return the endpoint of the REST API, the function ``api``."""
+
+    def api(_request: Request) -> Response:
+        """Stand for the endpoint in the SDK, which reads its name."""
+        raise NotImplementedError
+
+    @_with_bounded_body
+    @cross_origin(
+        methods=["GET", "POST"],
+        max_age=PREFLIGHT_MAX_AGE,
+        expose_headers=["Location", "Retry-After", REPLAYED_HEADER],
+    )
+    @functools.wraps(on_request(**options)(api))  # copies the attributes that discovery looks for
+    def endpoint(request: Request) -> Response:
+        from imagegen.api.rest.endpoint import answer, problem  # no other function needs it
+
+        logs.configure()
+        try:
+            return answer(bootstrap.backend(), request)
+        except ApiError as error:
+            return problem(error)
+        except Exception:  # noqa: BLE001 - logged, and answered as INTERNAL
+            return problem(_internal(api.__name__))
 
     return endpoint
 

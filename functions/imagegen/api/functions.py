@@ -9,9 +9,11 @@ from imagegen.api.context import Context
 from imagegen.api.operation import Call, operation
 from imagegen.api.validation import parse
 from imagegen.bootstrap import Backend
+from imagegen.domain.api_keys import Scope
 from imagegen.domain.generation import Fingerprint, GenerationRequest, Key
 from imagegen.errors import (
     AccountLost,
+    ApiKeyNotFound,
     Contention,
     ContentRefused,
     ContentRefusedBefore,
@@ -25,6 +27,7 @@ from imagegen.errors import (
     GenerationFailedBefore,
     GenerationTimeout,
     GenerationTimeoutBefore,
+    GrantLimitReached,
     IdempotencyMismatch,
     ImageNotStored,
     ImageNotStoredBefore,
@@ -33,12 +36,14 @@ from imagegen.errors import (
     ModelUnavailable,
     ModelUnavailableBefore,
     NoStoredImage,
+    PermissionDenied,
     PriceTooHigh,
     ReportNotFound,
     RequestEnded,
     RequestInProgress,
     RequestNotFound,
     SettlementPending,
+    TooManyApiKeys,
     TooManyCanceled,
     TooManyEndpoints,
     TooManyRunning,
@@ -90,6 +95,7 @@ def _earlier_keys(call: Call[Any]) -> tuple[Key, ...]:
     access=Access.OWNER,
     spends=True,
     repeated=_answered_earlier,
+    scope=Scope.GENERATE,
 )
 def create_generation_request(
     backend: Backend, call: Call[requests.CreateGenerationRequest]
@@ -99,11 +105,11 @@ def create_generation_request(
     In mode async, returns the status as soon as the credits are taken. A task queue runs the model later.
     """
     fingerprint = idempotency.fingerprint(call.data, backend.catalogs.current())
-    created = backend.generations.create(call.params.order(fingerprint, _earlier_keys(call)))
+    created = backend.generations.create(call.params.order(fingerprint, _earlier_keys(call), call.params.mode))
     return responses.CreatedGenerationRequest.of(created)
 
 
-@operation(RequestNotFound, access=Access.OWNER_OR_ADMIN)
+@operation(RequestNotFound, access=Access.OWNER_OR_ADMIN, scope=Scope.READ)
 def get_generation_request(
     backend: Backend, call: Call[requests.GetGenerationRequest]
 ) -> responses.GenerationRequestDetails:
@@ -114,7 +120,7 @@ def get_generation_request(
     return responses.GenerationRequestDetails.of(request)
 
 
-@operation(RequestNotFound, RequestEnded, TooManyCanceled, Contention, access=Access.OWNER)
+@operation(RequestNotFound, RequestEnded, TooManyCanceled, Contention, access=Access.OWNER, scope=Scope.GENERATE)
 def cancel_generation_request(
     backend: Backend, call: Call[requests.CancelGenerationRequest]
 ) -> responses.CanceledGenerationRequest:
@@ -137,7 +143,7 @@ def replace_image_urls(backend: Backend, call: Call[requests.ReplaceImageUrls]) 
     )
 
 
-@operation(access=Access.OWNER_OR_ADMIN)
+@operation(access=Access.OWNER_OR_ADMIN, scope=Scope.READ)
 def list_generation_requests(
     backend: Backend, call: Call[requests.ListGenerationRequests]
 ) -> responses.GenerationRequestList:
@@ -171,7 +177,7 @@ def create_webhook_endpoint(
     return responses.CreatedWebhookEndpoint(endpoint=responses.WebhookEndpoint.of(made), webhook_secret=secret)
 
 
-@operation(UserNotFound, access=Access.OWNER_OR_ADMIN)
+@operation(UserNotFound, access=Access.OWNER_OR_ADMIN, scope=Scope.READ)
 def list_webhook_endpoints(
     backend: Backend, call: Call[requests.ListWebhookEndpoints]
 ) -> responses.WebhookEndpointList:
@@ -202,7 +208,7 @@ def rotate_webhook_endpoint_secret(
     return responses.WebhookSecret(webhook_secret=secret)
 
 
-@operation(access=Access.OWNER_OR_ADMIN)
+@operation(access=Access.OWNER_OR_ADMIN, scope=Scope.READ)
 def list_webhook_deliveries(
     backend: Backend, call: Call[requests.ListWebhookDeliveries]
 ) -> responses.WebhookDeliveryList:
@@ -218,13 +224,13 @@ def resend_webhook(backend: Backend, call: Call[requests.ResendWebhook]) -> resp
     return responses.WebhookDelivery.of(backend.deliveries.resend(call.params.delivery_id, call.allows))
 
 
-@operation(access=Access.SIGNED_IN)
+@operation(access=Access.SIGNED_IN, scope=Scope.READ)
 def get_catalog(backend: Backend, call: Call[requests.Nothing]) -> responses.Catalog:
     """Returns the models, styles, colors and sizes on offer, and the price of each size in credits."""
     return responses.Catalog.of(backend.catalogs.current())
 
 
-@operation(UserNotFound, access=Access.OWNER_OR_ADMIN)
+@operation(UserNotFound, access=Access.OWNER_OR_ADMIN, scope=Scope.READ)
 def get_user_credits(backend: Backend, call: Call[requests.GetUserCredits]) -> responses.UserCredits:
     """Returns a user's balance and a page of the user's deductions and refunds, newest first."""
     params = call.params
@@ -232,7 +238,7 @@ def get_user_credits(backend: Backend, call: Call[requests.GetUserCredits]) -> r
     return responses.UserCredits.of(params, history)
 
 
-@operation(UserNotFound, access=Access.OWNER_OR_ADMIN)
+@operation(UserNotFound, access=Access.OWNER_OR_ADMIN, scope=Scope.READ)
 def list_credit_transactions(
     backend: Backend, call: Call[requests.ListCreditTransactions]
 ) -> responses.CreditTransactionList:
@@ -246,7 +252,7 @@ def list_credit_transactions(
     return responses.CreditTransactionList.of(params, history)
 
 
-@operation(UserNotFound, access=Access.OWNER_OR_ADMIN)
+@operation(UserNotFound, access=Access.OWNER_OR_ADMIN, scope=Scope.READ)
 def get_credit_balance(backend: Backend, call: Call[requests.GetCreditBalance]) -> responses.CreditBalance:
     """Returns a user's trial and paid credits, and the lifetime totals granted, spent, refunded and corrected."""
     return responses.CreditBalance.of(backend.accounts.wallet(call.params.user_id))
@@ -263,7 +269,7 @@ def register_user(backend: Backend, call: Call[requests.RegisterUser]) -> respon
     return responses.RegisteredUser.of(wallet)
 
 
-@operation(UserNotFound, IdempotencyMismatch, Contention, access=Access.ADMIN)
+@operation(UserNotFound, GrantLimitReached, IdempotencyMismatch, Contention, access=Access.ADMIN, scope=Scope.GRANT)
 def grant_credits(backend: Backend, call: Call[requests.GrantCredits]) -> responses.GrantedCredits:
     """Adds credits to a user's account, once per idempotency key."""
     admin, params = call.caller.uid, call.params
@@ -275,12 +281,37 @@ def grant_credits(backend: Backend, call: Call[requests.GrantCredits]) -> respon
         reason=params.reason,
         key=params.idempotency_key,
         granted_by=admin,
+        api_key_id=None if call.caller.api_key is None else call.caller.api_key.id,
         earlier_keys=call.earlier_keys,
     )
     return responses.GrantedCredits.of(grant)
 
 
-@operation(ReportNotFound, access=Access.ADMIN)
+@operation(UserNotFound, TooManyApiKeys, Contention, access=Access.OWNER)
+def create_api_key(backend: Backend, call: Call[requests.CreateApiKey]) -> responses.CreatedApiKey:
+    """Creates an API key for the caller's servers. The key is shown only in this answer."""
+    params = call.params
+    if Scope.GRANT in params.scopes and not call.caller.is_admin:
+        raise PermissionDenied("Only admins can create API keys that grant credits.")
+    secret, key = backend.api_keys.create(params.user_id, params.name, params.scopes, params.grant_credits_per_day or 0)
+    return responses.CreatedApiKey.of_secret(secret, key)
+
+
+@operation(access=Access.OWNER)
+def list_api_keys(backend: Backend, call: Call[requests.ListApiKeys]) -> responses.ApiKeyList:
+    """Returns a user's active API keys, newest first, without the keys themselves."""
+    return responses.ApiKeyList(
+        api_keys=[responses.ApiKey.of(key) for key in backend.api_keys.list(call.params.user_id)]
+    )
+
+
+@operation(ApiKeyNotFound, Contention, access=Access.OWNER)
+def revoke_api_key(backend: Backend, call: Call[requests.RevokeApiKey]) -> responses.RevokedApiKey:
+    """Revokes one of the caller's API keys. From then on, calls with this key are refused."""
+    return responses.RevokedApiKey.of(backend.api_keys.revoke(call.params.key_id, call.allows))
+
+
+@operation(ReportNotFound, access=Access.ADMIN, scope=Scope.READ)
 def get_weekly_report(backend: Backend, call: Call[requests.GetWeeklyReport]) -> responses.WeeklyReport:
     """Returns the stored report of a week."""
     report = backend.reports.get(call.params.week)
@@ -290,7 +321,7 @@ def get_weekly_report(backend: Backend, call: Call[requests.GetWeeklyReport]) ->
     return responses.WeeklyReport.of(report)
 
 
-@operation(access=Access.ADMIN)
+@operation(access=Access.ADMIN, scope=Scope.READ)
 def list_weekly_reports(backend: Backend, call: Call[requests.ListWeeklyReports]) -> responses.WeeklyReportList:
     """Returns a page of the stored reports, newest first."""
     params = call.params

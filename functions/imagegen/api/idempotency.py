@@ -15,6 +15,8 @@ from imagegen.domain.generation import Fingerprint
 from imagegen.errors import InvalidInput
 
 KEY_HEADER = "Idempotency-Key"
+REPLAYED_HEADER = "Idempotent-Replayed"
+"""The header of an answer that repeats the answer to an earlier call, under the name that Stripe's API gave it."""
 
 CANONICAL_VERSION = 2
 """The version of ``_canonical``. Version 1 is the data as sent. If you change the rules, add a version, and go on

@@ -1,7 +1,7 @@
 """Operations: the callable functions of the API, with their access, request, response and errors."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from inspect import getdoc
 from typing import Any, Generic, Protocol, TypeVar, get_type_hints
@@ -16,6 +16,7 @@ from imagegen.api.requests import Repeat, Request
 from imagegen.api.responses import Response
 from imagegen.api.validation import parse
 from imagegen.bootstrap import Backend
+from imagegen.domain.api_keys import ApiKey, Scope
 from imagegen.errors import (
     ApiError,
     AppCheckRequired,
@@ -25,6 +26,7 @@ from imagegen.errors import (
     InvalidInput,
     PermissionDenied,
     RateLimited,
+    ScopeMissing,
     ServiceUnavailable,
     Unauthenticated,
 )
@@ -34,6 +36,7 @@ COMMON_ERRORS: tuple[type[ApiError], ...] = (
     InvalidInput,
     Unauthenticated,
     AppCheckRequired,
+    ScopeMissing,
     RateLimited,
     ServiceUnavailable,
     Internal,
@@ -51,6 +54,7 @@ class Received:
 
     data: Any
     headers: Headers
+    earlier_keys: tuple[str, ...] = ()
 
 
 class Owned(Protocol):
@@ -71,6 +75,7 @@ class Call(Generic[W]):
     caller: Caller
     params: W
     data: Any
+    headers: Headers
     earlier_keys: tuple[str, ...] = ()
 
     def allows(self, document: Owned) -> bool:
@@ -83,14 +88,16 @@ class Operation(Generic[W, R]):
     """A callable function of the API.
 
     ``handle`` handles a valid call. ``repeated`` returns the stored answer to a repeated call that is no longer valid,
-    or None. ``spends`` is True if a call costs credits, so the caller must be verified. ``own_errors`` are the errors
-    that do not follow from the other fields.
+    or None. ``spends`` is True if a call costs credits, so the caller must be verified. ``scope`` is the scope of the
+    API keys that may call. If it is None, no API key may call. ``own_errors`` are the errors that do not follow from
+    the other fields.
     """
 
     request: type[W]
     response: type[R]
     access: Access
     spends: bool
+    scope: Scope | None
     own_errors: tuple[type[ApiError], ...]
     description: str
     handle: Callable[[Backend, Call[W]], R]
@@ -104,7 +111,9 @@ class Operation(Generic[W, R]):
     @property
     def who_may_call(self) -> str:
         """The callers that may call, as the documentation shows them."""
-        return self.access.value + (", with a verified e-mail address or phone number" if self.spends else "")
+        verified = ", with a verified e-mail address or phone number" if self.spends else ""
+        keys = f"; API keys with the scope `{self.scope}`" if self.scope else ""
+        return self.access.value + verified + keys
 
     @property
     def names_owner(self) -> bool:
@@ -126,11 +135,23 @@ class Operation(Generic[W, R]):
 
     def __call__(self, backend: Backend, received: Received) -> Wire:
         """Handle a call and return the answer as JSON data. Raises ApiError."""
-        caller = Caller.of(received.headers, backend.call_rates.admit)
-        context = Context(caller, backend.catalogs.current)
-        data, earlier_keys = self._with_key(received)
+
+        def find_key(secret: str) -> ApiKey | None:
+            return backend.api_keys.find(secret)  # the service is imported with the first key
+
+        caller = Caller.of(received.headers, backend.call_rates.admit, find_key)
+        caller.check_scope(self.scope)
         try:
-            return self._answer(backend, context, data, earlier_keys).wire()
+            return self._handled(backend, caller, received)
+        finally:
+            if caller.api_key is not None:
+                backend.api_keys.record_use(caller.api_key)
+
+    def _handled(self, backend: Backend, caller: Caller, received: Received) -> Wire:
+        context = Context(caller, backend.catalogs.current)
+        received = self._with_key(received)
+        try:
+            return self._answer(backend, context, received).wire()
         except DatabaseUnavailable as error:
             raise ServiceUnavailable("The database cannot be reached. Nothing was changed. Try again.") from error
         except CommitRefused as error:
@@ -138,55 +159,55 @@ class Operation(Generic[W, R]):
         except OutcomeUnknown as error:
             raise ServiceUnavailable("The database did not confirm the change. Send the same call again.") from error
 
-    def _answer(self, backend: Backend, context: Context, data: Any, earlier_keys: tuple[str, ...]) -> R:
+    def _answer(self, backend: Backend, context: Context, received: Received) -> R:
         try:
-            params = parse(self.request, data, context)
+            params = parse(self.request, received.data, context)
         except InvalidInput:
-            earlier = self._answered_earlier(backend, context, data, earlier_keys)
+            earlier = self._answered_earlier(backend, context, received)
             if earlier is None:
                 raise
             return earlier
-        call = self._allowed(context.caller, params, data, earlier_keys)
+        call = self._allowed(context.caller, params, received)
         if self.spends:
             call.caller.check_may_spend()
         return self.handle(backend, call)
 
-    def _answered_earlier(
-        self, backend: Backend, context: Context, data: Any, earlier_keys: tuple[str, ...]
-    ) -> R | None:
+    def _answered_earlier(self, backend: Backend, context: Context, received: Received) -> R | None:
         """Return the stored answer to the earlier call that this invalid call repeats, or None."""
         if self.repeated is None:
             return None
         try:
-            params = parse(Repeat, data, context)
+            params = parse(Repeat, received.data, context)
         except InvalidInput:
             return None
-        return self.repeated(backend, self._allowed(context.caller, params, data, earlier_keys))
+        return self.repeated(backend, self._allowed(context.caller, params, received))
 
-    def _allowed(self, caller: Caller, params: Request, data: Any, earlier_keys: tuple[str, ...]) -> Call[Any]:
+    def _allowed(self, caller: Caller, params: Request, received: Received) -> Call[Any]:
         """Return the call if the caller may make it. Raises PermissionDenied."""
         self.access.check(caller, getattr(params, "user_id", None))
-        return Call(self.access, caller, params, data, earlier_keys)
+        return Call(self.access, caller, params, received.data, received.headers, received.earlier_keys)
 
-    def _with_key(self, received: Received) -> tuple[Any, tuple[str, ...]]:
-        """Return the call's data with the key of the Idempotency-Key header, if there is one, and its earlier keys.
+    def _with_key(self, received: Received) -> Received:
+        """Return the call with the key of the Idempotency-Key header in its data, if any, and with its earlier keys.
 
         Raises InvalidInput if the data has another key, or if the header is invalid.
         """
         data = received.data
         header = received.headers.get(KEY_HEADER)
         if header is None or not self.takes_key or not isinstance(data, dict):
-            return data, ()
+            return received
         key, earlier_key = header_key(header)
         if data.get("idempotencyKey") not in (None, key):
             raise InvalidInput([{"field": "idempotencyKey", "message": f"differs from the {KEY_HEADER} header"}])
-        return {**data, "idempotencyKey": key}, () if earlier_key is None else (earlier_key,)
+        earlier_keys = () if earlier_key is None else (earlier_key,)
+        return replace(received, data={**data, "idempotencyKey": key}, earlier_keys=earlier_keys)
 
 
 def operation(
     *errors: type[ApiError],
     access: Access,
     spends: bool = False,
+    scope: Scope | None = None,
     repeated: Callable[[Backend, Call[Repeat]], Any] | None = None,
 ) -> Callable[[Callable[[Backend, Call[W]], R]], Operation[W, R]]:
     """Return a decorator that makes an operation of a function.
@@ -197,6 +218,20 @@ def operation(
     def decorate(handle: Callable[[Backend, Call[W]], R]) -> Operation[W, R]:
         hints = get_type_hints(handle)
         [request] = hints["call"].__args__
-        return Operation(request, hints["return"], access, spends, errors, getdoc(handle) or "", handle, repeated)
+        return Operation(
+            request, hints["return"], access, spends, scope, errors, getdoc(handle) or "", handle, repeated
+        )
 
     return decorate
+
+
+def variant(
+    of: Operation[Any, Any],
+    *errors: type[ApiError],
+    repeated: Callable[[Backend, Call[Repeat]], Any] | None = None,
+) -> Callable[[Callable[[Backend, Call[W]], R]], Operation[W, R]]:
+    """Return a decorator for another form of an operation: another request and response, for the same callers.
+
+    It raises ``errors``, or the same errors as ``of``.
+    """
+    return operation(*(errors or of.own_errors), access=of.access, spends=of.spends, scope=of.scope, repeated=repeated)

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -18,6 +19,7 @@ from pydantic.alias_generators import to_camel
 
 from imagegen.api import page_tokens
 from imagegen.api.fields import (
+    LIMIT_DEFAULT,
     PAGE_SIZE_DEFAULT,
     REPORTS_PAGE_SIZE_DEFAULT,
     Address,
@@ -30,11 +32,14 @@ from imagegen.api.fields import (
     DocumentId,
     Flag,
     IdempotencyKey,
+    KeyName,
+    Limit,
     MaxAgeSeconds,
     MaxCredits,
     ModelName,
     ModeName,
     Moment,
+    Offset,
     PageSize,
     PhotoUrl,
     Prompt,
@@ -48,6 +53,7 @@ from imagegen.api.fields import (
     WeekName,
     refuse,
 )
+from imagegen.domain.api_keys import Scope
 from imagegen.domain.catalog import Model
 from imagegen.domain.endpoints import EventType
 from imagegen.domain.generation import Fingerprint, Key, Mode, Order, Reuse, Status
@@ -115,7 +121,9 @@ def _reuse(option: bool | ReuseWithin | None) -> Reuse | None:
     return Reuse() if option else None
 
 
-class CreateGenerationRequest(OfUser):
+class CreateGeneration(OfUser):
+    """An order of an image, without a mode: the REST API always queues the request."""
+
     model_config = _example(
         userId="user-100",
         model="Model A",
@@ -131,7 +139,6 @@ class CreateGenerationRequest(OfUser):
     size: ChosenSize
     prompt: Prompt
     input: Annotated[PhotoInput | AddressInput, Field(discriminator="type")] | None = None
-    mode: ModeName = Mode.SYNC
     max_credits: MaxCredits | None = None
     webhook_url: WebhookUrl | None = None
     idempotency_key: IdempotencyKey | None = None
@@ -150,7 +157,7 @@ class CreateGenerationRequest(OfUser):
             raise refuse(f"is not supported by {model.name}")
         return seed
 
-    def order(self, fingerprint: Fingerprint, earlier_keys: tuple[Key, ...] = ()) -> Order:
+    def order(self, fingerprint: Fingerprint, earlier_keys: tuple[Key, ...] = (), mode: Mode = Mode.ASYNC) -> Order:
         return Order(
             user_id=self.user_id,
             model=self.model,
@@ -162,12 +169,16 @@ class CreateGenerationRequest(OfUser):
             fingerprint=fingerprint,
             idempotency_key=self.idempotency_key,
             earlier_keys=earlier_keys,
-            mode=self.mode,
+            mode=mode,
             webhook_url=self.webhook_url,
             seed=self.seed,
             reuse=_reuse(self.reuse),
             max_credits=self.max_credits,
         )
+
+
+class CreateGenerationRequest(CreateGeneration):
+    mode: ModeName = Mode.SYNC
 
 
 class Repeat(OfUser):
@@ -206,6 +217,20 @@ class RunTask(Request):
 # Lists, page by page
 
 
+def _without_repetition(scopes: list[Scope]) -> list[Scope]:
+    if len(set(scopes)) < len(scopes):
+        raise refuse("must not contain a scope twice")
+    return scopes
+
+
+def _only_for_grants(credits: int | None, info: ValidationInfo) -> int | None:
+    """Return the limit of a key, which has one if it can grant, and none otherwise."""
+    scopes = info.data.get("scopes")
+    if scopes is not None and (Scope.GRANT in scopes) != (credits is not None):
+        raise refuse("is required with the scope grant, and must be left out without it")
+    return credits
+
+
 def _page_token(place_of: Callable[[list[Any]], Any], *query_fields: str) -> BeforeValidator:
     """Return a validator that decodes a page token into a position in the results of a query.
 
@@ -232,7 +257,14 @@ def _query(fields: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
     return {name: fields[name] for name in names}
 
 
-_TOKEN_SCHEMA = WithJsonSchema({"type": "string", "description": "The nextPageToken of the previous page."})
+def _without_token(offset: int, info: ValidationInfo) -> int:
+    """Return the offset, if the page does not start after a token too."""
+    if offset and info.data.get("after") is not None:
+        raise refuse("must be left out if there is a page token")
+    return offset
+
+
+_TOKEN_SCHEMA = WithJsonSchema({"type": "string", "description": "The token of the next page, from the previous page."})
 _CREDITS_QUERY = ("user_id",)
 _LIST_QUERY = ("user_id", "status", "model", "style", "color", "size", "created_from", "created_before")
 
@@ -253,11 +285,10 @@ class GetUserCredits(OfUser):
 _TRANSACTIONS_QUERY = ("user_id", "type")
 
 
-class ListCreditTransactions(OfUser):
-    model_config = _example(userId="user-100", type="grant", pageSize=20)
+class FilteredTransactions(OfUser):
+    """A filter of a user's transactions."""
 
     type: Annotated[EntryType, Field(strict=False)] | None = None
-    page_size: PageSize = PAGE_SIZE_DEFAULT
     before_seq: Annotated[int | None, _page_token(page_tokens.entry_number, *_TRANSACTIONS_QUERY), _TOKEN_SCHEMA] = (
         Field(default=None, alias="pageToken")
     )
@@ -267,10 +298,20 @@ class ListCreditTransactions(OfUser):
         return page_tokens.encode(_query(vars(self), _TRANSACTIONS_QUERY), seq)
 
 
-class ListGenerationRequests(OfUser):
-    """Filters and pagination. createdFrom is inclusive and createdBefore is exclusive."""
+class ListCreditTransactions(FilteredTransactions):
+    model_config = _example(userId="user-100", type="grant", pageSize=20)
 
-    model_config = _example(userId="user-ada", status="failed", model="Model A", includeTotalCount=True, pageSize=20)
+    page_size: PageSize = PAGE_SIZE_DEFAULT
+
+
+class ListTransactions(FilteredTransactions):
+    model_config = _example(userId="user-100", type="grant", limit=20)
+
+    limit: Limit = LIMIT_DEFAULT
+
+
+class FilteredRequests(OfUser):
+    """A filter of a user's requests. createdFrom is inclusive and createdBefore is exclusive."""
 
     status: Annotated[Status, Field(strict=False)] | None = None
     model: ModelName | None = None
@@ -279,8 +320,6 @@ class ListGenerationRequests(OfUser):
     size: SizeName | None = None
     created_from: Moment | None = None
     created_before: Moment | None = None
-    include_total_count: Flag = False
-    page_size: PageSize = PAGE_SIZE_DEFAULT
     after: Annotated[
         tuple[datetime, str] | None, _page_token(page_tokens.moment_and_id, *_LIST_QUERY), _TOKEN_SCHEMA
     ] = Field(default=None, alias="pageToken")
@@ -304,6 +343,24 @@ class ListGenerationRequests(OfUser):
     def token(self, created_at: datetime, request_id: str) -> str:
         """Return the token of the page that starts after the request."""
         return page_tokens.encode(_query(vars(self), _LIST_QUERY), page_tokens.moment(created_at), request_id)
+
+
+class ListGenerationRequests(FilteredRequests):
+    """Filters and pagination. createdFrom is inclusive and createdBefore is exclusive."""
+
+    model_config = _example(userId="user-ada", status="failed", model="Model A", includeTotalCount=True, pageSize=20)
+
+    include_total_count: Flag = False
+    page_size: PageSize = PAGE_SIZE_DEFAULT
+
+
+class ListGenerations(FilteredRequests):
+    """Filters and pagination in the REST API. createdFrom is inclusive and createdBefore is exclusive."""
+
+    model_config = _example(userId="user-ada", status="failed", model="Model A", limit=20, offset=0)
+
+    limit: Limit = LIMIT_DEFAULT
+    offset: Annotated[Offset, AfterValidator(_without_token)] = 0
 
 
 # Webhooks
@@ -404,6 +461,37 @@ class GrantCredits(Request):
     bucket: Annotated[Bucket, Field(strict=False)]
     reason: Reason
     idempotency_key: IdempotencyKey
+
+
+# API keys
+
+
+class CreateApiKey(OfUser):
+    """The scope grant needs the most credits that the key may grant in a day, and is for admins."""
+
+    model_config = _example(userId="user-100", name="shop server", scopes=["generate", "read"])
+
+    name: KeyName
+    scopes: Annotated[
+        list[Annotated[Scope, Field(strict=False)]],
+        Field(min_length=1, max_length=len(Scope), json_schema_extra={"uniqueItems": True}),
+        AfterValidator(_without_repetition),
+    ]
+    grant_credits_per_day: Annotated[CreditAmount | None, AfterValidator(_only_for_grants)] = Field(
+        default=None,
+        validate_default=True,
+        description="The most credits that the key may grant in a day (UTC). Required with the scope grant.",
+    )
+
+
+class ListApiKeys(OfUser):
+    model_config = _example(userId="user-100")
+
+
+class RevokeApiKey(Request):
+    model_config = _example(keyId="9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")
+
+    key_id: DocumentId
 
 
 # Reports

@@ -1,23 +1,27 @@
 """The response models of the API."""
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import AliasPath, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
+from imagegen.api.fields import TOTAL_MAX
 from imagegen.api.requests import (
     GetUserCredits,
     ListCreditTransactions,
     ListGenerationRequests,
+    ListGenerations,
+    ListTransactions,
     ListWebhookDeliveries,
     ListWeeklyReports,
 )
-from imagegen.domain import catalog, webhooks
+from imagegen.domain import api_keys, catalog, webhooks
+from imagegen.domain.api_keys import Scope
 from imagegen.domain.endpoints import EventType
 from imagegen.domain.generation import FailureReason, GenerationRequest, Mode, Status
 from imagegen.domain.grants import Bucket
-from imagegen.domain.ledger import EntryType, Wallet
+from imagegen.domain.ledger import EntryType, LedgerEntry, Wallet
 from imagegen.domain.times import rfc3339
 from imagegen.services.credits.accounts import Granted
 from imagegen.services.credits.history import History
@@ -190,6 +194,35 @@ class GenerationRequestDetails(ImagedRequest, Described):
     error: Failure | None = Field(validation_alias="failure")
 
 
+class CreatedGeneration(GenerationRequestDetails):
+    """The created request in the REST API, as it is now."""
+
+    replayed: Literal[True] | None = Field(
+        default=None, description="True if an earlier call with the same idempotency key created the request."
+    )
+
+
+class GenerationList(Response):
+    """A page of requests in the REST API."""
+
+    items: list[GenerationRequestDetails]
+    total: Number = Field(description=f"The number of requests on all pages. It is not counted beyond {TOTAL_MAX:,}.")
+    limit: Number
+    offset: Number
+    next: str | None = Field(description="The pageToken of the next page. The last page has none.")
+
+    @classmethod
+    def of(cls, params: ListGenerations, page: Page[GenerationRequest], total: int) -> Self:
+        last = page.items[-1] if page.has_more else None
+        return cls(
+            items=[GenerationRequestDetails.of(request) for request in page.items],
+            total=total,
+            limit=params.limit,
+            offset=params.offset,
+            next=last and params.token(last.created_at, last.id),
+        )
+
+
 class GenerationRequestList(Response):
     requests: list[GenerationRequestDetails]
     next_page_token: str | None = Field(description=NEXT_PAGE)
@@ -300,6 +333,19 @@ class UserCredits(Response):
         )
 
 
+class Balance(Response):
+    """The credits of a user in the REST API."""
+
+    trial_credits: Number
+    token_balance: Number
+    total_available: Number
+
+    @classmethod
+    def of(cls, wallet: Wallet) -> Self:
+        credits = wallet.credits
+        return cls(trial_credits=credits.trial, token_balance=credits.paid, total_available=credits.total)
+
+
 class LedgerTransaction(Described):
     """An entry of a user's ledger."""
 
@@ -313,6 +359,20 @@ class LedgerTransaction(Described):
     balance_after: Number = Field(description="The balance after this transaction.")
     generation_request_id: str | None
     timestamp: Time
+
+
+class TransactionList(Response):
+    """A page of transactions in the REST API."""
+
+    items: list[LedgerTransaction]
+    next: str | None = Field(description="The pageToken of the next page. The last page has none.")
+
+    @classmethod
+    def of(cls, params: ListTransactions, page: Page[LedgerEntry]) -> Self:
+        return cls(
+            items=[LedgerTransaction.of(entry) for entry in page.items],
+            next=params.token(page.items[-1].seq) if page.has_more else None,
+        )
 
 
 class CreditTransactionList(Response):
@@ -339,19 +399,14 @@ class Lifetime(Response):
     corrected: int
 
 
-class CreditBalance(Response):
-    trial_credits: Number
-    token_balance: Number
-    total_available: Number
+class CreditBalance(Balance):
     lifetime: Lifetime
 
     @classmethod
     def of(cls, wallet: Wallet) -> Self:
         lifetime = wallet.lifetime
         return cls(
-            trial_credits=wallet.credits.trial,
-            token_balance=wallet.credits.paid,
-            total_available=wallet.credits.total,
+            **dict(Balance.of(wallet)),
             lifetime=Lifetime(
                 granted=lifetime.get(EntryType.GRANT, 0),
                 spent=lifetime.get(EntryType.DEDUCTION, 0),
@@ -436,6 +491,35 @@ def _with_times(value: Any) -> Any:
 
 
 ReportData = Annotated[dict[str, Any], BeforeValidator(_with_times)]
+
+
+class ApiKey(Described):
+    """An API key, without the key itself."""
+
+    key_id: str = Field(validation_alias="id", description="The SHA-256 of the key, in hex.")
+    name: str
+    scopes: Annotated[list[Scope], BeforeValidator(sorted)]
+    grant_credits_per_day: Number = Field(description="The most credits that the key may grant in a day (UTC).")
+    created_at: Time
+    last_used_on: date | None = Field(description="The last day (UTC) on which the key was used.")
+
+
+class CreatedApiKey(ApiKey):
+    api_key: str = Field(description="The key. It is not shown again.")
+
+    @classmethod
+    def of_secret(cls, secret: str, key: api_keys.ApiKey) -> "CreatedApiKey":
+        """Return the answer that shows a new key."""
+        return cls.model_construct(**dict(ApiKey.of(key)), api_key=secret)
+
+
+class ApiKeyList(Response):
+    api_keys: list[ApiKey]
+
+
+class RevokedApiKey(Described):
+    key_id: str = Field(validation_alias="id")
+    revoked_at: Time
 
 
 class WeeklyReport(Response):

@@ -34,3 +34,4 @@ class Grant:
     entry_id: str
     balance_after: int
     granted_at: datetime
+    api_key_id: str | None = None

@@ -92,7 +92,8 @@ class Query:
     With ``collection_group``, the query reads all collections with this name. ``order_by`` is a field path, largest
     value first, or smallest first if ``ascending``. A part of the path that is not a plain identifier must be in
     backticks. ``start_after`` is a value of that field. If documents can share a value, it is a value and a document
-    id, and documents of equal value come in the order of their ids, in the same direction.
+    id, and documents of equal value come in the order of their ids, in the same direction. ``offset`` documents are
+    left out at the start. Firestore bills a read for each of them.
     """
 
     collection: str
@@ -101,6 +102,7 @@ class Query:
     ascending: bool = False
     start_after: tuple[Any] | tuple[Any, str] | None = None
     limit: int | None = None
+    offset: int = 0
     collection_group: bool = False
 
     def halves(self) -> tuple["Query", "Query"] | None:

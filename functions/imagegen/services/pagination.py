@@ -41,5 +41,5 @@ def page(database: Database, query: Query, size: int, of: Callable[[Snapshot], T
             items.append(item)
         if len(found) < limit:
             return Page(items, has_more=False)
-        query = replace(query, start_after=(found[-1].data[query.order_by], found[-1].id))
+        query = replace(query, start_after=(found[-1].data[query.order_by], found[-1].id), offset=0)
     return Page(items, has_more=bool(items))

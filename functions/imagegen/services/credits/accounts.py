@@ -20,13 +20,15 @@ from imagegen.documents.accounts import (
     user_path,
     wallet_of,
 )
+from imagegen.documents.api_keys import api_key_of, api_key_path, update_granted
+from imagegen.domain.api_keys import TooManyGranted
 from imagegen.domain.grants import Bucket, Grant
 from imagegen.domain.ledger import Credits, EntryType, LedgerEntry, Wallet
 from imagegen.domain.people import Person
-from imagegen.errors import AccountLost, IdempotencyMismatch, UserNotFound
+from imagegen.errors import AccountLost, GrantLimitReached, IdempotencyMismatch, Unauthenticated, UserNotFound
 from imagegen.events import Event, SafeText
 from imagegen.ports.clock import Clock
-from imagegen.ports.database import CommitRefused, Database, Query, Snapshot, Write
+from imagegen.ports.database import CommitRefused, Database, Query, Snapshot, Update, Write
 from imagegen.services.retry import Retry
 from imagegen.services.server_keys import ServerKeys
 from imagegen.services.unreadable import read_or_log
@@ -142,12 +144,16 @@ class Accounts:
         key: str,
         granted_by: str,
         earlier_keys: Sequence[str] = (),
+        api_key_id: str | None = None,
     ) -> Granted:
         """Add ``credits`` to a bucket, and return the grant. A repeated call returns the grant of the first call.
 
         A ``key`` is used once, for one grant to one user. ``earlier_keys`` are the keys under which earlier versions of
-        the backend may have stored the same call. Raises UserNotFound, and IdempotencyMismatch if the key was
-        used for another grant.
+        the backend may have stored the same call. If an API key grants, the commit counts the credits in the key's
+        document, so that simultaneous grants cannot exceed its limit.
+
+        Raises UserNotFound, GrantLimitReached, IdempotencyMismatch if the key was used for another grant, and
+        Unauthenticated if the API key was revoked in the meantime.
         """
         earlier_ids = [_grant_id(earlier_key) for earlier_key in earlier_keys]
         grant_id = _grant_id(key)
@@ -155,16 +161,22 @@ class Accounts:
         mine: list[Grant] = []  # a commit of this call may be applied although its answer was lost
 
         def attempt(_tries: int) -> Granted:
-            user, *grants = self.database.read(user_path(user_id), *map(grant_path, (*earlier_ids, grant_id)))
+            api_keys = [] if api_key_id is None else [api_key_path(api_key_id)]
+            user, *documents = self.database.read(
+                user_path(user_id), *api_keys, *map(grant_path, (*earlier_ids, grant_id))
+            )
+            grants = documents[len(api_keys) :]
             if made := next((document for document in grants if document.exists), None):
                 grant = _same(grant_of(made), user_id, bucket, credits, reason)
                 return Granted(grant, is_replay=grant not in mine)
+            now = self.clock.now()
+            counted = [_counted(document, credits, now) for document in documents[: len(api_keys)]]
             wallet, entry = wallet_of(require_user(user)).post(
                 EntryType.GRANT,
                 bucket.of(credits),
                 entry_id=f"grant-{grant_id}",
                 generation_request_id=None,
-                timestamp=self.clock.now(),
+                timestamp=now,
             )
             grant = Grant(
                 id=grant_id,
@@ -173,12 +185,13 @@ class Accounts:
                 credits=credits,
                 reason=reason,
                 granted_by=granted_by,
+                api_key_id=api_key_id,
                 entry_id=entry.id,
                 balance_after=entry.balance_after,
                 granted_at=entry.timestamp,
             )
             mine.append(grant)
-            self.database.commit(create_grant(grant), update_wallet(user, wallet), create_entry(entry))
+            self.database.commit(create_grant(grant), update_wallet(user, wallet), create_entry(entry), *counted)
             return Granted(grant, is_replay=False)
 
         return self.retry(attempt)
@@ -190,6 +203,21 @@ class Accounts:
 
 def _grant_id(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()[:32]
+
+
+def _counted(document: Snapshot, credits: int, now: datetime) -> Update:
+    """Return the write that counts a grant in the document of the API key that makes it. Raises GrantLimitReached."""
+    key = api_key_of(document)
+    if key.revoked_at is not None:
+        raise Unauthenticated("The API key was revoked.")
+    try:
+        return update_granted(document, key.after_grant(credits, now))
+    except TooManyGranted as too_many:
+        raise GrantLimitReached(
+            f"This API key can grant {too_many.left} more credits today. Nothing was granted.",
+            creditsLeft=too_many.left,
+            retryAfterSeconds=too_many.retry_after_seconds,
+        ) from None
 
 
 def _same(grant: Grant, user_id: str, bucket: Bucket, credits: int, reason: str) -> Grant:

@@ -1,14 +1,21 @@
 """Reads one generation request, or lists and counts a user's requests."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from imagegen.documents.fields import Unreadable
 from imagegen.documents.generations import REQUESTS, request_of, request_path
 from imagegen.domain.generation import GenerationRequest
 from imagegen.errors import RequestNotFound
-from imagegen.ports.database import Database, Query, Sum, Where
+from imagegen.ports.clock import Clock
+from imagegen.ports.database import Database, DatabaseUnavailable, Query, Sum, Where
 from imagegen.services.pagination import Page, page
+
+FIRST_DELAY_SECONDS = 0.1
+MAX_DELAY_SECONDS = 1.0
+"""The delays between the reads of a request that a call waits for."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +40,10 @@ class Filter:
 
 @dataclass(frozen=True)
 class Requests:
-    """Generation requests, read-only. All methods raise DatabaseUnavailable."""
+    """Generation requests, read-only. All methods but ``wait`` raise DatabaseUnavailable."""
 
     database: Database
+    clock: Clock
 
     def get(self, request_id: str) -> GenerationRequest:
         """Return the request. Raises RequestNotFound."""
@@ -44,14 +52,35 @@ class Requests:
             raise not_found(request_id)
         return request_of(document)
 
-    def list(self, filter: Filter, size: int, after: tuple[datetime, str] | None = None) -> Page[GenerationRequest]:
-        """Return up to ``size`` matching requests, newest first, starting after the cursor (created_at, id)."""
-        newest = Query(REQUESTS, filter.where, order_by="createdAt", start_after=after)
+    def wait(self, request: GenerationRequest, seconds: float) -> GenerationRequest:
+        """Return the request when it has ended, or as it is after ``seconds``.
+
+        The request is read again after growing delays, about once a second in the end. If it cannot be read, the last
+        state read is returned.
+        """
+        deadline, delay = self.clock.monotonic() + seconds, FIRST_DELAY_SECONDS
+        while request.is_open and (left := deadline - self.clock.monotonic()) > 0:
+            self.clock.sleep(min(delay, left))
+            delay = min(2 * delay, MAX_DELAY_SECONDS)
+            with suppress(DatabaseUnavailable, RequestNotFound, Unreadable):
+                request = self.get(request.id)
+        return request
+
+    def list(
+        self, filter: Filter, size: int, after: tuple[datetime, str] | None = None, offset: int = 0
+    ) -> Page[GenerationRequest]:
+        """Return up to ``size`` matching requests, newest first.
+
+        The page starts after the cursor (created_at, id), or after ``offset`` requests, for each of which Firestore
+        bills a read.
+        """
+        newest = Query(REQUESTS, filter.where, order_by="createdAt", start_after=after, offset=offset)
         return page(self.database, newest, size, request_of)
 
-    def count(self, filter: Filter) -> int:
-        """Return the number of matching requests, counted by the server."""
-        in_order = Query(REQUESTS, filter.where, order_by="createdAt")  # so that it uses the indexes of ``list``
+    def count(self, filter: Filter, limit: int | None = None) -> int:
+        """Return the number of matching requests, counted by the server, up to ``limit``."""
+        # In the order of ``list``, so that the count uses the same indexes.
+        in_order = Query(REQUESTS, filter.where, order_by="createdAt", limit=limit)
         [totals] = self.database.totals(Sum(in_order))
         return totals.count
 
