@@ -40,7 +40,6 @@ from imagegen.services.generations.queue import TICKET_KEYS, RequestQueue
 from imagegen.services.generations.settlement import Settlements
 from imagegen.services.generations.worker import Worker
 from imagegen.services.images.storage import Images
-from imagegen.services.images.urls import ImageUrls
 from imagegen.services.retry import Retry
 from imagegen.services.server_keys import ServerKeys
 from imagegen.services.sweeper import Sweeper
@@ -58,6 +57,7 @@ if TYPE_CHECKING:  # imported on first use
     from imagegen.services.api_keys import ApiKeys
     from imagegen.services.credits.audit import Audit
     from imagegen.services.credits.corrections import Corrections
+    from imagegen.services.images.urls import ImageUrls
 
 RESERVING_TIMEOUT_SECONDS = 20.0
 SETTLING_TIMEOUT_SECONDS = 60.0  # longer, because the credits of an unsettled request stay taken
@@ -80,7 +80,7 @@ class Backend:
     outbox: Outbox
     endpoints: Endpoints
     webhook_secrets: WebhookSecrets
-    image_urls: ImageUrls
+    images: Images
     requests: Requests
     histories: Histories
     sweeper: Sweeper
@@ -104,6 +104,12 @@ class Backend:
         from imagegen.reports.usage import DailyUsage
 
         return DailyUsage(self.database, self.catalogs, Counting(self.database), self.clock)
+
+    @cached_property
+    def image_urls(self) -> "ImageUrls":
+        from imagegen.services.images.urls import ImageUrls
+
+        return ImageUrls(self.database, self.images, self.retry)
 
     @cached_property
     def reports(self) -> "Reports":
@@ -171,7 +177,7 @@ class Backend:
             outbox=outbox,
             endpoints=Endpoints(database, webhook_secrets, clock, retry, new_id),
             webhook_secrets=webhook_secrets,
-            image_urls=ImageUrls(database, images, retry),
+            images=images,
             requests=Requests(database, clock),
             histories=Histories(database),
             sweeper=Sweeper(database, clock, sweeping, queue, outbox, catalogs, images),
