@@ -11,6 +11,7 @@ import os
 import shlex
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ def install(directory: Path, runtime: Path, jar: str, cache: Path) -> dict[str, 
     binaries = directory / "bin"
     binaries.mkdir(parents=True, exist_ok=True)
     for entry in cache.iterdir() if cache.is_dir() else ():
-        if not (directory / entry.name).exists():
+        with suppress(FileExistsError):  # from an earlier start, or from another one at the same time
             (directory / entry.name).symlink_to(entry)
     (directory / jar).touch()
     java = binaries / "java"
