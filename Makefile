@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE
 ifeq ($(MAKELEVEL),0)
 .NOTPARALLEL:
 endif
-.PHONY: help start test doctor report audit repair crashes siege fuzz simulate mutants bench-requests bench-report bench-queue bench-anomalies seed lint format docs examples lock clean installed need-python need-node
+.PHONY: help start test doctor report audit repair crashes siege fuzz simulate mutants bench-requests bench-report bench-queue bench-anomalies bench-images seed placeholders lint format docs examples lock clean installed need-python need-node
 
 help: ## list all commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 25
@@ -65,8 +65,14 @@ bench-queue: $(EVERYTHING) ## measure the speed of the queue and write docs/benc
 bench-anomalies: $(TOOLS) ## compare the anomaly detector with simpler ones and write docs/anomalies.md
 	@PYTHONPATH=functions .venv/bin/python -m tools.bench.anomalies
 
+bench-images: $(TOOLS) ## measure encoding and storing images and write docs/benchmarks.md
+	@PYTHONPATH=functions .venv/bin/python -m tools.bench.images
+
 seed: $(EVERYTHING) ## write emulator-seed/ from seed/
 	@PYTHONPATH=functions .venv/bin/python -m tools.seed
+
+placeholders: $(TOOLS) ## draw the images of the mock models
+	@PYTHONPATH=functions .venv/bin/python -m tools.placeholders
 
 lint: $(TOOLS) ## check style, formatting and types
 	@.venv/bin/ruff check

@@ -38,12 +38,16 @@ TASK_RETRIES = RetryConfig(min_backoff_seconds=1, max_backoff_seconds=300, max_r
 # The secrets of the functions that run a report. They are declared only where alerts are on.
 REPORT_SECRETS = settings.REPORT_WEBHOOK_SECRET.declared
 
+# The secrets of the functions that run models.
+MODEL_SECRETS = settings.OPENAI_API_KEY.declared
 
-createGenerationRequest = callable_function(functions.create_generation_request)
+
+createGenerationRequest = callable_function(functions.create_generation_request, secrets=MODEL_SECRETS)
 getUserCredits = callable_function(functions.get_user_credits)
 listCreditTransactions = callable_function(functions.list_credit_transactions)
 getGenerationRequest = callable_function(functions.get_generation_request)
 cancelGenerationRequest = callable_function(functions.cancel_generation_request)
+replaceImageUrls = callable_function(functions.replace_image_urls)
 listGenerationRequests = callable_function(functions.list_generation_requests)
 getWebhookSecret = callable_function(functions.get_webhook_secret)
 createWebhookEndpoint = callable_function(functions.create_webhook_endpoint)
@@ -71,21 +75,27 @@ api = rest_function()
 
 
 @task_function(
-    rate_limits=RateLimits(max_concurrent_dispatches=20, max_dispatches_per_second=20), retry_config=TASK_RETRIES
+    rate_limits=RateLimits(max_concurrent_dispatches=20, max_dispatches_per_second=20),
+    retry_config=TASK_RETRIES,
+    secrets=MODEL_SECRETS,
 )
 def generateImage(task: Any) -> None:
     functions.run_task(bootstrap.backend(), task)
 
 
 @task_function(
-    rate_limits=RateLimits(max_concurrent_dispatches=50, max_dispatches_per_second=50), retry_config=TASK_RETRIES
+    rate_limits=RateLimits(max_concurrent_dispatches=50, max_dispatches_per_second=50),
+    retry_config=TASK_RETRIES,
+    secrets=MODEL_SECRETS,
 )
 def generateWithModelA(task: Any) -> None:
     functions.run_task(bootstrap.backend(), task)
 
 
 @task_function(
-    rate_limits=RateLimits(max_concurrent_dispatches=10, max_dispatches_per_second=5), retry_config=TASK_RETRIES
+    rate_limits=RateLimits(max_concurrent_dispatches=10, max_dispatches_per_second=5),
+    retry_config=TASK_RETRIES,
+    secrets=MODEL_SECRETS,
 )
 def generateWithModelB(task: Any) -> None:
     functions.run_task(bootstrap.backend(), task)

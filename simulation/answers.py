@@ -93,7 +93,9 @@ def _check_queued(call: Call, request: GenerationRequest, requests: Requests) ->
 
 def _check_canceled(canceled: GenerationRequest, requests: Requests) -> Iterator[str]:
     found = requests.get(canceled.id)
-    ended = found and replace(found, lease_expires_at=canceled.lease_expires_at)  # its lease ends with its run
+    # Its lease ends with its run, and what the run left is deleted a day later.
+    same = {"lease_expires_at": canceled.lease_expires_at, "delete_images_at": canceled.delete_images_at}
+    ended = found and replace(found, **same)  # type: ignore[arg-type]
     if canceled.status is not Status.CANCELED or ended != canceled:
         yield f"the database has {found}"
     if canceled.failure is None or canceled.failure.refunded_credits != canceled.cost:
@@ -217,6 +219,9 @@ _ERROR_CHECKS: dict[str, Callable[[ErrorAnswer], Iterator[str]]] = {
     "SETTLEMENT_PENDING": _check_settlement_pending,
     "GENERATION_FAILED": _check_refund,
     "GENERATION_TIMEOUT": _check_refund,
+    "CONTENT_REFUSED": _check_refund,
+    "MODEL_UNAVAILABLE": _check_refund,
+    "IMAGE_NOT_STORED": _check_refund,
     "ABANDONED": _check_refund,
     "CANCELED": _check_refund,
     "REQUEST_ENDED": _check_request_ended,

@@ -11,6 +11,7 @@ from imagegen.reports import reconciliation, weekly
 from imagegen.services import call_rates, retry, server_keys, sweeper
 from imagegen.services.credits import accounts
 from imagegen.services.generations import cancellation, create, execution, queue, settlement, worker
+from imagegen.services.images import storage
 from imagegen.services.webhooks import deliveries, delivery_worker, outbox, secrets
 
 
@@ -376,7 +377,7 @@ MUTANTS = [
         "raise SettlementPending(",
         "raise __import__('imagegen.errors').errors.GenerationFailed(",
     ),
-    Mutant("a result without an image is charged", execution, "if not url:", "if False:"),
+    Mutant("a result without an image is charged", execution, "if not made:", "if False:"),
     # Refunds
     Mutant(
         "a refund goes to the wrong bucket",
@@ -737,6 +738,40 @@ MUTANTS = [
         "for key in self._loaded()",
         "for key in self._loaded()[:1]",
         test="tests/integration/test_queue.py",
+    ),
+    # Images
+    Mutant(
+        "an image of another user is reused",
+        create,
+        'Where("userId", "==", order.user_id),\n            Where("status", "=="',
+        'Where("status", "=="',
+        test="tests/integration/test_reuse.py",
+    ),
+    Mutant("a request is completed before its image is stored", storage, "for item in encoded:", "for item in []:"),
+    Mutant(
+        "a request whose image was not stored is completed",
+        execution,
+        'return Failed(FailureReason.IMAGE_NOT_STORED, "The image could not be stored.")',
+        'return Succeeded("https://images.example.com/lost.png")',
+        test="tests/integration/test_images.py",
+    ),
+    Mutant(
+        "the files of a user's other requests are deleted too",
+        storage,
+        "self.store.delete(folder_of(request.user_id, request.id))",
+        'self.store.delete(folder_of(request.user_id, request.id).rpartition("/")[0])',
+    ),
+    Mutant(
+        "the files of an abandoned request are kept",
+        generation,
+        "MAY_LEAVE_FILES = (FailureReason.ABANDONED, ",
+        "MAY_LEAVE_FILES = (",
+    ),
+    Mutant(
+        "a refused request is not refunded",
+        settlement,
+        "if not user.exists:",
+        "if not user.exists or outcome.reason is FailureReason.CONTENT_REFUSED:",
     ),
     Mutant(
         "a document that cannot be read ends a sweep",

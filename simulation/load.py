@@ -15,12 +15,13 @@ from imagegen.domain.generation import Fingerprint, Mode, Order, Status
 from imagegen.domain.ledger import Credits
 from imagegen.ports.task_queue import QueueUnavailable
 from imagegen.services.credits.accounts import new_account
+from imagegen.services.images.storage import Images
 from simulation import checks
 from simulation.calls import COLOR, MODELS, SIZES, STYLE, FixedCatalogs
 from simulation.checks import Violation
 from simulation.runner import quiet
 from simulation.store import Store
-from tools.fakes import NO_LIMITS, AcceptingSender, ImmediateGenerator, ManualClock
+from tools.fakes import NO_LIMITS, AcceptingSender, FileStore, ImmediateGenerator, ManualClock
 
 START = datetime(2026, 11, 18, 12, tzinfo=UTC)
 PACE_SECONDS = 3.0
@@ -152,6 +153,7 @@ def run(seed: int) -> Load:
         queue,
         AcceptingSender(),
         {"mock": ImmediateGenerator()},
+        Images(FileStore()),
         clock,
         rng,
         lambda: f"id-{next(ids)}",

@@ -12,13 +12,15 @@ from imagegen.bootstrap import Backend
 from imagegen.documents.accounts import update_endpoints, user_path
 from imagegen.documents.receivers import create_endpoint
 from imagegen.domain.endpoints import Endpoint
+from imagegen.domain.images import LEFTOVERS_KEPT
 from imagegen.domain.ledger import Credits
 from imagegen.domain.receivers import Receiver
 from imagegen.errors import ServiceUnavailable, SettlementPending
 from imagegen.ports.database import CommitRefused, DatabaseUnavailable, OutcomeUnknown
 from imagegen.services.credits.accounts import new_account
+from imagegen.services.images.storage import Images
 from imagegen.services.webhooks import outbox
-from simulation import answers, bad_documents, calls, charges, checks, webhooks
+from simulation import answers, bad_documents, calls, charges, checks, images, webhooks
 from simulation.calls import ENDPOINTS_MAX, Call, Cancel, Resend
 from simulation.checks import Violation
 from simulation.faults import Faults, Rates
@@ -81,7 +83,11 @@ class Simulation:
         self._receiver = SimulatedReceiver(self._faults, rng)
         self._model = SimulatedModel(self._faults, rng, clock)
         models = {"mock": self._model}
-        backend = Backend.on(database, self._queue, self._receiver, models, clock, rng, self._new_id, self._limits)
+        self._files = images.SimulatedImageStore(self._faults, rng)
+        store = Images(self._files, images.encoded, self._new_id)
+        backend = Backend.on(
+            database, self._queue, self._receiver, models, store, clock, rng, self._new_id, self._limits
+        )
         self._generations = backend.generations
         self._worker = replace(backend.worker, catalogs=calls.FixedCatalogs())
         self._cancellations = backend.cancellations
@@ -107,7 +113,9 @@ class Simulation:
             bad_documents.remove(self._store)
             at_rest = [*self._violations_at_rest()]
             self._sweep_until_webhooks_end()
-            violations = [*self._violations, *at_rest, *self._webhook_violations()]
+            of_webhooks = [*self._webhook_violations()]
+            self._sweep_leftovers()
+            violations = [*self._violations, *at_rest, *of_webhooks, *self._file_violations()]
         except NoQuiescence:
             violations = [*self._violations, Violation("LIVENESS", "the run never ends")]
         self._scheduler.close()
@@ -124,6 +132,7 @@ class Simulation:
             yield Violation("IDEMPOTENCY", "a repeated call changed the database")
         requests = checks.requests_of(self._store)
         yield from checks.broken_invariants(self._store, self._granted)
+        yield from images.missing_files(self._files.stored, requests)
         yield from checks.double_charges(self._calls, requests)
         yield from checks.duplicate_generations(self._model.runs)
         yield from checks.limit_violations(self._limits, requests, self._model.runs)
@@ -179,6 +188,17 @@ class Simulation:
                 break
             self._scheduler.spawn(f"sweeper-hour-{hour}", self._sweep, HOUR_SECONDS)
             self._scheduler.run()
+
+    def _sweep_leftovers(self) -> None:
+        """Run a sweep after the leftovers of every request may be deleted."""
+        self._scheduler.spawn("sweeper-leftovers", self._sweep, LEFTOVERS_KEPT.total_seconds() + HOUR_SECONDS)
+        self._scheduler.run()
+
+    def _file_violations(self) -> Iterator[Violation]:
+        """Yield the violations of stored files, after the leftovers were deleted."""
+        requests = checks.requests_of(self._store)
+        yield from images.missing_files(self._files.stored, requests)
+        yield from images.leftover_files(self._files.stored, requests)
 
     def _replay(self) -> list[Call]:
         """Repeat each call that reserved a request with a key. Each must return the outcome of this request."""

@@ -22,13 +22,14 @@ from imagegen.errors import ServiceUnavailable
 from imagegen.ports.clock import Clock
 from imagegen.ports.webhook_sender import Answer, Unreachable
 from imagegen.services.credits.accounts import new_account
+from imagegen.services.images.storage import Images
 from imagegen.services.webhooks.outbox import FIRST_ATTEMPTS
 from simulation.calls import COLOR, MODELS, SIZES, STYLE
 from simulation.runner import quiet
 from simulation.scheduler import Scheduler, VirtualClock
 from simulation.store import Store
 from simulation.webhooks import described
-from tools.fakes import NO_LIMITS, ImmediateGenerator
+from tools.fakes import NO_LIMITS, FileStore, ImmediateGenerator
 
 START = datetime(2026, 11, 18, 12, tzinfo=UTC)
 SLOTS = 50
@@ -134,8 +135,8 @@ def run(hang: Hang, *, hours: float = 1.0, urls: int = 1) -> WebhookLoad:
     clock = VirtualClock(scheduler, START, scheduler.pause)
     store, queue = Store(), SlotQueue(scheduler, clock)
     sender, ids = Sender(clock, hang), iter(range(10**9))
-    models = {"mock": ImmediateGenerator()}
-    backend = Backend.on(store, queue, sender, models, clock, rng, lambda: f"id{next(ids)}", NO_LIMITS)
+    models, images = {"mock": ImmediateGenerator()}, Images(FileStore())
+    backend = Backend.on(store, queue, sender, models, images, clock, rng, lambda: f"id{next(ids)}", NO_LIMITS)
 
     def work(task: dict[str, str]) -> None:
         backend.delivery_worker.deliver(task["deliveryId"], int(task["attempt"]), described)

@@ -52,10 +52,13 @@ def deliveries_of(database: Database) -> list[Delivery]:
 
 
 def unfinished(database: Database) -> int:
-    """Return the number of requests and deliveries that a sweep may recover. Bad documents are not counted."""
+    """Return the number of requests and deliveries that a sweep may recover, twice if a request left files.
+
+    Bad documents are not counted.
+    """
     requests = [read_or_log(request_of, document) for document in database.scan(REQUESTS)]
     deliveries = [read_or_log(delivery_of, document) for document in database.scan(DELIVERIES)]
-    return sum(request is not None and request.is_open for request in requests) + sum(
+    return sum(request.is_open + (request.delete_images_at is not None) for request in requests if request) + sum(
         delivery is not None and delivery.is_pending for delivery in deliveries
     )
 

@@ -61,6 +61,7 @@ def examine() -> Iterator[Finding]:
     yield _java()
     yield _firestore()
     yield _optional("pubsub", "Pub/Sub emulator")
+    yield _optional("storage", "Storage rules")
     yield _optional("ui", "Emulator UI")
     for directory, content in _INSTALLS.items():
         if (ROOT / directory / ".installed").exists():

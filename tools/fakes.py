@@ -7,6 +7,7 @@ from typing import Any
 
 from imagegen.domain.limits import Limits
 from imagegen.ports.image_generator import Job
+from imagegen.ports.image_store import ImageStoreUnavailable
 from imagegen.ports.task_queue import QueueUnavailable
 from imagegen.ports.webhook_sender import Answer
 
@@ -73,6 +74,33 @@ class AcceptingSender:
 
     def send(self, url: str, body: str, headers: Mapping[str, str]) -> Answer:
         return Answer(200)
+
+
+@dataclass
+class FileStore:
+    """An image store in memory. It is unreachable while ``down``."""
+
+    files: dict[str, tuple[bytes, str]] = field(default_factory=dict)
+    """The content of each file, and the tokens that permit its download, by path."""
+    down: bool = False
+
+    def bucket_url(self) -> str:
+        return "https://storage.example.com/v0/b/bucket/o"
+
+    def put(self, path: str, content: bytes, token: str) -> None:
+        if self.down:
+            raise ImageStoreUnavailable("down")
+        self.files[path] = (content, token)
+
+    def permit(self, path: str, *tokens: str) -> None:
+        if self.down:
+            raise ImageStoreUnavailable("down")
+        self.files[path] = (self.files[path][0], ",".join(tokens))
+
+    def delete(self, folder: str) -> None:
+        if self.down:
+            raise ImageStoreUnavailable("down")
+        self.files = {path: file for path, file in self.files.items() if not path.startswith(f"{folder}/")}
 
 
 class ImmediateGenerator:

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Self
 from google.cloud import firestore
 
 from imagegen import settings
+from imagegen.adapters.cloud_storage import CloudStorage
 from imagegen.adapters.cloud_tasks import CloudTasks
 from imagegen.adapters.firestore import FirestoreDatabase
 from imagegen.adapters.generators.deadline import WithDeadline
+from imagegen.adapters.generators.first_use import OnFirstUse
 from imagegen.adapters.generators.mock import MockGenerator
 from imagegen.adapters.generators.retries import WithRetries
 from imagegen.adapters.http_webhook_sender import HttpWebhookSender, Reach
@@ -37,6 +39,7 @@ from imagegen.services.generations.queries import Requests
 from imagegen.services.generations.queue import TICKET_KEYS, RequestQueue
 from imagegen.services.generations.settlement import Settlements
 from imagegen.services.generations.worker import Worker
+from imagegen.services.images.storage import Images
 from imagegen.services.retry import Retry
 from imagegen.services.server_keys import ServerKeys
 from imagegen.services.sweeper import Sweeper
@@ -54,6 +57,7 @@ if TYPE_CHECKING:  # imported on first use
     from imagegen.services.api_keys import ApiKeys
     from imagegen.services.credits.audit import Audit
     from imagegen.services.credits.corrections import Corrections
+    from imagegen.services.images.urls import ImageUrls
 
 RESERVING_TIMEOUT_SECONDS = 20.0
 SETTLING_TIMEOUT_SECONDS = 60.0  # longer, because the credits of an unsettled request stay taken
@@ -76,6 +80,7 @@ class Backend:
     outbox: Outbox
     endpoints: Endpoints
     webhook_secrets: WebhookSecrets
+    images: Images
     requests: Requests
     histories: Histories
     sweeper: Sweeper
@@ -99,6 +104,12 @@ class Backend:
         from imagegen.reports.usage import DailyUsage
 
         return DailyUsage(self.database, self.catalogs, Counting(self.database), self.clock)
+
+    @cached_property
+    def image_urls(self) -> "ImageUrls":
+        from imagegen.services.images.urls import ImageUrls
+
+        return ImageUrls(self.database, self.images, self.retry)
 
     @cached_property
     def reports(self) -> "Reports":
@@ -128,24 +139,28 @@ class Backend:
         tasks: TaskQueue,
         sender: WebhookSender,
         generators: Mapping[str, ProtectedGenerator],
+        images: Images,
         clock: Clock,
         rng: random.Random,
         new_id: Callable[[], str],
         limits: Limits,
         channels: Sequence["Channel"] = (),
+        mail_collection: str = "",
     ) -> Self:
         """Return the services, wired to the given adapters, clock, randomness, ids and limits.
 
-        ``generators`` are the providers, by the names that the models' documents use. ``rng`` also makes the
-        keys and the webhook secrets, so in production it must be the operating system's. ``channels`` get the
-        alerts of the weekly report.
+        ``generators`` are the providers, by the names that the models' documents use. ``images`` store
+        their pictures. ``rng`` also makes the keys and the webhook secrets, so in production it must be the operating
+        system's. ``channels`` get the alerts of the weekly report. ``mail_collection`` gets the e-mails about queued
+        requests; without one, there are none.
         """
         catalogs = Catalogs(database, generators, clock)
         outbox = Outbox(database, tasks, clock)
         turns = Turns()
-        settlements = Settlements(database, outbox, clock, limits, turns, Retry(clock, rng, SETTLING_TIMEOUT_SECONDS))
+        settling = Retry(clock, rng, SETTLING_TIMEOUT_SECONDS)
+        settlements = Settlements(database, outbox, clock, limits, turns, settling, mail_collection)
         sweeping = replace(settlements, retry=Retry(clock, rng, SWEEPING_TIMEOUT_SECONDS))
-        execution = Execution(generators, settlements)
+        execution = Execution(generators, images, settlements)
         retry = Retry(clock, rng, RESERVING_TIMEOUT_SECONDS)
         tickets = ServerKeys(TICKET_KEYS, database, rng)
         queue = RequestQueue(tasks, tickets)
@@ -162,9 +177,10 @@ class Backend:
             outbox=outbox,
             endpoints=Endpoints(database, webhook_secrets, clock, retry, new_id),
             webhook_secrets=webhook_secrets,
+            images=images,
             requests=Requests(database, clock),
             histories=Histories(database),
-            sweeper=Sweeper(database, clock, sweeping, queue, outbox, catalogs),
+            sweeper=Sweeper(database, clock, sweeping, queue, outbox, catalogs, images),
             database=database,
             clock=clock,
             rng=rng,
@@ -178,9 +194,31 @@ def providers(clock: Clock, rng: random.Random) -> dict[str, ProtectedGenerator]
     return with_retries_and_deadlines(
         clock,
         {
-            "mock": MockGenerator(clock, rng),
+            "mock": MockGenerator(clock, rng, settings.public_base_url()),
+            "canvas": OnFirstUse(_canvas),
+            "openai": OnFirstUse(_openai),
+            "vertex": OnFirstUse(_vertex),
         },
     )
+
+
+def _canvas() -> ImageGenerator:
+    from imagegen.adapters.generators.canvas import CanvasGenerator
+
+    return CanvasGenerator()
+
+
+def _openai() -> ImageGenerator:
+    from imagegen.adapters.generators.openai import OpenAIGenerator
+
+    return OpenAIGenerator(is_on=bool(settings.OPENAI_PROVIDER.value), key=settings.OPENAI_API_KEY.value)
+
+
+def _vertex() -> ImageGenerator:
+    from imagegen.adapters.generators.vertex import VertexGenerator
+    from imagegen.adapters.service_account import ServiceAccount
+
+    return VertexGenerator(ServiceAccount())
 
 
 def with_retries_and_deadlines(clock: Clock, generators: Mapping[str, ImageGenerator]) -> dict[str, ProtectedGenerator]:
@@ -196,11 +234,13 @@ def on_firestore(client: firestore.Client) -> Backend:
         CloudTasks(),
         HttpWebhookSender(_webhook_reach()),
         providers(clock, rng),
+        Images(CloudStorage(settings.storage_bucket(), settings.storage_host())),
         clock,
         rng,
         lambda: uuid.uuid4().hex,
         settings.limits(),
         alert_channels(clock),
+        settings.mail_collection(),
     )
 
 

@@ -333,6 +333,54 @@ class GenerationTimeoutBefore(GenerationTimeout):
     facts = _REPLAYED
 
 
+class ContentRefused(ApiError):
+    code = Code.FAILED_PRECONDITION
+    reason = "CONTENT_REFUSED"
+    situation = "the model's content policy forbids the image: same details"
+    retryable = "with another prompt"
+    billed = "refunded"
+    facts = _REFUND
+
+
+class ContentRefusedBefore(ContentRefused):
+    code = Code.FAILED_PRECONDITION
+    situation = _REPLAY_SITUATION
+    retryable = _AFTER_REPLAY
+    facts = _REPLAYED
+
+
+class ModelUnavailable(ApiError):
+    code = Code.UNAVAILABLE
+    reason = "MODEL_UNAVAILABLE"
+    situation = "the model cannot run until the operator corrects its configuration: same details"
+    retryable = "with another model"
+    billed = "refunded"
+    facts = _REFUND
+
+
+class ModelUnavailableBefore(ModelUnavailable):
+    code = Code.FAILED_PRECONDITION
+    situation = _REPLAY_SITUATION
+    retryable = _AFTER_REPLAY
+    facts = _REPLAYED
+
+
+class ImageNotStored(ApiError):
+    code = Code.UNAVAILABLE
+    reason = "IMAGE_NOT_STORED"
+    situation = "the image could not be stored: same details"
+    retryable = "yes, as a new request"
+    billed = "refunded"
+    facts = _REFUND
+
+
+class ImageNotStoredBefore(ImageNotStored):
+    code = Code.FAILED_PRECONDITION
+    situation = _REPLAY_SITUATION
+    retryable = _AFTER_REPLAY
+    facts = _REPLAYED
+
+
 class GenerationAbandoned(ApiError):
     code = Code.UNAVAILABLE
     reason = "ABANDONED"
@@ -374,6 +422,14 @@ class RequestEnded(ApiError):
     )
     retryable = "no"
     facts: ClassVar = {**_CHARGE, "status": str}
+
+
+class NoStoredImage(ApiError):
+    code = Code.FAILED_PRECONDITION
+    reason = "NO_STORED_IMAGE"
+    situation = "replacing the URLs of an image that is not stored here, or not made yet"
+    retryable = "no"
+    facts: ClassVar = {"generationRequestId": str}
 
 
 class TooManyCanceled(ApiError):

@@ -3,7 +3,9 @@
 At a deploy, Firebase asks for parameters without a value, so that file sets each of them.
 """
 
+import json
 import os
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -114,6 +116,61 @@ REPORT_WEBHOOK_SECRET = Secret(
     switch=REPORT_WEBHOOK_URL,
     description="The secret that signs the alerts: `whsec_` and at least 24 random bytes in base64.",
 )
+
+
+OPENAI_PROVIDER = Variable(
+    "OPENAI_PROVIDER",
+    description="Set it to `on` to offer models with the provider `openai`: OpenAI, or a server with the same API.",
+)
+OPENAI_API_KEY = Secret(
+    "OPENAI_API_KEY",
+    switch=OPENAI_PROVIDER,
+    description="The key that is sent to the servers of models with the provider `openai`.",
+)
+PUBLIC_BASE_URL = Variable(
+    "PUBLIC_BASE_URL",
+    description="The address of your site, without a slash at the end. A model's `imageUrl` can be a path on it. The "
+    "default is the project's site on Firebase Hosting.",
+)
+MAIL_COLLECTION = Variable(
+    "MAIL_COLLECTION",
+    description="The collection that gets an e-mail for each queued request that has ended, such as `mail`. A program "
+    "of yours sends them.",
+)
+STORAGE_BUCKET = Variable(
+    "STORAGE_BUCKET", description="The bucket for images. The default is the default bucket of your Firebase project."
+)
+
+
+def public_base_url() -> str:
+    """Return the address of the project's site."""
+    if PUBLIC_BASE_URL.value:
+        return PUBLIC_BASE_URL.value.rstrip("/")
+    if os.environ.get("FUNCTIONS_EMULATOR") == "true":
+        return "http://127.0.0.1:5000"  # Hosting's port in firebase.json
+    return f"https://{os.environ.get('GCLOUD_PROJECT', 'localhost')}.web.app"
+
+
+def mail_collection() -> str:
+    """Return the collection for e-mails, or an empty text. Raises ValueError if it is not the name of a collection."""
+    name = MAIL_COLLECTION.value
+    if name and not re.fullmatch("[A-Za-z][A-Za-z0-9_-]{0,99}", name):
+        raise ValueError("MAIL_COLLECTION must be the name of a collection")
+    return name
+
+
+def storage_bucket() -> str | None:
+    """Return the bucket for images, or None if there is none."""
+    project = json.loads(os.environ.get("FIREBASE_CONFIG", "{}"))
+    emulated = "STORAGE_EMULATOR_HOST" in os.environ
+    if os.environ.get("FUNCTIONS_EMULATOR") == "true" and not emulated:
+        return None  # the real bucket is not for the emulators
+    return STORAGE_BUCKET.value or project.get("storageBucket")
+
+
+def storage_host() -> str:
+    """Return the URL of the service that images are downloaded from."""
+    return os.environ.get("STORAGE_EMULATOR_HOST", "https://firebasestorage.googleapis.com")
 
 
 def auth_required() -> bool:

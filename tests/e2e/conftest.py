@@ -10,7 +10,7 @@ from google.cloud import firestore
 
 from tests.support.invariants import violations
 from tests.support.live import Live, operator_of
-from tests.support.models import BROKEN, LATE, SLOW
+from tests.support.models import BROKEN, CANVAS, LATE, SLOW
 from tools.emulators.suite import Suite, workspace
 from tools.seed import history
 
@@ -18,6 +18,7 @@ _MODELS = {
     "model-broken": {"name": BROKEN, "failureRate": 1},
     "model-slow": {"name": SLOW, "latencySeconds": 30, "timeoutSeconds": 0.5},
     "model-late": {"name": LATE, "latencySeconds": 2},
+    "canvas": {"name": CANVAS, "provider": "canvas", "takesSeed": True},
 }
 
 

@@ -45,7 +45,9 @@ def test_successful_request_is_charged_and_recorded(live: Live) -> None:
     charge = {"deductedCredits", "cost", "refundedCredits", "netCredits", "currentCredits"}
     assert result.keys() == {"generationRequestId", *charge, "imageUrl"}
     assert result["deductedCredits"] == 4
-    assert result["imageUrl"] == "https://images.example.com/model-b.png"
+    assert result["imageUrl"] == f"{live.suite.hosting_url}/models/model-b.webp"
+    image = requests.get(result["imageUrl"], timeout=30)  # as in a browser
+    assert (image.status_code, image.headers["Content-Type"]) == (200, "image/webp")
     assert live.credits(user) == 6
     request = live.request(result["generationRequestId"])
     assert params.items() <= request.items()

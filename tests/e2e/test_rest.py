@@ -51,7 +51,7 @@ def test_generated_client_creates_polls_lists_and_cancels(live: Live, generated:
             return api.get_generation_request.sync(request_id, client=client)
 
         until(lambda: polled().status is models.Status.COMPLETED, seconds=60)
-        assert polled().image_url.startswith("https://")
+        assert polled().image_url == f"{live.suite.hosting_url}/models/model-a.webp"
 
         late = api.create_generation.sync(client=client, body=models.CreateGeneration(model=LATE, **options))
         canceled = api.cancel_generation_request.sync(late.generation_request_id, client=client)

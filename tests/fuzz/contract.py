@@ -22,7 +22,15 @@ from imagegen.reports.usage import usage_path
 from imagegen.services.credits.accounts import TRIAL_CLAIM_KEYS, WELCOME_GRANT
 from imagegen.services.generations.queue import TICKET_KEYS
 
-REFUNDED = {"GENERATION_FAILED", "GENERATION_TIMEOUT", "ABANDONED", "CANCELED"}
+REFUNDED = {
+    "GENERATION_FAILED",
+    "GENERATION_TIMEOUT",
+    "CONTENT_REFUSED",
+    "MODEL_UNAVAILABLE",
+    "IMAGE_NOT_STORED",
+    "ABANDONED",
+    "CANCELED",
+}
 """The reasons of errors after which the credits were refunded."""
 
 INTERNALS = re.compile(r"Traceback|site-packages|[\w/]+\.py\b|/(?:home|root|tmp|usr|work|workspace|srv)/\w|File \"")

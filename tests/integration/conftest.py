@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from imagegen.adapters.firestore import FirestoreDatabase
+from imagegen.adapters.generators.canvas import CanvasGenerator
 from imagegen.adapters.generators.mock import MockGenerator
 from imagegen.bootstrap import Backend, with_retries_and_deadlines
 from imagegen.domain.ledger import Credits
@@ -18,13 +19,14 @@ from imagegen.ports.database import Put
 from imagegen.ports.task_queue import TaskQueue
 from imagegen.ports.webhook_sender import WebhookSender
 from imagegen.reports.alerts import Channel
+from imagegen.services.images.storage import Images
 from tests.support.api import Api
 from tests.support.backend import AddUser, Provider, set_models
 from tests.support.faults import FaultyDatabase
 from tests.support.invariants import violations
 from tests.support.orders import ORDER, order
 from tests.support.wire import ObservedClient
-from tools.fakes import NO_LIMITS, AcceptingSender, TaskList
+from tools.fakes import NO_LIMITS, AcceptingSender, FileStore, TaskList
 from tools.seed import export, history
 
 
@@ -64,7 +66,7 @@ def clock() -> Clock:
 @pytest.fixture
 def provider(clock: Clock) -> Provider:
     """Return the provider of every model. It calls the mock, unless a test replaces ``generate``."""
-    mock = MockGenerator(clock, random.Random(1))
+    mock = MockGenerator(clock, random.Random(1), "https://site.example.com")
     return Provider(mock.check, mock.generate)
 
 
@@ -79,6 +81,11 @@ def listeners() -> Sequence[Channel]:
 
 
 @pytest.fixture
+def files() -> FileStore:
+    return FileStore()
+
+
+@pytest.fixture
 def backend(
     faulty: FaultyDatabase,
     queue: TaskQueue,
@@ -87,10 +94,13 @@ def backend(
     clock: Clock,
     limits: Limits,
     listeners: Sequence[Channel],
+    files: FileStore,
 ) -> Backend:
-    ids, generators = itertools.count(1), with_retries_and_deadlines(clock, {"mock": provider})
+    ids, rng = itertools.count(1), random.Random(1)
+    generators = with_retries_and_deadlines(clock, {"mock": provider, "canvas": CanvasGenerator()})
+    images = Images(files)
     return Backend.on(
-        faulty, queue, receiver, generators, clock, random.Random(1), lambda: f"id-{next(ids)}", limits, listeners
+        faulty, queue, receiver, generators, images, clock, rng, lambda: f"id-{next(ids)}", limits, listeners
     )
 
 

@@ -28,7 +28,7 @@ def test_successful_request_is_charged_and_recorded(api: Api, client: ObservedCl
         "refundedCredits": 0,
         "netCredits": 3,
         "currentCredits": 7,
-        "imageUrl": "https://images.example.com/model-a.png",
+        "imageUrl": "https://site.example.com/models/model-a.webp",
     }
     recorded = request_document(client, result["generationRequestId"])
     assert {field: recorded[field] for field in ORDER} == ORDER
@@ -51,7 +51,7 @@ def test_only_the_size_determines_the_price(api: Api, add_user: AddUser, size: s
 def test_each_model_returns_its_own_image(api: Api, add_user: AddUser) -> None:
     add_user(paid=10)
     images = {api.result("createGenerationRequest", order(model=m))["imageUrl"] for m in ("Model A", "Model B")}
-    assert images == {"https://images.example.com/model-a.png", "https://images.example.com/model-b.png"}
+    assert images == {"https://site.example.com/models/model-a.webp", "https://site.example.com/models/model-b.webp"}
 
 
 def test_failed_generation_is_refunded(api: Api, client: ObservedClient, add_user: AddUser) -> None:
@@ -106,6 +106,7 @@ def test_provider_gets_all_options_and_the_input(
         provider_model="artist-2",
         provider_options={"imageUrl": "https://x", "quality": "high"},
         prompt="a lighthouse",
+        provider_prompt="a lighthouse. Style: oil painting. Colors: neon.",
         input=photo,
         style="oil painting",
         color="neon",

@@ -77,7 +77,7 @@ def test_queued_request_is_charged_at_once_and_completed_by_its_task(
     assert deliver(backend, queue) == [Status.COMPLETED]
     done = state(api, request_id)
     assert done["status"] == "completed"
-    assert done["imageUrl"] == "https://images.example.com/model-a.png"
+    assert done["imageUrl"] == "https://site.example.com/models/model-a.webp"
     assert (done["createdAt"], done["startedAt"], done["finishedAt"]) == (
         "2026-11-18T12:00:00.000000Z",
         "2026-11-18T12:00:30.000000Z",
@@ -349,7 +349,7 @@ def test_repeated_key_returns_the_request_in_its_current_status(
         **first,
         "replayed": True,
         "status": "completed",
-        "imageUrl": "https://images.example.com/model-a.png",
+        "imageUrl": "https://site.example.com/models/model-a.webp",
     }
     assert api.error(CREATE, {**keyed, "mode": "sync"})["details"]["reason"] == "IDEMPOTENCY_MISMATCH"
     assert balance(api) == 7

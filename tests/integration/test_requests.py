@@ -75,7 +75,7 @@ def test_completed_request_is_returned_with_all_fields(
         "startedAt": "2026-11-18T12:00:00.000000Z",
         "finishedAt": "2026-11-18T12:00:01.250000Z",
         "processingTimeMs": 1250,
-        "imageUrl": "https://images.example.com/model-a.png",
+        "imageUrl": "https://site.example.com/models/model-a.webp",
     }
 
 
@@ -205,7 +205,9 @@ def test_invalid_list_parameter_is_refused(api: Api, add_user: AddUser, field: s
 def test_get_catalog_returns_the_enabled_options(api: Api, client: ObservedClient, add_user: AddUser) -> None:
     client.document("styles/sketch").update({"enabled": False})
     offered = api.result("getCatalog", {})
-    assert offered["models"] == [{"id": model.id, "name": model.name} for model in CATALOG.models]
+    assert offered["models"] == [
+        {"id": model.id, "name": model.name, "takesSeed": model.takes_seed} for model in CATALOG.models
+    ]
     assert [style["name"] for style in offered["styles"]] == names(Kind.STYLE, without="sketch")
     assert [color["name"] for color in offered["colors"]] == names(Kind.COLOR)
     assert [(size["name"], size["creditCost"], size["width"], size["height"]) for size in offered["sizes"]] == [

@@ -165,7 +165,7 @@ def test_waiting_call_returns_the_image(
     created = create(api, wait="wait=10")
     assert created.status_code == 201
     assert created.get_json()["status"] == "completed"
-    assert created.get_json()["image_url"] == "https://images.example.com/model-a.png"
+    assert created.get_json()["image_url"] == "https://site.example.com/models/model-a.webp"
     assert clock.sleeps == [0.1]
 
 

@@ -16,8 +16,16 @@ from imagegen.api.validation import parse
 from imagegen.bootstrap import Backend
 from imagegen.domain.generation import Fingerprint, keyed_request_id
 from imagegen.ports.database import OutcomeUnknown
-from imagegen.ports.image_generator import GeneratorUnavailable, Job
+from imagegen.ports.image_generator import (
+    GeneratorFailed,
+    GeneratorMisconfigured,
+    GeneratorRefused,
+    GeneratorUnavailable,
+    Job,
+    Misconfiguration,
+)
 from imagegen.services.catalog import MAX_AGE_SECONDS
+from imagegen.services.images.storage import Images
 from tests.support.api import Api
 from tests.support.backend import AddUser, Provider, set_models
 from tests.support.faults import FaultyDatabase, Lost, refuse
@@ -26,7 +34,7 @@ from tests.support.orders import ORDER, order
 from tests.support.settling import refund
 from tests.support.times import NOON
 from tests.support.wire import ObservedClient
-from tools.fakes import NO_LIMITS, AcceptingSender, ManualClock, TaskList
+from tools.fakes import NO_LIMITS, AcceptingSender, FileStore, ManualClock, TaskList
 
 KEYED = order(idempotencyKey="key-1")
 CATALOG_ROUND_TRIPS = 4
@@ -390,6 +398,60 @@ def test_transient_error_is_retried_up_to_max_attempts(
     assert len(set(calls)) == 2
 
 
+def test_next_attempt_waits_as_long_as_the_provider_asks(
+    api: Api, client: ObservedClient, provider: Provider, clock: ManualClock, add_user: AddUser
+) -> None:
+    add_user(paid=10)
+    set_models(client, maxAttempts=3)
+    starts: list[float] = []
+
+    def generate(job: Job) -> str:
+        starts.append(clock.monotonic())
+        raise GeneratorUnavailable("busy", retry_after_seconds=7 if len(starts) == 1 else job.timeout_seconds)
+
+    provider.generate = generate
+    assert api.error("createGenerationRequest", ORDER)["details"]["reason"] == "GENERATION_FAILED"
+    first, second = starts  # a third attempt would start after the deadline
+    assert 7 <= second - first < 18
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "reason"),
+    [
+        (GeneratorRefused("Model A does not show this."), "FAILED_PRECONDITION", "CONTENT_REFUSED"),
+        (GeneratorMisconfigured("Model A is off.", Misconfiguration.KEY), "UNAVAILABLE", "MODEL_UNAVAILABLE"),
+    ],
+)
+def test_error_that_lasts_is_refunded_and_not_retried(
+    api: Api,
+    client: ObservedClient,
+    provider: Provider,
+    add_user: AddUser,
+    capfd: pytest.CaptureFixture[str],
+    error: GeneratorFailed,
+    status: str,
+    reason: str,
+) -> None:
+    add_user(paid=10)
+    set_models(client, maxAttempts=3)
+    attempts: list[str] = []
+
+    def generate(job: Job) -> str:
+        attempts.append(job.request_id)
+        raise error
+
+    provider.generate = generate
+    answer = api.error("createGenerationRequest", ORDER)
+    assert (answer["status"], answer["details"]["reason"]) == (status, reason)
+    assert answer["message"].startswith(f"{error} The credits were refunded.")
+    assert answer["details"]["refundedCredits"] == 3
+    assert attempts == [answer["details"]["generationRequestId"]]
+    request = api.result("getGenerationRequest", {"generationRequestId": attempts[0]})
+    assert (request["status"], request["error"]["reason"]) == ("failed", reason)
+    logged = "".join(capfd.readouterr())
+    assert ('"event": "PROVIDER_MISCONFIGURED"' in logged) == isinstance(error, GeneratorMisconfigured)
+
+
 def test_crash_of_a_provider_is_a_failed_generation(api: Api, provider: Provider, add_user: AddUser) -> None:
     def crash(_job: Job) -> str:
         raise RuntimeError("secret of the provider")
@@ -432,6 +494,7 @@ def test_retry_decides_on_fresh_reads(
         TaskList(),
         AcceptingSender(),
         {"mock": provider},
+        Images(FileStore()),
         ManualClock(NOON),
         random.Random(2),
         (f"other-{n}" for n in range(9)).__next__,

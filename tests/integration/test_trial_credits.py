@@ -128,6 +128,7 @@ def test_first_registrations_of_all_instances_share_one_key(
         backend.generations.queue.tasks,
         backend.delivery_worker.sender,
         {},
+        backend.sweeper.images,
         backend.accounts.clock,
         backend.delivery_worker.rng,
         lambda: "id",

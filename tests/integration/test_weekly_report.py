@@ -7,8 +7,9 @@ import pytest
 from google.cloud.firestore import FieldFilter
 from werkzeug.test import TestResponse
 
+from imagegen.ports.image_generator import GeneratorRefused, Job
 from tests.support.api import Api
-from tests.support.backend import AddUser, set_models
+from tests.support.backend import AddUser, Provider, set_models
 from tests.support.faults import FaultyDatabase, Lost
 from tests.support.settling import refund
 from tests.support.weeks import MONDAY, make, report
@@ -54,6 +55,7 @@ def test_a_report_counts_requests_and_credits_in_total_by_day_and_by_option(
         "completed": 4,
         "failed": 2,
         "canceled": 0,
+        "refused": 0,
         "successRate": 4 / 6,
         "creditsDeducted": 15,
         "creditsRefunded": 2,
@@ -67,6 +69,24 @@ def test_a_report_counts_requests_and_credits_in_total_by_day_and_by_option(
     credits = {size["name"]: (size["creditsDeducted"], size["creditsNet"]) for size in written["sizes"]}
     assert credits == {"512x512": (2, 0), "1024x1024": (9, 9), "1024x1792": (4, 4)}
     assert [(user["userId"], user["creditsDeducted"]) for user in written["topUsers"]] == [("user", 11), ("other", 4)]
+
+
+def test_a_report_counts_refused_requests(
+    api: Api, client: ObservedClient, clock: ManualClock, provider: Provider, add_user: AddUser
+) -> None:
+    def refuse(job: Job) -> str:
+        raise GeneratorRefused(f"{job.model} does not show this.")
+
+    add_user(paid=100)
+    make(api, clock, MONDAY, 1, style="anime")
+    provider.generate = refuse
+    make(api, clock, MONDAY + timedelta(days=1), 2, style="sketch")
+    run(api)
+    written = report(client)
+    assert (written["total"]["failed"], written["total"]["refused"]) == (2, 2)
+    refused = {style["name"]: style["refused"] for style in written["styles"] if style["requests"]}
+    assert refused == {"anime": 0, "sketch": 2}
+    assert [day["refused"] for day in written["days"]] == [0, 2, 0, 0, 0, 0, 0]
 
 
 def test_a_rerun_replaces_the_report(api: Api, client: ObservedClient, clock: ManualClock, add_user: AddUser) -> None:
@@ -321,6 +341,7 @@ def test_each_option_is_counted_by_day(api: Api, client: ObservedClient, clock: 
         "canceled": [0, 0, 0, 0, 0, 0, 0],
         "creditsDeducted": [2, 0, 0, 0, 0, 0, 9],
         "creditsRefunded": [0, 0, 0, 0, 0, 0, 9],
+        "refused": [0] * 7,
     }
 
 

@@ -25,6 +25,8 @@ EVENTS = {
     *(f"client: outcome: {reason}" for reason in ("IDEMPOTENCY_MISMATCH", "REQUEST_IN_PROGRESS")),
     *(f"client: outcome: {reason}" for reason in ("SERVICE_UNAVAILABLE", "SETTLEMENT_PENDING")),
     *(f"client: model: {ending}" for ending in ("image", "failure", "crash", "nothing", "timeout", "late")),
+    *(f"client: outcome: {reason}" for reason in ("CONTENT_REFUSED", "MODEL_UNAVAILABLE", "IMAGE_NOT_STORED")),
+    *(f"{who}: {what}" for who in ("client", "worker") for what in ("image not stored", "image store: answer lost")),
     *(f"{who}: {what}" for who in ("client", "sweeper") for what in ("crash", "stall", "unavailable", "conflict")),
     *(f"{who}: {what}" for who in ("client", "sweeper") for what in ("refused", "lost before", "lost after")),
     *(f"sweeper: {what}" for what in ("settled some", "found nothing to do", "gave up")),

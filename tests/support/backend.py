@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from imagegen.ports.image_generator import Job
+from imagegen.ports.image_generator import Job, Picture
 from tests.support.wire import ObservedClient
 
 AddUser = Callable[..., str]
@@ -15,7 +15,7 @@ class Provider:
     """A fake provider whose functions a test may replace."""
 
     check: Callable[[Mapping[str, Any]], None]
-    generate: Callable[[Job], str]
+    generate: Callable[[Job], Picture | str]
     is_stuck: bool = False
 
 

@@ -42,10 +42,11 @@ class Need:
 
 @dataclass(frozen=True)
 class Indexes:
-    """The declared composite indexes, and the fields without a single-field index."""
+    """The declared composite indexes, the fields without a single-field index, and the parts of those with one."""
 
     composite: frozenset[tuple[str, tuple[tuple[str, str], ...]]]
     exempt: frozenset[tuple[str, str]]
+    single: frozenset[tuple[str, str]]
 
     @classmethod
     def declared(cls, path: Path = ROOT / "firestore.indexes.json") -> "Indexes":
@@ -58,7 +59,14 @@ class Indexes:
                 )
                 for index in data["indexes"]
             ),
-            frozenset((field["collectionGroup"], field["fieldPath"]) for field in data["fieldOverrides"]),
+            *(
+                frozenset(
+                    (field["collectionGroup"], field["fieldPath"])
+                    for field in data["fieldOverrides"]
+                    if bool(field["indexes"]) is indexed
+                )
+                for indexed in (False, True)
+            ),
         )
 
     def serving(self, need: Need) -> frozenset[str]:
@@ -66,7 +74,10 @@ class Indexes:
         fields = need.equal | {path for path, _ in need.order} | need.sums
         if len(fields) <= 1 or not (need.order or need.sums):
             # For one field, or only equalities, Firestore merges the automatic single-field indexes.
-            exempt = any((need.collection, field.split(".")[0]) in self.exempt for field in fields)
+            exempt = any(
+                (need.collection, field.split(".")[0]) in self.exempt and (need.collection, field) not in self.single
+                for field in fields
+            )
             return frozenset() if exempt else frozenset({"single-field"})
         serving: dict[str, frozenset[str]] = {}
         for collection, index in sorted(self.composite):

@@ -8,3 +8,6 @@ SLOW = "Model Slow"
 
 LATE = "Model Late"
 """Takes long enough to observe its requests while they run."""
+
+CANVAS = "Canvas"
+"""Draws its images, which are stored."""

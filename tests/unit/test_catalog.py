@@ -72,7 +72,7 @@ def store() -> Iterator[HangingStore]:
 @pytest.fixture
 def catalogs(store: HangingStore, clock: ManualClock) -> Catalogs:
     rng: Any = None
-    return Catalogs(store, {"mock": MockGenerator(clock, rng)}, clock)
+    return Catalogs(store, {"mock": MockGenerator(clock, rng, "https://site.example.com")}, clock)
 
 
 @pytest.fixture

@@ -18,10 +18,11 @@ from imagegen.bootstrap import Backend, providers
 from imagegen.documents.accounts import create_entry
 from imagegen.domain.ledger import Credits, EntryType
 from imagegen.services.credits.accounts import new_account
+from imagegen.services.images.storage import Images
 from tests.support.api import Api
 from tests.support.canned import MOMENT, CannedClient
 from tests.support.orders import ORDER
-from tools.fakes import NO_LIMITS, AcceptingSender, ManualClock, TaskList
+from tools.fakes import NO_LIMITS, AcceptingSender, FileStore, ManualClock, TaskList
 from tools.seed import history
 
 ENTRIES = 10
@@ -59,6 +60,7 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Api:
         TaskList(),
         AcceptingSender(),
         providers(clock, rng),
+        Images(FileStore()),
         clock,
         rng,
         lambda: f"id-{next(ids)}",

@@ -176,13 +176,13 @@ def test_counts_of_a_busy_week_equal_a_scan(store: ObservedStore) -> None:
     assert Counting(store).days(WEEK.days, CATALOG) == scanned(store, WEEK.days)
     assert store.documents_found == 0
     per_day = 1 + OPTIONS - len(Kind)
-    assert len(store.counted) == 3 + 7 * per_day + len(Kind) == 98
+    assert len(store.counted) == 3 + 7 * per_day + len(Kind) + 1 == 99  # one asks for refused requests
 
 
 def test_counts_of_one_busy_day_equal_a_scan(store: ObservedStore) -> None:
     store_all(store, requests(100, *ENDED, days=WEEK.days[2:3]))
     assert Counting(store).days(WEEK.days[2:3], CATALOG) == scanned(store, WEEK.days[2:3])
-    assert len(store.counted) == 3 + 1 + OPTIONS
+    assert len(store.counted) == 3 + 1 + OPTIONS + 1
     store.counted.clear()
     days = WEEK.days[:2], WEEK.days[1:4], WEEK.days
     for some in days:
@@ -293,6 +293,7 @@ def test_every_aggregation_has_an_index_and_sums_fields_that_each_request_has(st
         Need(REQUESTS, frozenset({"day"})),
         Need(REQUESTS, frozenset({"day", "status"})),
         Need(REQUESTS, frozenset({"day", "status"}), sums=frozenset({"cost"})),
+        Need(REQUESTS, frozenset({"day", "error.reason"})),
         Need(REQUESTS, frozenset({"day"}), hour, tallied),
         *(Need(REQUESTS, frozenset({"day", kind.value}), hour, tallied) for kind in Kind),
         *(Need(REQUESTS, frozenset({"day", "status", kind.value})) for kind in Kind),
@@ -301,6 +302,7 @@ def test_every_aggregation_has_an_index_and_sums_fields_that_each_request_has(st
     }
     assert [need for need in needs if not INDEXES.serving(need)] == []
     paths = {path for need in needs for path in (*need.equal, *need.sums, *dict(need.order))}
+    paths -= {"error.reason"}  # only failed requests have it, and only refused ones are counted by it
     for request in requests(50, *Status):
         assert {path for path in paths if value_at(create_request(request).data, path) is None} <= {"processingMs"}
         for update in (settlement_fields(request), progress_fields(request)):

@@ -31,7 +31,7 @@ from tools.emulators.project import ROOT, Project
 
 FUNCTIONS = ROOT / "functions"
 
-MODULES_MAX = 1_070
+MODULES_MAX = 1_073
 """The modules that an instance imports at a cold start, 920 of which the SDK and the Firestore client bring."""
 
 
@@ -55,6 +55,7 @@ def test_manifest_has_every_function(manifest: dict[str, Any]) -> None:
         "createGenerationRequest",
         "getGenerationRequest",
         "cancelGenerationRequest",
+        "replaceImageUrls",
         "listGenerationRequests",
         "getWebhookSecret",
         "createWebhookEndpoint",
@@ -190,6 +191,10 @@ def test_authentication_is_off_only_in_the_demo_project(manifest: dict[str, Any]
 
 SECRETS: dict[str, tuple[str, set[str]]] = {
     "REPORT_WEBHOOK_URL": ("REPORT_WEBHOOK_SECRET", {"scheduleWeeklyReport", "runWeeklyReport"}),
+    "OPENAI_PROVIDER": (
+        "OPENAI_API_KEY",
+        {"createGenerationRequest", "generateImage", "generateWithModelA", "generateWithModelB"},
+    ),
 }
 """The secret of each feature and the functions that read it, by the setting that switches the feature on."""
 

@@ -19,7 +19,15 @@ from tools.emulators.ports import Port
 from tools.emulators.project import ROOT, Project
 from tools.emulators.suite import workspace
 
-IMPORTED = ("doctor", "emulators.binaries", "emulators.hub", "emulators.java", "emulators.ports", "emulators.project")
+IMPORTED = (
+    "doctor",
+    "emulators.binaries",
+    "emulators.hub",
+    "emulators.java",
+    "emulators.ports",
+    "emulators.project",
+    "emulators.storage_rules",
+)
 
 
 @pytest.mark.parametrize("name", IMPORTED)

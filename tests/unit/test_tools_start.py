@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ from tools.emulators.project import ROOT, Problem, Project
 from tools.emulators.suite import workspace
 
 EMULATORS = {
-    name: binaries.Emulator(name, "Google Cloud CLI", Path("/sdk") / name) for name in ("firestore", "pubsub", "ui")
+    name: binaries.Emulator(name, "Google Cloud CLI", Path("/sdk") / name)
+    for name in ("firestore", "pubsub", "storage", "ui")
 }
 
 
@@ -28,19 +30,56 @@ def install(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
     monkeypatch.setattr(binaries, "find", lambda name: EMULATORS[name] if name in names else None)
 
 
-def test_cli_uses_firebase_json_if_every_emulator_is_found(project: Project) -> None:
+def test_cli_uses_every_emulator_that_is_found(project: Project) -> None:
     launch = start.prepare(project, [])
-    assert launch.command == [str(binaries.CLI), "emulators:start"]
+    assert launch.command == [str(binaries.CLI), "emulators:start", "--config", start.CONFIG]
     assert launch.environment["FIRESTORE_EMULATOR_BINARY_PATH"] == "/sdk/firestore"
     assert launch.environment["PUBSUB_EMULATOR_BINARY_PATH"] == "/sdk/pubsub"
     assert launch.environment["PATH"].startswith("/jdk/bin:")
-    assert not (project.directory / start.CONFIG).exists()
+    assert json.loads((project.directory / start.CONFIG).read_text()) == project.config
+
+
+def test_bare_cli_does_not_download_the_rules_runtime() -> None:
+    config = json.loads((ROOT / "firebase.json").read_text())
+    assert "storage" not in config.keys() | config["emulators"].keys()
+
+
+def test_storage_emulator_runs_without_its_rules_runtime(
+    project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The CLI finds a stand-in in its cache, and a Java that starts it."""
+    install(monkeypatch, "firestore", "pubsub", "ui")
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    (cache / "ui-v1").touch()
+    monkeypatch.setattr(binaries, "LOCAL", tmp_path / "local")
+    monkeypatch.setenv("FIREBASE_EMULATORS_PATH", str(cache))
+    launch = start.prepare(project, [])
+    assert "storage.rules are not evaluated" in capsys.readouterr().out
+    directory = Path(launch.environment["FIREBASE_EMULATORS_PATH"])
+    jar = directory / "cloud-storage-rules-runtime-v1.1.3.jar"
+    assert jar.exists()
+    assert (directory / "ui-v1").exists()
+    java = launch.environment["PATH"].split(os.pathsep)[0] + "/java"
+    requests = [{"action": "load_ruleset", "id": 0, "context": {}}, {"action": "verify", "id": 1, "context": {}}]
+    run = subprocess.run(
+        [java, "-jar", str(jar), "serve"],
+        input="".join(json.dumps(request) + "\n" for request in requests),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+    )
+    ready, loaded, verified = map(json.loads, run.stdout.splitlines())
+    assert (ready["id"], loaded["id"], verified["id"]) == (-1, 0, 1)
+    assert loaded["result"] == {"rulesVersion": 2}
+    assert verified["result"] == {"permit": False}
 
 
 def test_missing_emulators_are_left_out_with_a_line_each(
     project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    install(monkeypatch, "firestore")
+    install(monkeypatch, "firestore", "storage")
     launch = start.prepare(project, [])
     assert launch.command[2:] == ["--config", start.CONFIG]
     config = json.loads((project.directory / start.CONFIG).read_text())
@@ -65,12 +104,12 @@ def test_only_option_limits_the_emulators(project: Project, monkeypatch: pytest.
 def test_seed_is_imported_unless_it_is_missing_or_import_is_given(
     project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert start.prepare(project, []).command[2:] == []
+    assert start.prepare(project, []).command[4:] == []
     assert "no emulator-seed directory" in capsys.readouterr().out
     (project.directory / "emulator-seed").mkdir()
-    assert start.prepare(project, []).command[2:] == ["--import=emulator-seed"]
-    assert start.prepare(project, ["--import=other"]).command[2:] == ["--import=other"]
-    assert start.prepare(project, ["--import", "other"]).command[2:] == ["--import", "other"]
+    assert start.prepare(project, []).command[4:] == ["--import=emulator-seed"]
+    assert start.prepare(project, ["--import=other"]).command[4:] == ["--import=other"]
+    assert start.prepare(project, ["--import", "other"]).command[4:] == ["--import", "other"]
 
 
 def test_port_in_use_raises_with_its_purpose_process_and_remedy(project: Project) -> None:

@@ -22,8 +22,8 @@ firebase_admin.initialize_app()
 
 PRICES = {"512x512": 1, "1024x1024": 3, "1024x1792": 4}
 IMAGES = {
-    "Model A": "https://images.example.com/model-a.png",
-    "Model B": "https://images.example.com/model-b.png",
+    "Model A": "/models/model-a.webp",
+    "Model B": "/models/model-b.webp",
 }
 
 

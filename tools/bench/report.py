@@ -21,11 +21,12 @@ from imagegen.documents.generations import REQUESTS
 from imagegen.reports.documents import report_path
 from imagegen.reports.model import Report
 from imagegen.reports.usage import STORED_WITHIN
+from imagegen.services.images.storage import Images
 from tests.support.wire import ObservedClient
 from tools.bench import data
 from tools.bench.tables import publish
 from tools.emulators.firestore_emulator import FirestoreEmulator
-from tools.fakes import NO_LIMITS, AcceptingSender, ManualClock, TaskList
+from tools.fakes import NO_LIMITS, AcceptingSender, FileStore, ManualClock, TaskList
 from tools.seed import history
 
 WEEK = history.weeks()[-1]
@@ -83,7 +84,8 @@ def write_report(client: ObservedClient) -> Report:
     # A count takes long on the emulator, which has no indexes.
     database = FirestoreDatabase(client, totals_timeout_seconds=600)
     generators = providers(clock, rng)
-    backend = Backend.on(database, TaskList(), AcceptingSender(), generators, clock, rng, lambda: "", NO_LIMITS)
+    queue, sender, images = TaskList(), AcceptingSender(), Images(FileStore())
+    backend = Backend.on(database, queue, sender, generators, images, clock, rng, lambda: "", NO_LIMITS)
     return backend.reports.run(WEEK)
 
 

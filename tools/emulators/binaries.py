@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tools.emulators import storage_rules
 from tools.emulators.project import LOCAL, ROOT, Problem
 
 CLI = ROOT / "node_modules" / ".bin" / "firebase"
@@ -53,7 +54,9 @@ class Emulator:
 
 
 def find(name: str) -> Emulator | None:
-    """Find the emulator `firestore`, `pubsub` or `ui`. Return None if there is none.
+    """Find the emulator `firestore`, `pubsub`, `storage` or `ui`. Return None if there is none.
+
+    Of the Storage emulator, only the rules runtime is not part of the Firebase CLI.
 
     Look in this order: the environment variable, gcloud, the Firebase CLI's cache, the download. Raises Problem if the
     environment variable names a file that does not exist.
@@ -111,14 +114,30 @@ def _from_gcloud(name: str) -> Emulator | None:
     return Emulator(name, "Google Cloud CLI", launcher)
 
 
+def storage_rules_stand_in(java: Path) -> dict[str, str]:
+    """Install the stand-in for the rules runtime of the Storage emulator. Return the environment that uses it."""
+    return storage_rules.install(LOCAL / "emulators", java, _file(_details("storage")), _cache())
+
+
+def _details(name: str) -> dict[str, str]:
+    downloads: dict[str, Any] = json.loads(_DOWNLOADS.read_text(encoding="utf-8"))
+    details: dict[str, str] = downloads["ui"]["main"] if name == "ui" else downloads[name]
+    return details
+
+
+def _file(details: dict[str, str]) -> str:
+    return details.get("binaryPathRelativeToCacheDir", details["downloadPathRelativeToCacheDir"])
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("FIREBASE_EMULATORS_PATH") or "~/.cache/firebase/emulators").expanduser()
+
+
 def _from_firebase_cli(name: str) -> Emulator | None:
     if not _DOWNLOADS.exists():
         return None
-    downloads: dict[str, Any] = json.loads(_DOWNLOADS.read_text(encoding="utf-8"))
-    details: dict[str, str] = downloads["ui"]["main"] if name == "ui" else downloads[name]
-    cache = os.environ.get("FIREBASE_EMULATORS_PATH") or "~/.cache/firebase/emulators"
-    file = details.get("binaryPathRelativeToCacheDir", details["downloadPathRelativeToCacheDir"])
-    path = Path(cache).expanduser() / file
+    details = _details(name)
+    path = _cache() / _file(details)
     if path.exists():
         return Emulator(name, "cache", path)
     if _is_reachable(details["remoteUrl"]):

@@ -10,6 +10,7 @@ from typing import Any
 from tools.emulators.ports import Port
 
 ROOT = Path(__file__).resolve().parents[2]
+STORAGE = "firebase.storage.json"
 LOCAL = ROOT / ".local"
 """The directory for files that the tools generate. It is not committed."""
 
@@ -28,8 +29,15 @@ class Project:
 
     @classmethod
     def load(cls, directory: Path) -> Project:
-        """Read the project in ``directory``. Raises Problem if a file is missing or is not JSON."""
+        """Read the project in ``directory``. Raises Problem if a file is missing or is not JSON.
+
+        firebase.storage.json is added to firebase.json. It is a file of its own, because the Firebase CLI downloads the
+        rules runtime of the Storage emulator wherever firebase.json has a section ``storage``.
+        """
         config = _read_json(directory / "firebase.json")
+        if (directory / STORAGE).exists():
+            storage = _read_json(directory / STORAGE)
+            config = {**config, **storage, "emulators": {**config["emulators"], **storage["emulators"]}}
         return cls(directory, _read_json(directory / ".firebaserc")["projects"]["default"], config)
 
     @property

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 
-from tools.emulators import binaries, java
+from tools.emulators import binaries, java, storage_rules
 from tools.emulators.ports import Port
 from tools.emulators.project import Problem, Project
 from tools.emulators.supervisor import run
@@ -48,6 +48,7 @@ _TITLES = {
     "rest": "REST API",
     "firestore": "Firestore",
     "auth": "Auth",
+    "storage": "Storage",
 }
 _EXAMPLE = {
     "userId": "user-100",
@@ -101,24 +102,34 @@ def prepare(project: Project, arguments: Sequence[str]) -> Launch:
             del ports[name]
     running = wanted - left_out.keys()
     environment = _environment()
+    if "hosting" in ports:
+        environment["PUBLIC_BASE_URL"] = f"http://{ports['hosting']}"
     for name, emulator in found.items():
         print(f"{name}: {emulator}")
         environment |= emulator.environment()
-    if running & {"firestore", "pubsub"}:
+    if running & {"firestore", "pubsub", "storage"}:
         runtime = java.require()
         print(f"java: {runtime.executable} ({runtime.version})")
         environment |= runtime.environment()
+        if "storage" in running - found.keys():
+            environment |= _without_storage_rules(runtime, environment["PATH"])
 
     command = [str(binaries.CLI), "emulators:start"]
-    if left_out:
-        print("".join(f"left out: {reason}\n" for _, reason in sorted(left_out.items())), end="")
-        _write_config(project, left_out.keys())
-        command += ["--config", CONFIG]
+    print("".join(f"left out: {reason}\n" for _, reason in sorted(left_out.items())), end="")
+    _write_config(project, left_out.keys())
+    command += ["--config", CONFIG]
     if not options.imports and (project.directory / SEED).is_dir():
         command.append(f"--import={SEED}")
     elif not options.imports:
         print(f"starting without data: there is no {SEED} directory (`make seed` writes it)")
     return Launch(project, [*command, *arguments], environment, ports)
+
+
+def _without_storage_rules(runtime: java.Java, path: str) -> dict[str, str]:
+    """Return the environment that runs the Storage emulator without its rules runtime, and say so."""
+    print(f"storage: {storage_rules.NOTE}")
+    stand_in = binaries.storage_rules_stand_in(runtime.executable)
+    return {**stand_in, "PATH": os.pathsep.join([stand_in["PATH"], path])}
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
@@ -141,7 +152,7 @@ def _wanted(project: Project, only: list[str] | None) -> set[str]:
 
 def _find(wanted: set[str]) -> dict[str, binaries.Emulator]:
     """Find the wanted emulators that are not part of the CLI. Leave out optional ones that cannot be found."""
-    found = {name: binaries.find(name) for name in _LEFT_OUT.keys() & wanted}
+    found = {name: binaries.find(name) for name in {*_LEFT_OUT, "storage"} & wanted}
     if "firestore" in wanted:
         found["firestore"] = binaries.require_firestore()
     return {name: emulator for name, emulator in sorted(found.items()) if emulator}
@@ -164,7 +175,7 @@ def _environment() -> dict[str, str]:
 
 
 def _write_config(project: Project, left_out: Collection[str]) -> None:
-    """Write a copy of firebase.json without the emulators that are left out."""
+    """Write the project's configuration without the emulators that are left out."""
     section = {name: value for name, value in project.emulators.items() if name not in left_out}
     if "ui" in left_out:
         section["ui"] = {"enabled": False}

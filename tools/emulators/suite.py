@@ -18,12 +18,12 @@ import requests
 from tools.emulators import start
 from tools.emulators.ports import free_ports
 from tools.emulators.progress import wait_until
-from tools.emulators.project import ROOT, Project
+from tools.emulators.project import ROOT, STORAGE, Project
 
 _STOP_TIMEOUT_SECONDS = 40
 
 
-_LINKED = (".firebaserc", "firestore.rules", "firestore.indexes.json", "node_modules")
+_LINKED = (".firebaserc", "firestore.rules", "storage.rules", "firestore.indexes.json", "node_modules")
 
 
 def workspace(
@@ -48,21 +48,22 @@ def workspace(
     if settings:
         local = "".join(f"{name}={value}\n" for name, value in settings.items())
         (directory / "functions" / ".env.local").write_text(local, encoding="utf-8")
+    shutil.copytree(ROOT / "hosting", directory / "hosting")
     if seed and seed.is_dir():
         # A copy, because the CLI does not follow a link to a directory and would start empty.
         shutil.copytree(seed, directory / start.SEED)
-    shutil.copytree(ROOT / "hosting", directory / "hosting")
-    config = json.loads((ROOT / "firebase.json").read_text("utf-8"))
-    _assign_free_ports(config["emulators"])
-    (directory / "firebase.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
+    config, storage = (json.loads((ROOT / name).read_text("utf-8")) for name in ("firebase.json", STORAGE))
+    _assign_free_ports(config["emulators"], storage["emulators"])
+    for name, content in (("firebase.json", config), (STORAGE, storage)):
+        (directory / name).write_text(json.dumps(content, indent=2), encoding="utf-8")
     return directory
 
 
-def _assign_free_ports(emulators: dict[str, Any]) -> None:
+def _assign_free_ports(emulators: dict[str, Any], storage: dict[str, Any]) -> None:
     # The CLI would give two suites the same port for an emulator that is not in firebase.json.
     configured = {name for name, settings in emulators.items() if isinstance(settings, dict)}
     names = sorted(configured | {"logging", "eventarc", "tasks"})
-    websocket_port, *ports = free_ports(len(names) + 1)
+    websocket_port, storage["storage"]["port"], *ports = free_ports(len(names) + 2)
     for name, port in zip(names, ports, strict=True):
         emulators[name] = {**emulators.get(name, {}), "host": "127.0.0.1", "port": port}
     emulators["firestore"]["websocketPort"] = websocket_port

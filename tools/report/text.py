@@ -9,7 +9,7 @@ from imagegen.domain.ledger import EntryType
 from imagegen.reports.anomalies import WEEKS_NEEDED, Severity
 from imagegen.reports.model import Report, Tally
 
-COLUMNS = ("Requests", "Done", "Failed", "Success", "Deducted", "Refunded", "Net")
+COLUMNS = ("Requests", "Done", "Failed", "Refused", "Success", "Deducted", "Refunded", "Net")
 
 Tile = tuple[str, str, list[str]]
 """A figure: its name, its value, and the notes below it."""
@@ -21,7 +21,8 @@ def tiles(report: Report) -> Iterator[Tile]:
     unsettled = [f"{total.canceled:,} canceled"] if total.canceled else []
     unsettled += [f"{total.processing:,} unsettled"] if total.processing else []
     deducted = [f"{total.credits_deducted:,} deducted", f"{report.trial_credits:,} of it trial"]
-    yield "Requests", f"{total.requests:,}", [f"{total.failed:,} failed", *unsettled]
+    refused = f", {total.refused:,} refused" if total.refused else ""
+    yield "Requests", f"{total.requests:,}", [f"{total.failed:,} failed{refused}", *unsettled]
     yield "Success rate", share(total.success_rate), [f"{share(total.refund_share)} refunded"]
     yield "Net credits", f"{total.credits_net:,}", deducted
     yield "Active users", f"{users.active:,}", [f"{users.new:,} new"]
@@ -90,8 +91,8 @@ def tables(report: Report) -> Iterator[tuple[str, list[tuple[str, list[str]]]]]:
 
 def cells(tally: Tally) -> list[str]:
     credits = (tally.credits_deducted, tally.credits_refunded, tally.credits_net)
-    numbers = [f"{tally.requests:,}", f"{tally.completed:,}", f"{tally.failed:,}", share(tally.success_rate)]
-    return [*numbers, *(f"{number:,}" for number in credits)]
+    numbers = [f"{number:,}" for number in (tally.requests, tally.completed, tally.failed, tally.refused)]
+    return [*numbers, share(tally.success_rate), *(f"{number:,}" for number in credits)]
 
 
 def user_cells(used: Usage) -> list[str]:

@@ -22,12 +22,15 @@ from imagegen.domain.ledger import Credits
 from imagegen.errors import GenerationFailed
 from imagegen.ports.database import Put
 from imagegen.services.credits.accounts import new_account
+from imagegen.services.images.storage import Images
 from tools.emulators.project import ROOT
 from tools.emulators.suite import Suite, workspace
-from tools.fakes import NO_LIMITS, AcceptingSender, ManualClock, TaskList
+from tools.fakes import NO_LIMITS, AcceptingSender, FileStore, ManualClock, TaskList
 from tools.seed import history
 
 TARGET = ROOT / "emulator-seed"
+SITE = "http://127.0.0.1:5000"
+"""The Hosting emulator of `make start`, which serves the mock models' images."""
 REPORTED_WEEKS = -1  # all but the newest week, which the user of the emulators can report with `make report`
 
 
@@ -76,8 +79,10 @@ def write_documents(client: firestore.Client) -> None:
 
     rng = random.Random(history.source("history")["randomSeed"])
     clock = ManualClock(registered)
+    os.environ["PUBLIC_BASE_URL"] = SITE
     generators, new_id = providers(clock, rng), lambda: f"{rng.getrandbits(128):032x}"
-    backend = Backend.on(database, TaskList(), AcceptingSender(), generators, clock, rng, new_id, NO_LIMITS)
+    images = Images(FileStore())
+    backend = Backend.on(database, TaskList(), AcceptingSender(), generators, images, clock, rng, new_id, NO_LIMITS)
     for request in track(history.plan(), "Eight weeks of requests"):
         clock.at = max(clock.at, request.at)  # the requests run one after the other, so the clock never goes back
         with suppress(GenerationFailed):

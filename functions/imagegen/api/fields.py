@@ -23,6 +23,8 @@ KEY_NAME_LENGTH_MAX = 100
 IDEMPOTENCY_KEY_LENGTH_MAX = 255
 PAGE_SIZE_DEFAULT = 50
 PAGE_SIZE_MAX = 200
+SEED_MAX = 2**31 - 1
+MAX_AGE_SECONDS_MAX = 10 * 366 * 86_400
 LIMIT_DEFAULT = 20
 LIMIT_MAX = 100
 OFFSET_MAX = 1_000
@@ -321,6 +323,17 @@ def _page_size(default: int) -> Any:
     ]
 
 
+Seed = Annotated[
+    int,
+    Field(
+        ge=0,
+        le=SEED_MAX,
+        description="A number that a model starts from. The same order with the same seed gives a similar image. Only "
+        "models with takesSeed accept it.",
+    ),
+    BeforeValidator(_integer),
+]
+MaxAgeSeconds = Annotated[int, Field(ge=1, le=MAX_AGE_SECONDS_MAX), BeforeValidator(_integer)]
 PageSize = _page_size(PAGE_SIZE_DEFAULT)
 Limit = Annotated[int, Field(ge=1, le=LIMIT_MAX)]
 """The page size in the REST API."""

@@ -15,6 +15,8 @@ from imagegen.errors import (
     AccountLost,
     ApiKeyNotFound,
     Contention,
+    ContentRefused,
+    ContentRefusedBefore,
     DeliveryNotFound,
     EndpointNotFound,
     GenerationAbandoned,
@@ -27,8 +29,13 @@ from imagegen.errors import (
     GenerationTimeoutBefore,
     GrantLimitReached,
     IdempotencyMismatch,
+    ImageNotStored,
+    ImageNotStoredBefore,
     InsufficientCredits,
     InvalidInput,
+    ModelUnavailable,
+    ModelUnavailableBefore,
+    NoStoredImage,
     PermissionDenied,
     PriceTooHigh,
     ReportNotFound,
@@ -73,6 +80,12 @@ def _earlier_keys(call: Call[Any]) -> tuple[Key, ...]:
     GenerationFailed,
     GenerationFailedBefore,
     GenerationTimeout,
+    ContentRefused,
+    ContentRefusedBefore,
+    ModelUnavailable,
+    ModelUnavailableBefore,
+    ImageNotStored,
+    ImageNotStoredBefore,
     GenerationTimeoutBefore,
     GenerationAbandoned,
     GenerationAbandonedBefore,
@@ -117,6 +130,17 @@ def cancel_generation_request(
     """
     canceled = backend.cancellations.cancel(call.params.generation_request_id, call.allows)
     return responses.CanceledGenerationRequest.of(canceled)
+
+
+@operation(RequestNotFound, NoStoredImage, Contention, access=Access.OWNER)
+def replace_image_urls(backend: Backend, call: Call[requests.ReplaceImageUrls]) -> responses.GenerationRequestDetails:
+    """Replaces the URLs of one of the caller's stored images. The old URLs stop working.
+
+    A browser that has opened an old URL may show the image from its cache for up to an hour.
+    """
+    return responses.GenerationRequestDetails.of(
+        backend.image_urls.replace(call.params.generation_request_id, call.allows)
+    )
 
 
 @operation(access=Access.OWNER_OR_ADMIN, scope=Scope.READ)

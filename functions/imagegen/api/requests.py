@@ -1,7 +1,7 @@
 """The request models of the API."""
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -13,6 +13,7 @@ from pydantic import (
     JsonValue,
     ValidationInfo,
     WithJsonSchema,
+    field_validator,
 )
 from pydantic.alias_generators import to_camel
 
@@ -33,6 +34,7 @@ from imagegen.api.fields import (
     IdempotencyKey,
     KeyName,
     Limit,
+    MaxAgeSeconds,
     MaxCredits,
     ModelName,
     ModeName,
@@ -43,6 +45,7 @@ from imagegen.api.fields import (
     Prompt,
     Reason,
     ReportsPageSize,
+    Seed,
     SizeName,
     StyleName,
     UserId,
@@ -51,8 +54,9 @@ from imagegen.api.fields import (
     refuse,
 )
 from imagegen.domain.api_keys import Scope
+from imagegen.domain.catalog import Model
 from imagegen.domain.endpoints import EventType
-from imagegen.domain.generation import Fingerprint, Key, Mode, Order, Status
+from imagegen.domain.generation import Fingerprint, Key, Mode, Order, Reuse, Status
 from imagegen.domain.grants import Bucket
 from imagegen.domain.ledger import EntryType
 from imagegen.domain.weeks import Week
@@ -101,6 +105,22 @@ class AddressInput(Request):
     address: Address
 
 
+class ReuseWithin(Request):
+    """The permission to reuse an image up to this age."""
+
+    max_age_seconds: MaxAgeSeconds
+
+
+ReuseOption = Flag | ReuseWithin
+
+
+def _reuse(option: bool | ReuseWithin | None) -> Reuse | None:
+    """Return the permission to reuse an image, or None without one."""
+    if isinstance(option, ReuseWithin):
+        return Reuse(timedelta(seconds=option.max_age_seconds))
+    return Reuse() if option else None
+
+
 class CreateGeneration(OfUser):
     """An order of an image, without a mode: the REST API always queues the request."""
 
@@ -122,6 +142,20 @@ class CreateGeneration(OfUser):
     max_credits: MaxCredits | None = None
     webhook_url: WebhookUrl | None = None
     idempotency_key: IdempotencyKey | None = None
+    seed: Seed | None = None
+    reuse: ReuseOption | None = Field(
+        default=None,
+        description="Answer with your newest completed request for the same image, if there is one: the same model, "
+        "options, prompt, input and seed. It costs nothing.",
+    )
+
+    @field_validator("seed")
+    @classmethod
+    def _taken_by_the_model(cls, seed: int | None, info: ValidationInfo) -> int | None:
+        model = info.data.get("model")
+        if seed is not None and isinstance(model, Model) and not model.takes_seed:
+            raise refuse(f"is not supported by {model.name}")
+        return seed
 
     def order(self, fingerprint: Fingerprint, earlier_keys: tuple[Key, ...] = (), mode: Mode = Mode.ASYNC) -> Order:
         return Order(
@@ -137,6 +171,8 @@ class CreateGeneration(OfUser):
             earlier_keys=earlier_keys,
             mode=mode,
             webhook_url=self.webhook_url,
+            seed=self.seed,
+            reuse=_reuse(self.reuse),
             max_credits=self.max_credits,
         )
 
@@ -160,6 +196,12 @@ class GetGenerationRequest(Request):
 
 
 class CancelGenerationRequest(Request):
+    model_config = _example(generationRequestId="1aa7461d823928a4c28ea9321b47fa56")
+
+    generation_request_id: DocumentId
+
+
+class ReplaceImageUrls(Request):
     model_config = _example(generationRequestId="1aa7461d823928a4c28ea9321b47fa56")
 
     generation_request_id: DocumentId

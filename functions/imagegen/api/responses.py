@@ -100,19 +100,46 @@ class Failure(Described):
     message: str
 
 
-class CreatedGenerationRequest(ChargedRequest):
+class ImageDetails(Response):
+    """A file of an image: its URL, its size in pixels, its type and its length."""
+
+    url: str
+    width: Number
+    height: Number
+    content_type: str
+    bytes: Number
+
+
+class ImageVariant(ImageDetails):
+    """A smaller version of the image."""
+
+    name: str
+
+
+class ImagedRequest(ChargedRequest):
+    """A generation request, and its image. A model that serves its images elsewhere has only their URLs."""
+
+    image_url: str | None = Field(
+        description="The URL of the image, if it is made.", examples=["http://127.0.0.1:5000/models/model-a.webp"]
+    )
+    image: ImageDetails | None = Field(
+        validation_alias="main_file", description="The image, if it is made and stored here."
+    )
+    variants: list[ImageVariant] | None = Field(description="Smaller versions of the image.")
+    seed: int | None = Field(description="The seed of the image, if the model uses one.")
+
+
+class CreatedGenerationRequest(ImagedRequest):
     """The created request, with its image in mode sync or its status in mode async."""
 
-    deducted_credits: Number = Field(description="The same as cost.")
-    image_url: str | None = Field(
-        description="The URL of the image, if it is made.", examples=["https://images.example.com/model-a.png"]
-    )
+    deducted_credits: Number = Field(description="The same as cost, or 0 if the request is reused.")
     status: Status | None = Field(description="The current status, in mode async.")
     error: Failure | None = Field(description="The reason of a failure or cancellation, in mode async.")
     current_credits: Number | None = Field(
         description="Your balance after the deduction. In a replayed answer, it is your balance now."
     )
     replayed: Replayed = REPLAYED
+    reused: Literal[True] | None = Field(description="True if this is an earlier request for the same image.")
 
     @classmethod
     def of(cls, created: Created) -> Self:
@@ -120,13 +147,13 @@ class CreatedGenerationRequest(ChargedRequest):
         is_sync = request.mode is Mode.SYNC
         assert request.image_url is not None or not is_sync, "a completed request has its image"
         return cls(
-            **dict(ChargedRequest.model_validate(request)),
-            deducted_credits=request.cost,
-            image_url=request.image_url,
+            **dict(ImagedRequest.model_validate(request)),
+            deducted_credits=0 if created.is_reused else request.cost,
             status=None if is_sync else request.status,
             error=request.failure and Failure.of(request.failure),
             current_credits=created.current_credits,
             replayed=created.is_replay or None,
+            reused=created.is_reused or None,
         )
 
 
@@ -147,7 +174,7 @@ class CanceledGenerationRequest(ChargedRequest):
         )
 
 
-class GenerationRequestDetails(ChargedRequest, Described):
+class GenerationRequestDetails(ImagedRequest, Described):
     user_id: str
     status: Status
     model: str
@@ -164,7 +191,6 @@ class GenerationRequestDetails(ChargedRequest, Described):
     processing_time_ms: Milliseconds | None = Field(
         validation_alias="processing_time", description="The time from startedAt to finishedAt."
     )
-    image_url: str | None
     error: Failure | None = Field(validation_alias="failure")
 
 
@@ -424,6 +450,10 @@ class Option(Described):
     name: str
 
 
+class ModelOption(Option):
+    takes_seed: bool = Field(description="True if requests of this model can have a seed.")
+
+
 class SizeOption(Option):
     width: Number
     height: Number
@@ -433,7 +463,7 @@ class SizeOption(Option):
 class Catalog(Response):
     """The options on offer, each kind in its display order."""
 
-    models: list[Option]
+    models: list[ModelOption]
     styles: list[Option]
     colors: list[Option]
     sizes: list[SizeOption]
@@ -441,7 +471,7 @@ class Catalog(Response):
     @classmethod
     def of(cls, offered: catalog.Catalog) -> Self:
         return cls(
-            models=[Option.of(model) for model in offered.models if model.enabled],
+            models=[ModelOption.of(model) for model in offered.models if model.enabled],
             styles=[Option.of(style) for style in offered.styles if style.enabled],
             colors=[Option.of(color) for color in offered.colors if color.enabled],
             sizes=[SizeOption.of(size) for size in offered.sizes if size.enabled],

@@ -8,6 +8,7 @@ from imagegen.documents.accounts import SCHEMA_VERSION, bucket_fields, credits_o
 from imagegen.documents.endpoints import endpoint_fields, endpoints_of
 from imagegen.documents.fields import Fields
 from imagegen.domain.generation import REFUNDED, Failure, FailureReason, Fingerprint, GenerationRequest, Mode, Status
+from imagegen.domain.images import ImageFile, StoredImage
 from imagegen.ports.database import Create, Snapshot, Version
 
 REQUESTS = "generationRequests"
@@ -34,9 +35,11 @@ def create_request(request: GenerationRequest) -> Create:
         "paidFrom": bucket_fields(request.paid_from),
         "fingerprint": request.fingerprint.sent,
         "canonicalFingerprint": request.fingerprint.canonical,
+        "imageKey": request.image_key,
         "execution": request.reservation_id,
         "mode": request.mode.value,
         "webhookUrl": request.webhook_url,
+        **({} if request.seed is None else {"seed": request.seed}),
         "createdAt": request.created_at,
         "giveUpAt": request.give_up_at,
         **progress_fields(request),
@@ -67,6 +70,11 @@ def task_fields(request: GenerationRequest) -> dict[str, Any]:
 def settlement_fields(request: GenerationRequest) -> dict[str, Any]:
     """Return the fields that change when a request is settled."""
     failure, processing_time = request.failure, request.processing_time
+    stored = {
+        "image": request.image and image_fields(request.image),
+        "seed": request.seed,
+        "deleteImagesAt": request.delete_images_at,
+    }
     return {
         "status": request.status.value,
         "tally": {
@@ -84,7 +92,33 @@ def settlement_fields(request: GenerationRequest) -> dict[str, Any]:
             "refundedCredits": failure.refunded_credits,
             "currentCredits": failure.current_credits,
         },
+        **{name: value for name, value in stored.items() if value is not None},
     }
+
+
+def image_fields(image: StoredImage) -> dict[str, Any]:
+    return {
+        "bucketUrl": image.bucket_url,
+        "folder": image.folder,
+        "token": image.token,
+        "files": [
+            {"name": file.name, "width": file.width, "height": file.height, "bytes": file.bytes} for file in image.files
+        ],
+        "revisedPrompt": image.revised_prompt,
+    }
+
+
+def image_of(image: Fields) -> StoredImage:
+    return StoredImage(
+        bucket_url=image.read("bucketUrl", str),
+        folder=image.read("folder", str),
+        token=image.read("token", str),
+        files=[
+            ImageFile(file.read("name", str), file.amount("width"), file.amount("height"), file.amount("bytes"))
+            for file in image.maps("files")
+        ],
+        revised_prompt=image.optional("revisedPrompt", str),
+    )
 
 
 def request_of(document: Snapshot) -> GenerationRequest:
@@ -115,6 +149,10 @@ def request_of(document: Snapshot) -> GenerationRequest:
         status=fields.read("status", Status),
         finished_at=fields.nullable("finishedAt", datetime),
         image_url=fields.nullable("imageUrl", str),
+        image=None if fields.optional("image", dict) is None else image_of(fields.map("image")),
+        seed=fields.optional("seed", int),
+        image_key=fields.optional("imageKey", str),
+        delete_images_at=fields.optional("deleteImagesAt", datetime),
         failure=None if fields.nullable("error", dict) is None else _failure_of(fields.map("error")),
     )
 

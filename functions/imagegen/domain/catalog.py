@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from string import Formatter
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 
@@ -49,13 +50,24 @@ class Size(Option):
     height: Annotated[int, Field(ge=1)]
 
 
+def _checked_template(template: str) -> str:
+    """Return the template if it contains the prompt, and nothing to replace but the prompt, the style and the color."""
+    parts = [(name, spec, conversion) for _, name, spec, conversion in Formatter().parse(template) if name is not None]
+    if any(spec or conversion or name not in ("prompt", "style", "color") for name, spec, conversion in parts):
+        raise ValueError("must contain no other fields than {prompt}, {style} and {color}")
+    if "prompt" not in {name for name, _, _ in parts}:
+        raise ValueError("must contain {prompt}")
+    return template
+
+
 class Model(Option):
     """A model, with its provider, deadline and queue.
 
     ``provider`` is the name of the generator. ``provider_model`` is the provider's name for the model, by default
     ``name``. ``timeout_seconds`` is the deadline of all ``max_attempts`` together. After a transient error of the
     provider, the next attempt starts. ``queue`` is the task queue function that runs the model's queued requests. A
-    request that waits there longer than ``max_queue_seconds`` fails and is refunded.
+    request that waits there longer than ``max_queue_seconds`` fails and is refunded. ``prompt_template`` makes the
+    provider's prompt. ``takes_seed`` is whether callers can send a seed.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -66,11 +78,18 @@ class Model(Option):
     max_attempts: Annotated[int, Field(ge=1, le=10)] = 1
     queue: Annotated[str, Field(pattern="^[A-Za-z][A-Za-z0-9]{0,62}$")] = "generateImage"
     max_queue_seconds: Annotated[float, Field(gt=0, le=86_400)] = 3_600.0
+    prompt_template: Annotated[str, AfterValidator(_checked_template)] = "{prompt}. Style: {style}. Colors: {color}."
+    takes_seed: bool = False
+    options: Annotated[dict[str, Any], Field(alias="providerOptions")] = {}
 
     @property
     def provider_options(self) -> Mapping[str, Any]:
-        """The other fields of the document, under their names there. Only the provider uses them."""
-        return self.model_extra or {}
+        """The fields of ``providerOptions`` and the unknown fields of the document. Only the provider uses them."""
+        return {**(self.model_extra or {}), **self.options}
+
+    def provider_prompt(self, prompt: str, style: str, color: str) -> str:
+        """Return the prompt with the style and the color woven in."""
+        return self.prompt_template.format(prompt=prompt, style=style, color=color)
 
 
 @dataclass(frozen=True)

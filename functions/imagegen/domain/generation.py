@@ -10,6 +10,7 @@ from typing import Self
 
 from imagegen.domain.catalog import Color, Model, Size, Style
 from imagegen.domain.endpoints import Endpoint
+from imagegen.domain.images import LEFTOVERS_KEPT, Download, StoredImage
 from imagegen.domain.ledger import Credits, EntryType
 from imagegen.domain.weeks import Week
 
@@ -58,6 +59,13 @@ class Key:
 
 
 @dataclass(frozen=True)
+class Reuse:
+    """The permission to answer an order with an earlier image of the same user, ``max_age`` old at most."""
+
+    max_age: timedelta | None = None
+
+
+@dataclass(frozen=True)
 class Order:
     """A valid order of an image, with everything that the caller chose.
 
@@ -78,7 +86,15 @@ class Order:
     input: Mapping[str, str] | None = None
     mode: Mode = Mode.SYNC
     webhook_url: str | None = None
+    seed: int | None = None
+    reuse: Reuse | None = None
     max_credits: int | None = None
+
+    @property
+    def image_key(self) -> str:
+        """A hash of everything that the image depends on. Equal orders of all users have the same key."""
+        chosen = [self.model.name, self.style.name, self.color.name, self.size.name, self.prompt, self.input, self.seed]
+        return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()[:32]
 
     @property
     def cost(self) -> int:
@@ -122,9 +138,15 @@ REFUNDED = (Status.FAILED, Status.CANCELED)
 class FailureReason(StrEnum):
     GENERATION_FAILED = "GENERATION_FAILED"
     GENERATION_TIMEOUT = "GENERATION_TIMEOUT"
+    CONTENT_REFUSED = "CONTENT_REFUSED"
+    MODEL_UNAVAILABLE = "MODEL_UNAVAILABLE"
+    IMAGE_NOT_STORED = "IMAGE_NOT_STORED"
     ABANDONED = "ABANDONED"
     EXPIRED = "EXPIRED"
     CANCELED = "CANCELED"
+
+
+MAY_LEAVE_FILES = (FailureReason.ABANDONED, FailureReason.CANCELED, FailureReason.IMAGE_NOT_STORED)
 
 
 @dataclass(frozen=True)
@@ -159,6 +181,8 @@ class GenerationRequest:
     ``lease_expires_at``, the sweeper recovers the request. The lease of a canceled request ends with its run. A request
     still pending at ``give_up_at`` is refunded. ``task_number`` is part of the name of the request's task, so that a
     queue refuses the same task again. ``webhook_endpoints`` are the endpoints that the user had at the reservation.
+    ``image`` has the files of an image that is stored here. At ``delete_images_at``, the sweeper deletes the files of a
+    request that was not completed.
     """
 
     id: str
@@ -185,7 +209,11 @@ class GenerationRequest:
     status: Status = Status.PROCESSING
     finished_at: datetime | None = None
     image_url: str | None = None
+    image: StoredImage | None = None
+    seed: int | None = None
+    image_key: str | None = None
     failure: Failure | None = None
+    delete_images_at: datetime | None = None
 
     @classmethod
     def of(
@@ -210,10 +238,12 @@ class GenerationRequest:
             input=order.input,
             mode=order.mode,
             webhook_url=order.webhook_url,
+            seed=order.seed,
             webhook_endpoints=endpoints,
             cost=order.cost,
             paid_from=paid_from,
             fingerprint=order.fingerprint,
+            image_key=order.image_key,
             reservation_id=reservation_id,
             status=Status.PROCESSING if is_sync else Status.PENDING,
             created_at=at,
@@ -226,6 +256,16 @@ class GenerationRequest:
     def charge(self) -> Charge:
         """The credits that the request cost until now. Every answer about a request tells them."""
         return Charge(self.cost, self.failure.refunded_credits if self.failure else 0)
+
+    @property
+    def main_file(self) -> Download | None:
+        """The file of the image, if it is stored here."""
+        return None if self.image is None else self.image.main
+
+    @property
+    def variants(self) -> list[Download] | None:
+        """The smaller versions of the image, if it is stored here."""
+        return None if self.image is None else self.image.variants
 
     @property
     def is_refunded(self) -> bool:
@@ -272,11 +312,18 @@ class GenerationRequest:
         """Return the canceled request with its lease ended, because its run has ended."""
         return replace(self, lease_expires_at=min(at, self.lease_expires_at))
 
-    def completed(self, image_url: str, at: datetime) -> "GenerationRequest":
-        """Return the request as completed with an image."""
-        return replace(self, status=Status.COMPLETED, image_url=image_url, finished_at=at)
+    def completed(
+        self, image_url: str, at: datetime, image: StoredImage | None = None, seed: int | None = None
+    ) -> "GenerationRequest":
+        """Return the request as completed with an image. ``image`` has its files if they are stored here."""
+        return replace(
+            self, status=Status.COMPLETED, image_url=image_url, image=image, seed=seed or self.seed, finished_at=at
+        )
 
     def failed(self, failure: Failure, at: datetime) -> "GenerationRequest":
         """Return the request as failed, or as canceled if that is the reason."""
         status = Status.CANCELED if failure.reason is FailureReason.CANCELED else Status.FAILED
-        return replace(self, status=status, failure=failure, finished_at=at)
+        # The run of the request may have stored files, or may still do so.
+        may_have_files = self.started_at is not None and failure.reason in MAY_LEAVE_FILES
+        delete_at = at + LEFTOVERS_KEPT if may_have_files else None
+        return replace(self, status=status, failure=failure, finished_at=at, delete_images_at=delete_at)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from imagegen.documents.fields import Fields
 from imagegen.documents.generations import REQUESTS, TALLIED
 from imagegen.domain.catalog import Catalog, Kind
-from imagegen.domain.generation import OPEN, REFUNDED, Status
+from imagegen.domain.generation import OPEN, REFUNDED, FailureReason, Status
 from imagegen.domain.weeks import Week
 from imagegen.ports.database import Database, Query, Snapshot, Sum, Totals, Where
 from imagegen.reports.model import DayCounts, Processing, Tally, total
@@ -60,10 +60,12 @@ class Counting:
             and (tallied.credits_refunded,) == refunded.sums
         )
         if is_covered and not unfinished.count and (counts := self._ended(totals, options)):
-            return counts
+            return self._with_refused(counts)
         if len(days) > 1:
             return {day: self.days([day], catalog)[day] for day in days}
-        return {day: self._unfinished(day, options) for day in days} if is_covered else self._read(days, options)
+        if not is_covered:
+            return self._read(days, options)
+        return self._with_refused({day: self._unfinished(day, options) for day in days})
 
     def processing(self, week: Week) -> Processing:
         """Return the quantiles of ``processingMs`` of the week's completed requests. Ignores requests without it.
@@ -90,6 +92,37 @@ class Counting:
         used = Query(REQUESTS, (Where("week", "==", str(week)), Where("paidFrom.trial", ">=", 1)))
         [totals] = self.database.totals(Sum(used, ("paidFrom.trial",)))
         return totals.sums[0]
+
+    def _with_refused(self, counted: dict[str, DayCounts]) -> dict[str, DayCounts]:
+        """Return the counts with the numbers of refused requests. This is one query if there are none."""
+        failed = [day for day, counts in counted.items() if counts.total.failed]
+        if not failed or not self.database.totals(_refused_on(failed))[0].count:
+            return counted
+        asked: list[tuple[str, Kind | None, str]] = [(day, None, "") for day in failed]
+        asked += [
+            (day, kind, name)
+            for day in failed
+            for kind, tallies in counted[day].options.items()
+            for name, tally in tallies.items()
+            if tally.failed
+        ]
+        found = self.database.totals(
+            *(_refused_on([day], *([] if kind is None else [_is(kind, name)])) for day, kind, name in asked)
+        )
+        refused = {of: totals.count for of, totals in zip(asked, found, strict=True)}
+        return {
+            day: DayCounts(
+                replace(counts.total, refused=refused.get((day, None, ""), 0)),
+                {
+                    kind: {
+                        name: replace(tally, refused=refused.get((day, kind, name), 0))
+                        for name, tally in tallies.items()
+                    }
+                    for kind, tallies in counts.options.items()
+                },
+            )
+            for day, counts in counted.items()
+        }
 
     def _ended(self, totals: Mapping[str, Tally], options: Options) -> dict[str, DayCounts] | None:
         """Return the counts of days whose requests have all ended, with one query less for each day and kind.
@@ -176,6 +209,11 @@ def stored_on(days: Sequence[str], *where: Where) -> Sum:
     return Sum(Query(REQUESTS, (_on(days), *where)))
 
 
+def _refused_on(days: Sequence[str], *where: Where) -> Sum:
+    """Return the query for the number of requests of the days that a content policy refused."""
+    return stored_on(days, *where, Where("error.reason", "==", FailureReason.CONTENT_REFUSED.value))
+
+
 def _tallied_on(days: Sequence[str], *where: Where) -> Sum:
     """Return the query for the sums of the requests of the days that meet the conditions."""
     return Sum(Query(REQUESTS, (_on(days), *where, *WHOLE_DAY)), TALLIED)
@@ -207,5 +245,13 @@ def _counted(document: Snapshot) -> tuple[str, dict[Kind, str], Tally]:
         canceled=int(status is Status.CANCELED),
         credits_deducted=cost,
         credits_refunded=cost if status in REFUNDED else 0,
+        refused=int(_is_refused(fields)),
     )
     return fields.read("day", str), {kind: fields.read(kind.value, str) for kind in Kind}, tally
+
+
+def _is_refused(fields: Fields) -> bool:
+    """Return whether a content policy refused the request."""
+    if fields.optional("error", dict) is None:
+        return False
+    return fields.map("error").read("reason", FailureReason) is FailureReason.CONTENT_REFUSED

@@ -37,6 +37,7 @@ COUNTERS = {
     "canceled": "canceled",
     "creditsDeducted": "credits_deducted",
     "creditsRefunded": "credits_refunded",
+    "refused": "refused",
 }
 
 
@@ -167,7 +168,8 @@ def _tally(tally: Tally) -> dict[str, int | float | None]:
 
 
 def tally_of(data: Mapping[str, int]) -> Tally:
-    return Tally(**{attribute: data[name] for name, attribute in COUNTERS.items()})
+    counted = {"refused": 0, **data}  # reports of earlier versions lack it
+    return Tally(**{attribute: counted[name] for name, attribute in COUNTERS.items()})
 
 
 def _by_day(daily: Daily) -> dict[str, list[int]]:
@@ -176,9 +178,10 @@ def _by_day(daily: Daily) -> dict[str, list[int]]:
 
 
 def _daily_of(data: Mapping[str, Sequence[int]]) -> Daily:
+    counted = {"refused": [0] * len(data["requests"]), **data}  # reports of earlier versions lack it
     return [
         Tally(**dict(zip(COUNTERS.values(), numbers, strict=True)))
-        for numbers in zip(*(data[name] for name in COUNTERS), strict=True)
+        for numbers in zip(*(counted[name] for name in COUNTERS), strict=True)
     ]
 
 

@@ -58,7 +58,10 @@ class Reconciliation:
 
 @dataclass(frozen=True)
 class Tally:
-    """The number of requests of a group by status, and their credits. The remaining requests are still open."""
+    """The number of requests of a group by status, and their credits. The remaining requests are still open.
+
+    ``refused`` is the part of ``failed`` that a content policy refused.
+    """
 
     requests: int = 0
     completed: int = 0
@@ -66,6 +69,7 @@ class Tally:
     canceled: int = 0
     credits_deducted: int = 0
     credits_refunded: int = 0
+    refused: int = 0
 
     @property
     def processing(self) -> int:
@@ -101,6 +105,7 @@ class Tally:
             self.canceled + sign * other.canceled,
             self.credits_deducted + sign * other.credits_deducted,
             self.credits_refunded + sign * other.credits_refunded,
+            self.refused + sign * other.refused,
         )
 
 

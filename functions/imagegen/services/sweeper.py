@@ -1,7 +1,7 @@
 """Recovers stuck work.
 
 A request whose process died is refunded. A request or webhook whose task was lost gets another one. A request that has
-waited too long is refunded.
+waited too long is refunded. The files of a request that was not completed are deleted after a day.
 
 Each document is recovered for itself. One that cannot be read or recovered is logged and left for the next sweep.
 """
@@ -16,7 +16,7 @@ from typing import TypeVar
 from imagegen import events
 from imagegen.documents.fields import Unreadable
 from imagegen.documents.generations import REQUESTS, StoredRequest, request_path, task_fields
-from imagegen.domain.generation import TASK_LOST_AFTER, FailureReason, Status
+from imagegen.domain.generation import REFUNDED, TASK_LOST_AFTER, FailureReason, Status
 from imagegen.errors import ServiceUnavailable
 from imagegen.events import Event, SafeText, type_of
 from imagegen.ports.clock import Clock
@@ -30,11 +30,13 @@ from imagegen.ports.database import (
     Update,
     Where,
 )
+from imagegen.ports.image_store import ImageStoreUnavailable
 from imagegen.ports.task_queue import QueueUnavailable
 from imagegen.services import unreadable
 from imagegen.services.catalog import Catalogs
 from imagegen.services.generations.queue import RequestQueue
 from imagegen.services.generations.settlement import Failed, Settlements
+from imagegen.services.images.storage import Images
 from imagegen.services.webhooks.outbox import Outbox
 
 PAGE_SIZE = 100
@@ -50,7 +52,14 @@ The task may be gone, but it may also still wait. The bound keeps the additional
 that a backlog cannot feed itself.
 """
 
-TRANSIENT = (CommitRefused, OutcomeUnknown, DatabaseUnavailable, QueueUnavailable, ServiceUnavailable)
+TRANSIENT = (
+    CommitRefused,
+    OutcomeUnknown,
+    DatabaseUnavailable,
+    QueueUnavailable,
+    ServiceUnavailable,
+    ImageStoreUnavailable,
+)
 """The errors that may have passed by the next sweep."""
 
 A = TypeVar("A")
@@ -92,12 +101,14 @@ class Sweeper:
     queue: RequestQueue
     outbox: Outbox
     catalogs: Catalogs
+    images: Images
     run: Run[Sequence[Snapshot], int] = in_threads
 
     def sweep(self) -> int:
-        """Recover requests whose process died, requests that wait, and overdue webhooks. Return their number.
+        """Recover requests whose process died, requests that wait, overdue webhooks and leftover files.
 
-        The three parts are independent: if one cannot be read from the database, the others still run. Raises
+        Return the number of recovered documents. The four parts are independent: if one cannot be read from the
+        database, the others still run. Raises
         DatabaseUnavailable at the end in this case.
         """
         parts = [
@@ -112,6 +123,7 @@ class Sweeper:
                 partial(self.outbox.recover, may_replace=_at_most(REPLACED_MAX)),
                 Event.WEBHOOK_NOT_SWEPT,
             ),
+            Part(self._with_leftovers(), self._delete_leftovers, Event.IMAGES_NOT_SWEPT),
         ]
         swept = 0
         unavailable: DatabaseUnavailable | None = None
@@ -129,6 +141,12 @@ class Sweeper:
     def _expired(self, status: Status) -> Query:
         where = (Where("status", "==", status.value), Where("leaseExpiresAt", "<", self.clock.now()))
         return Query(REQUESTS, where, order_by="leaseExpiresAt", ascending=True, limit=PAGE_SIZE)
+
+    def _with_leftovers(self) -> Query:
+        """Return the query for the requests whose runs may have left files a day ago."""
+        refunded = tuple(status.value for status in REFUNDED)
+        where = (Where("status", "in", refunded), Where("deleteImagesAt", "<", self.clock.now()))
+        return Query(REQUESTS, where, order_by="deleteImagesAt", ascending=True, limit=PAGE_SIZE)
 
     def _recover_all(self, part: Part, until: float, logged: set[str]) -> Iterator[int]:
         """Recover the documents of a part, page by page. Yield the number of recovered documents of each page.
@@ -170,6 +188,12 @@ class Sweeper:
     def _abandon(self, document: Snapshot) -> bool:
         interrupted = Failed(FailureReason.ABANDONED, "The request was interrupted.")
         self.settlements.settle(StoredRequest.of(document), interrupted)
+        return True
+
+    def _delete_leftovers(self, document: Snapshot) -> bool:
+        stored = StoredRequest.of(document)
+        self.images.delete(stored.request)
+        self.database.commit(Update(document.path, {"deleteImagesAt": None}, stored.version))
         return True
 
     def _requeue(self, document: Snapshot, may_replace: Callable[[], bool]) -> bool:

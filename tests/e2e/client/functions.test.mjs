@@ -64,7 +64,7 @@ test('createGenerationRequest returns an image', async () => {
   const input = { type: 'address', address: '1 Lighthouse Road' };
   made = await user.call('createGenerationRequest', order({ size: '1024x1024', input }));
   assert.equal(made.deductedCredits, 3);
-  assert.match(made.imageUrl, /^https:/);
+  assert.match(made.imageUrl, /^http:/);
 });
 
 test('getGenerationRequest returns the request', async () => {
@@ -73,6 +73,12 @@ test('getGenerationRequest returns the request', async () => {
   assert.equal(request.imageUrl, made.imageUrl);
   assert.equal(request.input.address, '1 Lighthouse Road');
   assert.ok(Date.parse(request.createdAt) <= Date.parse(request.finishedAt));
+});
+
+test('replaceImageUrls needs a stored image', async () => {
+  const { generationRequestId } = made;
+  const error = await user.error('replaceImageUrls', { generationRequestId });
+  assertRefused(error, 'failed-precondition', { reason: 'NO_STORED_IMAGE', generationRequestId });
 });
 
 test('listGenerationRequests lists and counts the request', async () => {

@@ -1,7 +1,7 @@
 """Adds a deadline to an image generator."""
 
 from imagegen.deadlines import DeadlineExceeded, Deadlines
-from imagegen.ports.image_generator import GeneratorTimedOut, ImageGenerator, Job
+from imagegen.ports.image_generator import GeneratorTimedOut, ImageGenerator, Job, Picture
 
 
 class WithDeadline:
@@ -19,7 +19,7 @@ class WithDeadline:
     def is_stuck(self) -> bool:
         return self._deadlines.is_full
 
-    def generate(self, job: Job) -> str:
+    def generate(self, job: Job) -> Picture | str:
         try:
             return self._deadlines.run(lambda: self._generator.generate(job), job.timeout_seconds)
         except DeadlineExceeded:

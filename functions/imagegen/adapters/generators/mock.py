@@ -1,4 +1,4 @@
-"""The mock provider: returns the fixed image URL of the model's document, or fails at the model's rate."""
+"""The mock provider: returns the fixed image of the model's document, or fails at the model's rate."""
 
 import random
 from collections.abc import Mapping
@@ -12,7 +12,10 @@ from imagegen.ports.image_generator import GeneratorUnavailable, Job
 
 
 class MockOptions(BaseModel):
-    """The mock's fields of a model's document. ``failure_rate`` is the share of jobs that fail, 0 to 1."""
+    """The mock's fields of a model's document. ``failure_rate`` is the share of jobs that fail, 0 to 1.
+
+    ``image_url`` is a URL, or a path on the site of this project.
+    """
 
     model_config = ConfigDict(frozen=True, alias_generator=to_camel, extra="ignore")
 
@@ -24,9 +27,10 @@ class MockOptions(BaseModel):
 class MockGenerator:
     """Returns the image URL, or fails, after the model's latency."""
 
-    def __init__(self, clock: Clock, rng: random.Random) -> None:
+    def __init__(self, clock: Clock, rng: random.Random, site: str) -> None:
         self._clock = clock
         self._rng = rng
+        self._site = site
 
     def check(self, options: Mapping[str, Any]) -> None:
         MockOptions.model_validate(options)
@@ -37,4 +41,4 @@ class MockGenerator:
             self._clock.sleep(options.latency_seconds)
         if self._rng.random() < options.failure_rate:
             raise GeneratorUnavailable(f"{job.model} could not generate this image.")
-        return options.image_url
+        return f"{self._site}{options.image_url}" if options.image_url.startswith("/") else options.image_url

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from imagegen.documents.accounts import account_of, create_entry, update_account, user_path
-from imagegen.documents.generations import StoredRequest, create_request, request_of, request_path
+from imagegen.documents.generations import REQUESTS, StoredRequest, create_request, request_of, request_path
 from imagegen.domain.account import Account
 from imagegen.domain.generation import (
     FailureReason,
@@ -21,6 +21,7 @@ from imagegen.domain.generation import (
     Key,
     Mode,
     Order,
+    Reuse,
     Status,
     keyed_request_id,
 )
@@ -29,6 +30,8 @@ from imagegen.domain.limits import Activity, Limits, TooFast
 from imagegen.errors import (
     ApiError,
     Contention,
+    ContentRefused,
+    ContentRefusedBefore,
     GenerationAbandoned,
     GenerationAbandonedBefore,
     GenerationCanceled,
@@ -38,7 +41,11 @@ from imagegen.errors import (
     GenerationTimeout,
     GenerationTimeoutBefore,
     IdempotencyMismatch,
+    ImageNotStored,
+    ImageNotStoredBefore,
     InsufficientCredits,
+    ModelUnavailable,
+    ModelUnavailableBefore,
     PriceTooHigh,
     RateLimited,
     RequestInProgress,
@@ -47,7 +54,15 @@ from imagegen.errors import (
     charge_of,
 )
 from imagegen.ports.clock import Clock
-from imagegen.ports.database import CommitRefused, Database, DatabaseUnavailable, OutcomeUnknown, Snapshot
+from imagegen.ports.database import (
+    CommitRefused,
+    Database,
+    DatabaseUnavailable,
+    OutcomeUnknown,
+    Query,
+    Snapshot,
+    Where,
+)
 from imagegen.services.credits.accounts import balance_of, require_user
 from imagegen.services.generations.execution import Execution
 from imagegen.services.generations.queue import RequestQueue
@@ -61,12 +76,14 @@ class Created:
     """The answer to a call: the request, and the user's balance.
 
     The balance is the one after the deduction, or in a replay the one of now. It is None if a replay cannot read it.
-    ``is_replay`` is True if an earlier call with the same key created the request.
+    ``is_replay`` is True if an earlier call with the same key created the request. ``is_reused`` is True if an earlier
+    call for an equal image did, and this call asked for such a request.
     """
 
     stored: StoredRequest
     current_credits: int | None
     is_replay: bool = False
+    is_reused: bool = False
 
     @property
     def request(self) -> GenerationRequest:
@@ -89,15 +106,19 @@ class Generations:
     def create(self, order: Order) -> Created:
         """Reserve credits and create the request, or return the one that this idempotency key already created.
 
-        In sync mode, the request is completed on return. In async mode, a worker completes it later.
+        In sync mode, the request is completed on return. In async mode, a worker completes it later. If the order
+        permits it, return a completed request of the same user for an equal image instead, which costs nothing.
 
         Raises:
         - UserNotFound, RateLimited, TooManyRunning, PriceTooHigh, InsufficientCredits, IdempotencyMismatch,
           RequestInProgress and Contention: this call took no credits.
         - ServiceUnavailable: the call took no credits, or took them once under this key.
-        - GenerationFailed, GenerationTimeout, GenerationAbandoned and GenerationCanceled: the credits were refunded.
+        - GenerationFailed, GenerationTimeout, ContentRefused, ModelUnavailable, ImageNotStored,
+          GenerationAbandoned and GenerationCanceled: the credits were refunded.
         - SettlementPending: the credits were taken, and the outcome is not recorded yet.
         """
+        if order.reuse is not None and (reusable := self._reusable(order, order.reuse)) is not None:
+            return reusable
         created = self._reserve(order)
         if created.request.status is Status.PENDING:
             self.queue.enqueue(created.request, order.model)
@@ -121,6 +142,28 @@ class Generations:
             if document.exists and key.fingerprint.matches(request_of(document).fingerprint):
                 return _answer(_replay(StoredRequest.of(document), user))
         return None
+
+    def _reusable(self, order: Order, reuse: Reuse) -> Created | None:
+        """Return the user's newest completed request for an equal image, or None. A key that exists is replayed."""
+        paths = [user_path(order.user_id)]
+        if order.idempotency_key is not None:
+            paths.append(request_path(keyed_request_id(order.user_id, order.idempotency_key)))
+        where: tuple[Where, ...] = (
+            Where("userId", "==", order.user_id),
+            Where("status", "==", Status.COMPLETED.value),
+            Where("imageKey", "==", order.image_key),
+        )
+        if reuse.max_age is not None:
+            where += (Where("createdAt", ">=", self.clock.now() - reuse.max_age),)
+        try:
+            user, *keyed = self.database.read(*paths)
+            if any(document.exists for document in keyed):
+                return None
+            found = self.database.find(Query(REQUESTS, where, order_by="createdAt", limit=1))
+        except DatabaseUnavailable as error:
+            raise ServiceUnavailable("The database cannot be reached. Nothing was charged. Try again.") from error
+        stored = read_or_log(StoredRequest.of, found[0]) if found else None
+        return None if stored is None else Created(stored, balance_of(user), is_reused=True)
 
     def _reserve(self, order: Order) -> Created:
         """Create the request, or return the request that this idempotency key already created."""
@@ -268,10 +311,18 @@ def _payment(order: Order, balance: Credits) -> Credits:
 _ERRORS: Mapping[FailureReason, tuple[type[ApiError], type[ApiError]]] = {
     FailureReason.GENERATION_FAILED: (GenerationFailed, GenerationFailedBefore),
     FailureReason.GENERATION_TIMEOUT: (GenerationTimeout, GenerationTimeoutBefore),
+    FailureReason.CONTENT_REFUSED: (ContentRefused, ContentRefusedBefore),
+    FailureReason.MODEL_UNAVAILABLE: (ModelUnavailable, ModelUnavailableBefore),
+    FailureReason.IMAGE_NOT_STORED: (ImageNotStored, ImageNotStoredBefore),
     FailureReason.ABANDONED: (GenerationAbandoned, GenerationAbandonedBefore),
     FailureReason.CANCELED: (GenerationCanceled, GenerationCanceledBefore),
 }
 """The error of each failure of a sync call, at first and in a replay."""
+
+_ADVICE = {
+    FailureReason.CONTENT_REFUSED: "Change the prompt.",
+    FailureReason.MODEL_UNAVAILABLE: "Choose another model.",
+}
 
 
 def _answer(created: Created) -> Created:
@@ -283,7 +334,8 @@ def _answer(created: Created) -> Created:
     error, replayed_error = _ERRORS[failure.reason]
     message = f"{failure.message} " + ("The credits were refunded. " if request.is_refunded else "")
     if not created.is_replay:
-        raise error(f"{message}Try again.", **charge_of(request), currentCredits=failure.current_credits)
+        advice = _ADVICE.get(failure.reason, "Try again.")
+        raise error(f"{message}{advice}", **charge_of(request), currentCredits=failure.current_credits)
     balance = {} if created.current_credits is None else {"currentCredits": created.current_credits}
     raise replayed_error(
         f"{message}Use a new idempotencyKey to try again.", **charge_of(request), **balance, replayed=True

@@ -11,7 +11,8 @@ from imagegen import events
 from imagegen.documents.accounts import account_of, create_entry, update_account, user_path
 from imagegen.documents.generations import StoredRequest, progress_fields, request_path, settlement_fields
 from imagegen.documents.webhooks import create_delivery
-from imagegen.domain.generation import Failure, FailureReason, GenerationRequest
+from imagegen.domain.generation import Failure, FailureReason, GenerationRequest, Mode, Status
+from imagegen.domain.images import StoredImage
 from imagegen.domain.limits import Limits
 from imagegen.domain.webhooks import deliveries_for
 from imagegen.events import Event
@@ -24,9 +25,11 @@ from imagegen.services.webhooks.outbox import Outbox
 
 @dataclass(frozen=True)
 class Succeeded:
-    """The outcome of a generation that returned an image."""
+    """The outcome of a generation that returned an image. ``image`` has its files if they are stored here."""
 
     url: str
+    image: StoredImage | None = None
+    seed: int | None = None
 
 
 @dataclass(frozen=True)
@@ -39,12 +42,15 @@ class Failed:
 
 @dataclass(frozen=True)
 class Settlements:
+    """Settles requests. With ``mail_collection``, the commit also writes an e-mail about a queued request."""
+
     database: Database
     outbox: Outbox
     clock: Clock
     limits: Limits
     turns: Turns
     retry: Retry
+    mail_collection: str = ""
 
     def settle(self, stored: StoredRequest, outcome: Succeeded | Failed) -> StoredRequest:
         """Settle the request with ``outcome``. Return the request as settled, by this call or by an earlier one.
@@ -70,10 +76,21 @@ class Settlements:
 
     def _commit(self, current: StoredRequest, outcome: Succeeded | Failed) -> StoredRequest:
         settled, refund = self._settled(current.request, outcome)
+        mails = self._mails(settled)
         ending = Update(request_path(settled.id), settlement_fields(settled), current.version)
         webhooks = [create_delivery(event) for event in deliveries_for(settled)]
-        version, *_ = self.database.commit(ending, *refund, *webhooks)
+        version, *_ = self.database.commit(ending, *refund, *webhooks, *mails)
         return StoredRequest(settled, version)
+
+    def _mails(self, settled: GenerationRequest) -> list[Write]:
+        """Return the e-mail about a queued request that has ended, if the operator wants such e-mails."""
+        if not self.mail_collection or settled.mode is not Mode.ASYNC or settled.status is Status.CANCELED:
+            return []
+        from imagegen.documents.mail import mail_for
+
+        [user] = self.database.read(user_path(settled.user_id))
+        address = user.data.get("email")
+        return [mail_for(settled, self.mail_collection, address)] if address and isinstance(address, str) else []
 
     def end_canceled_run(self, canceled: StoredRequest) -> None:
         """Record that the run of a canceled request has ended, so that the request no longer counts as running.
@@ -90,7 +107,7 @@ class Settlements:
         """Return the request as settled by ``outcome``, and the writes that refund it if it failed."""
         now = self.clock.now()
         if isinstance(outcome, Succeeded):
-            return request.completed(outcome.url, now), []
+            return request.completed(outcome.url, now, outcome.image, outcome.seed), []
         [user] = self.database.read(user_path(request.user_id))
         if not user.exists:
             events.error(Event.REFUND_WITHOUT_USER, path=user.path, generationRequestId=request.id)

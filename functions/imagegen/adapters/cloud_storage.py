@@ -1,0 +1,95 @@
+"""Implements the ``ImageStore`` port with Cloud Storage for Firebase."""
+
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from imagegen.deadlines import DeadlineExceeded, Deadlines
+from imagegen.domain.images import CONTENT_TYPE
+from imagegen.ports.image_store import ImageStoreUnavailable
+
+CALL_SECONDS = 15.0
+"""The deadline of storing one file with its retries, and of deleting a folder."""
+
+CACHE_CONTROL = "private, max-age=3600"
+TOKENS = "firebaseStorageDownloadTokens"
+"""The metadata field of the tokens that permit a download by URL. Clients of Firebase know it."""
+
+FILES_MAX = 100
+"""The most files that are deleted at once. A folder has three."""
+
+T = TypeVar("T")
+
+
+class CloudStorage:
+    """A bucket. Its client takes seconds to import, so the first call imports it. Thread-safe.
+
+    ``bucket`` is None where there is no bucket. ``host`` is the URL that files are downloaded from.
+    """
+
+    def __init__(self, bucket: str | None, host: str) -> None:
+        self._name = bucket
+        self._host = host
+        self._lock = threading.Lock()
+        self._bucket: Any = None
+        self._deadlines = Deadlines()
+
+    def bucket_url(self) -> str:
+        if self._name is None:
+            raise ImageStoreUnavailable("There is no bucket.")
+        return f"{self._host}/v0/b/{self._name}/o"
+
+    def put(self, path: str, content: bytes, token: str) -> None:
+        self._within_deadline(lambda: self._upload(path, content, token))
+
+    def permit(self, path: str, *tokens: str) -> None:
+        def replace() -> None:
+            # The file is stored again, because the emulator cannot change the metadata of a file.
+            content = self._opened().blob(path).download_as_bytes(timeout=CALL_SECONDS, retry=self._retry())
+            self._upload(path, content, ",".join(tokens))
+
+        self._within_deadline(replace)
+
+    def delete(self, folder: str) -> None:
+        def delete_all() -> None:
+            bucket = self._opened()
+            for blob in bucket.list_blobs(
+                prefix=f"{folder}/", max_results=FILES_MAX, timeout=CALL_SECONDS, retry=self._retry()
+            ):
+                bucket.delete_blobs([blob], on_error=lambda _gone: None, timeout=CALL_SECONDS, retry=self._retry())
+
+        if self._name is not None:
+            self._within_deadline(delete_all)
+
+    def _upload(self, path: str, content: bytes, tokens: str) -> None:
+        blob = self._opened().blob(path)
+        blob.cache_control = CACHE_CONTROL
+        blob.metadata = {TOKENS: tokens}
+        blob.upload_from_string(content, CONTENT_TYPE, timeout=CALL_SECONDS, retry=self._retry())
+
+    def _opened(self) -> Any:
+        from google.cloud.storage import Client
+
+        if self._name is None:
+            raise ImageStoreUnavailable("There is no bucket.")
+        with self._lock:
+            if self._bucket is None:
+                self._bucket = Client().bucket(self._name)
+            return self._bucket
+
+    def _retry(self) -> Any:
+        from google.cloud.storage.retry import DEFAULT_RETRY
+
+        return DEFAULT_RETRY.with_timeout(CALL_SECONDS)
+
+    def _within_deadline(self, call: Callable[[], T]) -> T:
+        from google.api_core.exceptions import GoogleAPIError
+        from google.auth.exceptions import GoogleAuthError
+        from requests import RequestException
+
+        if self._deadlines.is_full:
+            raise ImageStoreUnavailable("Too many calls to the store have not ended.")
+        try:
+            return self._deadlines.run(call, CALL_SECONDS)
+        except (GoogleAPIError, GoogleAuthError, RequestException, DeadlineExceeded) as error:
+            raise ImageStoreUnavailable(str(error)) from error

@@ -1,0 +1,19 @@
+"""The e-mail that tells a user that a queued request has ended, as a document for a program that sends it.
+
+The fields are those that such programs share, for example Firebase's extension "Trigger Email".
+"""
+
+from imagegen.domain.generation import GenerationRequest, Status
+from imagegen.ports.database import Put
+
+_SUBJECTS = {Status.COMPLETED: "Your image is ready", Status.FAILED: "Your image could not be made"}
+
+
+def mail_for(request: GenerationRequest, collection: str, address: str) -> Put:
+    """Return the write of the e-mail. It contains no prompt, because an e-mail may be read by others.
+
+    The id is fixed, so one e-mail at most is sent for a request.
+    """
+    text = request.image_url if request.failure is None else f"{request.failure.message} You got your credits back."
+    message = {"subject": _SUBJECTS[request.status], "text": f"{text}\n\nRequest {request.id}"}
+    return Put(f"{collection}/{request.id}-{request.status}", {"to": address, "message": message})

@@ -1,0 +1,56 @@
+"""Stores the images of requests, and deletes what a crash leaves."""
+
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from imagegen.domain.catalog import Size
+from imagegen.domain.generation import GenerationRequest
+from imagegen.domain.images import EncodedFile, StoredImage, file_path, folder_of
+from imagegen.ports.image_generator import Picture
+from imagegen.ports.image_store import ImageStore
+
+
+def _encode(content: bytes, width: int, height: int) -> Sequence[EncodedFile]:
+    from imagegen.services.images.encoding import encode  # imports Pillow, which only stored images need
+
+    return encode(content, width, height)
+
+
+def _new_token() -> str:
+    return secrets.token_urlsafe(24)
+
+
+@dataclass(frozen=True)
+class Images:
+    """The images of requests, in an image store. ``encode`` is ``encoding.encode``, imported when it is needed."""
+
+    store: ImageStore
+    encode: Callable[[bytes, int, int], Sequence[EncodedFile]] = _encode
+    new_token: Callable[[], str] = _new_token
+
+    def keep(self, picture: Picture, request: GenerationRequest, size: Size) -> StoredImage:
+        """Store the picture in the ordered size, and its variants. Nobody learns their URLs before the commit.
+
+        Raises InvalidPicture and ImageStoreUnavailable.
+        """
+        encoded = self.encode(picture.content, size.width, size.height)
+        image = StoredImage(
+            bucket_url=self.store.bucket_url(),
+            folder=folder_of(request.user_id, request.id),
+            token=self.new_token(),
+            files=[item.file for item in encoded],
+            revised_prompt=picture.revised_prompt,
+        )
+        for item in encoded:
+            self.store.put(file_path(image.folder, item.file.name), item.content, image.token)
+        return image
+
+    def permit(self, image: StoredImage, *tokens: str) -> None:
+        """Let the files of an image be downloaded with these tokens only. Raises ImageStoreUnavailable."""
+        for file in image.files:
+            self.store.permit(file_path(image.folder, file.name), *tokens)
+
+    def delete(self, request: GenerationRequest) -> None:
+        """Delete the files of a request. Raises ImageStoreUnavailable."""
+        self.store.delete(folder_of(request.user_id, request.id))
