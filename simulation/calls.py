@@ -29,6 +29,8 @@ STYLE = Style(id="anime", name="anime")
 COLOR = Color(id="neon", name="neon")
 
 WEBHOOK_URL = "https://receiver.example.com/images"
+ENDPOINTS_MAX = 3
+"""The most webhook endpoints of a user."""
 
 UNREGISTERED_USER = "stranger"
 """The id of a user who is not registered."""
@@ -91,7 +93,7 @@ def endpoints(rng: random.Random, users: Iterable[str]) -> dict[str, list[Endpoi
     return {
         user: [
             Endpoint(f"endpoint-{user}-{number}", f"https://{user}-{number}.example.com/", rng.choice(events))
-            for number in range(rng.randint(1, 3))
+            for number in range(rng.randint(1, ENDPOINTS_MAX))
         ]
         for user in users
     }

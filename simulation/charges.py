@@ -11,6 +11,7 @@ from imagegen.api.responses import (
     GenerationRequestDetails,
 )
 from imagegen.documents.accounts import USERS, account_of, entry_of, ledger_path
+from imagegen.domain.endpoints import EventType
 from imagegen.domain.generation import OPEN
 from imagegen.domain.ledger import EntryType
 from imagegen.errors import ApiError
@@ -46,9 +47,9 @@ def misstated_by_webhooks(database: Database, sent: Iterable[SentEvent]) -> Iter
     """Yield the webhooks whose cost, refund or net differs from the ledger's entries."""
     ledger = _ledger(database)
     for event in sent:
-        data = json.loads(event.body)["data"]
-        if "generationRequestId" in data:  # not of a receiver that was given up
-            yield from _contradictions(f"webhook {event.id}", data, ledger)
+        message = json.loads(event.body)
+        if message["type"] != EventType.GIVEN_UP:
+            yield from _contradictions(f"webhook {event.id}", message["data"], ledger)
 
 
 def stale_replays(database: Database, replays: Iterable[Call]) -> Iterator[Violation]:

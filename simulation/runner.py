@@ -21,7 +21,7 @@ from imagegen.services.credits.accounts import new_account
 from imagegen.services.images.storage import Images
 from imagegen.services.webhooks import outbox
 from simulation import answers, bad_documents, calls, charges, checks, images, webhooks
-from simulation.calls import Call, Cancel, Resend
+from simulation.calls import ENDPOINTS_MAX, Call, Cancel, Resend
 from simulation.checks import Violation
 from simulation.faults import Faults, Rates
 from simulation.models import SimulatedModel
@@ -179,8 +179,11 @@ class Simulation:
         self._scheduler.run()
 
     def _sweep_until_webhooks_end(self) -> None:
-        """Run a sweep every hour until no delivery is pending, or until the retry window of every delivery is over."""
-        for hour in range(RETRY_HOURS):
+        """Run a sweep every hour until no delivery is pending, or until the retry window of every delivery is over.
+
+        A delivery that fails may lead to others, once for each of a user's endpoints.
+        """
+        for hour in range((1 + ENDPOINTS_MAX) * RETRY_HOURS):
             if not any(delivery.is_pending for delivery in webhooks.deliveries_of(self._store)):
                 break
             self._scheduler.spawn(f"sweeper-hour-{hour}", self._sweep, HOUR_SECONDS)

@@ -15,6 +15,7 @@ from imagegen import bootstrap
 from imagegen.bootstrap import Backend
 from imagegen.documents.fields import Unreadable
 from imagegen.documents.generations import REQUESTS
+from imagegen.documents.secrets import WEBHOOK_SECRETS
 from imagegen.documents.webhooks import DELIVERIES
 from imagegen.domain.ledger import Credits
 from imagegen.domain.webhooks import LONGEST_DELAY, OVERDUE, RETRY_WINDOW
@@ -406,6 +407,43 @@ def test_webhook_of_an_unreadable_request_fails_after_its_retry_window(
         clock.sleep(LONGEST_DELAY.total_seconds())
     [delivery] = api.result("listWebhookDeliveries", {"userId": "user"})["deliveries"]
     assert (delivery["status"], delivery["attempts"][0]["error"]) == ("failed", "the request cannot be read")
+
+
+@pytest.mark.parametrize(
+    ("document", "field", "value"),
+    [
+        (f"{WEBHOOK_SECRETS}/user", "key", 1),
+        (f"{WEBHOOK_SECRETS}/user", "key", "!"),
+        (f"{WEBHOOK_SECRETS}/user", "secret", ["whsec_c2VjcmV0"]),
+        (f"{WEBHOOK_SECRETS}/user", "secret", "whsec_!!!"),
+        (f"{WEBHOOK_SECRETS}/user", "previousUntil", "tomorrow"),
+        ("users/user", "webhookSecret", 2.5),
+    ],
+)
+def test_webhook_of_a_user_with_an_unreadable_secret_is_attempted_until_it_can_be_read(
+    api: Api,
+    database: ThreadSafeStore,
+    clock: ManualClock,
+    queue: TaskList,
+    add_account: AddAccount,
+    document: str,
+    field: str,
+    value: object,
+) -> None:
+    add_account("user")
+    if document.startswith(WEBHOOK_SECRETS):
+        api.result("getWebhookSecret", {"userId": "user"})
+    good = database.read(document)[0].data.get(field)
+    database.edit(document, **{field: value})
+    api.result(CREATE, order(webhookUrl=WEBHOOK))
+    api.call("deliverWebhook", queue.put_so_far[-1][1])
+    [delivery] = api.result("listWebhookDeliveries", {"userId": "user"})["deliveries"]
+    assert (delivery["status"], delivery["attempts"][0]["error"]) == ("pending", "the webhook secret cannot be read")
+    database.edit(document, **{field: good})
+    clock.sleep(60)
+    api.call("deliverWebhook", queue.put_so_far[-1][1])
+    [delivery] = api.result("listWebhookDeliveries", {"userId": "user"})["deliveries"]
+    assert delivery["status"] == "delivered"
 
 
 # The report and the audit

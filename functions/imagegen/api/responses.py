@@ -249,12 +249,12 @@ class WebhookEndpoint(Described):
     url: str = Field(validation_alias=AliasPath("endpoint", "url"))
     events: list[EventType] = Field(validation_alias=AliasPath("endpoint", "events"))
     enabled: bool = Field(validation_alias=AliasPath("endpoint", "enabled"))
-    failing_since: datetime | None = Field(
+    failing_since: Time | None = Field(
         validation_alias=AliasPath("receiver", "failing_since"),
         description="The time of the first webhook that it did not accept, if it has accepted none since.",
     )
-    paused_until: datetime | None = Field(validation_alias=AliasPath("receiver", "paused_until"))
-    given_up_at: datetime | None = Field(validation_alias=AliasPath("receiver", "given_up_at"))
+    paused_until: Time | None = Field(validation_alias=AliasPath("receiver", "paused_until"))
+    given_up_at: Time | None = Field(validation_alias=AliasPath("receiver", "given_up_at"))
 
 
 class CreatedWebhookEndpoint(Response):

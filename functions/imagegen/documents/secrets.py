@@ -10,6 +10,8 @@ from imagegen.ports.database import Create, Snapshot, Update
 
 WEBHOOK_SECRETS = "webhookSecrets"
 
+SECRET_PREFIX = "whsec_"
+
 _EARLIER_SECRET = "webhookSecret"
 """The field of a user's document that had the secret earlier. Its owner can read that document. None once moved."""
 
@@ -50,18 +52,32 @@ def webhook_secrets_of(document: Snapshot) -> StoredSecrets:
     fields = Fields.of(document)
     key = fields.optional("key", str)
     return StoredSecrets(
-        key=None if key is None else base64.b64decode(key),
-        shared=fields.optional("secret", str),
-        previous=fields.optional("previousSecret", str),
+        key=None if key is None else _decoded(fields, "key", key),
+        shared=_secret(fields, "secret"),
+        previous=_secret(fields, "previousSecret"),
         previous_until=fields.optional("previousUntil", datetime),
     )
 
 
 def earlier_webhook_secret_of(user: Snapshot) -> str | None:
-    """Return the secret that is still in the user's document, or None."""
-    return user.data.get(_EARLIER_SECRET)
+    """Return the secret that is still in the user's document, or None. Raises Unreadable."""
+    return _secret(Fields.of(user), _EARLIER_SECRET)
 
 
 def remove_earlier_webhook_secret(user: Snapshot) -> Update:
     assert user.version is not None, "only a user who was read can be updated"
     return Update(user.path, {_EARLIER_SECRET: None}, user.version)
+
+
+def _secret(fields: Fields, name: str) -> str | None:
+    secret = fields.optional(name, str)
+    if secret is not None:
+        _decoded(fields, name, secret.removeprefix(SECRET_PREFIX))
+    return secret
+
+
+def _decoded(fields: Fields, name: str, text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError:
+        fields.refuse(name)

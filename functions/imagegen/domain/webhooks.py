@@ -1,5 +1,6 @@
 """Webhook deliveries: one event for the URL of a request, with the attempts to send it."""
 
+import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -245,9 +246,11 @@ def given_up_deliveries(
     failed: Delivery, data: Mapping[str, Any], endpoints: Iterable[Endpoint], at: datetime
 ) -> list[Delivery]:
     """Return the deliveries of the event that the receiver of ``failed`` was given up, to the other endpoints."""
+    # A hash, because these deliveries may fail too, and ids must not grow each time.
+    origin = hashlib.sha256(failed.id.encode()).hexdigest()[:32]
     return [
         Delivery(
-            id=f"{failed.id}-given-up-{endpoint.id}",
+            id=f"{origin}-given-up-{endpoint.id}",
             user_id=failed.user_id,
             generation_request_id=failed.generation_request_id,
             url=endpoint.url,

@@ -16,6 +16,7 @@ from typing import Any
 
 from imagegen import events
 from imagegen.documents.accounts import account_of, update_endpoints, user_path
+from imagegen.documents.fields import Unreadable
 from imagegen.documents.generations import request_of, request_path
 from imagegen.documents.receivers import (
     receiver_of,
@@ -28,11 +29,13 @@ from imagegen.documents.receivers import (
 from imagegen.documents.webhooks import create_delivery, delivery_of, delivery_path, update_delivery
 from imagegen.domain.generation import GenerationRequest
 from imagegen.domain.receivers import Receiver, Sending, origin_of, receiver_id
+from imagegen.domain.times import rfc3339
 from imagegen.domain.webhooks import Attempt, Delivery, DeliveryStatus, given_up_deliveries, retry_after
 from imagegen.errors import ServiceUnavailable, UserNotFound
 from imagegen.ports.clock import Clock
 from imagegen.ports.database import Database, Snapshot, Write
 from imagegen.ports.webhook_sender import Undelivered, WebhookSender
+from imagegen.services import unreadable
 from imagegen.services.retry import Retry
 from imagegen.services.unreadable import read_or_log
 from imagegen.services.webhooks.outbox import Outbox
@@ -173,6 +176,9 @@ class DeliveryWorker:
             secrets = self.secrets.signing(claim.receiver)
         except UserNotFound:
             return Attempt(at, timedelta(), error="the user does not exist", counts=False), True
+        except Unreadable as bad:
+            unreadable.log(bad)
+            return Attempt(at, timedelta(), error="the webhook secret cannot be read", counts=False), False
         data = delivery.data
         if data is None:
             if (request := read_or_log(request_of, document)) is None:
@@ -244,7 +250,7 @@ class DeliveryWorker:
             "deliveryId": delivery.id,
             "endpointId": delivery.endpoint_id,
             "origin": origin_of(delivery.url),
-            "failingSince": None if failing_since is None else f"{failing_since:%Y-%m-%dT%H:%M:%S.%fZ}",
+            "failingSince": failing_since and rfc3339(failing_since),
         }
         told = given_up_deliveries(delivery, data, endpoints, now)
         writes += map(create_delivery, told)

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from imagegen.documents.accounts import user_path
 from imagegen.documents.receivers import receiver_of, receiver_path, write_receiver
 from imagegen.documents.secrets import (
+    SECRET_PREFIX,
     StoredSecrets,
     earlier_webhook_secret_of,
     remove_earlier_webhook_secret,
@@ -28,7 +29,6 @@ from imagegen.ports.database import Database, Snapshot, Write
 from imagegen.services.credits.accounts import require_user
 from imagegen.services.retry import Retry
 
-PREFIX = "whsec_"
 SECRET_BYTES = 32
 
 OVERLAP = timedelta(days=1)
@@ -61,7 +61,7 @@ class WebhookSecrets:
 
     def shared(self, user_id: str, rotation: Rotation = READ) -> str:
         """Return the secret of all webhook URLs of a user, after a rotation. The first call creates it."""
-        new = PREFIX + base64.b64encode(self.rng.randbytes(SECRET_BYTES)).decode()
+        new = SECRET_PREFIX + base64.b64encode(self.rng.randbytes(SECRET_BYTES)).decode()
 
         def attempt(_tries: int) -> str:
             user, document = self.database.read(user_path(user_id), webhook_secret_path(user_id))
@@ -168,4 +168,4 @@ class WebhookSecrets:
 def derived(key: bytes, receiver_id: str, number: int) -> str:
     """Return the secret of a receiver after ``number`` rotations."""
     digest = hmac.new(key, f"{receiver_id}:{number}".encode(), hashlib.sha256).digest()
-    return PREFIX + base64.b64encode(digest).decode()
+    return SECRET_PREFIX + base64.b64encode(digest).decode()
