@@ -104,8 +104,8 @@ def broken_invariants(
 def duplicate_or_late(observed: Iterable[ObservedDelivery], *, has_delays: bool) -> Iterator[Violation]:
     """Yield the deliveries that were sent twice or late in a run without faults.
 
-    ``has_delays`` is whether the queue can delay tasks. Where an attempt failed, the other deliveries to the receiver may
-    be late, because the receiver was paused.
+    ``has_delays`` is whether the queue can delay tasks. Where an attempt failed, the other deliveries to the receiver
+    may be late, because the receiver was paused.
     """
     items = list(observed)
     made = Counter(map(_receiver_of, items))
