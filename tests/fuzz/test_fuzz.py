@@ -66,6 +66,7 @@ EXPECTED_ERRORS = {
     "rotateWebhookEndpointSecret": (404, "ENDPOINT_NOT_FOUND"),
     "deleteWebhookEndpoint": (404, "ENDPOINT_NOT_FOUND"),
     "revokeApiKey": (404, "API_KEY_NOT_FOUND"),
+    "replaceImageUrls": (400, "NO_STORED_IMAGE"),
 }
 """The errors of some examples. In the sample data, all requests have ended, and there are no webhooks and no keys."""
 
