@@ -317,6 +317,30 @@ def test_request_without_a_readable_catalog_still_expires(
     assert balance(api, "user") == 100
 
 
+@pytest.mark.parametrize(
+    "bad", ["all", 7, [7], [{"id": "a", "url": WEBHOOK}], [{"id": "a", "url": 1, "events": ["odd"], "enabled": True}]]
+)
+def test_list_of_endpoints_that_cannot_be_read_stops_no_request_and_no_refund(
+    api: Api,
+    backend: Backend,
+    database: ThreadSafeStore,
+    clock: ManualClock,
+    add_account: AddAccount,
+    abandon: Callable[..., None],
+    bad: object,
+) -> None:
+    add_account("user")
+    abandon("user")
+    database.edit("users/user", webhookEndpoints=bad)
+    clock.at += LEASE
+    assert sweep(api) == 1
+    assert balance(api, "user") == 100
+    api.result(CREATE, order(webhookUrl=WEBHOOK))
+    assert balance(api, "user") == 97
+    findings = [(finding.invariant, finding.documents) for finding in backend.audit.findings()]
+    assert findings == [(Invariant.READABLE, ("users/user",))]
+
+
 # Lists
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from imagegen.documents.accounts import account_of, update_endpoints, user_path
+from imagegen.documents.accounts import endpoints_of_user, update_endpoints, user_path
 from imagegen.documents.receivers import create_endpoint, receiver_of, receiver_path, write_receiver
 from imagegen.domain.endpoints import ENDPOINTS_MAX, Endpoint, EventType
 from imagegen.domain.receivers import Receiver
@@ -45,7 +45,7 @@ class Endpoints:
 
         def attempt(_tries: int) -> ListedEndpoint:
             [user] = self.database.read(user_path(user_id))
-            listed = account_of(require_user(user)).endpoints
+            listed = endpoints_of_user(require_user(user))
             known = next((endpoint for endpoint in listed if endpoint.url == url), None)
             endpoint = Endpoint(known.id if known else new_id, url, tuple(dict.fromkeys(events)))
             others = [one for one in listed if one != known]
@@ -73,7 +73,7 @@ class Endpoints:
     def list(self, user_id: str) -> Sequence[ListedEndpoint]:
         """Return the user's endpoints, oldest first. Raises UserNotFound."""
         [user] = self.database.read(user_path(user_id))
-        endpoints = account_of(require_user(user)).endpoints
+        endpoints = endpoints_of_user(require_user(user))
         documents = self.database.read(*(receiver_path(endpoint.id) for endpoint in endpoints)) if endpoints else []
         return [
             ListedEndpoint(endpoint, receiver_of(document))
@@ -94,7 +94,7 @@ class Endpoints:
             if receiver.deleted_at is not None:
                 return
             [user] = self.database.read(user_path(receiver.user_id))
-            listed = account_of(require_user(user)).endpoints
+            listed = endpoints_of_user(require_user(user))
             others = [endpoint for endpoint in listed if endpoint.id != endpoint_id]
             if len(others) == len(listed):
                 raise not_found(endpoint_id)  # the state of webhook URLs, which is not an endpoint
