@@ -380,6 +380,30 @@ def test_lists_leave_out_the_documents_that_cannot_be_read(
     assert all_ids(api, "listWebhookDeliveries", user, "deliveries", "generationRequestId") == expected
 
 
+def test_endpoint_whose_state_cannot_be_read_is_left_out(
+    api: Api, database: ThreadSafeStore, add_account: AddAccount, capfd: pytest.CaptureFixture[str]
+) -> None:
+    add_account("user")
+    made = [
+        api.result("createWebhookEndpoint", {"userId": "user", "url": f"{WEBHOOK}/{number}"})["endpoint"]["endpointId"]
+        for number in range(2)
+    ]
+    database.edit(f"webhookEndpoints/{made[0]}", pausedUntil="soon")
+    listed = api.result("listWebhookEndpoints", {"userId": "user"})["endpoints"]
+    assert [endpoint["endpointId"] for endpoint in listed] == made[1:]
+    assert logged(capfd) == [(f"webhookEndpoints/{made[0]}", "pausedUntil")]
+
+
+def test_webhook_is_resent_although_the_users_earlier_resends_cannot_be_read(
+    api: Api, database: ThreadSafeStore, add_account: AddAccount
+) -> None:
+    add_account("user")
+    request_id = api.result(CREATE, order(webhookUrl=WEBHOOK))["generationRequestId"]
+    database.commit(Put("webhookSending/user", {"resendsEarnedAt": "soon", "busyUntil": 7}))
+    api.result("resendWebhook", {"deliveryId": f"{request_id}-completed"})
+    assert database.read("webhookSending/user")[0].data["resendsEarnedAt"] > NOON
+
+
 def test_list_ends_after_a_bounded_number_of_queries(
     api: Api, database: ThreadSafeStore, add_account: AddAccount
 ) -> None:

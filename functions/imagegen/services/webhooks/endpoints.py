@@ -12,6 +12,7 @@ from imagegen.ports.clock import Clock
 from imagegen.ports.database import Database, Write
 from imagegen.services.credits.accounts import require_user
 from imagegen.services.retry import Retry
+from imagegen.services.unreadable import read_or_log
 from imagegen.services.webhooks.secrets import Rotation, WebhookSecrets
 
 
@@ -71,14 +72,14 @@ class Endpoints:
         return made, self.secrets.of_receiver(user_id, made.endpoint.id)
 
     def list(self, user_id: str) -> Sequence[ListedEndpoint]:
-        """Return the user's endpoints, oldest first. Raises UserNotFound."""
+        """Return the user's endpoints, oldest first, without those whose state cannot be read. Raises UserNotFound."""
         [user] = self.database.read(user_path(user_id))
         endpoints = endpoints_of_user(require_user(user))
         documents = self.database.read(*(receiver_path(endpoint.id) for endpoint in endpoints)) if endpoints else []
         return [
-            ListedEndpoint(endpoint, receiver_of(document))
+            ListedEndpoint(endpoint, receiver)
             for endpoint, document in zip(endpoints, documents, strict=True)
-            if document.exists
+            if document.exists and (receiver := read_or_log(receiver_of, document))
         ]
 
     def delete(self, endpoint_id: str, may_delete: Callable[[Receiver], bool]) -> None:
