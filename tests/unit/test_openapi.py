@@ -194,6 +194,11 @@ def test_status_of_an_error_is_that_of_its_code_or_a_more_exact_one(error: type[
     assert error.rest_status == exact.get(error.reason, error.code.http_status)
 
 
+@pytest.mark.parametrize("error", [error for error in declared_errors() if error.rest_status == 429])
+def test_error_of_too_many_calls_has_a_retry_after_header(error: type[ApiError]) -> None:
+    assert error.facts["retryAfterSeconds"] is int
+
+
 # Postman
 
 

@@ -41,7 +41,7 @@ def answer(backend: Backend, request: Request) -> Response:
     response = _json(result, HTTPStatus.OK)
     if route.location is not None:
         response.headers["Location"] = route.location.format(**result)
-        if not result.get("replayed"):
+        if not (result.get("replayed") or result.get("reused")):
             response.status_code = HTTPStatus.CREATED
     if result.get("replayed"):
         response.headers[REPLAYED_HEADER] = "true"

@@ -70,6 +70,9 @@ from imagegen.services.retry import Retry
 from imagegen.services.turns import Turns
 from imagegen.services.unreadable import read_or_log
 
+RUNNING_RETRY_SECONDS = 5
+"""The time after which a user with too many unfinished requests should try again. A model takes about as long."""
+
 
 @dataclass(frozen=True)
 class Created:
@@ -233,6 +236,7 @@ class Generations:
                 "Too many unfinished requests of this user. Nothing was charged. Wait until one of them ends. A "
                 "canceled request counts until its model ends.",
                 runningRequests=len(activity.running),
+                retryAfterSeconds=RUNNING_RETRY_SECONDS,
             )
         return replace(account, activity=activity)
 
