@@ -34,7 +34,7 @@ from tools.emulators.suite import Suite, workspace
 from tools.fakes import NO_LIMITS_SETTINGS
 from tools.seed import history
 
-STEP = scaled(10, 1)
+STEP = scaled(20, 1)
 """Each caller sends every STEP-th generated call."""
 
 CASES_MIN = scaled(60, 5_000)
