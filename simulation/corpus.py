@@ -70,8 +70,8 @@ MUTANTS = [
     Mutant(
         "a retry reuses the account that it read first",
         create,
-        READ_BOTH,
-        f"vars(self).setdefault(reservation_id, {READ_BOTH})",
+        f"*earlier = {READ_BOTH}",
+        f"*earlier = vars(self).setdefault(reservation_id, {READ_BOTH})",
     ),
     Mutant(
         "a call is refused for a hanging provider after a commit that may be applied",
@@ -360,14 +360,14 @@ MUTANTS = [
     Mutant(
         "a request may be completed and refunded",
         settlement,
-        "self.database.commit(ending, *refund, *webhooks)",
-        "self.database.commit(*refund, *webhooks, *([] if refund else [ending]))",
+        "self.database.commit(ending, *refund, *webhooks, *mails)",
+        "self.database.commit(*refund, *webhooks, *mails, *([] if refund else [ending]))",
     ),
     Mutant(
         "the refund is a separate commit",
         settlement,
-        "self.database.commit(ending, *refund, *webhooks)",
-        "self.database.commit(ending, *webhooks); refund and self.database.commit(*refund)",
+        "self.database.commit(ending, *refund, *webhooks, *mails)",
+        "self.database.commit(ending, *webhooks, *mails); refund and self.database.commit(*refund)",
     ),
     Mutant(
         "the second to settle returns its own outcome",
@@ -437,8 +437,8 @@ MUTANTS = [
     Mutant(
         "the event is a separate commit",
         settlement,
-        "self.database.commit(ending, *refund, *webhooks)",
-        "self.database.commit(ending, *refund); webhooks and self.database.commit(*webhooks)",
+        "self.database.commit(ending, *refund, *webhooks, *mails)",
+        "self.database.commit(ending, *refund, *mails); webhooks and self.database.commit(*webhooks)",
     ),
     Mutant(
         "every event has the type completed",

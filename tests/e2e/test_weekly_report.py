@@ -50,6 +50,7 @@ def counters_of(planned: Iterable[PlannedRequest]) -> dict[str, Any]:
         "completed": len(costs) - failed,
         "failed": failed,
         "canceled": 0,
+        "refused": 0,
         "successRate": (len(costs) - failed) / len(costs) if costs else None,
         "creditsDeducted": deducted,
         "creditsRefunded": refunded,

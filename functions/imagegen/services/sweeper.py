@@ -45,6 +45,9 @@ PARALLEL_USERS = 8
 SWEEP_SECONDS = 210.0
 """The time after which a sweep begins no further document. It leaves time for the last ones before the timeout."""
 
+SHARES = 3
+"""The number of equal shares of that time. Leftover files are deleted in the time that webhooks leave of theirs."""
+
 REPLACED_MAX = 10
 """The number of requests, and of webhooks, that a sweep gives another task although the queue knows their task.
 
@@ -131,7 +134,7 @@ class Sweeper:
         began = self.clock.monotonic()
         for number, part in enumerate(parts, start=1):
             try:
-                swept += sum(self._recover_all(part, began + SWEEP_SECONDS * number / len(parts), logged))
+                swept += sum(self._recover_all(part, began + SWEEP_SECONDS * min(number / SHARES, 1), logged))
             except DatabaseUnavailable as error:
                 unavailable = error
         if unavailable is not None:

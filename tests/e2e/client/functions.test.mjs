@@ -165,6 +165,14 @@ test('getWeeklyReport, listWeeklyReports and runWeeklyReport are for admins', as
   assert.ok((await admin.call('listWeeklyReports', { pageSize: 50 })).reports.some((listed) => listed.week === week));
 });
 
+test('an API key is created, listed and revoked', async () => {
+  const { keyId, apiKey } = await user.call('createApiKey', { name: 'shop', scopes: ['read'] });
+  assert.match(apiKey, /^igk_/);
+  const { apiKeys } = await user.call('listApiKeys');
+  assert.deepEqual(apiKeys.map((key) => [key.keyId, key.name]), [[keyId, 'shop']]);
+  assert.equal((await user.call('revokeApiKey', { keyId })).keyId, keyId);
+});
+
 test('every function was called', () => {
   assert.deepEqual([...called].sort(), suite.callables.toSorted());
 });
