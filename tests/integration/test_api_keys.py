@@ -230,15 +230,29 @@ def test_last_use_is_written_once_a_day(
 ) -> None:
     secret = create(backend, Scope.READ)
 
-    def writes() -> int:
+    def cost() -> tuple[int, int]:
         client.wire.reset()
         api.rest("GET", BALANCE, **bearer(secret))
-        return client.wire.writes
+        return client.wire.documents_read, client.wire.writes
 
-    assert [writes(), writes()] == [1, 0]
+    api.rest("GET", "/v1/catalog")  # reads the catalog
+    assert [cost(), cost()] == [(3, 1), (2, 0)]
     clock.at += timedelta(days=1)
-    assert [writes(), writes()] == [1, 0]
+    api.rest("GET", "/v1/catalog")
+    assert [cost(), cost()] == [(3, 1), (2, 0)]
     assert str(backend.api_keys.list("user")[0].last_used_on) == "2026-11-19"
+
+
+def test_simultaneous_first_calls_of_a_day_write_the_last_use_once(
+    backend: Backend, users: None, client: ObservedClient
+) -> None:
+    secret = create(backend, Scope.READ)
+    found = [backend.api_keys.find(secret) for _ in range(2)]
+    client.wire.reset()
+    for key in found:
+        assert key is not None
+        backend.api_keys.record_use(key)
+    assert client.wire.writes == 1
 
 
 def test_call_is_answered_if_its_use_cannot_be_recorded(
