@@ -9,8 +9,16 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from imagegen.api import functions
+from imagegen.api.rest.endpoint import problem
 from imagegen.api.rest.routes import ROUTES, Route
-from imagegen.errors import ApiError, MethodNotAllowed, RouteNotFound
+from imagegen.errors import (
+    ApiError,
+    IdempotencyMismatch,
+    MethodNotAllowed,
+    RouteNotFound,
+    ServiceUnavailable,
+    Unauthenticated,
+)
 from tests.support.api import CALLABLES
 from tools.docs import openapi, openapi_rest, postman
 from tools.emulators.project import ROOT
@@ -177,6 +185,12 @@ def test_route_has_the_access_of_its_operation(route: Route) -> None:
         )
     else:
         assert route.operation is FUNCTIONS[route.operation.name]
+
+
+@pytest.mark.parametrize("error", [IdempotencyMismatch("no"), ServiceUnavailable("no"), Unauthenticated("no")])
+def test_problem_without_facts_is_as_documented(error: ApiError) -> None:
+    schema = REST["components"]["schemas"][type(error).__name__]
+    Draft202012Validator({**schema, "components": REST["components"]}).validate(problem(error).get_json())
 
 
 def test_rest_document_names_all_fields_in_snake_case() -> None:

@@ -60,7 +60,7 @@ def problem(error: ApiError) -> Response:
         "status": error.rest_status,
         "detail": error.message,
         "reason": error.reason,
-        **({"details": with_swapped_names(facts)} if facts else {}),
+        **({"details": with_swapped_names(facts)} if error.facts else {}),
     }
     response = _json(content, error.rest_status, PROBLEM_JSON)
     if (seconds := facts.get("retryAfterSeconds")) is not None:
