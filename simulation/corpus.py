@@ -1,14 +1,18 @@
-"""The mutants: plausible one-line bugs in the code that moves credits or sends webhooks. A check must catch each."""
+"""The mutants: plausible one-line bugs in the code that moves credits, sends webhooks or checks API keys.
+
+A check must catch each mutant.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
 from imagegen.adapters import cloud_tasks, firestore, firestore_messages
-from imagegen.api import auth
+from imagegen.api import auth, operation
+from imagegen.api.rest import routes
 from imagegen.domain import account, endpoints, generation, ledger, limits, people, receivers, webhooks
 from imagegen.reports import reconciliation, weekly
-from imagegen.services import call_rates, retry, server_keys, sweeper
+from imagegen.services import api_keys, call_rates, retry, server_keys, sweeper
 from imagegen.services.credits import accounts
 from imagegen.services.generations import cancellation, create, execution, queue, settlement, worker
 from imagegen.services.images import storage
@@ -709,6 +713,42 @@ MUTANTS = [
         "self._keys = self._load()",
         "self._keys = [self._rng.randbytes(KEY_BYTES)]",
         test=TRIAL_TESTS,
+    ),
+    # API keys and the REST API
+    Mutant(
+        "a grant is not counted in its API key",
+        accounts,
+        "create_entry(entry), *counted)",
+        "create_entry(entry))",
+        test="tests/integration/test_api_keys.py -k each_day",
+    ),
+    Mutant(
+        "an API key calls functions of other scopes",
+        operation,
+        "caller.check_scope(self.scope)",
+        "pass",
+        test="tests/integration/test_access.py -k getCatalog",
+    ),
+    Mutant(
+        "a revoked API key goes on",
+        api_keys,
+        "key is None or key.revoked_at is not None else key",
+        "key is None else key",
+        test="tests/integration/test_api_keys.py -k revoked_key",
+    ),
+    Mutant(
+        "an API key outlives its owner's account",
+        auth,
+        "return key, _active_account(key.user_id)",
+        "return key, auth.get_user(key.user_id)",
+        test="tests/integration/test_api_keys.py -k stops_with_its_owner",
+    ),
+    Mutant(
+        "a repeated call of the REST API waits",
+        routes,
+        "if not created.is_replay:\n        request",
+        "if True:\n        request",
+        test="tests/integration/test_rest.py -k repeat_under",
     ),
     # Recovery
     Mutant(

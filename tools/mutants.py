@@ -37,8 +37,8 @@ SEEDS_COMPARED = 300
 HEAD = f"""\
 # Mutants
 
-A mutant is a one-line bug, planted in the code that moves credits or sends webhooks. A check must catch each mutant, or
-the build fails. Use this page to see which check that is. `make mutants` writes it.
+A mutant is a one-line bug, planted in the code that moves credits, sends webhooks or checks API keys. A check must
+catch each mutant, or the build fails. Use this page to see which check that is. `make mutants` writes it.
 
 - The simulation runs with the bug in place. *Caught by* lists the checks that fail in the first {SEEDS_COMPARED}
   seeds, or in the first seed in which any check fails. Some bugs cannot show in the simulation. For these, you see the

@@ -266,10 +266,11 @@ class TooManyRunning(ApiError):
     code = Code.RESOURCE_EXHAUSTED
     reason = "TOO_MANY_RUNNING"
     situation = (
-        "too many unfinished requests of this user, canceled ones whose model still runs included: `runningRequests`"
+        "too many unfinished requests of this user, canceled ones whose model still runs included: `runningRequests`, "
+        "`retryAfterSeconds`"
     )
-    retryable = "when one of them has ended"
-    facts: ClassVar = {"runningRequests": int}
+    retryable = "when one of them has ended; look after that time"
+    facts: ClassVar = {"runningRequests": int, "retryAfterSeconds": int}
 
 
 class PriceTooHigh(ApiError):

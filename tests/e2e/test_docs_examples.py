@@ -35,6 +35,7 @@ def test_examples_call_the_main_functions() -> None:
         "scheduleWeeklyReport-0",
     ):
         assert f"us-central1/{function} " in commands
+    assert "http://127.0.0.1:5000/v1/generations " in commands
 
 
 @pytest.mark.parametrize(("command", "answer"), EXAMPLES.items(), ids=range(len(EXAMPLES)))

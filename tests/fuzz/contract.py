@@ -5,9 +5,11 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from jsonschema import Draft202012Validator
 
+from imagegen.api.rest.names import with_swapped_names
 from imagegen.documents.accounts import LEDGER, TRIAL_CLAIMS, entry_path, grant_path, user_path
 from imagegen.documents.api_keys import api_key_path, key_ring_path
 from imagegen.documents.generations import request_path
@@ -21,6 +23,7 @@ from imagegen.reports.documents import report_path
 from imagegen.reports.usage import usage_path
 from imagegen.services.credits.accounts import TRIAL_CLAIM_KEYS, WELCOME_GRANT
 from imagegen.services.generations.queue import TICKET_KEYS
+from tests.support.calls import REST, Call
 
 REFUNDED = {
     "GENERATION_FAILED",
@@ -41,12 +44,12 @@ Body = dict[str, Any]
 
 @dataclass(frozen=True)
 class Answer:
-    """A call to a function and the answer to it. ``caller`` is the id of the signed-in user, or None."""
+    """A call and the answer to it. ``caller`` is the id of the signed-in user, or None."""
 
-    function: str
-    sent: bytes
+    call: Call
     status: int
     text: str
+    content_type: str = "application/json"
     caller: str | None = None
 
     @property
@@ -58,26 +61,34 @@ class Answer:
 
     @property
     def data(self) -> Body:
-        """The call's data, or an empty dict if the body cannot be parsed."""
+        """The call's data, or an empty dict if the body cannot be parsed. Names are in camelCase."""
         try:
-            match json.loads(self.sent):
-                case {"data": dict(data)}:
-                    return data
+            content = json.loads(self.call.body)
         except ValueError:
-            pass
+            return {}
+        match with_swapped_names(content) if self.call.is_rest else content:
+            case {"data": dict(data)}:
+                return data
+            case dict(data) if self.call.is_rest:
+                return data
         return {}
 
     @property
     def result(self) -> Body | None:
-        """The result, or None for an error."""
-        return self.body["result"] if self.status == 200 else None
+        """The result, or None for an error. Names are in camelCase."""
+        if self.status not in (200, 201):
+            return None
+        result: Body = with_swapped_names(self.body) if self.call.is_rest else self.body["result"]
+        return result
 
     @property
     def details(self) -> Body:
-        """The ``details`` of an error, or an empty dict."""
+        """The ``details`` of an error with its reason, or an empty dict. Names are in camelCase."""
         match self.body:
             case {"error": {"details": dict(details)}}:
                 return details
+            case {"reason": str(reason), **problem} if self.call.is_rest:
+                return {**with_swapped_names(problem.get("details", {})), "reason": reason}
         return {}
 
     @property
@@ -88,43 +99,109 @@ class Answer:
     @property
     def refused(self) -> bool:
         """True if the call must not have changed anything."""
-        return self.status != 200 and self.details.get("reason") not in REFUNDED
+        return self.status not in (200, 201) and self.details.get("reason") not in REFUNDED
 
 
 class Contract:
-    """Validates calls and answers with the schemas of the OpenAPI document."""
+    """Validates calls and answers with the schemas of the OpenAPI documents."""
 
-    def __init__(self, document: Body) -> None:
-        components = {"components": document["components"]}
+    def __init__(self, *documents: Body) -> None:
+        self.methods: dict[str, str] = {}
+        """The method of each operation."""
+        self._parameters: dict[str, _Parameters] = {}
         self._requests: dict[str, Draft202012Validator] = {}
-        self._responses: dict[tuple[str, int], Draft202012Validator] = {}
-        for path, methods in document["paths"].items():
-            function, operation = path.removeprefix("/"), methods["post"]
-            [body] = operation["requestBody"]["content"].values()
-            self._requests[function] = Draft202012Validator({**components, **body["schema"]})
-            for status, response in operation["responses"].items():
-                [body] = response["content"].values()
-                self._responses[function, int(status)] = Draft202012Validator({**components, **body["schema"]})
+        self._responses: dict[tuple[str, int], tuple[str, Draft202012Validator]] = {}
+        for document in documents:
+            components = {"components": document["components"]}
+            for path, methods in document["paths"].items():
+                for method, operation in methods.items():
+                    name = operation["operationId"]
+                    self.methods[name] = method.upper()
+                    self._parameters[name] = _Parameters(path, operation.get("parameters", []))
+                    [schema] = [body["schema"] for body in _contents(operation)] or [self._parameters[name].schema]
+                    self._requests[name] = Draft202012Validator({**components, **schema})
+                    for status, response in operation["responses"].items():
+                        [(content_type, body)] = response["content"].items()
+                        validator = Draft202012Validator({**components, **body["schema"]})
+                        self._responses[name, int(status)] = content_type, validator
 
     def allows(self, answer: Answer) -> bool:
         """Return True if the call matches the document."""
+        call = answer.call
         try:
-            return self._requests[answer.function].is_valid(json.loads(answer.sent, object_hook=_without_long_form))
+            content = self._parameters[call.operation].sent(call) if call.is_rest else _data_of(call)
         except ValueError:
             return False
+        return self._requests[call.operation].is_valid(content)
 
     def problems(self, answer: Answer) -> list[str]:
-        """Return all violations of the contract by an answer to a POST request."""
-        found = []
-        validator = self._responses.get((answer.function, answer.status))
+        """Return all violations of the contract by an answer to a call with the operation's method."""
+        found = leaks(answer)
+        if answer.call.is_rest and _is_of_another_path(answer):
+            return [*found, "a documented path, not found"] if self.allows(answer) else found
+        content_type, validator = self._responses.get((answer.call.operation, answer.status), (None, None))
         if validator is None:
             found.append("an undocumented status")
         else:
             found += [f"{error.json_path}: {error.message[:200]}" for error in validator.iter_errors(answer.body)]
-        found += leaks(answer)
-        if answer.status == 200 and not self.allows(answer):
+            if content_type != answer.content_type:
+                found.append(f"a content type other than {content_type}")
+        if answer.status in (200, 201) and not self.allows(answer):
             found.append("accepted, although the document forbids it")
         return found
+
+
+def _is_of_another_path(answer: Answer) -> bool:
+    """Return whether no operation got the call. A path with an invalid parameter may be another path.
+
+    Under a path with a line break, the server itself finds no function.
+    """
+    is_of_server = "%0A" in answer.call.path and answer.content_type == "text/html"
+    return is_of_server or answer.details.get("reason") in {"ROUTE_NOT_FOUND", "METHOD_NOT_ALLOWED"}
+
+
+def _contents(operation: Body) -> Iterable[Body]:
+    contents: Iterable[Body] = operation.get("requestBody", {"content": {}})["content"].values()
+    return contents
+
+
+def _data_of(call: Call) -> Any:
+    """Return the body of a call of a function. Raises ValueError."""
+    return json.loads(call.body, object_hook=_without_long_form)
+
+
+class _Parameters:
+    """The parameters of an operation of the REST API, in the path or in the query."""
+
+    def __init__(self, path: str, parameters: list[Body]) -> None:
+        self._path = re.compile(REST + re.sub("{(.*?)}", "(?P<\\1>[^/]+)", path))
+        fields = [parameter for parameter in parameters if parameter.get("in") in ("path", "query")]
+        self._schemas: dict[str, Body] = {parameter["name"]: parameter["schema"] for parameter in fields}
+        self.schema: Body = {
+            "type": "object",
+            "properties": self._schemas,
+            "required": [parameter["name"] for parameter in fields if parameter["required"]],
+            "additionalProperties": False,
+        }
+
+    def sent(self, call: Call) -> Body:
+        """Return the fields of a call from its path, and from its query or its body. Raises ValueError."""
+        url = urlsplit(call.path)
+        if (path := self._path.fullmatch(url.path)) is None:
+            raise ValueError("another path")
+        fields: Body = {name: unquote(value, errors="strict") for name, value in path.groupdict().items()}
+        others = parse_qsl(url.query, keep_blank_values=True, errors="strict")
+        if call.method == "POST":
+            content = json.loads(call.body) if call.body else {}
+            if not isinstance(content, dict):
+                raise ValueError("not an object")
+            others = list(content.items())
+        for name, value in others:
+            if name in fields:
+                raise ValueError("given twice")
+            is_integer = call.method == "GET" and self._schemas.get(name, {}).get("type") == "integer"
+            fields[name] = int(value) if is_integer else value
+        return fields
 
 
 def leaks(answer: Answer) -> list[str]:
@@ -153,6 +230,7 @@ def _without_long_form(value: Body) -> Any:
 WITH_WEBHOOKS = {
     "createGenerationRequest",
     "cancelGenerationRequest",
+    "cancel_generation_request",
     "resendWebhook",
     "getWebhookSecret",
     "createWebhookEndpoint",
@@ -170,9 +248,9 @@ def unexplained(before: State, after: State, answers: Iterable[Answer]) -> set[s
     accepted = [answer for answer in answers if not answer.refused]
     explained = {path for answer in accepted for path in _written_paths(answer)}
     entries = {id for answer in accepted for id in _entry_ids(answer)}
-    if any(answer.function == "registerUser" for answer in accepted):  # the ids of claims are keyed hashes
+    if any(answer.call.operation == "registerUser" for answer in accepted):  # the ids of claims are keyed hashes
         explained |= {path for path in changed - before.keys() if path.startswith(f"{TRIAL_CLAIMS}/")}
-    if any(answer.function in WITH_WEBHOOKS for answer in accepted):  # the state of receivers, and of their users
+    if any(answer.call.operation in WITH_WEBHOOKS for answer in accepted):  # the state of receivers, and of their users
         explained |= {path for path in changed if path.startswith((f"{RECEIVERS}/", f"{SENDING}/"))}
     for path in changed & after.keys():
         account, _, entry = path.partition(f"/{LEDGER}/")
@@ -184,13 +262,14 @@ def unexplained(before: State, after: State, answers: Iterable[Answer]) -> set[s
 def _written_paths(answer: Answer) -> set[str]:
     """Return the paths of the documents, except ledgers, that an accepted call or its webhooks write."""
     answered = answer.result_or_details
-    match answer.function:
-        case "createGenerationRequest":
+    match answer.call.operation:
+        case "createGenerationRequest" | "create_generation":
             request_id, status = answered["generationRequestId"], "completed" if answer.result else "failed"
             webhooks = {delivery_path(f"{request_id}-{status}")} if answer.data.get("webhookUrl") is not None else set()
-            keys = {server_keys_path(TICKET_KEYS)} if answer.data.get("mode") == Mode.ASYNC else set()
+            mode = answered.get("mode") or answer.data.get("mode")  # each answer of the REST API has it
+            keys = {server_keys_path(TICKET_KEYS)} if mode == Mode.ASYNC else set()
             return {request_path(request_id), *webhooks, *keys}
-        case "cancelGenerationRequest":
+        case "cancelGenerationRequest" | "cancel_generation_request":
             request_id = answered["generationRequestId"]
             return {request_path(request_id), delivery_path(f"{request_id}-canceled")}
         case "resendWebhook":
@@ -209,7 +288,7 @@ def _written_paths(answer: Answer) -> set[str]:
                 entry_path(answered["userId"], WELCOME_GRANT),
                 server_keys_path(TRIAL_CLAIM_KEYS),
             }
-        case "grantCredits":
+        case "grantCredits" | "grant_credits":
             return {grant_path(answered["transactionId"].removeprefix("grant-"))}
         case "runWeeklyReport":
             week = Week.parse(answered["report"]["week"])
@@ -220,12 +299,12 @@ def _written_paths(answer: Answer) -> set[str]:
 def _entry_ids(answer: Answer) -> set[str]:
     """Return the ids of the ledger entries that an accepted call writes."""
     answered = answer.result_or_details
-    match answer.function:
-        case "createGenerationRequest":
+    match answer.call.operation:
+        case "createGenerationRequest" | "create_generation":
             kinds = ["deduction"] if answer.result else ["deduction", "refund"]
             return {f"{answered['generationRequestId']}-{kind}" for kind in kinds}
-        case "cancelGenerationRequest":
+        case "cancelGenerationRequest" | "cancel_generation_request":
             return {f"{answered['generationRequestId']}-refund"}
-        case "grantCredits":
+        case "grantCredits" | "grant_credits":
             return {answered["transactionId"]}
     return set()

@@ -1,16 +1,16 @@
-"""Tests that send thousands of generated calls to the functions under the real Firebase CLI.
+"""Tests that send thousands of generated calls to the functions and the REST API under the real Firebase CLI.
 
-The callers are anonymous, a user and an admin. Every answer must be documented, no call may crash, and a refused call
-must not change anything. `make test` sends a part of the calls. Every run sends the same calls in the same order.
+The callers are anonymous, a user, an admin and an API key. Every answer must be documented, no call may crash, and a
+refused call must not change anything. `make test` sends a part of the calls. Every run sends the same calls in the same
+order.
 
 The tests use their own suite, without rate limits. Nothing changes in the background: queued requests stay pending,
 and webhooks cannot be delivered.
 """
 
-import json
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,14 +18,18 @@ import pytest
 import requests
 from google.cloud import firestore
 
+from imagegen.api.rest.routes import ROUTES, Route
 from imagegen.documents.accounts import USERS
+from imagegen.documents.api_keys import api_key_path
+from imagegen.domain.api_keys import Scope
 from imagegen.domain.catalog import Kind
-from tests.fuzz.cases import Call, generated, hostile
+from tests.fuzz.cases import generated, hostile, hostile_rest
 from tests.fuzz.contract import Answer, Contract, State, leaks, unexplained
+from tests.support.calls import REST, Call, of_function, of_route
 from tests.support.invariants import violations
 from tests.support.live import ANSWER_TIMEOUT_SECONDS, Live, operator_of, order
 from tests.support.scale import scaled
-from tools.docs import openapi
+from tools.docs import openapi, openapi_rest
 from tools.emulators.suite import Suite, workspace
 from tools.fakes import NO_LIMITS_SETTINGS
 from tools.seed import history
@@ -54,21 +58,27 @@ RECEIVER = "https://receiver.invalid/"
 """A name that never resolves, https://www.rfc-editor.org/rfc/rfc2606#section-2"""
 
 DOCUMENT = openapi.document()
+REST_DOCUMENT = openapi_rest.document()
 EXAMPLES = {
     path.removeprefix("/"): methods["post"]["requestBody"]["content"]["application/json"]["example"]["data"]
     for path, methods in DOCUMENT["paths"].items()
 }
 FUNCTIONS = scaled(["createGenerationRequest", "grantCredits", "listGenerationRequests"], list(EXAMPLES))
-ADMIN_FUNCTIONS = ("grantCredits", "getWeeklyReport", "listWeeklyReports", "runWeeklyReport")
-EXPECTED_ERRORS = {
-    "cancelGenerationRequest": (400, "REQUEST_ENDED"),
-    "resendWebhook": (404, "DELIVERY_NOT_FOUND"),
-    "rotateWebhookEndpointSecret": (404, "ENDPOINT_NOT_FOUND"),
-    "deleteWebhookEndpoint": (404, "ENDPOINT_NOT_FOUND"),
-    "revokeApiKey": (404, "API_KEY_NOT_FOUND"),
-    "replaceImageUrls": (400, "NO_STORED_IMAGE"),
+ROUTE_EXAMPLES: dict[Route, dict[str, Any]] = {route: openapi_rest.example(route.operation) for route in ROUTES}
+FUZZED_ROUTES = scaled(ROUTES[:2], ROUTES)
+ADMIN_OPERATIONS = ("grantCredits", "grant_credits", "getWeeklyReport", "listWeeklyReports", "runWeeklyReport")
+EXPECTED_OUTCOMES = {
+    "create_generation": "201",
+    "cancelGenerationRequest": "REQUEST_ENDED",
+    "cancel_generation_request": "REQUEST_ENDED",
+    "replaceImageUrls": "NO_STORED_IMAGE",
+    "resendWebhook": "DELIVERY_NOT_FOUND",
+    "rotateWebhookEndpointSecret": "ENDPOINT_NOT_FOUND",
+    "deleteWebhookEndpoint": "ENDPOINT_NOT_FOUND",
+    "revokeApiKey": "API_KEY_NOT_FOUND",
 }
-"""The errors of some examples. In the sample data, all requests have ended, and there are no webhooks and no keys."""
+"""The outcomes of some examples. The others are answered with 200. In the sample data, all requests have ended, and
+there are no stored images, no webhooks and no keys."""
 
 KNOWN_USERS = [USER, EXAMPLES["createGenerationRequest"]["userId"], ADMIN, "user-0"]
 
@@ -82,12 +92,21 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
         yield Live(suite, operator)
 
 
+@dataclass(frozen=True)
+class Caller:
+    """A caller. Without a token, it is anonymous."""
+
+    name: str
+    token: str | None = None
+    user_id: str | None = None
+
+
 @dataclass
 class Fuzzer:
     """Sends calls one after the other, and records the outcomes and problems."""
 
     live: Live
-    contract: Contract = field(default_factory=lambda: Contract(DOCUMENT))
+    contract: Contract = field(default_factory=lambda: Contract(DOCUMENT, REST_DOCUMENT))
     http: requests.Session = field(default_factory=requests.Session)
     answers: list[Answer] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
@@ -97,29 +116,31 @@ class Fuzzer:
     def __post_init__(self) -> None:
         self.accounts = self._accounts()
 
-    def send(self, who: str, token: str | None, call: Call) -> None:
-        """Send a call and check its answer against the document. ``who`` names the caller."""
-        headers = ({"Authorization": f"Bearer {token}"} if token else {}) | call.headers
-        url = f"{self.live.suite.functions_url}/{call.function}"
+    def send(self, caller: Caller, call: Call) -> None:
+        """Send a call and check its answer against its document."""
+        headers = ({"Authorization": f"Bearer {caller.token}"} if caller.token else {}) | call.headers
+        url = f"{self.live.suite.functions_url}{call.path}"
         try:
             response = self.http.request(
                 call.method, url, data=call.body, headers=headers, timeout=ANSWER_TIMEOUT_SECONDS
             )
         except requests.exceptions.InvalidHeader:
             return  # an HTTP client cannot send this header
-        answer = Answer(call.function, call.body, response.status_code, response.text, who if token else None)
-        outcome = str(answer.details.get("reason", answer.status)) if call.method == "POST" else "another method"
-        self.outcomes.setdefault(call.function, Counter())[outcome] += 1
-        found = self.contract.problems(answer) if call.method == "POST" else leaks(answer)
+        content_type = response.headers.get("Content-Type", "").partition(";")[0]
+        answer = Answer(call, response.status_code, response.text, content_type, caller.user_id)
+        is_documented = call.method == self.contract.methods[call.operation]
+        outcome = str(answer.details.get("reason", answer.status)) if is_documented else "another method"
+        self.outcomes.setdefault(call.operation, Counter())[outcome] += 1
+        found = self.contract.problems(answer) if is_documented else leaks(answer)
         accounts = self._accounts()
         if answer.refused and accounts != self.accounts:
             found.append("a refused call changed an account")
         self.accounts = accounts
-        if call.method == "POST" and not answer.refused:
+        if is_documented and not answer.refused:
             self.answers.append(answer)
         if found:
             self.problems.append(
-                f"{who}: {call.method} {call.function} {call.body[:300]!r} {call.headers}\n"
+                f"{caller.name}: {call.method} {call.path} {call.body[:300]!r} {call.headers}\n"
                 f"  {answer.status} {answer.text[:500]}\n  {'; '.join(found)}"
             )
 
@@ -140,56 +161,77 @@ class Fuzzer:
     def summary(self) -> str:
         total = sum(outcomes.total() for outcomes in self.outcomes.values())
         lines = [f"{total} calls"]
-        for function, outcomes in sorted(self.outcomes.items()):
-            lines.append(f"{function}: {outcomes.total()}")
+        for operation, outcomes in sorted(self.outcomes.items()):
+            lines.append(f"{operation}: {outcomes.total()}")
             lines += [f"    {count:6} {outcome}" for outcome, count in outcomes.most_common()]
         return "\n".join(lines)
 
 
-@pytest.mark.parametrize("function", FUNCTIONS)
-def test_the_documented_example_works_with_the_sample_data(live: Live, function: str) -> None:
-    token = live.sign_in(ADMIN) if function in ADMIN_FUNCTIONS else None
-    response = live.call(function, EXAMPLES[function], token=token)
-    outcome = response.status_code, response.json().get("error", {}).get("details", {}).get("reason")
-    assert outcome == EXPECTED_ERRORS.get(function, (200, None)), response.text
+@pytest.mark.parametrize(
+    "call",
+    [
+        *(of_function(function, EXAMPLES[function]) for function in FUNCTIONS),
+        *(of_route(route, ROUTE_EXAMPLES[route]) for route in FUZZED_ROUTES),
+    ],
+    ids=lambda call: call.operation,
+)
+def test_the_documented_example_works_with_the_sample_data(live: Live, call: Call) -> None:
+    authorization = {"Authorization": f"Bearer {live.sign_in(ADMIN)}"} if call.operation in ADMIN_OPERATIONS else {}
+    response = live.send(call.path[1:], call.method, data=call.body, headers={**call.headers, **authorization})
+    outcome = Answer(call, response.status_code, response.text).details.get("reason", str(response.status_code))
+    assert outcome == EXPECTED_OUTCOMES.get(call.operation, "200"), response.text
 
 
-def test_all_answers_and_changes_match_the_openapi_document(live: Live) -> None:
-    callers = {"anonymous": None, USER: live.sign_in(USER), ADMIN: live.sign_in(ADMIN)}
+def test_all_answers_and_changes_match_the_openapi_documents(live: Live) -> None:
+    anonymous, user, admin = Caller("anonymous"), *(Caller(id, live.sign_in(id), id) for id in (USER, ADMIN))
     for user_id in KNOWN_USERS[:3]:
         grant = {"userId": user_id, "credits": CREDITS, "bucket": "paid", "reason": "fuzz", "idempotencyKey": user_id}
-        assert live.call("grantCredits", grant, token=callers[ADMIN]).status_code == 200
+        assert live.call("grantCredits", grant, token=admin.token).status_code == 200
     for user_id in KNOWN_USERS:
         # The first delivery would create the key in the background.
         live.result("getWebhookSecret", {"userId": user_id, "webhookUrl": RECEIVER})
+    new_key = {"name": "fuzz", "scopes": [*Scope], "grantCreditsPerDay": CREDITS}
+    key = live.result("createApiKey", new_key, token=admin.token)
+    callers = [anonymous, user, admin, Caller(f"a key of {ADMIN}", key["apiKey"], ADMIN)]
     fuzzer = Fuzzer(live)
     before = fuzzer.state()
     values = _values(live)
     for field_name, mode in (("deliveryId", "sync"), *[("generationRequestId", "async")] * QUEUED_REQUESTS):
         params = order(USER, mode=mode, webhookUrl=RECEIVER)
-        fuzzer.send("anonymous", None, Call("createGenerationRequest", json.dumps({"data": params}).encode()))
+        fuzzer.send(anonymous, of_function("createGenerationRequest", params))
         request_id = (fuzzer.answers[-1].result or {})["generationRequestId"]
         values[field_name].append(f"{request_id}-completed" if mode == "sync" else request_id)
     started = time.monotonic()
-    document = {**DOCUMENT, "paths": {f"/{function}": DOCUMENT["paths"][f"/{function}"] for function in FUNCTIONS}}
-    generated_calls = list(generated(document, values))
+    routes = [route.operation.handle.__name__ for route in FUZZED_ROUTES]
+    calls = [*generated(_only(DOCUMENT, FUNCTIONS), values), *generated(_only(REST_DOCUMENT, routes), values, REST)]
     hostile_calls = [call for function in FUNCTIONS for call in hostile(function, EXAMPLES[function])]
+    hostile_calls += [call for route in FUZZED_ROUTES for call in hostile_rest(route, ROUTE_EXAMPLES[route])]
     seconds = time.monotonic() - started
-    print(f"\n{len(generated_calls)} generated and {len(hostile_calls)} hostile calls, built in {seconds:.0f} s")
+    print(f"\n{len(calls)} generated and {len(hostile_calls)} hostile calls, built in {seconds:.0f} s")
     started = time.monotonic()
 
-    for number, (who, token) in enumerate(callers.items()):
-        for call in [*generated_calls[number::STEP], *hostile_calls[number :: len(callers) * STEP]]:
-            fuzzer.send(who, token, call)
+    for number, caller in enumerate(callers):
+        for call in [*calls[number::STEP], *hostile_calls[number :: len(callers) * STEP]]:
+            fuzzer.send(caller, call)
             if len(fuzzer.problems) >= PROBLEMS_MAX:
                 break
 
     print(f"{fuzzer.summary()}\nin {time.monotonic() - started:.0f} s")
     assert not fuzzer.problems, "\n".join(fuzzer.problems)
     assert sum(outcomes.total() for outcomes in fuzzer.outcomes.values()) >= CASES_MIN
-    assert unexplained(before, fuzzer.state(), fuzzer.answers) == set()
+    used = {api_key_path(key["keyId"])}  # its last use, and what it granted
+    assert unexplained(before, fuzzer.state(), fuzzer.answers) - used == set()
     assert violations(live.operator) == []
     assert "Traceback" not in live.suite.output()
+
+
+def _only(document: dict[str, Any], operations: Collection[str]) -> dict[str, Any]:
+    """Return the document with these operations only."""
+    paths = {
+        path: {method: operation for method, operation in methods.items() if operation["operationId"] in operations}
+        for path, methods in document["paths"].items()
+    }
+    return {**document, "paths": {path: methods for path, methods in paths.items() if methods}}
 
 
 def _values(live: Live) -> dict[str, list[Any]]:
@@ -198,9 +240,9 @@ def _values(live: Live) -> dict[str, list[Any]]:
     options = {kind.value: catalog.options(kind) for kind in Kind}
     pages = [
         live.result(function, {"userId": USER, "pageSize": 1})
-        for function in ("getUserCredits", "listGenerationRequests")
+        for function in ("getUserCredits", "listCreditTransactions", "listGenerationRequests")
     ]
-    [request] = pages[1]["requests"]
+    [request] = pages[-1]["requests"]
     return {
         **{kind: [name for option in some for name in (option.name, option.id)] for kind, some in options.items()},
         "userId": KNOWN_USERS,

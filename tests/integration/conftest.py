@@ -20,6 +20,7 @@ from imagegen.ports.task_queue import TaskQueue
 from imagegen.ports.webhook_sender import WebhookSender
 from imagegen.reports.alerts import Channel
 from imagegen.services.images.storage import Images
+from tests.support.accounts import Accounts
 from tests.support.api import Api
 from tests.support.backend import AddUser, Provider, set_models
 from tests.support.faults import FaultyDatabase
@@ -110,6 +111,15 @@ def api(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> Api:
     monkeypatch.setattr("imagegen.bootstrap.backend", lambda: backend)
     monkeypatch.setenv("REQUIRE_AUTH", "false")
     return Api()
+
+
+@pytest.fixture
+def accounts(monkeypatch: pytest.MonkeyPatch) -> Accounts:
+    """Replace Firebase Auth by a fake."""
+    accounts = Accounts()
+    monkeypatch.setattr("imagegen.api.auth.auth.get_user", accounts.get_user)
+    monkeypatch.setattr("imagegen.api.auth.auth.verify_id_token", accounts.verify_id_token)
+    return accounts
 
 
 @pytest.fixture

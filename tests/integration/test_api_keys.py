@@ -4,68 +4,33 @@ import hashlib
 import json
 import random
 import threading
-from dataclasses import dataclass, field
+from dataclasses import replace
 from datetime import timedelta
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from firebase_admin import auth
 
 from imagegen.bootstrap import Backend
 from imagegen.domain.api_keys import Scope, is_well_formed, new_secret
+from imagegen.domain.limits import Limits
 from imagegen.services.api_keys import ACTIVE_MAX, CREATED_PER_DAY
-from tests.support.api import CALLABLES, Api
+from tests.support.accounts import Accounts
+from tests.support.api import Api
 from tests.support.backend import AddUser
 from tests.support.faults import FaultyDatabase, Lost
 from tests.support.orders import order
 from tests.support.times import NOON
 from tests.support.wire import ObservedClient
 from tools.docs import openapi
-from tools.fakes import ManualClock
+from tools.fakes import NO_LIMITS, ManualClock
 
 FUNCTIONS = openapi.operations()
 BALANCE = "/v1/credits/balance"
 
 
-@dataclass
-class Accounts:
-    """A fake of Firebase Auth. Every user has an account unless it is deleted here."""
-
-    admins: set[str] = field(default_factory=lambda: {"admin"})
-    disabled: set[str] = field(default_factory=set)
-    deleted: set[str] = field(default_factory=set)
-    lookups: int = 0
-
-    def get_user(self, uid: str) -> Any:
-        self.lookups += 1
-        if uid in self.deleted:
-            raise auth.UserNotFoundError("deleted")
-        return SimpleNamespace(
-            uid=uid,
-            custom_claims={"admin": True} if uid in self.admins else None,
-            display_name=None,
-            email=f"{uid}@example.com",
-            email_verified=True,
-            phone_number=None,
-            disabled=uid in self.disabled,
-        )
-
-    def verify_id_token(self, token: str, **_: object) -> dict[str, Any]:
-        """Accept the user id as a token."""
-        return {"sub": token, "iat": 2**31, "exp": 2**32}
-
-
 @pytest.fixture
 def clock() -> ManualClock:
     return ManualClock(NOON)
-
-
-@pytest.fixture
-def accounts(monkeypatch: pytest.MonkeyPatch) -> Accounts:
-    accounts = Accounts()
-    monkeypatch.setattr("imagegen.api.auth.auth.get_user", accounts.get_user)
-    return accounts
 
 
 @pytest.fixture
@@ -151,29 +116,6 @@ def test_key_is_stored_under_its_hash_and_nowhere_in_clear(
 
 
 # Access
-
-
-@pytest.mark.parametrize("owner", ["user", "other", "admin"])
-@pytest.mark.parametrize("function", CALLABLES)
-def test_key_calls_only_the_functions_of_its_scopes_and_only_as_its_owner(
-    api: Api, backend: Backend, users: None, function: str, owner: str
-) -> None:
-    operation = FUNCTIONS[function]
-    data = {**openapi.example(operation)}
-    if "userId" in data:
-        data["userId"] = "user"
-    for scope in Scope:
-        reason = outcome(api, function, data, create(backend, scope, user=owner, per_day=1_000))
-        if operation.scope is not scope:
-            assert reason == "SCOPE_MISSING"
-        elif operation.names_owner and not operation.access.allows(backend_caller(owner), "user"):
-            assert reason == "PERMISSION_DENIED"
-        else:
-            assert reason not in {"SCOPE_MISSING", "PERMISSION_DENIED", "UNAUTHENTICATED"} or owner != "admin"
-
-
-def backend_caller(owner: str) -> Any:
-    return SimpleNamespace(uid=owner, is_admin=owner == "admin", api_key=None)
 
 
 @pytest.mark.parametrize(
@@ -288,15 +230,29 @@ def test_last_use_is_written_once_a_day(
 ) -> None:
     secret = create(backend, Scope.READ)
 
-    def writes() -> int:
+    def cost() -> tuple[int, int]:
         client.wire.reset()
         api.rest("GET", BALANCE, **bearer(secret))
-        return client.wire.writes
+        return client.wire.documents_read, client.wire.writes
 
-    assert [writes(), writes()] == [1, 0]
+    api.rest("GET", "/v1/catalog")  # reads the catalog
+    assert [cost(), cost()] == [(3, 1), (2, 0)]
     clock.at += timedelta(days=1)
-    assert [writes(), writes()] == [1, 0]
+    api.rest("GET", "/v1/catalog")
+    assert [cost(), cost()] == [(3, 1), (2, 0)]
     assert str(backend.api_keys.list("user")[0].last_used_on) == "2026-11-19"
+
+
+def test_simultaneous_first_calls_of_a_day_write_the_last_use_once(
+    backend: Backend, users: None, client: ObservedClient
+) -> None:
+    secret = create(backend, Scope.READ)
+    found = [backend.api_keys.find(secret) for _ in range(2)]
+    client.wire.reset()
+    for key in found:
+        assert key is not None
+        backend.api_keys.record_use(key)
+    assert client.wire.writes == 1
 
 
 def test_call_is_answered_if_its_use_cannot_be_recorded(
@@ -307,14 +263,35 @@ def test_call_is_answered_if_its_use_cannot_be_recorded(
     assert api.rest("GET", BALANCE, **bearer(secret)).status_code == 200
 
 
+def test_key_costs_the_money_path_one_read(
+    api: Api, backend: Backend, users: None, client: ObservedClient, accounts: Accounts
+) -> None:
+    secret = create(backend, Scope.GENERATE)
+    data = {name: value for name, value in order().items() if name != "userId"}
+    api.rest("POST", "/v1/generations", data, **bearer(secret))  # reads the catalog, and records the use
+    client.wire.reset()
+    accounts.lookups = 0
+    api.rest("POST", "/v1/generations", data, **bearer(secret))
+    assert (client.wire.round_trips, client.wire.documents_read, client.wire.writes) == (3, 3, 3)
+    assert accounts.lookups == 1
+
+
+@pytest.mark.parametrize("limits", [replace(NO_LIMITS, calls_per_minute=1)])
+def test_calls_with_all_keys_of_a_user_are_limited_together(
+    api: Api, backend: Backend, users: None, accounts: Accounts, limits: Limits
+) -> None:
+    first, second = create(backend, Scope.READ), create(backend, Scope.READ)
+    assert api.rest("GET", BALANCE, **bearer(first)).status_code == 200
+    refused = api.rest("GET", BALANCE, **bearer(second))
+    assert (refused.status_code, refused.get_json()["reason"]) == (429, "RATE_LIMITED")
+    assert refused.headers["Retry-After"] == "60"
+    assert accounts.lookups == 1
+
+
 # Grants
 
 
-def test_only_admins_create_keys_that_grant(
-    api: Api, users: None, accounts: Accounts, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("imagegen.api.auth._claims_of", lambda header: accounts.verify_id_token(header.split()[1]))
-    monkeypatch.setattr("imagegen.api.auth._account_of", lambda claims: accounts.get_user(claims["sub"]))
+def test_only_admins_create_keys_that_grant(api: Api, users: None) -> None:
     data = {"name": "shop", "scopes": ["grant"], "grantCreditsPerDay": 10}
     assert outcome(api, "createApiKey", data, "user") == "PERMISSION_DENIED"
     assert outcome(api, "createApiKey", data, "admin") == "OK"

@@ -110,7 +110,7 @@ def test_number_of_unfinished_requests_is_limited(
     error = api.error(CREATE, ORDER)
     assert (error["status"], error["details"]) == (
         "RESOURCE_EXHAUSTED",
-        {"reason": "TOO_MANY_RUNNING", "runningRequests": 2},
+        {"reason": "TOO_MANY_RUNNING", "runningRequests": 2, "retryAfterSeconds": 5},
     )
     assert client.document("users/user").get().to_dict() == before
     client.document(f"generationRequests/{running[0]}").update({"status": "completed"})
@@ -194,7 +194,11 @@ def test_canceled_request_of_a_dead_process_counts_until_its_lease_expires(
             backend.worker.run(*queue.put_so_far[-1][1].values())
     during_each_run(lambda _: None)
     clock.at += timedelta(minutes=3)
-    assert api.error(CREATE, ORDER)["details"] == {"reason": "TOO_MANY_RUNNING", "runningRequests": 2}
+    assert api.error(CREATE, ORDER)["details"] == {
+        "reason": "TOO_MANY_RUNNING",
+        "runningRequests": 2,
+        "retryAfterSeconds": 5,
+    }
     clock.at += timedelta(minutes=1)
     api.result(CREATE, ORDER)
 

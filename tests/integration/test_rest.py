@@ -140,6 +140,19 @@ def test_key_is_the_same_in_both_apis(api: Api, add_user: AddUser) -> None:
     assert again["result"]["generationRequestId"] == first
 
 
+def test_reused_request_is_200_and_costs_nothing(
+    api: Api, add_user: AddUser, clock: Clock, run_tasks: Callable[[], None]
+) -> None:
+    add_user(paid=10)
+    clock.asleep = run_tasks
+    first = create(api, wait="wait=10").get_json()
+    again = create(api, reuse={"max_age_seconds": 60})
+    assert (again.status_code, again.get_json()) == (200, {**first, "reused": True})
+    assert "Idempotent-Replayed" not in again.headers
+    assert again.headers["Location"] == f"generations/{first['generation_request_id']}"
+    assert api.rest("GET", "/v1/credits/balance?user_id=user").get_json()["total_available"] == 7
+
+
 @pytest.mark.parametrize("field", ["mode", "wait", "userId", "webhookUrl"])
 def test_field_of_another_api_is_refused_under_the_name_that_was_sent(api: Api, field: str) -> None:
     response = api.rest("POST", GENERATIONS, {**ORDER, field: "async"})

@@ -91,7 +91,7 @@ def test_replay_says_that_it_is_one_with_the_balance_of_now(
     if failure_rate:
         error = (again.get_json() or {})["error"]
         assert (again.status_code, error["status"]) == (400, "FAILED_PRECONDITION")
-        assert "new idempotencyKey" in error["message"]
+        assert "new idempotency key" in error["message"]
 
 
 def test_replay_works_without_the_users_document(api: Api, client: ObservedClient, add_user: AddUser) -> None:

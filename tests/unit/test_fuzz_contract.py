@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from tests.fuzz.contract import Answer, Contract, unexplained
-from tools.docs import openapi
+from tests.support.calls import Call, of_function
+from tools.docs import openapi, openapi_rest
 
-CONTRACT = Contract(openapi.document())
+CONTRACT = Contract(openapi.document(), openapi_rest.document())
 VALID: dict[str, Any] = {"userId": "user-100", "pageSize": 1}
 DEDUCTION = {
     "id": "r-deduction",
@@ -26,9 +27,48 @@ INVALID_INPUT = {
 }
 
 
-def answer(status: int, body: object, sent: object = VALID, function: str = "getUserCredits") -> Answer:
+BALANCE = {"trial_credits": 0, "token_balance": 3, "total_available": 3}
+REQUEST = {
+    "generation_request_id": "r7",
+    "user_id": "ada",
+    "status": "pending",
+    "model": "m",
+    "style": "s",
+    "color": "c",
+    "size": "s",
+    "prompt": "p",
+    "cost": 1,
+    "refunded_credits": 0,
+    "net_credits": 1,
+    "refunded": False,
+    "mode": "async",
+    "created_at": "2026-11-09T00:00:00.000000Z",
+}
+GENERATIONS = "/api/v1/generations"
+
+
+def answer(status: int, body: object, sent: dict[str, Any] = VALID, function: str = "getUserCredits") -> Answer:
     text = body if isinstance(body, str) else json.dumps(body)
-    return Answer(function, json.dumps({"data": sent}).encode(), status, text)
+    return Answer(of_function(function, sent), status, text)
+
+
+def balance(path: str = "/api/v1/credits/balance", body: object = BALANCE) -> Answer:
+    return Answer(Call("get_balance", path, method="GET"), 200, json.dumps(body))
+
+
+def listed(query: str) -> Answer:
+    page = {"items": [REQUEST], "total": 1, "limit": 20, "offset": 0}
+    return Answer(Call("list_generations", f"{GENERATIONS}?{query}", method="GET"), 200, json.dumps(page))
+
+
+def problem(path: str, status: int, content_type: str = "application/problem+json", **facts: object) -> Answer:
+    text = json.dumps({"type": "about:blank", "title": "Not Found", "status": status, "detail": "No.", **facts})
+    return Answer(Call("get_generation_request", path, method="GET"), status, text, content_type)
+
+
+def created(path: str = GENERATIONS, **fields: object) -> Answer:
+    sent = {name: REQUEST[name] for name in ("model", "style", "color", "size", "prompt")}
+    return Answer(Call("create_generation", path, json.dumps({**sent, **fields}).encode()), 201, json.dumps(REQUEST))
 
 
 def error(status: str, message: str = "", **details: object) -> dict[str, Any]:
@@ -40,6 +80,13 @@ VALID_ANSWERS = {
     "one without optional fields": answer(200, {"result": {**CREDITS, "transactions": []}}, sent={}),
     "a refusal": answer(400, {"error": INVALID_INPUT}, sent={**VALID, "pageSize": 201}),
     "a refusal by the backend alone": answer(400, {"error": INVALID_INPUT}),
+    "a route": balance(),
+    "a route with a query": listed("limit=5&offset=1000&user_id=ada"),
+    "a created request": created(user_id="ada"),
+    "a request that is not found": problem(
+        f"{GENERATIONS}/r", 404, reason="REQUEST_NOT_FOUND", details={"generation_request_id": "r"}
+    ),
+    "a path of another route": problem(f"{GENERATIONS}/a%2Fb", 404, reason="ROUTE_NOT_FOUND"),
     "a page size in long form": answer(
         200,
         {"result": CREDITS},
@@ -77,6 +124,19 @@ INVALID_ANSWERS = {
     "a source file": answer(403, error("PERMISSION_DENIED", "entry/api.py: no", reason="PERMISSION_DENIED")),
     "a negative page size, accepted": answer(200, {"result": CREDITS}, sent={**VALID, "pageSize": -1}),
     "an unknown field, accepted": answer(200, {"result": CREDITS}, sent={**VALID, "admin": True}),
+    "a field of a route in camelCase": balance(body={**BALANCE, "trialCredits": 0}),
+    "a documented path, not found": problem(f"{GENERATIONS}/r", 404, reason="ROUTE_NOT_FOUND"),
+    "a problem as plain JSON": problem(
+        f"{GENERATIONS}/r", 404, "application/json", reason="REQUEST_NOT_FOUND", details={"generation_request_id": "r"}
+    ),
+    "an unknown parameter, accepted": balance("/api/v1/credits/balance?userId=ada"),
+    "a parameter given twice, accepted": balance("/api/v1/credits/balance?user_id=ada&user_id=bela"),
+    "a limit that is too high, accepted": listed("limit=101"),
+    "a limit that is not a number, accepted": listed("limit=many"),
+    "a mode, accepted by a route": created(mode="sync"),
+    "a long integer, accepted by a route": created(
+        max_credits={"@type": "type.googleapis.com/google.protobuf.Int64Value", "value": "7"}
+    ),
     "a blank key, accepted": answer(
         200,
         {"result": {"generationRequestId": "r", **CHARGE, "imageUrl": "https://x"}},
@@ -123,7 +183,26 @@ RESENT = answer(200, {"result": {"deliveryId": "r6-failed"}}, function="resendWe
 ROTATED = answer(200, {"result": {"webhookSecret": "whsec_"}}, sent={"userId": "cleo"}, function="getWebhookSecret")
 REPORTED = answer(200, {"result": {"report": {"week": "2026-W45"}}}, function="runWeeklyReport")
 REGISTERED = answer(200, {"result": {"userId": "dora", "trialCredits": 10}}, function="registerUser")
-ACCEPTED = [CREATED, FAILED, CANCELED, WITH_WEBHOOK, RESENT, ROTATED, REPORTED, REGISTERED]
+QUEUED_BY_REST = created()
+GRANTED_BY_REST = Answer(
+    Call("grant_credits", "/api/v1/credits/grants", b'{"user_id": "ada"}'), 200, '{"transaction_id": "grant-g1"}'
+)
+CANCELED_BY_REST = Answer(
+    Call("cancel_generation_request", f"{GENERATIONS}/r8/cancel"), 200, '{"generation_request_id": "r8"}'
+)
+ACCEPTED = [
+    QUEUED_BY_REST,
+    GRANTED_BY_REST,
+    CANCELED_BY_REST,
+    CREATED,
+    FAILED,
+    CANCELED,
+    WITH_WEBHOOK,
+    RESENT,
+    ROTATED,
+    REPORTED,
+    REGISTERED,
+]
 REFUSED = answer(429, error("RESOURCE_EXHAUSTED", reason="RATE_LIMITED", retryAfterSeconds=1))
 BEFORE = {"users/ada": 1, "users/bela": 1}
 AFTER = {
@@ -141,6 +220,14 @@ AFTER = {
     "users/ada/creditTransactions/r5-deduction": 5,
     "webhookDeliveries/r5-completed": 5,
     "webhookDeliveries/r6-failed": 5,
+    "generationRequests/r7": 5,
+    "users/ada/creditTransactions/r7-deduction": 5,
+    "serverKeys/tickets": 5,
+    "grants/g1": 5,
+    "users/ada/creditTransactions/grant-g1": 5,
+    "generationRequests/r8": 5,
+    "users/ada/creditTransactions/r8-refund": 5,
+    "webhookDeliveries/r8-canceled": 5,
     "webhookSecrets/cleo": 5,
     "weeklyReports/2026-W45": 5,
     "dailyUsage/2026-11-08": 5,

@@ -9,8 +9,16 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from imagegen.api import functions
+from imagegen.api.rest.endpoint import problem
 from imagegen.api.rest.routes import ROUTES, Route
-from imagegen.errors import ApiError, MethodNotAllowed, RouteNotFound
+from imagegen.errors import (
+    ApiError,
+    IdempotencyMismatch,
+    MethodNotAllowed,
+    RouteNotFound,
+    ServiceUnavailable,
+    Unauthenticated,
+)
 from tests.support.api import CALLABLES
 from tools.docs import openapi, openapi_rest, postman
 from tools.emulators.project import ROOT
@@ -179,6 +187,12 @@ def test_route_has_the_access_of_its_operation(route: Route) -> None:
         assert route.operation is FUNCTIONS[route.operation.name]
 
 
+@pytest.mark.parametrize("error", [IdempotencyMismatch("no"), ServiceUnavailable("no"), Unauthenticated("no")])
+def test_problem_without_facts_is_as_documented(error: ApiError) -> None:
+    schema = REST["components"]["schemas"][type(error).__name__]
+    Draft202012Validator({**schema, "components": REST["components"]}).validate(problem(error).get_json())
+
+
 def test_rest_document_names_all_fields_in_snake_case() -> None:
     names = {name for schema in REST["components"]["schemas"].values() for name in schema.get("properties", {})}
     assert {name for name in names if name != name.lower()} == set()
@@ -192,6 +206,11 @@ def test_rest_document_names_all_fields_in_snake_case() -> None:
 def test_status_of_an_error_is_that_of_its_code_or_a_more_exact_one(error: type[ApiError]) -> None:
     exact = {"INSUFFICIENT_CREDITS": 402, "IDEMPOTENCY_MISMATCH": 422, "REQUEST_ENDED": 409, "PRICE_TOO_HIGH": 409}
     assert error.rest_status == exact.get(error.reason, error.code.http_status)
+
+
+@pytest.mark.parametrize("error", [error for error in declared_errors() if error.rest_status == 429])
+def test_error_of_too_many_calls_has_a_retry_after_header(error: type[ApiError]) -> None:
+    assert error.facts["retryAfterSeconds"] is int
 
 
 # Postman

@@ -75,7 +75,7 @@ def example(operation: Operation[Any, Any]) -> Any:
 def _operation(route: Route) -> Schema:
     operation, body = route.operation, _body_of(route)
     created = {"201": _created(operation)} if route.location else {}
-    done = "An earlier call with the same key created it." if route.location else "Done."
+    done = "An earlier call created it, with the same key or for the same image." if route.location else "Done."
     return {
         "operationId": operation.handle.__name__,
         "summary": operation.description.replace("\n", " "),

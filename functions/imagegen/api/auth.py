@@ -183,7 +183,7 @@ class Access(Enum):
         if self is Access.ADMIN and not caller.is_admin:
             raise PermissionDenied("Only admins can call this function. An admin's account has the custom claim admin.")
         if owner_id is not None and not self.allows(caller, owner_id):
-            raise PermissionDenied("You can act only for yourself. Send your own userId, or leave it out.")
+            raise PermissionDenied("You can act only for yourself. Send your own user id, or leave it out.")
 
 
 def _in_time(check: Callable[[], T]) -> T:

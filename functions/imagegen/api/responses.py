@@ -200,6 +200,15 @@ class CreatedGeneration(GenerationRequestDetails):
     replayed: Literal[True] | None = Field(
         default=None, description="True if an earlier call with the same idempotency key created the request."
     )
+    reused: Literal[True] | None = Field(
+        default=None, description="True if this is an earlier request for the same image. This call costs nothing."
+    )
+
+    @classmethod
+    def of_call(cls, request: GenerationRequest, created: Created) -> Self:
+        """Return the answer to a call that created, repeated or reused a request, which is ``request`` by now."""
+        flags = {"replayed": created.is_replay or None, "reused": created.is_reused or None}
+        return cls.of(request).model_copy(update=flags)
 
 
 class GenerationList(Response):

@@ -41,7 +41,7 @@ def answer(backend: Backend, request: Request) -> Response:
     response = _json(result, HTTPStatus.OK)
     if route.location is not None:
         response.headers["Location"] = route.location.format(**result)
-        if not result.get("replayed"):
+        if not (result.get("replayed") or result.get("reused")):
             response.status_code = HTTPStatus.CREATED
     if result.get("replayed"):
         response.headers[REPLAYED_HEADER] = "true"
@@ -60,7 +60,7 @@ def problem(error: ApiError) -> Response:
         "status": error.rest_status,
         "detail": error.message,
         "reason": error.reason,
-        **({"details": with_swapped_names(facts)} if facts else {}),
+        **({"details": with_swapped_names(facts)} if error.facts else {}),
     }
     response = _json(content, error.rest_status, PROBLEM_JSON)
     if (seconds := facts.get("retryAfterSeconds")) is not None:

@@ -10,7 +10,7 @@ from imagegen.api import functions, idempotency, requests, responses
 from imagegen.api.fields import TOTAL_MAX
 from imagegen.api.operation import Call, Operation, variant
 from imagegen.bootstrap import Backend
-from imagegen.domain.generation import Fingerprint, GenerationRequest, Key, Mode
+from imagegen.domain.generation import Fingerprint, Key, Mode
 from imagegen.errors import (
     Contention,
     IdempotencyMismatch,
@@ -44,12 +44,7 @@ def _fingerprint(backend: Backend, data: Any) -> Fingerprint:
 def _answered_earlier(backend: Backend, call: Call[requests.Repeat]) -> responses.CreatedGeneration | None:
     key = Key(call.params.idempotency_key, _fingerprint(backend, call.data))
     earlier = backend.generations.repeat(call.params.user_id, key)
-    return None if earlier is None else _created(earlier.request, is_replay=True)
-
-
-def _created(request: GenerationRequest, *, is_replay: bool) -> responses.CreatedGeneration:
-    created = responses.CreatedGeneration.of(request)
-    return created.model_copy(update={"replayed": True}) if is_replay else created
+    return None if earlier is None else responses.CreatedGeneration.of_call(earlier.request, earlier)
 
 
 @variant(
@@ -71,7 +66,7 @@ def create_generation(backend: Backend, call: Call[requests.CreateGeneration]) -
     request = created.request
     if not created.is_replay:
         request = backend.requests.wait(request, wait_seconds(call.headers))
-    return _created(request, is_replay=created.is_replay)
+    return responses.CreatedGeneration.of_call(request, created)
 
 
 @variant(functions.list_generation_requests)

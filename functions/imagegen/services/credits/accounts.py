@@ -224,5 +224,5 @@ def _same(grant: Grant, user_id: str, bucket: Bucket, credits: int, reason: str)
     """Return ``grant`` if it has the same values as the repeated call. Raises IdempotencyMismatch."""
     stored = (grant.user_id, grant.bucket, grant.credits, grant.reason or reason)  # an erased reason matches any
     if stored != (user_id, bucket, credits, reason):
-        raise IdempotencyMismatch("This idempotencyKey was used for another grant. Use a new key for a new grant.")
+        raise IdempotencyMismatch("This idempotency key was used for another grant. Use a new key for a new grant.")
     return grant

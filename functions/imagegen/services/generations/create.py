@@ -71,6 +71,9 @@ from imagegen.services.retry import Retry
 from imagegen.services.turns import Turns
 from imagegen.services.unreadable import read_or_log
 
+RUNNING_RETRY_SECONDS = 5
+"""The time after which a user with too many unfinished requests should try again. A model takes about as long."""
+
 
 @dataclass(frozen=True)
 class Created:
@@ -137,7 +140,7 @@ class Generations:
             user, *documents = self.database.read(user_path(user_id), *(_path(user_id, key) for key in keys))
         except DatabaseUnavailable as error:
             raise ServiceUnavailable(
-                "The database cannot be reached. Try again with the same idempotencyKey."
+                "The database cannot be reached. Try again with the same idempotency key."
             ) from error
         for key, document in zip(keys, documents, strict=True):
             if document.exists and key.fingerprint.matches(request_of(document).fingerprint):
@@ -209,9 +212,9 @@ class Generations:
             raise ServiceUnavailable(
                 "The database did not confirm the request. You may have been charged. "
                 + (
-                    "Check your credit history before you try again, and send an idempotencyKey next time."
+                    "Check your credit history before you try again, and send an idempotency key next time."
                     if key is None
-                    else "Try again with the same idempotencyKey. A key is charged at most once."
+                    else "Try again with the same idempotency key. A key is charged at most once."
                 ),
                 generationRequestId=request_id,
             ) from error
@@ -234,6 +237,7 @@ class Generations:
                 "Too many unfinished requests of this user. Nothing was charged. Wait until one of them ends. A "
                 "canceled request counts until its model ends.",
                 runningRequests=len(activity.running),
+                retryAfterSeconds=RUNNING_RETRY_SECONDS,
             )
         return replace(account, activity=activity)
 
@@ -275,7 +279,7 @@ def _existing(stored: StoredRequest, user: Snapshot, fingerprint: Fingerprint, r
         return Created(stored, balance_of(user))  # our own commit was applied, but its answer was lost
     if not fingerprint.matches(request.fingerprint):
         raise IdempotencyMismatch(
-            "This idempotencyKey was used for a request with other options. Use a new key for a new request.",
+            "This idempotency key was used for a request with other options. Use a new key for a new request.",
             **charge_of(request),
         )
     return _replay(stored, user)
@@ -285,7 +289,7 @@ def _replay(stored: StoredRequest, user: Snapshot) -> Created:
     """Return the existing request as a replay if it has ended or is in async mode. Raises RequestInProgress."""
     if stored.request.mode is Mode.SYNC and stored.request.is_open:
         raise RequestInProgress(
-            "The first request with this idempotencyKey is still running. Try again with the same key in a moment.",
+            "The first request with this idempotency key is still running. Try again with the same key in a moment.",
             **charge_of(stored.request),
         )
     return Created(stored, balance_of(user), is_replay=True)
@@ -295,7 +299,7 @@ def _check_price(order: Order) -> None:
     """Raise PriceTooHigh if the order costs more than its caller accepts."""
     if order.is_too_expensive:
         raise PriceTooHigh(
-            f"This size costs {order.cost} now, and your maxCredits is {order.max_credits}. Nothing was charged.",
+            f"This size costs {order.cost} now, and you accept at most {order.max_credits}. Nothing was charged.",
             requiredCredits=order.cost,
             maxCredits=order.max_credits,
         )
@@ -344,5 +348,5 @@ def _answer(created: Created) -> Created:
         raise error(f"{message}{advice}", **charge_of(request), currentCredits=failure.current_credits)
     balance = {} if created.current_credits is None else {"currentCredits": created.current_credits}
     raise replayed_error(
-        f"{message}Use a new idempotencyKey to try again.", **charge_of(request), **balance, replayed=True
+        f"{message}Use a new idempotency key to try again.", **charge_of(request), **balance, replayed=True
     )
