@@ -62,10 +62,10 @@ class Receiver:
         It is given up, once, if it is gone or has accepted nothing for ``GIVE_UP_AFTER``. One that its user has deleted
         is not given up.
         """
-        if self.given_up_at is not None or self.deleted_at is not None:
+        if self.deleted_at is not None:
             return self
         is_hopeless = self.failing_since is not None and at - self.failing_since >= GIVE_UP_AFTER
-        return replace(self, given_up_at=at) if is_gone or is_hopeless else self
+        return replace(self, given_up_at=at) if self.given_up_at is None and (is_gone or is_hopeless) else self
 
     def claimed(self, until: datetime) -> "Receiver":
         """Return the receiver during an attempt that must have ended at ``until``."""

@@ -59,7 +59,8 @@ class Deliveries:
             resent = delivery.resent(now)
             if resent != delivery:
                 [state] = self.database.read(sending_path(delivery.user_id))
-                sending = (read_or_log(sending_of, state) or Sending()).resent(self.limits.resends, now)
+                sending = read_or_log(sending_of, state) or Sending()
+                sending = sending.resent(self.limits.resends, now)
                 self.database.commit(update_delivery(document, resent), write_sending(state, sending))
             return resent
 
