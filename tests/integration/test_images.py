@@ -257,6 +257,10 @@ def test_recorded_url_works_whatever_fails_while_urls_are_replaced(
 
 def test_only_the_owner_replaces_the_urls_of_a_stored_image(api: Api) -> None:
     elsewhere = api.result("createGenerationRequest", order(model="Model B"))["generationRequestId"]
-    for request_id, reason in ((elsewhere, "NO_STORED_IMAGE"), ("unknown", "REQUEST_NOT_FOUND")):
+    charge = {"cost": 3, "refundedCredits": 0, "netCredits": 3}
+    for request_id, facts in (
+        (elsewhere, {"reason": "NO_STORED_IMAGE", **charge}),
+        ("unknown", {"reason": "REQUEST_NOT_FOUND"}),
+    ):
         error = api.error("replaceImageUrls", {"generationRequestId": request_id})
-        assert error["details"]["reason"] == reason
+        assert error["details"] == {**facts, "generationRequestId": request_id}
