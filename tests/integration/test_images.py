@@ -224,6 +224,17 @@ def test_replaced_urls_are_the_only_ones_that_work(api: Api, files: FileStore) -
     assert api.result("getGenerationRequest", {"generationRequestId": made["generationRequestId"]}) == replaced
 
 
+def test_rest_api_replaces_urls(api: Api, files: FileStore) -> None:
+    path = f"/v1/generations/{api.result('createGenerationRequest', SMALL)['generationRequestId']}"
+    replaced = api.rest("POST", f"{path}/replace-image-urls")
+    [token] = {token for _, token in files.files.values()}
+    assert replaced.status_code == 200
+    assert replaced.get_json()["image_url"].endswith(f"&token={token}")
+    assert replaced.get_json() == api.rest("GET", path).get_json()
+    refused = api.rest("POST", "/v1/generations/unknown/replace-image-urls")
+    assert (refused.status_code, refused.get_json()["reason"]) == (404, "REQUEST_NOT_FOUND")
+
+
 def test_recorded_url_works_whatever_fails_while_urls_are_replaced(
     api: Api, faulty: FaultyDatabase, files: FileStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
