@@ -607,8 +607,8 @@ MUTANTS = [
     Mutant(
         "the resends of a user are not limited",
         deliveries,
-        "sending_of(state).resent(self.limits.resends, now)",
-        "sending_of(state)",
+        "sending.resent(self.limits.resends, now)",
+        "sending",
         test="tests/integration/test_limits.py -k resends_of_a_user",
     ),
     Mutant(

@@ -104,20 +104,18 @@ def broken_invariants(
 def duplicate_or_late(observed: Iterable[ObservedDelivery], *, has_delays: bool) -> Iterator[Violation]:
     """Yield the deliveries that were sent twice or late in a run without faults.
 
-    ``has_delays`` is whether the queue can delay tasks. A delivery may be late if another one to its receiver failed,
-    because the receiver was paused.
+    ``has_delays`` is whether the queue can delay tasks. Where an attempt failed, the other deliveries to the receiver
+    may be late, because the receiver was paused.
     """
     items = list(observed)
-    failed = Counter(_receiver_of(item) for item in items if _has_failed(item))
+    made = Counter(map(_receiver_of, items))
+    failing = {_receiver_of(item) for item in items if not all(a.succeeded for a in item.delivery.attempts)}
     for item in items:
         if len(item.sent) != item.delivery.attempt_count:
             yield Violation("ONCE", f"{item.name} was sent {len(item.sent)} times")
-        if not item.resends and failed[_receiver_of(item)] == _has_failed(item):
+        receiver = _receiver_of(item)
+        if not item.resends and (made[receiver] == 1 or receiver not in failing):
             yield from _late_attempts(item, has_delays=has_delays)
-
-
-def _has_failed(item: ObservedDelivery) -> bool:
-    return not all(attempt.succeeded for attempt in item.delivery.attempts)
 
 
 def _receiver_of(item: ObservedDelivery) -> str:

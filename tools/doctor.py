@@ -80,6 +80,8 @@ def _port(port: Port, running: Mapping[str, int]) -> Finding:
         return Finding(need, Status.OK, f"free for the {port.emulator} emulator")
     if running.get(port.emulator) == port.number:
         return Finding(need, Status.OK, f"used by the running {port.emulator} emulator of this project")
+    if port.emulator == "hosting":
+        return Finding(need, Status.OK, "in use. `make start` gives the hosting emulator another port, and prints it.")
     return Finding(
         need,
         Status.IN_USE,

@@ -428,9 +428,12 @@ class RequestEnded(ApiError):
 class NoStoredImage(ApiError):
     code = Code.FAILED_PRECONDITION
     reason = "NO_STORED_IMAGE"
-    situation = "replacing the URLs of an image that is not stored here, or not made yet"
+    situation = (
+        "replacing the URLs of an image that is not stored here, or not made yet: its `cost`, `refundedCredits` and "
+        "`netCredits`"
+    )
     retryable = "no"
-    facts: ClassVar = {"generationRequestId": str}
+    facts: ClassVar = _CHARGE
 
 
 class TooManyCanceled(ApiError):

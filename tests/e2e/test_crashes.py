@@ -23,6 +23,7 @@ from google.cloud.firestore_v1.base_query import FieldFilter
 from imagegen.adapters.firestore import FirestoreDatabase
 from imagegen.documents.generations import REQUESTS, request_path
 from imagegen.domain.generation import keyed_request_id
+from imagegen.domain.images import LEFTOVERS_KEPT, SUFFIX
 from imagegen.ports.database import Put
 from tests.support.catalog import COSTS
 from tests.support.invariants import violations
@@ -46,10 +47,12 @@ _CALLED = {"latencySeconds": 0.06, "timeoutSeconds": 5}
 _QUEUED = {"latencySeconds": 0.8, "timeoutSeconds": 5, "queue": WORKER}  # half of a round; the queue takes the rest
 _MODELS: dict[str, dict[str, dict[str, object]]] = {
     "sync": {
+        "Model Crash Canvas": {"provider": "canvas"},
         "Model Crash": {**_CALLED, "failureRate": 0},
         "Model Crash Broken": {**_CALLED, "failureRate": 1},
     },
     "async": {
+        "Model Queued Crash Canvas": {"provider": "canvas", "queue": WORKER},
         "Model Queued Crash": {**_QUEUED, "failureRate": 0},
         "Model Queued Crash Broken": {**_QUEUED, "failureRate": 1},
     },
@@ -98,9 +101,9 @@ class Call:
 
 @pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    """Yield a suite without users. Its catalog has four more models, which take some time."""
+    """Yield a suite without users. Its catalog has six more models, which take some time. Two store their images."""
     directory = workspace(tmp_path_factory.mktemp("crashes") / "project", seed=None, settings=NO_LIMITS_SETTINGS)
-    with Suite(directory, "--only", "functions,firestore") as suite, operator_of(suite) as operator:
+    with Suite(directory, "--only", "functions,firestore,storage") as suite, operator_of(suite) as operator:
         documents = dict(history.documents())
         for name, fields in [model for models in _MODELS.values() for model in models.items()]:
             documents[f"models/{name.lower().replace(' ', '-')}"] = {
@@ -144,6 +147,7 @@ def test_no_credit_is_lost_or_created_when_processes_are_killed_during_calls(liv
     check_credits(live, granted)
     for call in calls:
         check_answers_match_record(live, call)
+    check_files(live)
 
 
 def test_every_queued_request_ends_and_no_credit_is_lost_when_workers_are_killed(live: Live) -> None:
@@ -170,6 +174,7 @@ def test_every_queued_request_ends_and_no_credit_is_lost_when_workers_are_killed
         assert {**queued["result"], **stated} == queued["result"]
         if request["status"] == "failed":
             assert request["error"]["refundedCredits"] == COSTS[request["size"]]
+    check_files(live)
 
 
 # Calls and kills
@@ -178,7 +183,7 @@ def test_every_queued_request_ends_and_no_credit_is_lost_when_workers_are_killed
 def make_calls_with_kills(live: Live, rng: random.Random, user_ids: Sequence[str]) -> list[Call]:
     """Make calls in rounds until enough were killed. Repeat killed calls that have a key. Return all calls."""
     warm_up(live, "createGenerationRequest", lambda: live.create("user-nobody"))
-    calls: list[Call] = []
+    calls = make(live, new_calls(rng, user_ids, 0), [])  # slow, because the processes import the client of the store
     seconds_without_kills = []
     for _ in range(ROUNDS_WITHOUT_KILLS):
         began = time.monotonic()
@@ -222,6 +227,7 @@ def queue_calls_with_kills(live: Live, rng: random.Random, user_ids: Sequence[st
         )
         return time.monotonic() - began
 
+    queue([])  # slow, because the processes import the client of the store
     seconds_without_kills = [queue([]) for _ in range(ROUNDS_WITHOUT_KILLS)]
     killed = 0
     for _ in range(ROUNDS_MAX):
@@ -252,9 +258,13 @@ def new_calls(rng: random.Random, user_ids: Sequence[str], first: int, mode: str
 
 
 def new_call(rng: random.Random, user_ids: Sequence[str], number: int, mode: str) -> Call:
-    """Return a random call. Half of all calls have a key. The model fails in a quarter of them."""
+    """Return a random call. Half of all calls have a key, and every second one stores its image.
+
+    The model fails in a quarter of the others.
+    """
+    storing, *others = _MODELS[mode]
     options: dict[str, object] = {
-        "model": rng.choices(list(_MODELS[mode]), [3, 1])[0],
+        "model": rng.choices(others, [3, 1])[0] if number % 2 else storing,
         "size": rng.choice(list(COSTS)),
         "prompt": f"{mode} crash {number}",
         "mode": mode,
@@ -407,6 +417,34 @@ def check_credits(live: Live, granted: Mapping[str, int]) -> None:
         assert live.credits(user_id) == sum(live.user(user_id)["credits"].values()) == credits - paid
 
 
+def check_files(live: Live) -> None:
+    """Check that the files of completed requests can be downloaded, and that a later sweep will delete all others."""
+    kept: set[str] = set()
+    interrupted: set[str] = set()
+    for request in requests_where(live):
+        folder = f"images/{request['userId']}/{request['id']}"
+        if image := request.get("image"):
+            assert request["status"] == "completed"
+            kept |= {f"{folder}/{file['name']}{SUFFIX}" for file in image["files"]}
+            [main, *_] = image["files"]
+            answer = requests.get(request["imageUrl"], timeout=30)
+            assert (answer.status_code, len(answer.content)) == (200, main["bytes"])
+        elif (request.get("error") or {}).get("reason") == "ABANDONED":
+            assert request["deleteImagesAt"] - request["finishedAt"] == LEFTOVERS_KEPT
+            interrupted.add(folder)
+    assert kept
+    stored = stored_files(live)
+    assert kept <= stored
+    assert {path.rpartition("/")[0] for path in stored - kept} <= interrupted
+    print(f"{len(kept)} files of completed requests, and {len(stored - kept)} files of interrupted requests")
+
+
+def stored_files(live: Live) -> set[str]:
+    """Return the paths of all files in the bucket."""
+    bucket = f"http://{live.suite.storage_host}/storage/v1/b/{live.suite.project_id}.appspot.com/o"
+    return {item["name"] for item in requests.get(bucket, timeout=30).json().get("items", [])}
+
+
 def check_answers_match_record(live: Live, call: Call) -> None:
     """Check that the call has at most one request, or exactly one if it has a key, and that its answers match it."""
     found = requests_where(live, prompt=call.data["prompt"])
@@ -418,7 +456,11 @@ def check_answers_match_record(live: Live, call: Call) -> None:
     for answer in call.final_answers:
         facts = answer.get("result") or answer["error"]["details"]
         unlike_the_first = ("replayed", "currentCredits")
-        assert {name: value for name, value in facts.items() if name not in unlike_the_first} == outcome_of(*found)
+        files = ("image", "variants")  # check_files checks them
+        assert {name: value for name, value in facts.items() if name not in unlike_the_first + files} == outcome_of(
+            *found
+        )
+        assert facts.get("image", {}).get("url") == (facts.get("imageUrl") if found[0].get("image") else None)
 
 
 def outcome_of(request: Document) -> dict[str, object]:
@@ -432,6 +474,7 @@ def outcome_of(request: Document) -> dict[str, object]:
             "refundedCredits": 0,
             "netCredits": cost,
             "imageUrl": request["imageUrl"],
+            **({"seed": request["seed"]} if "seed" in request else {}),
         }
     error = request["error"]
     assert error["refundedCredits"] == cost

@@ -37,7 +37,7 @@ from tools.seed import history
 STEP = scaled(20, 1)
 """Each caller sends every STEP-th generated call."""
 
-CASES_MIN = scaled(60, 5_000)
+CASES_MIN = scaled(30, 5_000)
 PROBLEMS_MAX = 20
 """The number of problems after which a caller stops."""
 

@@ -130,6 +130,8 @@ def test_server_generates_with_a_key(api: Api, backend: Backend, users: None) ->
     data = {name: value for name, value in order().items() if name != "userId"}
     created = api.rest("POST", "/v1/generations", data, **bearer(secret))
     assert (created.status_code, created.get_json()["user_id"]) == (201, "user")
+    path = f"/v1/generations/{created.get_json()['generation_request_id']}/replace-image-urls"
+    assert api.rest("POST", path, **bearer(secret)).get_json()["reason"] == "NO_STORED_IMAGE"
     assert api.rest("GET", BALANCE, **bearer(secret)).get_json()["total_available"] == 97
     assert api.rest("GET", f"{BALANCE}?user_id=other", **bearer(secret)).status_code == 403
 

@@ -180,11 +180,21 @@ def test_count_that_takes_too_long_is_divided(
     assert len({str(moment) for moment in moments}) == 2  # none before the first answer, and its time after it
 
 
-def test_count_by_a_list_of_values_is_divided(client: ObservedClient, database: FirestoreDatabase) -> None:
+@pytest.mark.parametrize(
+    "where",
+    [
+        (Where("day", "in", tuple(f"2026-11-{number:02}" for number in range(9, 16))),),
+        (Where("day", ">=", "2026-11-09"), Where("day", "<", "2026-11-16")),
+    ],
+    ids=["list", "range"],
+)
+def test_count_of_days_is_divided(
+    client: ObservedClient, database: FirestoreDatabase, where: tuple[Where, ...]
+) -> None:
     days = [f"2026-11-{number:02}" for number in range(9, 16)]
     database.commit(*(Create(f"{REQUESTS}/{day}", {"day": day}) for day in days))
     client.wire.largest_count = 1
-    assert database.totals(Sum(Query(REQUESTS, (Where("day", "in", tuple(days)),)))) == [Totals(7)]
+    assert database.totals(Sum(Query(REQUESTS, where))) == [Totals(7)]
 
 
 def test_count_is_divided_a_limited_number_of_times(client: ObservedClient, database: FirestoreDatabase) -> None:

@@ -14,6 +14,7 @@ from imagegen.domain.images import LEFTOVERS_KEPT
 from imagegen.ports.image_generator import Job, Picture
 from imagegen.ports.image_store import ImageStoreUnavailable
 from imagegen.services.images.encoding import BYTES_MAX, PIXELS_MAX, encode
+from imagegen.services.images.storage import REVISED_PROMPT_LENGTH_MAX
 from tests.support.api import Api
 from tests.support.backend import AddUser, Provider, set_models
 from tests.support.faults import FaultyDatabase, Lost, refuse
@@ -137,6 +138,42 @@ def test_seed_is_stored_and_returned(api: Api) -> None:
     assert api.result("createGenerationRequest", order(size="512x512"))["seed"] != 7  # the model chooses one
 
 
+def test_text_of_a_provider_never_prevents_the_commit(api: Api, client: ObservedClient, provider: Provider) -> None:
+    """A document has room for a million bytes, and contains no half of a surrogate pair."""
+    set_models(client, provider="mock")
+    provider.generate = lambda _job: Picture(png(8, 8), seed=0, revised_prompt="\ud800" + "x" * 2_000_000)
+    made = api.result("createGenerationRequest", order(size="512x512"))
+    assert made["seed"] == 0
+    stored = client.document(f"generationRequests/{made['generationRequestId']}").get().to_dict() or {}
+    assert stored["image"]["revisedPrompt"] == "?" + "x" * (REVISED_PROMPT_LENGTH_MAX - 1)
+
+
+def test_files_of_a_request_canceled_while_they_are_stored_are_left_for_the_sweeper(
+    api: Api,
+    client: ObservedClient,
+    backend: Backend,
+    files: FileStore,
+    clock: ManualClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    put, canceled = files.put, list[dict[str, str]]()
+
+    def put_and_cancel(path: str, content: bytes, token: str) -> None:
+        put(path, content, token)
+        if not canceled:
+            canceled.append(api.result("cancelGenerationRequest", {"generationRequestId": path.split("/")[2]}))
+
+    monkeypatch.setattr(files, "put", put_and_cancel)
+    assert api.error("createGenerationRequest", SMALL)["details"]["reason"] == "CANCELED"
+    [request_id] = [answer["generationRequestId"] for answer in canceled]
+    stored = client.document(f"generationRequests/{request_id}").get().to_dict() or {}
+    assert (stored["imageUrl"], stored["deleteImagesAt"]) == (None, NOON + LEFTOVERS_KEPT)
+    assert len(files.files) == 3
+    clock.at += LEFTOVERS_KEPT + timedelta(seconds=1)
+    assert backend.sweeper.sweep() == 1
+    assert files.files == {}
+
+
 def test_seed_needs_a_model_that_takes_one(api: Api) -> None:
     error = api.error("createGenerationRequest", order(model="Model B", seed=1))
     assert error["details"]["violations"] == [{"field": "seed", "message": "is not supported by Model B"}]
@@ -224,6 +261,17 @@ def test_replaced_urls_are_the_only_ones_that_work(api: Api, files: FileStore) -
     assert api.result("getGenerationRequest", {"generationRequestId": made["generationRequestId"]}) == replaced
 
 
+def test_rest_api_replaces_urls(api: Api, files: FileStore) -> None:
+    path = f"/v1/generations/{api.result('createGenerationRequest', SMALL)['generationRequestId']}"
+    replaced = api.rest("POST", f"{path}/replace-image-urls")
+    [token] = {token for _, token in files.files.values()}
+    assert replaced.status_code == 200
+    assert replaced.get_json()["image_url"].endswith(f"&token={token}")
+    assert replaced.get_json() == api.rest("GET", path).get_json()
+    refused = api.rest("POST", "/v1/generations/unknown/replace-image-urls")
+    assert (refused.status_code, refused.get_json()["reason"]) == (404, "REQUEST_NOT_FOUND")
+
+
 def test_recorded_url_works_whatever_fails_while_urls_are_replaced(
     api: Api, faulty: FaultyDatabase, files: FileStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -257,6 +305,10 @@ def test_recorded_url_works_whatever_fails_while_urls_are_replaced(
 
 def test_only_the_owner_replaces_the_urls_of_a_stored_image(api: Api) -> None:
     elsewhere = api.result("createGenerationRequest", order(model="Model B"))["generationRequestId"]
-    for request_id, reason in ((elsewhere, "NO_STORED_IMAGE"), ("unknown", "REQUEST_NOT_FOUND")):
+    charge = {"cost": 3, "refundedCredits": 0, "netCredits": 3}
+    for request_id, facts in (
+        (elsewhere, {"reason": "NO_STORED_IMAGE", **charge}),
+        ("unknown", {"reason": "REQUEST_NOT_FOUND"}),
+    ):
         error = api.error("replaceImageUrls", {"generationRequestId": request_id})
-        assert error["details"]["reason"] == reason
+        assert error["details"] == {**facts, "generationRequestId": request_id}

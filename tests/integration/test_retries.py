@@ -163,10 +163,14 @@ PHOTO = {"type": "photo", "photoUrl": "https://photos.example.com"}
 EVERYTHING = {**KEYED, "mode": "sync", "input": PHOTO, "webhookUrl": "https://hooks.example.com/"}
 SAME_PAYLOADS: dict[str, tuple[dict[str, object], dict[str, object]]] = {
     "null and left out": (KEYED, {**KEYED, "input": None, "mode": None, "webhookUrl": None}),
-    "the default and left out": (KEYED, {**KEYED, "mode": "sync"}),
+    "the default and left out": (KEYED, {**KEYED, "mode": "sync", "reuse": False}),
     "ids and names": (
         KEYED,
         {**KEYED, "model": "model-a", "style": "oil-painting", "color": "neon", "size": "1024x1024"},
+    ),
+    "spellings of an integer": (
+        {**KEYED, "seed": 7.0},
+        {**KEYED, "seed": {"@type": "type.googleapis.com/google.protobuf.Int64Value", "value": "7"}},
     ),
     "a URL and its normalized form": (
         EVERYTHING,
@@ -180,8 +184,11 @@ SAME_PAYLOADS: dict[str, tuple[dict[str, object], dict[str, object]]] = {
 
 
 @pytest.mark.parametrize("case", SAME_PAYLOADS)
-def test_other_ways_to_write_a_payload_are_the_same_payload(api: Api, add_user: AddUser, case: str) -> None:
+def test_other_ways_to_write_a_payload_are_the_same_payload(
+    api: Api, client: ObservedClient, add_user: AddUser, case: str
+) -> None:
     add_user(paid=10)
+    set_models(client, takesSeed=True)
     one, other = SAME_PAYLOADS[case]
     for key, (first, second) in {"a": (one, other), "b": (other, one)}.items():
         made = api.result("createGenerationRequest", {**first, "idempotencyKey": key})

@@ -93,6 +93,11 @@ def test_key_is_replayed_before_anything_is_reused(api: Api, clock: ManualClock)
     assert create(api, idempotencyKey="key-2", reuse=True)["generationRequestId"] == newer
 
 
+def test_spellings_of_an_age_are_the_same_payload(api: Api) -> None:
+    first = create(api, idempotencyKey="key-1", reuse={"maxAgeSeconds": 60})
+    assert create(api, idempotencyKey="key-1", reuse={"maxAgeSeconds": 60.0}) == {**first, "replayed": True}
+
+
 @pytest.mark.parametrize("reuse", ["yes", 1, {"maxAgeSeconds": 0}, {"maxAgeSeconds": 10**9}, {"age": 1}, {}])
 def test_invalid_permission_is_refused(api: Api, reuse: object) -> None:
     error = api.error("createGenerationRequest", order(reuse=reuse))

@@ -317,6 +317,30 @@ def test_request_without_a_readable_catalog_still_expires(
     assert balance(api, "user") == 100
 
 
+@pytest.mark.parametrize(
+    "bad", ["all", 7, [7], [{"id": "a", "url": WEBHOOK}], [{"id": "a", "url": 1, "events": ["odd"], "enabled": True}]]
+)
+def test_list_of_endpoints_that_cannot_be_read_stops_no_request_and_no_refund(
+    api: Api,
+    backend: Backend,
+    database: ThreadSafeStore,
+    clock: ManualClock,
+    add_account: AddAccount,
+    abandon: Callable[..., None],
+    bad: object,
+) -> None:
+    add_account("user")
+    abandon("user")
+    database.edit("users/user", webhookEndpoints=bad)
+    clock.at += LEASE
+    assert sweep(api) == 1
+    assert balance(api, "user") == 100
+    api.result(CREATE, order(webhookUrl=WEBHOOK))
+    assert balance(api, "user") == 97
+    findings = [(finding.invariant, finding.documents) for finding in backend.audit.findings()]
+    assert findings == [(Invariant.READABLE, ("users/user",))]
+
+
 # Lists
 
 
@@ -354,6 +378,30 @@ def test_lists_leave_out_the_documents_that_cannot_be_read(
     assert {path for path, _ in logged(capfd)} == {f"{REQUESTS}/{made[number]}" for number in bad}
     assert all_ids(api, CREDITS, user, "transactions", "generationRequestId") == expected
     assert all_ids(api, "listWebhookDeliveries", user, "deliveries", "generationRequestId") == expected
+
+
+def test_endpoint_whose_state_cannot_be_read_is_left_out(
+    api: Api, database: ThreadSafeStore, add_account: AddAccount, capfd: pytest.CaptureFixture[str]
+) -> None:
+    add_account("user")
+    made = [
+        api.result("createWebhookEndpoint", {"userId": "user", "url": f"{WEBHOOK}/{number}"})["endpoint"]["endpointId"]
+        for number in range(2)
+    ]
+    database.edit(f"webhookEndpoints/{made[0]}", pausedUntil="soon")
+    listed = api.result("listWebhookEndpoints", {"userId": "user"})["endpoints"]
+    assert [endpoint["endpointId"] for endpoint in listed] == made[1:]
+    assert logged(capfd) == [(f"webhookEndpoints/{made[0]}", "pausedUntil")]
+
+
+def test_webhook_is_resent_although_the_users_earlier_resends_cannot_be_read(
+    api: Api, database: ThreadSafeStore, add_account: AddAccount
+) -> None:
+    add_account("user")
+    request_id = api.result(CREATE, order(webhookUrl=WEBHOOK))["generationRequestId"]
+    database.commit(Put("webhookSending/user", {"resendsEarnedAt": "soon", "busyUntil": 7}))
+    api.result("resendWebhook", {"deliveryId": f"{request_id}-completed"})
+    assert database.read("webhookSending/user")[0].data["resendsEarnedAt"] > NOON
 
 
 def test_list_ends_after_a_bounded_number_of_queries(

@@ -232,6 +232,19 @@ def test_endpoint_that_is_gone_is_given_up_at_once(
     assert (delivery["status"], delivery["receiverGivenUp"], listed(api)[0]["enabled"]) == ("failed", True, False)
 
 
+def test_endpoint_that_was_deleted_is_not_given_up(
+    api: Api, queue: TimedTaskList, receiver: Receiver, user: str
+) -> None:
+    endpoint_id, _ = create(api)
+    create(api, OTHER_URL, events=["webhook.given_up"])
+    generate(api)
+    receiver.answers = [410]
+    receiver.meanwhile = lambda: api.result(DELETE, {"endpointId": endpoint_id})
+    deliver(api, queue)
+    [delivery] = deliveries(api)
+    assert (delivery["status"], delivery["receiverGivenUp"]) == ("failed", False)
+
+
 def test_receiver_of_webhook_urls_is_given_up_once(
     api: Api, queue: TimedTaskList, receiver: Receiver, client: ObservedClient, clock: ManualClock, user: str
 ) -> None:

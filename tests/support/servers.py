@@ -17,6 +17,8 @@ class HangingServer:
     def __init__(self, listener: socket.socket, *, drips: bool = False) -> None:
         self._listener = listener
         self._drips = drips
+        self._lock = threading.Lock()
+        self._is_closed = False
         self._open = ExitStack()
         self.reached = 0
         self.host = f"127.0.0.1:{listener.getsockname()[1]}"
@@ -25,8 +27,12 @@ class HangingServer:
         with suppress(OSError):  # closed
             while True:
                 connection, _ = self._listener.accept()
-                self._open.enter_context(connection)
-                self.reached += 1
+                with self._lock:
+                    if self._is_closed:
+                        connection.close()
+                        return
+                    self._open.enter_context(connection)
+                    self.reached += 1
                 if self._drips:
                     threading.Thread(target=_drip, args=(connection,), daemon=True).start()
 
@@ -35,7 +41,9 @@ class HangingServer:
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)  # ends accept
         self._listener.close()
-        self._open.close()
+        with self._lock:
+            self._is_closed = True
+            self._open.close()
 
 
 def _drip(connection: socket.socket) -> None:

@@ -402,12 +402,20 @@ def test_interrupted_run_goes_on_with_the_counted_days(store: ObservedStore, usa
     assert days_tallied(store) == {*WEEK.days[3:]}
 
 
+@pytest.mark.parametrize("number", ["43", None, 2.5, True, [], {}])
+@pytest.mark.parametrize("part", ["document", "total", "styles"])
 def test_counts_that_cannot_be_read_are_counted_again(
-    store: ObservedStore, usage: DailyUsage, caplog: pytest.LogCaptureFixture
+    store: ObservedStore, usage: DailyUsage, caplog: pytest.LogCaptureFixture, part: str, number: object
 ) -> None:
     store_all(store, requests(300, *ENDED))
     usage.of(WEEK.days)
-    store.commit(Put(usage_path(WEEK.days[1]), {"total": 7}))
+    [stored] = store.read(usage_path(WEEK.days[1]))
+    bad: dict[str, dict[str, Any]] = {
+        "document": {"total": number},
+        "total": {**stored.data, "total": {**stored.data["total"], "requests": number}},
+        "styles": {**stored.data, "styles": [{**stored.data["styles"][0], "failed": number}]},
+    }
+    store.commit(Put(stored.path, bad[part]))
     assert usage.of(WEEK.days) == scanned(store, WEEK.days)
     assert [vars(record)["fields"]["path"] for record in caplog.records] == [usage_path(WEEK.days[1])]
     caplog.clear()

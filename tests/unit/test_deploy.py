@@ -13,6 +13,7 @@ from firebase_functions.private.serving import functions_as_yaml
 
 import main
 from imagegen import settings
+from imagegen.adapters.cloud_storage import CALL_SECONDS
 from imagegen.adapters.cloud_tasks import DISPATCH_SECONDS, ENQUEUE_SECONDS
 from imagegen.adapters.firestore import CALL_TIMEOUT_SECONDS
 from imagegen.adapters.http_webhook_sender import TIMEOUT_SECONDS
@@ -23,6 +24,7 @@ from imagegen.bootstrap import RESERVING_TIMEOUT_SECONDS, SETTLING_TIMEOUT_SECON
 from imagegen.deadlines import LATE_CALLS_MAX
 from imagegen.domain.catalog import Model
 from imagegen.domain.generation import LEASE_GRACE
+from imagegen.domain.images import VARIANTS
 from imagegen.domain.webhooks import OVERDUE, RETRY_WINDOW, SENDING_LEASE
 from imagegen.services.catalog import LOAD_WAIT_SECONDS
 from imagegen.services.sweeper import SWEEP_SECONDS
@@ -33,6 +35,10 @@ FUNCTIONS = ROOT / "functions"
 
 MODULES_MAX = 1_073
 """The modules that an instance imports at a cold start, 920 of which the SDK and the Firestore client bring."""
+
+
+STORING_SECONDS = (1 + len(VARIANTS)) * CALL_SECONDS + 5
+"""Each file is stored by its deadline. An instance has 16 threads, and encodes a picture in a quarter of a second."""
 
 
 @pytest.fixture
@@ -106,6 +112,7 @@ def test_function_timeout_covers_slowest_generation_and_its_commits(manifest: di
     settling = SETTLING_TIMEOUT_SECONDS + TURN_SECONDS_MAX + 3 * CALL_TIMEOUT_SECONDS
     timeout = manifest["endpoints"]["createGenerationRequest"]["timeoutSeconds"]
     # In mode async, the request is enqueued instead of generated and settled. In mode sync, its webhook is enqueued.
+    generating += STORING_SECONDS
     assert timeout > receiving + identifying + loading + reserving + generating + settling + 2 * ENQUEUE_SECONDS
 
 
@@ -131,6 +138,7 @@ def test_function_timeout_covers_slowest_run_of_a_task(manifest: dict[str, Any])
     [generating] = [rule.le for rule in Model.model_fields["timeout_seconds"].metadata if hasattr(rule, "le")]
     claiming = CALL_TIMEOUT_SECONDS + RESERVING_TIMEOUT_SECONDS + 2 * CALL_TIMEOUT_SECONDS
     settling = SETTLING_TIMEOUT_SECONDS + TURN_SECONDS_MAX + 3 * CALL_TIMEOUT_SECONDS
+    generating += STORING_SECONDS
     slowest = SECONDS_MAX + LOAD_WAIT_SECONDS + claiming + generating + settling + 2 * ENQUEUE_SECONDS
     for name in ("generateImage", "generateWithModelA", "generateWithModelB"):
         assert manifest["endpoints"][name]["timeoutSeconds"] > slowest
@@ -160,7 +168,7 @@ def test_request_lease_is_longer_than_its_call() -> None:
     # The last try may begin just before the timeout, as above.
     reserving = RESERVING_TIMEOUT_SECONDS + TURN_SECONDS_MAX + 2 * CALL_TIMEOUT_SECONDS
     settling = SETTLING_TIMEOUT_SECONDS + TURN_SECONDS_MAX + 3 * CALL_TIMEOUT_SECONDS
-    assert LEASE_GRACE.total_seconds() > reserving + settling
+    assert LEASE_GRACE.total_seconds() > reserving + STORING_SECONDS + settling
 
 
 def test_delivery_lease_is_longer_than_its_attempt() -> None:

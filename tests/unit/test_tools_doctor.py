@@ -120,11 +120,13 @@ def test_port_in_use_by_another_program_is_a_problem(tmp_path: Path, monkeypatch
     own = {"backends": [{"directory": str(project.directory / "functions")}]}
     functions, hub, auth = (project.ports()[name] for name in ("functions", "hub", "auth"))
     answers = {"/backends": own, "/emulators": {port.emulator: {"port": port.number} for port in (functions, hub)}}
-    with serving(answers, functions, hub, auth):
+    hosting = project.ports()["hosting"]
+    with serving(answers, functions, hub, auth, hosting):
         findings = {finding.need: finding.status for finding in doctor.examine()}
     assert findings[f"port {functions.number}"] is Status.OK
     assert findings[f"port {hub.number}"] is Status.OK
     assert findings[f"port {auth.number}"] is Status.IN_USE
+    assert findings[f"port {hosting.number}"] is Status.OK
 
 
 def test_doctor_lists_every_requirement() -> None:

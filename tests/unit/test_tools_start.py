@@ -122,17 +122,20 @@ def test_port_in_use_raises_with_its_purpose_process_and_remedy(project: Project
     assert "Stop that process (another `make start`?), or change the port in firebase.json" in message
 
 
-def test_hosting_is_left_out_if_its_port_is_in_use(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
-    """On macOS, AirPlay uses port 5000. The REST API can be reached without Hosting."""
-    hosting, functions = project.ports()["hosting"], project.ports()["functions"]
-    assert f"http://{hosting}/v1\n" in start.prepare(project, []).summary()
-    with socket.create_server((hosting.host, hosting.number)):
+def test_hosting_gets_another_port_if_its_port_is_in_use(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    """On macOS, AirPlay uses port 5000. The images of the models are on the site, so their URLs name the other port."""
+    configured = project.ports()["hosting"]
+    usual = start.prepare(project, [])
+    assert usual.environment["PUBLIC_BASE_URL"] == f"http://{configured}"
+    assert f"http://{configured}/v1\n" in usual.summary()
+    with socket.create_server((configured.host, configured.number)):
         launch = start.prepare(project, [])
-    assert launch.command[2:] == ["--config", start.CONFIG]
-    assert "hosting" not in json.loads((project.directory / start.CONFIG).read_text())["emulators"]
-    assert f"http://{functions}/{project.id}/us-central1/api/v1\n" in launch.summary()
-    output = capsys.readouterr().out
-    assert f"left out: the Hosting emulator (port {hosting.number} is in use by process {os.getpid()} (" in output
+    port = json.loads((project.directory / start.CONFIG).read_text())["emulators"]["hosting"]["port"]
+    assert port != configured.number
+    assert launch.environment["PUBLIC_BASE_URL"] == f"http://127.0.0.1:{port}"
+    assert f"http://127.0.0.1:{port}/v1\n" in launch.summary()
+    reason = f"hosting: on port {port}, because port {configured.number} is in use by process {os.getpid()} ("
+    assert reason in capsys.readouterr().out
 
 
 def test_functions_do_not_get_pythonpath(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

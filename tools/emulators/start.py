@@ -9,14 +9,14 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
 
 from tools.emulators import binaries, java, storage_rules
-from tools.emulators.ports import Port
+from tools.emulators.ports import Port, free_ports
 from tools.emulators.project import Problem, Project
 from tools.emulators.supervisor import run
 
@@ -87,7 +87,8 @@ class Launch:
 def prepare(project: Project, arguments: Sequence[str]) -> Launch:
     """Find what the emulators need, and leave out optional emulators that cannot be found.
 
-    Raises Problem if something required is missing or a port is in use.
+    Hosting gets another port if its own is in use. Raises Problem if something required is missing or the port of
+    another emulator is in use.
     """
     options = _options(arguments)
     wanted = _wanted(project, options.only)
@@ -98,8 +99,9 @@ def prepare(project: Project, arguments: Sequence[str]) -> Launch:
         if not port.is_free():
             if name != "hosting":
                 raise Problem(_port_taken(port))
-            left_out[name] = f"the Hosting emulator (port {port.number} is in use{_holder(port)})."
-            del ports[name]
+            # On macOS, AirPlay uses Hosting's default port.
+            ports[name] = replace(port, number=free_ports(1)[0])
+            print(f"hosting: on port {ports[name].number}, because port {port.number} is in use{_holder(port)}")
     running = wanted - left_out.keys()
     environment = _environment()
     if "hosting" in ports:
@@ -116,7 +118,7 @@ def prepare(project: Project, arguments: Sequence[str]) -> Launch:
 
     command = [str(binaries.CLI), "emulators:start"]
     print("".join(f"left out: {reason}\n" for _, reason in sorted(left_out.items())), end="")
-    _write_config(project, left_out.keys())
+    _write_config(project, left_out.keys(), ports)
     command += ["--config", CONFIG]
     if not options.imports and (project.directory / SEED).is_dir():
         command.append(f"--import={SEED}")
@@ -174,9 +176,11 @@ def _environment() -> dict[str, str]:
     return environment
 
 
-def _write_config(project: Project, left_out: Collection[str]) -> None:
-    """Write the project's configuration without the emulators that are left out."""
+def _write_config(project: Project, left_out: Collection[str], ports: Mapping[str, Port]) -> None:
+    """Write the project's configuration without the emulators that are left out, and with these ports."""
     section = {name: value for name, value in project.emulators.items() if name not in left_out}
+    for name, port in ports.items():
+        section[name] = {**section[name], "port": port.number}
     if "ui" in left_out:
         section["ui"] = {"enabled": False}
     content = json.dumps({**project.config, "emulators": section}, indent=2)

@@ -114,6 +114,11 @@ class Suite:
         """The host and port in the form of FIREBASE_AUTH_EMULATOR_HOST."""
         return self._host("auth")
 
+    @property
+    def storage_host(self) -> str:
+        """The host and port in the form of STORAGE_EMULATOR_HOST, without its scheme."""
+        return self._host("storage")
+
     def output(self) -> str:
         """Return the output of the CLI and the functions so far."""
         return self._log.read_text("utf-8", errors="replace")

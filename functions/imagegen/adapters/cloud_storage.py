@@ -4,11 +4,11 @@ import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from imagegen.deadlines import DeadlineExceeded, Deadlines
+from imagegen.deadlines import Deadlines
 from imagegen.domain.images import CONTENT_TYPE
 from imagegen.ports.image_store import ImageStoreUnavailable
 
-CALL_SECONDS = 15.0
+CALL_SECONDS = 10.0
 """The deadline of storing one file with its retries, and of deleting a folder."""
 
 CACHE_CONTROL = "private, max-age=3600"
@@ -44,9 +44,11 @@ class CloudStorage:
 
     def permit(self, path: str, *tokens: str) -> None:
         def replace() -> None:
-            # The file is stored again, because the emulator cannot change the metadata of a file.
-            content = self._opened().blob(path).download_as_bytes(timeout=CALL_SECONDS, retry=self._retry())
-            self._upload(path, content, ",".join(tokens))
+            # The file is stored again, because the emulator cannot change the metadata of a file. The generation
+            # refuses an upload that arrives late, after another call has changed the tokens.
+            blob = self._opened().blob(path)
+            content = blob.download_as_bytes(timeout=CALL_SECONDS, retry=self._retry())
+            self._upload(path, content, ",".join(tokens), if_generation_match=blob.generation)
 
         self._within_deadline(replace)
 
@@ -61,11 +63,11 @@ class CloudStorage:
         if self._name is not None:
             self._within_deadline(delete_all)
 
-    def _upload(self, path: str, content: bytes, tokens: str) -> None:
+    def _upload(self, path: str, content: bytes, tokens: str, **preconditions: int) -> None:
         blob = self._opened().blob(path)
         blob.cache_control = CACHE_CONTROL
         blob.metadata = {TOKENS: tokens}
-        blob.upload_from_string(content, CONTENT_TYPE, timeout=CALL_SECONDS, retry=self._retry())
+        blob.upload_from_string(content, CONTENT_TYPE, timeout=CALL_SECONDS, retry=self._retry(), **preconditions)
 
     def _opened(self) -> Any:
         from google.cloud.storage import Client
@@ -83,13 +85,11 @@ class CloudStorage:
         return DEFAULT_RETRY.with_timeout(CALL_SECONDS)
 
     def _within_deadline(self, call: Callable[[], T]) -> T:
-        from google.api_core.exceptions import GoogleAPIError
-        from google.auth.exceptions import GoogleAuthError
-        from requests import RequestException
-
         if self._deadlines.is_full:
             raise ImageStoreUnavailable("Too many calls to the store have not ended.")
         try:
             return self._deadlines.run(call, CALL_SECONDS)
-        except (GoogleAPIError, GoogleAuthError, RequestException, DeadlineExceeded) as error:
+        except ImageStoreUnavailable:
+            raise
+        except Exception as error:  # the client raises the errors of several libraries, and the file may be stored
             raise ImageStoreUnavailable(str(error)) from error

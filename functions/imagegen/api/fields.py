@@ -173,7 +173,7 @@ _LONG_FORMS = (
 )
 
 
-def _integer(value: object) -> object:
+def integer(value: object) -> object:
     """Return the integer that a whole number stands for, or ``value`` unchanged.
 
     JSON has one kind of number, so ``2.0`` and ``2e0`` are 2. The Apple and Android SDKs send 64-bit integers in a long
@@ -303,11 +303,11 @@ WebhookUrl = Annotated[
     ),
     AfterValidator(_webhook_url),
 ]
-CreditAmount = Annotated[int, Field(ge=1, le=GRANT_MAX), BeforeValidator(_integer)]
+CreditAmount = Annotated[int, Field(ge=1, le=GRANT_MAX), BeforeValidator(integer)]
 MaxCredits = Annotated[
     int,
     Field(ge=0, le=GRANT_MAX, description="The highest price that you accept. If the price is higher, it is refused."),
-    BeforeValidator(_integer),
+    BeforeValidator(integer),
 ]
 
 
@@ -319,7 +319,7 @@ def _page_size(default: int) -> Any:
         Field(ge=0, description=description),
         AfterValidator(lambda size: min(size, PAGE_SIZE_MAX) or default),
         _null_means(default),
-        BeforeValidator(_integer),
+        BeforeValidator(integer),
     ]
 
 
@@ -331,9 +331,9 @@ Seed = Annotated[
         description="A number that a model starts from. The same order with the same seed gives a similar image. Only "
         "models with takesSeed accept it.",
     ),
-    BeforeValidator(_integer),
+    BeforeValidator(integer),
 ]
-MaxAgeSeconds = Annotated[int, Field(ge=1, le=MAX_AGE_SECONDS_MAX), BeforeValidator(_integer)]
+MaxAgeSeconds = Annotated[int, Field(ge=1, le=MAX_AGE_SECONDS_MAX), BeforeValidator(integer)]
 PageSize = _page_size(PAGE_SIZE_DEFAULT)
 Limit = Annotated[int, Field(ge=1, le=LIMIT_MAX)]
 """The page size in the REST API."""

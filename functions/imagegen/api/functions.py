@@ -132,7 +132,7 @@ def cancel_generation_request(
     return responses.CanceledGenerationRequest.of(canceled)
 
 
-@operation(RequestNotFound, NoStoredImage, Contention, access=Access.OWNER)
+@operation(RequestNotFound, NoStoredImage, Contention, access=Access.OWNER, scope=Scope.GENERATE)
 def replace_image_urls(backend: Backend, call: Call[requests.ReplaceImageUrls]) -> responses.GenerationRequestDetails:
     """Replaces the URLs of one of the caller's stored images. The old URLs stop working.
 

@@ -8,7 +8,7 @@ from typing import Any, LiteralString
 
 from pydantic_core import Url
 
-from imagegen.api.fields import HEADER_KEY, QUOTED_HEADER_KEY
+from imagegen.api.fields import HEADER_KEY, QUOTED_HEADER_KEY, integer
 from imagegen.api.requests import CreateGenerationRequest
 from imagegen.domain.catalog import Catalog, Kind
 from imagegen.domain.generation import Fingerprint
@@ -61,10 +61,11 @@ def sent(data: Mapping[str, Any]) -> str:
 def _canonical(data: Mapping[str, Any], catalog: Catalog) -> dict[str, Any]:
     """Return the payload in the one form that all ways to write it have in common.
 
-    A null, a default and a missing field are the same, and so are the id of an option and its name.
+    A null, a default and a missing field are the same, and so are the id of an option and its name, and all ways to
+    write an integer.
     """
     payload = {
-        name: value
+        name: _with_integers(value)
         for name, value in data.items()
         if name not in _NOT_PAYLOAD and value is not None and value != _DEFAULTS.get(name)
     }
@@ -77,6 +78,12 @@ def _canonical(data: Mapping[str, Any], catalog: Catalog) -> dict[str, Any]:
     if isinstance(photo := payload.get("input"), dict) and "photoUrl" in photo:
         payload["input"] = {**photo, "photoUrl": _normalized(photo["photoUrl"])}
     return payload
+
+
+def _with_integers(value: Any) -> Any:
+    """Return a value with one spelling of each integer in it."""
+    whole = integer(value)
+    return {name: _with_integers(inner) for name, inner in whole.items()} if isinstance(whole, dict) else whole
 
 
 def _normalized(url: Any) -> Any:

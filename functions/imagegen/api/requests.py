@@ -144,7 +144,7 @@ class CreateGeneration(OfUser):
     idempotency_key: IdempotencyKey | None = None
     seed: Seed | None = None
     reuse: ReuseOption | None = Field(
-        default=None,
+        default=False,
         description="Answer with your newest completed request for the same image, if there is one: the same model, "
         "options, prompt, input and seed. It costs nothing.",
     )

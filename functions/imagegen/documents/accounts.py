@@ -74,8 +74,7 @@ def wallet_of(user: Snapshot) -> Wallet:
 
 def account_of(user: Snapshot) -> Account:
     """Return the account of a user. Raises Unreadable."""
-    fields = Fields.of(user)
-    activity = fields.optional_map("activity")
+    activity = Fields.of(user).optional_map("activity")
     return Account(
         wallet=wallet_of(user),
         activity=Activity(
@@ -84,8 +83,15 @@ def account_of(user: Snapshot) -> Account:
             activity.optional("cancellationsEarnedAt", datetime),
         ),
         usage=usage_by_week(user),
-        endpoints=endpoints_of(fields),
     )
+
+
+def endpoints_of_user(user: Snapshot) -> tuple[Endpoint, ...]:
+    """Return the endpoints of a user. Raises Unreadable.
+
+    They are not a part of the account, so that no credits depend on them.
+    """
+    return endpoints_of(Fields.of(user))
 
 
 def usage_by_week(user: Snapshot) -> dict[Week, Usage]:

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from imagegen.domain.endpoints import Endpoint
 from imagegen.domain.generation import REFUNDED, FailureReason, GenerationRequest, Status, entry_id
 from imagegen.domain.ledger import EntryType, LedgerEntry, Wallet
 from imagegen.domain.limits import Activity, Limits
@@ -45,11 +44,6 @@ class Account:
     wallet: Wallet
     usage: Mapping[Week, Usage] = field(default_factory=dict)
     activity: Activity = field(default_factory=Activity)
-    endpoints: tuple[Endpoint, ...] = ()
-
-    @property
-    def enabled_endpoints(self) -> tuple[Endpoint, ...]:
-        return tuple(endpoint for endpoint in self.endpoints if endpoint.enabled)
 
     def reserve(self, request: GenerationRequest) -> tuple["Account", LedgerEntry]:
         """Return the account after paying for ``request``, and the deduction."""

@@ -15,7 +15,7 @@ from imagegen.domain.ledger import Credits, EntryType
 from imagegen.domain.weeks import Week
 
 LEASE_GRACE = timedelta(minutes=3)
-"""Longer than reserving and settling take together, including their retries."""
+"""Longer than reserving, storing and settling take together, including their retries."""
 
 QUEUE_LEASE = timedelta(minutes=5)
 """The time after which the sweeper looks after a pending request, because its task may have been lost."""
@@ -316,9 +316,8 @@ class GenerationRequest:
         self, image_url: str, at: datetime, image: StoredImage | None = None, seed: int | None = None
     ) -> "GenerationRequest":
         """Return the request as completed with an image. ``image`` has its files if they are stored here."""
-        return replace(
-            self, status=Status.COMPLETED, image_url=image_url, image=image, seed=seed or self.seed, finished_at=at
-        )
+        used = self.seed if seed is None else seed
+        return replace(self, status=Status.COMPLETED, image_url=image_url, image=image, seed=used, finished_at=at)
 
     def failed(self, failure: Failure, at: datetime) -> "GenerationRequest":
         """Return the request as failed, or as canceled if that is the reason."""

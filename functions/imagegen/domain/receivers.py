@@ -59,8 +59,11 @@ class Receiver:
     def given_up(self, at: datetime, *, is_gone: bool) -> "Receiver":
         """Return the receiver after a webhook to it has failed for good.
 
-        It is given up, once, if it is gone or has accepted nothing for ``GIVE_UP_AFTER``.
+        It is given up, once, if it is gone or has accepted nothing for ``GIVE_UP_AFTER``. One that its user has deleted
+        is not given up.
         """
+        if self.deleted_at is not None:
+            return self
         is_hopeless = self.failing_since is not None and at - self.failing_since >= GIVE_UP_AFTER
         return replace(self, given_up_at=at) if self.given_up_at is None and (is_gone or is_hopeless) else self
 

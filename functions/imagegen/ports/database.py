@@ -6,7 +6,7 @@ document has changed, the whole commit is refused. No operation holds a lock bet
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from operator import add
 from typing import Any, Literal, Protocol, Self
 
@@ -108,7 +108,7 @@ class Query:
     def halves(self) -> tuple["Query", "Query"] | None:
         """Return two queries for the same documents together, or None if no condition can be divided.
 
-        A list of values is divided, or else a range of numbers or times with both ends.
+        A list of values is divided, or else a range of numbers, times or days with both ends.
         """
         if self.limit is not None:
             return None
@@ -122,8 +122,8 @@ class Query:
                 )
         ends = {condition.field: condition for condition in self.where if condition.op == "<"}
         for condition in self.where:
-            if condition.op == ">=" and (end := ends.get(condition.field)) and not isinstance(condition.value, str):
-                middle = condition.value + (end.value - condition.value) // 2
+            if condition.op == ">=" and (end := ends.get(condition.field)):
+                middle = _middle(condition.value, end.value)
                 if condition.value < middle:
                     return (
                         self._with(end, replace(end, value=middle)),
@@ -133,6 +133,17 @@ class Query:
 
     def _with(self, old: Where, new: Where) -> "Query":
         return replace(self, where=tuple(new if condition is old else condition for condition in self.where))
+
+
+def _middle(start: Any, end: Any) -> Any:
+    """Return a value between two numbers or times, or between two days such as ``2026-11-09``, or else ``start``."""
+    if not isinstance(start, str):
+        return start + (end - start) // 2
+    try:
+        first, last = date.fromisoformat(start), date.fromisoformat(end)
+    except ValueError:
+        return start
+    return str(first + (last - first) // 2)
 
 
 MAX_SUMS = 4

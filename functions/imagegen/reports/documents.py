@@ -1,6 +1,6 @@
 """Converts weekly reports to and from Firestore documents."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -169,7 +169,16 @@ def _tally(tally: Tally) -> dict[str, int | float | None]:
 
 def tally_of(data: Mapping[str, int]) -> Tally:
     counted = {"refused": 0, **data}  # reports of earlier versions lack it
-    return Tally(**{attribute: counted[name] for name, attribute in COUNTERS.items()})
+    return _tally_with(counted[name] for name in COUNTERS)
+
+
+def _tally_with(numbers: Iterable[Any]) -> Tally:
+    """Return the tally with these counters. Raises TypeError if one is not an integer."""
+    counted = dict(zip(COUNTERS.values(), numbers, strict=True))
+    for number in counted.values():
+        if type(number) is not int:
+            raise TypeError(f"a counter must be an integer, not {type(number).__name__}")
+    return Tally(**counted)
 
 
 def _by_day(daily: Daily) -> dict[str, list[int]]:
@@ -179,10 +188,7 @@ def _by_day(daily: Daily) -> dict[str, list[int]]:
 
 def _daily_of(data: Mapping[str, Sequence[int]]) -> Daily:
     counted = {"refused": [0] * len(data["requests"]), **data}  # reports of earlier versions lack it
-    return [
-        Tally(**dict(zip(COUNTERS.values(), numbers, strict=True)))
-        for numbers in zip(*(counted[name] for name in COUNTERS), strict=True)
-    ]
+    return [_tally_with(numbers) for numbers in zip(*(counted[name] for name in COUNTERS), strict=True)]
 
 
 def _forecast(forecast: Forecast | None) -> dict[str, Any] | None:

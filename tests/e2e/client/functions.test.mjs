@@ -78,7 +78,9 @@ test('getGenerationRequest returns the request', async () => {
 test('replaceImageUrls needs a stored image', async () => {
   const { generationRequestId } = made;
   const error = await user.error('replaceImageUrls', { generationRequestId });
-  assertRefused(error, 'failed-precondition', { reason: 'NO_STORED_IMAGE', generationRequestId });
+  assertRefused(error, 'failed-precondition', {
+    reason: 'NO_STORED_IMAGE', generationRequestId, cost: 3, refundedCredits: 0, netCredits: 3,
+  });
 });
 
 test('listGenerationRequests lists and counts the request', async () => {

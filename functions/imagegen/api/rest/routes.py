@@ -111,6 +111,7 @@ ROUTES = (
     Route("GET", "/v1/generations", list_generations),
     Route("GET", "/v1/generations/<generation_request_id>", functions.get_generation_request),
     Route("POST", "/v1/generations/<generation_request_id>/cancel", functions.cancel_generation_request),
+    Route("POST", "/v1/generations/<generation_request_id>/replace-image-urls", functions.replace_image_urls),
     Route("GET", "/v1/credits/balance", get_balance),
     Route("GET", "/v1/credits/transactions", list_transactions),
     Route("POST", "/v1/credits/grants", functions.grant_credits),

@@ -16,6 +16,7 @@ from imagegen.documents.accounts import (
     TRIAL_CLAIMS,
     USERS,
     account_of,
+    endpoints_of_user,
     entry_of,
     entry_path,
     ledger_path,
@@ -75,10 +76,11 @@ class Audit:
     def _user(self, user: Snapshot) -> Iterator[Finding]:
         """Yield the violations in a user's account. Leave out the checks that need a document that cannot be read."""
         accounts, unreadable_account = _read("The account", account_of, [user])
+        _, unreadable_endpoints = _read("The list of webhook endpoints", endpoints_of_user, [user])
         entries, unreadable_entries = _read(
             "The ledger entry", partial(entry_of, user.id), self.database.scan(ledger_path(user.id))
         )
-        yield from (*unreadable_account, *unreadable_entries)
+        yield from (*unreadable_account, *unreadable_endpoints, *unreadable_entries)
         if unreadable_entries:
             return
         entries.sort(key=lambda entry: entry.seq)

@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from imagegen.documents.accounts import account_of, create_entry, update_account, user_path
+from imagegen.documents.accounts import account_of, create_entry, endpoints_of_user, update_account, user_path
 from imagegen.documents.generations import REQUESTS, StoredRequest, create_request, request_of, request_path
 from imagegen.domain.account import Account
+from imagegen.domain.endpoints import Endpoint
 from imagegen.domain.generation import (
     FailureReason,
     Fingerprint,
@@ -194,7 +195,7 @@ class Generations:
             now = self.clock.now()
             account = replace(account, activity=_within_rate_limit(account.activity, self.limits, now))
             paid_from = _payment(order, account.wallet.credits)
-            request = GenerationRequest.of(order, request_id, reservation_id, paid_from, now, account.enabled_endpoints)
+            request = GenerationRequest.of(order, request_id, reservation_id, paid_from, now, _enabled_endpoints(user))
             account, deduction = account.reserve(request)
             version, *_ = self.database.commit(
                 create_request(request), update_account(user, account, request.week), create_entry(deduction)
@@ -243,6 +244,11 @@ class Generations:
 
 def _path(user_id: str, key: Key) -> str:
     return request_path(keyed_request_id(user_id, key.text))
+
+
+def _enabled_endpoints(user: Snapshot) -> tuple[Endpoint, ...]:
+    """Return the enabled endpoints of a user: none if they cannot be read, so that they block no request."""
+    return tuple(endpoint for endpoint in read_or_log(endpoints_of_user, user) or () if endpoint.enabled)
 
 
 def _may_run(document: Snapshot, now: datetime) -> bool:

@@ -48,8 +48,10 @@ def _decoded(content: bytes) -> Image.Image:
         with Image.open(BytesIO(content), formats=FORMATS) as picture:
             if picture.width * picture.height > PIXELS_MAX:
                 raise InvalidPicture(f"the picture has {picture.width} x {picture.height} pixels")
-            upright = ImageOps.exif_transpose(picture)
-            return upright.convert("RGBA" if upright.has_transparency_data else "RGB")
+            ImageOps.exif_transpose(picture, in_place=True)  # each copy of the largest picture would take 64 MB more
+            mode = "RGBA" if picture.has_transparency_data else "RGB"
+            picture.load()
+            return picture if picture.mode == mode else picture.convert(mode)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         if isinstance(error, InvalidPicture):
             raise

@@ -10,11 +10,19 @@ from imagegen.domain.images import EncodedFile, StoredImage, file_path, folder_o
 from imagegen.ports.image_generator import Picture
 from imagegen.ports.image_store import ImageStore
 
+REVISED_PROMPT_LENGTH_MAX = 4_000
+"""The characters of a revised prompt that are stored. A document has room for a million bytes."""
+
 
 def _encode(content: bytes, width: int, height: int) -> Sequence[EncodedFile]:
     from imagegen.services.images.encoding import encode  # imports Pillow, which only stored images need
 
     return encode(content, width, height)
+
+
+def _storable(prompt: str | None) -> str | None:
+    """Return the text that a provider sent as one that a document can contain."""
+    return prompt and prompt[:REVISED_PROMPT_LENGTH_MAX].encode("utf-8", "replace").decode("utf-8")
 
 
 def _new_token() -> str:
@@ -40,7 +48,7 @@ class Images:
             folder=folder_of(request.user_id, request.id),
             token=self.new_token(),
             files=[item.file for item in encoded],
-            revised_prompt=picture.revised_prompt,
+            revised_prompt=_storable(picture.revised_prompt),
         )
         for item in encoded:
             self.store.put(file_path(image.folder, item.file.name), item.content, image.token)

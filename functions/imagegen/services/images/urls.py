@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from imagegen.documents.generations import StoredRequest, image_fields, request_path
 from imagegen.domain.generation import GenerationRequest
 from imagegen.domain.images import StoredImage
-from imagegen.errors import Contention, NoStoredImage, ServiceUnavailable
+from imagegen.errors import Contention, NoStoredImage, ServiceUnavailable, charge_of
 from imagegen.ports.database import CommitRefused, Database, DatabaseUnavailable, OutcomeUnknown, Update
 from imagegen.ports.image_store import ImageStoreUnavailable
 from imagegen.services.generations.queries import not_found
@@ -62,5 +62,5 @@ class ImageUrls:
         if not document.exists or not may_change((stored := StoredRequest.of(document)).request):
             raise not_found(request_id)
         if stored.request.image is None:
-            raise NoStoredImage("This request has no stored image.", generationRequestId=request_id)
+            raise NoStoredImage("This request has no stored image.", **charge_of(stored.request))
         return stored, stored.request.image

@@ -7,12 +7,14 @@ from datetime import datetime
 from imagegen.documents.receivers import sending_of, sending_path, write_sending
 from imagegen.documents.webhooks import DELIVERIES, delivery_of, delivery_path, update_delivery
 from imagegen.domain.limits import Limits, TooFast
+from imagegen.domain.receivers import Sending
 from imagegen.domain.webhooks import Delivery
 from imagegen.errors import DeliveryNotFound, RateLimited
 from imagegen.ports.clock import Clock
 from imagegen.ports.database import Database, Query, Where
 from imagegen.services.pagination import Page, page
 from imagegen.services.retry import Retry
+from imagegen.services.unreadable import read_or_log
 from imagegen.services.webhooks.outbox import Outbox
 
 
@@ -57,7 +59,8 @@ class Deliveries:
             resent = delivery.resent(now)
             if resent != delivery:
                 [state] = self.database.read(sending_path(delivery.user_id))
-                sending = sending_of(state).resent(self.limits.resends, now)
+                sending = read_or_log(sending_of, state) or Sending()
+                sending = sending.resent(self.limits.resends, now)
                 self.database.commit(update_delivery(document, resent), write_sending(state, sending))
             return resent
 

@@ -15,7 +15,7 @@ from http import HTTPStatus
 from typing import Any
 
 from imagegen import events
-from imagegen.documents.accounts import account_of, update_endpoints, user_path
+from imagegen.documents.accounts import endpoints_of_user, update_endpoints, user_path
 from imagegen.documents.fields import Unreadable
 from imagegen.documents.generations import request_of, request_path
 from imagegen.documents.receivers import (
@@ -236,8 +236,7 @@ class DeliveryWorker:
             return End(delivery, receiver)
         events.info(events.Event.WEBHOOK_RECEIVER_GIVEN_UP, endpointId=receiver.id)
         [user] = self.database.read(user_path(delivery.user_id))
-        account = read_or_log(account_of, user) if user.exists else None
-        endpoints = () if account is None else account.endpoints
+        endpoints = read_or_log(endpoints_of_user, user) or ()
         writes: list[Write] = []
         if any(endpoint.id == delivery.endpoint_id for endpoint in endpoints):
             disabled = [

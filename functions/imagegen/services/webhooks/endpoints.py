@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from imagegen.documents.accounts import account_of, update_endpoints, user_path
+from imagegen.documents.accounts import endpoints_of_user, update_endpoints, user_path
 from imagegen.documents.receivers import create_endpoint, receiver_of, receiver_path, write_receiver
 from imagegen.domain.endpoints import ENDPOINTS_MAX, Endpoint, EventType
 from imagegen.domain.receivers import Receiver
@@ -12,6 +12,7 @@ from imagegen.ports.clock import Clock
 from imagegen.ports.database import Database, Write
 from imagegen.services.credits.accounts import require_user
 from imagegen.services.retry import Retry
+from imagegen.services.unreadable import read_or_log
 from imagegen.services.webhooks.secrets import Rotation, WebhookSecrets
 
 
@@ -45,7 +46,7 @@ class Endpoints:
 
         def attempt(_tries: int) -> ListedEndpoint:
             [user] = self.database.read(user_path(user_id))
-            listed = account_of(require_user(user)).endpoints
+            listed = endpoints_of_user(require_user(user))
             known = next((endpoint for endpoint in listed if endpoint.url == url), None)
             endpoint = Endpoint(known.id if known else new_id, url, tuple(dict.fromkeys(events)))
             others = [one for one in listed if one != known]
@@ -71,14 +72,14 @@ class Endpoints:
         return made, self.secrets.of_receiver(user_id, made.endpoint.id)
 
     def list(self, user_id: str) -> Sequence[ListedEndpoint]:
-        """Return the user's endpoints, oldest first. Raises UserNotFound."""
+        """Return the user's endpoints, oldest first, without those whose state cannot be read. Raises UserNotFound."""
         [user] = self.database.read(user_path(user_id))
-        endpoints = account_of(require_user(user)).endpoints
+        endpoints = endpoints_of_user(require_user(user))
         documents = self.database.read(*(receiver_path(endpoint.id) for endpoint in endpoints)) if endpoints else []
         return [
-            ListedEndpoint(endpoint, receiver_of(document))
+            ListedEndpoint(endpoint, receiver)
             for endpoint, document in zip(endpoints, documents, strict=True)
-            if document.exists
+            if document.exists and (receiver := read_or_log(receiver_of, document))
         ]
 
     def delete(self, endpoint_id: str, may_delete: Callable[[Receiver], bool]) -> None:
@@ -94,7 +95,7 @@ class Endpoints:
             if receiver.deleted_at is not None:
                 return
             [user] = self.database.read(user_path(receiver.user_id))
-            listed = account_of(require_user(user)).endpoints
+            listed = endpoints_of_user(require_user(user))
             others = [endpoint for endpoint in listed if endpoint.id != endpoint_id]
             if len(others) == len(listed):
                 raise not_found(endpoint_id)  # the state of webhook URLs, which is not an endpoint
