@@ -72,6 +72,7 @@ EXPECTED_OUTCOMES = {
     "cancelGenerationRequest": "REQUEST_ENDED",
     "cancel_generation_request": "REQUEST_ENDED",
     "replaceImageUrls": "NO_STORED_IMAGE",
+    "replace_image_urls": "NO_STORED_IMAGE",
     "resendWebhook": "DELIVERY_NOT_FOUND",
     "rotateWebhookEndpointSecret": "ENDPOINT_NOT_FOUND",
     "deleteWebhookEndpoint": "ENDPOINT_NOT_FOUND",

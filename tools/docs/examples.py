@@ -34,8 +34,21 @@ _TIMEOUT_SECONDS = 120
 
 def with_ports_of(suite: Suite, command: str) -> str:
     """Return the command with the ports of ``suite`` instead of the ports of firebase.json."""
-    ports = {str(port): str(suite.project.ports()[name]) for name, port in Project.load(ROOT).ports().items()}
-    return re.sub(r"127\.0\.0\.1:\d+", lambda host: ports.get(host[0], host[0]), command)
+    return _replaced(_ports_of(suite), command)
+
+
+def with_shown_ports(suite: Suite, answer: str) -> str:
+    """Return the answer with the ports of firebase.json instead of the ports of ``suite``."""
+    return _replaced({of_suite: shown for shown, of_suite in _ports_of(suite).items()}, answer)
+
+
+def _ports_of(suite: Suite) -> dict[str, str]:
+    """Return the hosts and ports of ``suite`` by those of firebase.json."""
+    return {str(port): str(suite.project.ports()[name]) for name, port in Project.load(ROOT).ports().items()}
+
+
+def _replaced(ports: dict[str, str], text: str) -> str:
+    return re.sub(r"127\.0\.0\.1:\d+", lambda host: ports.get(host[0], host[0]), text)
 
 
 def shown_answers() -> dict[str, str]:
@@ -68,7 +81,7 @@ class Examples:
 
     def answer(self, command: str, shown: str, suite: Suite) -> str:
         """Run the command, and return its answer with the ids, times and durations of ``shown``."""
-        given = json.loads(_output(["bash", "-c", with_ports_of(suite, command)]))
+        given = json.loads(with_shown_ports(suite, _output(["bash", "-c", with_ports_of(suite, command)])))
         return json.dumps(self.as_shown(given, json.loads(shown)), indent=2, ensure_ascii=False) + "\n"
 
     def as_shown(self, given: Any, shown: Any) -> Any:
