@@ -3,6 +3,7 @@
 Tests must not change the sample catalog. They must spend only the credits of users that they add.
 """
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +14,9 @@ from tests.support.live import Live, operator_of
 from tests.support.models import BROKEN, CANVAS, LATE, SLOW
 from tools.emulators.suite import Suite, workspace
 from tools.seed import history
+
+BARE = ("--only", "auth,functions,firestore", "--config", "firebase.json")
+"""The arguments that make the CLI read the committed configuration."""
 
 _MODELS = {
     "model-broken": {"name": BROKEN, "failureRate": 1},
@@ -42,11 +46,18 @@ def live(suite: Suite) -> Iterator[Live]:
 
 @pytest.fixture(scope="session")
 def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    """Yield access to a suite with App Check in a project to which `.env.demo-imagegen` does not apply."""
+    """Yield access to a suite with App Check in a project to which `.env.demo-imagegen` does not apply.
+
+    The CLI reads firebase.json itself, as it does without `make start`. Only the Emulator UI, which it would download,
+    is turned off.
+    """
     directory = workspace(tmp_path_factory.mktemp("closed") / "project", settings={"ENFORCE_APP_CHECK": "true"})
+    config = json.loads((directory / "firebase.json").read_text("utf-8"))
+    config["emulators"]["ui"]["enabled"] = False
+    (directory / "firebase.json").write_text(json.dumps(config), encoding="utf-8")
     (directory / ".firebaserc").unlink()
     (directory / ".firebaserc").write_text('{"projects": {"default": "demo-closed"}}')
-    with Suite(directory, "--only", "auth,functions,firestore") as suite, operator_of(suite) as operator:
+    with Suite(directory, *BARE) as suite, operator_of(suite) as operator:
         yield Live(suite, operator)
 
 

@@ -1,11 +1,13 @@
 """Tests of stored images on the emulators: the URLs of an answer open without a token, and clients cannot write."""
 
 import io
+from urllib.parse import quote
 
 import pytest
 import requests
 from PIL import Image
 
+from imagegen.adapters.cloud_storage import CloudStorage
 from tests.support.live import Live, order, until
 from tests.support.models import CANVAS
 from tools.emulators import binaries
@@ -29,6 +31,23 @@ def test_urls_of_an_answer_open_in_a_browser(live: Live) -> None:
     assert without_token.status_code == 403
 
 
+def test_folder_is_deleted_with_its_files_only(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://{live.suite.storage_host}")
+    store = CloudStorage(f"{live.suite.project_id}.appspot.com", f"http://{live.suite.storage_host}")
+
+    def is_stored(path: str) -> bool:
+        url = f"{store.bucket_url()}/{quote(path, safe='')}?alt=media&token=token"
+        return requests.get(url, timeout=30).status_code == 200
+
+    paths = [f"images/nobody/{folder}/image.webp" for folder in ("request", "request-2")]
+    for path in paths:
+        store.put(path, b"content", "token")
+    assert [is_stored(path) for path in paths] == [True, True]
+    for _ in range(2):
+        store.delete("images/nobody/request")
+        assert [is_stored(path) for path in paths] == [False, True]
+
+
 @pytest.mark.skipif(binaries.find("storage") is None, reason="the rules runtime of the Storage emulator is missing")
 def test_only_the_owner_reads_an_image_without_its_url(live: Live) -> None:
     made = live.create("user-ada", model=CANVAS).json()["result"]
@@ -45,8 +64,9 @@ def test_only_the_owner_reads_an_image_without_its_url(live: Live) -> None:
     assert written.status_code == 403
 
 
-def test_without_the_storage_emulator_an_image_is_refunded(closed: Live) -> None:
-    """The bare Firebase CLI does not run it, because it would download its rules runtime."""
+def test_with_the_bare_cli_an_image_is_refunded(closed: Live) -> None:
+    """The committed firebase.json has no Storage emulator, because the CLI would download its rules runtime."""
+    assert "storage" not in requests.get(f"{closed.suite.hub_url}/emulators", timeout=30).json()
     template = closed.operator.document("models/model-a").get().to_dict() or {}
     closed.operator.document("models/canvas").set({**template, "name": CANVAS, "provider": "canvas", "order": 100})
     token = closed.sign_in("user-ada")
