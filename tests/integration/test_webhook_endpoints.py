@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from imagegen.bootstrap import Backend
-from tests.integration.test_webhooks import Receiver, TimedTaskList, deliver
 from tests.support.api import Api
 from tests.support.backend import AddUser, set_models
 from tests.support.faults import FaultyDatabase, Lost, refuse
 from tests.support.orders import order
 from tests.support.receivers import verified
 from tests.support.times import NOON
+from tests.support.webhooks import Receiver, TimedTaskList, deliver
 from tests.support.wire import ObservedClient
 from tools.fakes import ManualClock
 

@@ -2,10 +2,9 @@
 
 import itertools
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -22,54 +21,13 @@ from tests.support.faults import FaultyDatabase, Lost, refuse
 from tests.support.orders import order
 from tests.support.receivers import verified
 from tests.support.times import NOON
+from tests.support.webhooks import Receiver, TimedTaskList, deliver
 from tests.support.wire import ObservedClient
-from tools.fakes import ManualClock, TaskList
+from tools.fakes import ManualClock
 
 URL = "https://hooks.example.com/imagegen?token=s3cret"
 CREATE, GET, CANCEL = "createGenerationRequest", "getGenerationRequest", "cancelGenerationRequest"
 LIST, RESEND, SECRET = "listWebhookDeliveries", "resendWebhook", "getWebhookSecret"
-
-
-class TimedTaskList(TaskList):
-    """A task list that records when each task may be delivered."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.times: list[datetime | None] = []
-
-    def put(self, queue: str, task: dict[str, str], name: str, not_before: datetime | None = None) -> bool:
-        is_new = super().put(queue, task, name, not_before)
-        if is_new:
-            self.times.append(not_before)
-        return is_new
-
-    @property
-    def webhooks(self) -> list[tuple[datetime, dict[str, str]]]:
-        """The tasks of webhooks with their times, oldest first."""
-        return [
-            (time, task)
-            for time, (queue, task) in zip(self.times, self.put_so_far, strict=True)
-            if queue in ("deliverWebhook", "retryWebhook") and time is not None
-        ]
-
-
-@dataclass
-class Receiver:
-    """A fake webhook sender. It returns the next of ``answers``, and repeats the last one indefinitely."""
-
-    clock: ManualClock
-    answers: list[int | Answer | Exception] = field(default_factory=lambda: [204])
-    received: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
-    meanwhile: Callable[[], object] = lambda: None
-
-    def send(self, url: str, body: str, headers: Mapping[str, str]) -> Answer:
-        self.received.append((url, body, dict(headers)))
-        self.clock.sleep(0.25)
-        self.meanwhile()
-        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        if isinstance(answer, Exception):
-            raise answer
-        return Answer(answer) if isinstance(answer, int) else answer
 
 
 @pytest.fixture
@@ -93,12 +51,6 @@ def delivery_id(api: Api, add_user: AddUser) -> str:
     add_user(paid=10)
     request_id: str = api.result(CREATE, order(webhookUrl=URL))["generationRequestId"]
     return f"{request_id}-completed"
-
-
-def deliver(api: Api, queue: TimedTaskList, number: int = -1) -> int:
-    """Deliver a webhook task, by default the newest. Return the HTTP status that the queue gets."""
-    _, task = queue.webhooks[number]
-    return api.call("deliverWebhook", task).status_code
 
 
 def listed(api: Api, **params: object) -> list[dict[str, Any]]:
@@ -431,7 +383,12 @@ def test_retries_have_a_queue_of_their_own(
 
 
 def test_failing_receiver_is_paused_and_the_next_success_ends_that(
-    api: Api, queue: TimedTaskList, receiver: Receiver, client: ObservedClient, clock: ManualClock, add_user: AddUser
+    api: Api,
+    queue: TimedTaskList,
+    receiver: Receiver,
+    client: ObservedClient,
+    clock: ManualClock,
+    add_user: AddUser,
 ) -> None:
     add_user(paid=10)
     receiver.answers = [Answer(503, "600"), 500, 200]
@@ -978,7 +935,13 @@ def test_page_token_of_another_query_is_refused(api: Api, clock: ManualClock, ad
 
 @pytest.mark.parametrize(("answer", "status"), [(200, "delivered"), (410, "failed"), (500, "pending")])
 def test_resend_attempts_at_once_and_keeps_id_and_attempts(
-    api: Api, queue: TimedTaskList, receiver: Receiver, clock: ManualClock, delivery_id: str, answer: int, status: str
+    api: Api,
+    queue: TimedTaskList,
+    receiver: Receiver,
+    clock: ManualClock,
+    delivery_id: str,
+    answer: int,
+    status: str,
 ) -> None:
     receiver.answers = [answer, 200]
     deliver(api, queue)
