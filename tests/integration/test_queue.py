@@ -6,6 +6,7 @@ import random
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -16,6 +17,7 @@ from imagegen.bootstrap import Backend
 from imagegen.domain.generation import Status
 from imagegen.errors import PermissionDenied
 from imagegen.ports.image_generator import GeneratorFailed, Job
+from imagegen.services.catalog import Catalogs
 from imagegen.services.generations.queue import TICKET_KEYS
 from imagegen.services.server_keys import ServerKeys
 from imagegen.services.sweeper import REPLACED_MAX
@@ -310,6 +312,27 @@ def test_queued_request_of_a_deleted_option_is_refunded(
     failed = state(api, request_id)
     assert failed["refunded"]
     assert failed["error"] == {"reason": "GENERATION_FAILED", "message": f"{name} is no longer in the catalog."}
+
+
+def test_worker_whose_catalog_is_older_than_an_option_completes_its_request(
+    api: Api,
+    backend: Backend,
+    queue: TaskList,
+    clock: ManualClock,
+    client: ObservedClient,
+    add_user: AddUser,
+) -> None:
+    """An instance keeps its catalog for seconds, in which another instance may offer a new model already."""
+    add_user(paid=10)
+    other = backend.catalogs
+    elsewhere = replace(backend.worker, catalogs=Catalogs(other._database, other._generators, clock))
+    clock.at += timedelta(seconds=10)
+    elsewhere.catalogs.current()
+    new_model = {**(client.document("models/model-a").get().to_dict() or {}), "name": "Model New"}
+    client.document("models/model-new").set(new_model)
+    api.result(CREATE, order(mode="async", model="Model New"))
+    [(_, task)] = queue.put_so_far
+    assert elsewhere.run(task["generationRequestId"], task["ticket"]) is Status.COMPLETED
 
 
 def test_queued_request_of_a_disabled_option_completes(

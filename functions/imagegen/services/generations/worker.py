@@ -47,6 +47,8 @@ class Worker:
         if not document.exists or (stored := read_or_log(StoredRequest.of, document)) is None:
             return None
         catalog, request = self.catalogs.current(), stored.request
+        if catalog.model(request.model) is None or catalog.size(request.size) is None:
+            catalog = self.catalogs.load()  # the option may be newer than this instance's catalog
         model, size = catalog.model(request.model), catalog.size(request.size)
         if model is not None:
             self.execution.check_provider(model)
