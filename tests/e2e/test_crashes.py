@@ -39,6 +39,8 @@ KILLS_WHILE_PROCESSING_MIN = scaled(1, 5)
 ROUNDS_WITHOUT_KILLS = scaled(1, 3)
 ROUNDS_MAX = 30
 CALLS_AT_ONCE = scaled(2, 4)
+STORING_EVERY = scaled(4, 2)
+"""One in so many calls stores its image. A restarted process takes seconds to import the client of the store."""
 CUT_OFF_AFTER_SECONDS = 10
 """Many times the duration of a call. The CLI never ends a response whose process died after sending the headers."""
 
@@ -258,13 +260,13 @@ def new_calls(rng: random.Random, user_ids: Sequence[str], first: int, mode: str
 
 
 def new_call(rng: random.Random, user_ids: Sequence[str], number: int, mode: str) -> Call:
-    """Return a random call. Half of all calls have a key, and every second one stores its image.
+    """Return a random call. Half of all calls have a key. Some store their image.
 
     The model fails in a quarter of the others.
     """
     storing, *others = _MODELS[mode]
     options: dict[str, object] = {
-        "model": rng.choices(others, [3, 1])[0] if number % 2 else storing,
+        "model": rng.choices(others, [3, 1])[0] if number % STORING_EVERY else storing,
         "size": rng.choice(list(COSTS)),
         "prompt": f"{mode} crash {number}",
         "mode": mode,

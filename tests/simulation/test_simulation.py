@@ -15,7 +15,7 @@ from tests.support.scale import scaled
 from tools import simulate
 from tools.emulators.project import ROOT
 
-SEEDS = scaled(300, 2500)
+SEEDS = scaled(200, 2500)
 SOME_SEEDS = range(150)
 
 EVENTS = {
