@@ -219,7 +219,7 @@ class Simulation:
     def _add_endpoints(self, user_id: str, endpoints: Sequence[Endpoint], at: datetime) -> None:
         [user] = self._store.read(user_path(user_id))
         receivers = [Receiver(endpoint.id, user_id, endpoint.url) for endpoint in endpoints]
-        created = [create_endpoint(receiver, None, at) for receiver in receivers]
+        created = [create_endpoint(receiver, at) for receiver in receivers]
         self._store.commit(update_endpoints(user, endpoints), *created)
 
     def _serve(self, call: Call) -> None:

@@ -173,7 +173,7 @@ def create_webhook_endpoint(
 ) -> responses.CreatedWebhookEndpoint:
     """Creates an endpoint that gets a webhook for each event, or changes and enables the one with the same URL."""
     params = call.params
-    made, secret = backend.endpoints.create(params.user_id, params.url, params.events, params.description)
+    made, secret = backend.endpoints.create(params.user_id, params.url, params.events)
     return responses.CreatedWebhookEndpoint(endpoint=responses.WebhookEndpoint.of(made), webhook_secret=secret)
 
 

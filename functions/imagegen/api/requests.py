@@ -390,7 +390,6 @@ class CreateWebhookEndpoint(OfUser):
     events: Events = Field(
         default=[], description="The types of events that the endpoint gets. Without it, it gets all."
     )
-    description: Reason | None = Field(default=None, description="A text for people.")
 
 
 class ListWebhookEndpoints(OfUser):

@@ -44,10 +44,10 @@ def write_receiver(document: Snapshot, receiver: Receiver) -> Create | Update:
     return _write(document, state, {"userId": receiver.user_id, "url": receiver.url})
 
 
-def create_endpoint(receiver: Receiver, description: str | None, at: datetime) -> Create:
+def create_endpoint(receiver: Receiver, at: datetime) -> Create:
     """Return the write of a new endpoint's document."""
     written = write_receiver(Snapshot(receiver_path(receiver.id), {}, None), receiver)
-    return Create(written.path, {**_data(written), "description": description, "createdAt": at})
+    return Create(written.path, {**_data(written), "createdAt": at})
 
 
 def sending_path(user_id: str) -> str:

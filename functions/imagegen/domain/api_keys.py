@@ -17,7 +17,7 @@ KEY_PATTERN = r"^igk_[0-9a-f]{72}$"
 
 
 class Scope(StrEnum):
-    """What a key is for. A key can call only the functions of its scopes."""
+    """The purpose of a key, which can call only the functions of its scopes."""
 
     READ = "read"
     GENERATE = "generate"

@@ -34,9 +34,7 @@ class Endpoints:
     retry: Retry
     new_id: Callable[[], str]
 
-    def create(
-        self, user_id: str, url: str, events: Sequence[EventType], description: str | None
-    ) -> tuple[ListedEndpoint, str]:
+    def create(self, user_id: str, url: str, events: Sequence[EventType]) -> tuple[ListedEndpoint, str]:
         """Create an endpoint and return it with its secret.
 
         If the user has an endpoint with this URL, enable it with these events instead. Raises UserNotFound and
@@ -61,7 +59,7 @@ class Endpoints:
             if endpoint != known:
                 writes.append(update_endpoints(user, [*others, endpoint]))
             if not document.exists:
-                writes.append(create_endpoint(receiver, description, self.clock.now()))
+                writes.append(create_endpoint(receiver, self.clock.now()))
             elif enabled != receiver:
                 writes.append(write_receiver(document, enabled))
             if writes:
