@@ -291,10 +291,19 @@ class InsufficientCredits(ApiError):
     facts: ClassVar = {"requiredCredits": int, "currentCredits": int}
 
 
-_REFUND = {**_CHARGE, "currentCredits": int}
-_REPLAYED = {**_CHARGE, "currentCredits": int | None, "replayed": Literal[True]}
-_REPLAY_SITUATION = "the same call again: same details, with `replayed` and the `currentCredits` of now"
-_AFTER_REPLAY = "no, use another key for a new request"
+_REFUND: Mapping[str, Any] = {**_CHARGE, "currentCredits": int}
+
+
+class _Replayed:
+    """Overrides the attributes of an error for its replay, in the same call with the same key.
+
+    A replay is a FAILED_PRECONDITION, because client libraries do not retry it.
+    """
+
+    code = Code.FAILED_PRECONDITION
+    situation = "the same call again: same details, with `replayed` and the `currentCredits` of now"
+    retryable = "no, use another key for a new request"
+    facts: ClassVar[Mapping[str, Any]] = {**_CHARGE, "currentCredits": int | None, "replayed": Literal[True]}
 
 
 class GenerationFailed(ApiError):
@@ -309,13 +318,8 @@ class GenerationFailed(ApiError):
     facts = _REFUND
 
 
-class GenerationFailedBefore(GenerationFailed):
-    """A replay is a FAILED_PRECONDITION, because client libraries do not retry it."""
-
-    code = Code.FAILED_PRECONDITION
-    situation = _REPLAY_SITUATION
-    retryable = _AFTER_REPLAY
-    facts = _REPLAYED
+class GenerationFailedBefore(_Replayed, GenerationFailed):
+    pass
 
 
 class GenerationTimeout(ApiError):
@@ -327,11 +331,8 @@ class GenerationTimeout(ApiError):
     facts = _REFUND
 
 
-class GenerationTimeoutBefore(GenerationTimeout):
-    code = Code.FAILED_PRECONDITION
-    situation = _REPLAY_SITUATION
-    retryable = _AFTER_REPLAY
-    facts = _REPLAYED
+class GenerationTimeoutBefore(_Replayed, GenerationTimeout):
+    pass
 
 
 class ContentRefused(ApiError):
@@ -343,11 +344,8 @@ class ContentRefused(ApiError):
     facts = _REFUND
 
 
-class ContentRefusedBefore(ContentRefused):
-    code = Code.FAILED_PRECONDITION
-    situation = _REPLAY_SITUATION
-    retryable = _AFTER_REPLAY
-    facts = _REPLAYED
+class ContentRefusedBefore(_Replayed, ContentRefused):
+    pass
 
 
 class ModelUnavailable(ApiError):
@@ -359,11 +357,8 @@ class ModelUnavailable(ApiError):
     facts = _REFUND
 
 
-class ModelUnavailableBefore(ModelUnavailable):
-    code = Code.FAILED_PRECONDITION
-    situation = _REPLAY_SITUATION
-    retryable = _AFTER_REPLAY
-    facts = _REPLAYED
+class ModelUnavailableBefore(_Replayed, ModelUnavailable):
+    pass
 
 
 class ImageNotStored(ApiError):
@@ -375,11 +370,8 @@ class ImageNotStored(ApiError):
     facts = _REFUND
 
 
-class ImageNotStoredBefore(ImageNotStored):
-    code = Code.FAILED_PRECONDITION
-    situation = _REPLAY_SITUATION
-    retryable = _AFTER_REPLAY
-    facts = _REPLAYED
+class ImageNotStoredBefore(_Replayed, ImageNotStored):
+    pass
 
 
 class GenerationAbandoned(ApiError):
@@ -391,11 +383,8 @@ class GenerationAbandoned(ApiError):
     facts = _REFUND
 
 
-class GenerationAbandonedBefore(GenerationAbandoned):
-    code = Code.FAILED_PRECONDITION
-    situation = _REPLAY_SITUATION
-    retryable = _AFTER_REPLAY
-    facts = _REPLAYED
+class GenerationAbandonedBefore(_Replayed, GenerationAbandoned):
+    pass
 
 
 class GenerationCanceled(ApiError):
@@ -407,11 +396,8 @@ class GenerationCanceled(ApiError):
     facts = _REFUND
 
 
-class GenerationCanceledBefore(GenerationCanceled):
-    code = Code.FAILED_PRECONDITION
-    situation = _REPLAY_SITUATION
-    retryable = _AFTER_REPLAY
-    facts = _REPLAYED
+class GenerationCanceledBefore(_Replayed, GenerationCanceled):
+    pass
 
 
 class RequestEnded(ApiError):

@@ -189,22 +189,24 @@ class Repeat(OfUser):
     idempotency_key: IdempotencyKey
 
 
-class GetGenerationRequest(Request):
+class OfGenerationRequest(Request):
+    """A request about one generation request."""
+
     model_config = _example(generationRequestId="1aa7461d823928a4c28ea9321b47fa56")
 
     generation_request_id: DocumentId
 
 
-class CancelGenerationRequest(Request):
-    model_config = _example(generationRequestId="1aa7461d823928a4c28ea9321b47fa56")
-
-    generation_request_id: DocumentId
+class GetGenerationRequest(OfGenerationRequest):
+    pass
 
 
-class ReplaceImageUrls(Request):
-    model_config = _example(generationRequestId="1aa7461d823928a4c28ea9321b47fa56")
+class CancelGenerationRequest(OfGenerationRequest):
+    pass
 
-    generation_request_id: DocumentId
+
+class ReplaceImageUrls(OfGenerationRequest):
+    pass
 
 
 class RunTask(Request):

@@ -218,7 +218,7 @@ class GenerationList(Response):
     total: Number = Field(description=f"The number of requests on all pages. It is not counted beyond {TOTAL_MAX:,}.")
     limit: Number
     offset: Number
-    next: str | None = Field(description="The pageToken of the next page. The last page has none.")
+    next: str | None = Field(description=NEXT_PAGE)
 
     @classmethod
     def of(cls, params: ListGenerations, page: Page[GenerationRequest], total: int) -> Self:
@@ -374,7 +374,7 @@ class TransactionList(Response):
     """A page of transactions in the REST API."""
 
     items: list[LedgerTransaction]
-    next: str | None = Field(description="The pageToken of the next page. The last page has none.")
+    next: str | None = Field(description=NEXT_PAGE)
 
     @classmethod
     def of(cls, params: ListTransactions, page: Page[LedgerEntry]) -> Self:

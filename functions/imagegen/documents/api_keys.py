@@ -66,7 +66,7 @@ def api_key_of(document: Snapshot) -> ApiKey:
         id=document.id,
         user_id=fields.id("userId"),
         name=fields.read("name", str),
-        scopes=frozenset(_scopes_of(fields)),
+        scopes=frozenset(fields.members("scopes", Scope)),
         created_at=fields.read("createdAt", datetime),
         grant_credits_per_day=fields.amount("grantCreditsPerDay", default=0),
         granted_on=_day_of(fields, "grantedOn"),
@@ -74,13 +74,6 @@ def api_key_of(document: Snapshot) -> ApiKey:
         last_used_on=_day_of(fields, "lastUsedOn"),
         revoked_at=fields.nullable("revokedAt", datetime),
     )
-
-
-def _scopes_of(fields: Fields) -> list[Scope]:
-    try:
-        return [Scope(scope) for scope in fields.read("scopes", list)]
-    except ValueError:
-        fields.refuse("scopes")
 
 
 def _day_of(fields: Fields, name: str) -> date | None:

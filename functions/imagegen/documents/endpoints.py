@@ -33,15 +33,8 @@ def endpoints_of(fields: Fields) -> tuple[Endpoint, ...]:
         Endpoint(
             id=endpoint.id("id"),
             url=endpoint.read("url", str),
-            events=tuple(_event(endpoint, name) for name in endpoint.read("events", list)),
+            events=endpoint.members("events", EventType),
             enabled=endpoint.read("enabled", bool),
         )
         for endpoint in fields.maps(ENDPOINTS)
     )
-
-
-def _event(endpoint: Fields, name: str) -> EventType:
-    try:
-        return EventType(name)
-    except ValueError:
-        endpoint.refuse("events")

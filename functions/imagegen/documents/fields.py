@@ -9,6 +9,7 @@ from typing import Any, NoReturn, Self, TypeVar
 from imagegen.ports.database import Snapshot
 
 T = TypeVar("T")
+E = TypeVar("E", bound=Enum)
 
 _ID = re.compile(r"(?!\.\.?$)(?!__.*__$)[^/]{1,375}")  # 1,500 bytes in UTF-8
 
@@ -77,6 +78,10 @@ class Fields:
     def ids(self, name: str) -> tuple[str, ...]:
         """Return a list of ids, which may be missing."""
         return tuple(Fields(self.path, {name: id}, self.prefix).id(name) for id in self.optional(name, list) or ())
+
+    def members(self, name: str, kind: type[E]) -> tuple[E, ...]:
+        """Return the members of an enum whose values are in a list."""
+        return tuple(Fields(self.path, {name: value}, self.prefix).read(name, kind) for value in self.read(name, list))
 
     def map(self, name: str) -> "Fields":
         """Return the fields of a map."""

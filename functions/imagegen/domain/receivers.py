@@ -92,7 +92,7 @@ class Receiver:
 
 @dataclass(frozen=True)
 class Sending:
-    """What one user's webhooks have taken so far.
+    """The slots and resends that one user's webhooks have taken so far.
 
     ``busy_until`` is the time at which the user's slots would have been free if they had made all attempts so far.
     ``resends_earned_at`` is the time at which the user has earned all resends so far.

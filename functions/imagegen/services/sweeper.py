@@ -111,8 +111,7 @@ class Sweeper:
         """Recover requests whose process died, requests that wait, overdue webhooks and leftover files.
 
         Return the number of recovered documents. The four parts are independent: if one cannot be read from the
-        database, the others still run. Raises
-        DatabaseUnavailable at the end in this case.
+        database, the others still run. Raises DatabaseUnavailable at the end in this case.
         """
         parts = [
             Part(self._expired(Status.PROCESSING), self._abandon, Event.REQUEST_NOT_SWEPT),

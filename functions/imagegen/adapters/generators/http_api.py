@@ -24,7 +24,7 @@ RETRY_AFTER_MAX = 60.0
 
 
 class TokenPrices(BaseModel):
-    """What a provider charges for a million tokens, in US dollars."""
+    """A provider's prices of a million tokens, in US dollars."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
