@@ -72,10 +72,16 @@ def _ledger(database: Database) -> Mapping[str, Mapping[EntryType, int]]:
 
 
 def _answered(call: Call) -> Facts | None:
-    """Return the result or the error details of a call as its caller gets them, or None if no request is named."""
+    """Return the result or the error details of a call as its caller gets them, or None if no request is named.
+
+    An answer that cannot be made, because a request without an image counts as completed, states nothing.
+    """
     match call.outcome:
         case Created() as created:
-            return CreatedGenerationRequest.of(created).wire()
+            try:
+                return CreatedGenerationRequest.of(created).wire()
+            except AssertionError:
+                return {"generationRequestId": created.request.id}
         case Canceled() as canceled:
             return CanceledGenerationRequest.of(canceled).wire()
         case ApiError(details={"cost": _} as facts):
