@@ -324,13 +324,20 @@ def has_its_port(shell: psutil.Process) -> bool:
 def processes(live: Live, function: str) -> list[psutil.Process]:
     """Return the shells in which the CLI runs a function. The server is a child of its shell."""
     launcher = psutil.Process(live.suite.process.pid)  # also becomes the parent of processes that the CLI leaves behind
-    [cli] = [child for child in launcher.children() if child.name() == "node"]
+    [cli] = [child for child in launcher.children() if name_of(child) == "node"]
     found = []
     for process in cli.children():
         with suppress(psutil.NoSuchProcess):
             if process.environ().get("FUNCTION_TARGET") == function:
                 found.append(process)
     return found
+
+
+def name_of(process: psutil.Process) -> str | None:
+    """Return the name of a process, or None if it has ended."""
+    with suppress(psutil.NoSuchProcess):
+        return process.name()
+    return None
 
 
 def kill(shell: psutil.Process) -> None:
