@@ -8,6 +8,7 @@ import argparse
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.util import find_spec
@@ -35,7 +36,15 @@ def environment(moment: datetime, library: Path) -> dict[str, str]:
         "FAKETIME_FORCE_MONOTONIC_FIX": "0",
         # Otherwise libfaketime locks file times, and a process killed with the lock would block all others.
         "NO_FAKE_STAT": "1",
+        # File times are real, so on a later date pytest takes the directories of other runs for old ones to delete.
+        "PYTEST_DEBUG_TEMPROOT": str(_temporary_root(moment)),
     }
+
+
+def _temporary_root(moment: datetime) -> Path:
+    root = Path(tempfile.gettempdir()) / f"pytest-on-{moment:%Y-%m-%d}"
+    root.mkdir(exist_ok=True)
+    return root
 
 
 def libfaketime() -> Path:
