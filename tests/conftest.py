@@ -104,4 +104,4 @@ _OWN_SUITES = ("tests/e2e/test_start.py", "tests/e2e/test_siege.py")
 
 
 def _shares_suite(nodeid: str) -> bool:
-    return nodeid.startswith(("tests/e2e/", "tests/fuzz/")) and not nodeid.startswith(_OWN_SUITES)
+    return nodeid.startswith("tests/e2e/") and not nodeid.startswith(_OWN_SUITES)

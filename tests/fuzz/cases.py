@@ -22,7 +22,7 @@ from tests.support.calls import Call, Headers, of_function, of_route
 from tests.support.scale import scaled
 
 SEED = 25
-GENERATED_MAX = scaled(10, 100)
+GENERATED_MAX = scaled(3, 100)
 """The number of random valid calls, and of random invalid calls, for each operation. Duplicates are dropped."""
 
 Case = AnyCase[Any]

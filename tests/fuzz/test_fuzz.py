@@ -1,17 +1,19 @@
-"""Tests that send thousands of generated calls to the functions and the REST API under the real Firebase CLI.
+"""Tests that send thousands of generated calls to the functions and the REST API.
 
 The callers are anonymous, a user, an admin and an API key. Every answer must be documented, no call may crash, and a
 refused call must not change anything. `make test` sends a part of the calls. Every run sends the same calls in the same
 order.
 
-The tests use their own suite, without rate limits. Nothing changes in the background: queued requests stay pending,
-and webhooks cannot be delivered.
+One functions-framework server, as in production, serves all functions without rate limits. Nothing changes in the
+background: the queue delivers no task, so queued requests stay pending, and webhooks are not sent.
 """
 
 import time
 from collections import Counter
 from collections.abc import Collection, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,9 +32,12 @@ from tests.support.invariants import violations
 from tests.support.live import ANSWER_TIMEOUT_SECONDS, Live, operator_of, order
 from tests.support.scale import scaled
 from tools.docs import openapi, openapi_rest
+from tools.emulators.project import ROOT
 from tools.emulators.suite import Suite, workspace
 from tools.fakes import NO_LIMITS_SETTINGS
 from tools.seed import history
+from tools.siege.queue import accepting_queue
+from tools.siege.server import Server
 
 STEP = scaled(20, 1)
 """Each caller sends every STEP-th generated call."""
@@ -47,12 +52,9 @@ CREDITS = 10_000
 QUEUED_REQUESTS = 3
 """The number of pending requests. Each of them can be canceled once."""
 
-SETTINGS = {**NO_LIMITS_SETTINGS, "ALLOW_LOCAL_WEBHOOKS": "false"}
-MODELS: dict[str, dict[str, Any]] = {
-    "model-a": {"failureRate": 0, "queue": "nowhere"},
-    "model-b": {"failureRate": 1, "queue": "nowhere"},
-}
-"""The queue does not exist."""
+SETTINGS = {**NO_LIMITS_SETTINGS, "REQUIRE_AUTH": "false"}
+ALL_FUNCTIONS = ROOT / "tests" / "support" / "all_functions.py"
+FAILURE_RATES = {"model-a": 0, "model-b": 1}
 
 RECEIVER = "https://receiver.invalid/"
 """A name that never resolves, https://www.rfc-editor.org/rfc/rfc2606#section-2"""
@@ -85,12 +87,23 @@ KNOWN_USERS = [USER, EXAMPLES["createGenerationRequest"]["userId"], ADMIN, "user
 
 
 @pytest.fixture(scope="module")
-def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    directory = workspace(tmp_path_factory.mktemp("fuzz") / "project", settings=SETTINGS)
-    with Suite(directory, "--only", "auth,functions,firestore") as suite, operator_of(suite) as operator:
-        for model, fields in MODELS.items():
-            operator.document(f"models/{model}").update(fields)
-        yield Live(suite, operator)
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the file with the output of the server."""
+    return tmp_path_factory.mktemp("fuzz") / "server.log"
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory, log: Path) -> Iterator[Live]:
+    directory = workspace(tmp_path_factory.mktemp("fuzz") / "project")
+    with ExitStack() as stack:
+        suite = stack.enter_context(Suite(directory, "--only", "auth,firestore"))
+        operator = stack.enter_context(operator_of(suite))
+        for model, failure_rate in FAILURE_RATES.items():
+            operator.document(f"models/{model}").update({"failureRate": failure_rate})
+        settings = {**SETTINGS, "CLOUD_TASKS_EMULATOR_HOST": stack.enter_context(accepting_queue())}
+        server = Server("all_functions", suite, log, settings, ALL_FUNCTIONS)
+        stack.enter_context(server)
+        yield Live(suite, operator, server.url.rstrip("/"))
 
 
 @dataclass(frozen=True)
@@ -120,7 +133,7 @@ class Fuzzer:
     def send(self, caller: Caller, call: Call) -> None:
         """Send a call and check its answer against its document."""
         headers = ({"Authorization": f"Bearer {caller.token}"} if caller.token else {}) | call.headers
-        url = f"{self.live.suite.functions_url}{call.path}"
+        url = f"{self.live.functions_url}{call.path}"
         try:
             response = self.http.request(
                 call.method, url, data=call.body, headers=headers, timeout=ANSWER_TIMEOUT_SECONDS
@@ -183,7 +196,7 @@ def test_the_documented_example_works_with_the_sample_data(live: Live, call: Cal
     assert outcome == EXPECTED_OUTCOMES.get(call.operation, "200"), response.text
 
 
-def test_all_answers_and_changes_match_the_openapi_documents(live: Live) -> None:
+def test_all_answers_and_changes_match_the_openapi_documents(live: Live, log: Path) -> None:
     anonymous, user, admin = Caller("anonymous"), *(Caller(id, live.sign_in(id), id) for id in (USER, ADMIN))
     for user_id in KNOWN_USERS[:3]:
         grant = {"userId": user_id, "credits": CREDITS, "bucket": "paid", "reason": "fuzz", "idempotencyKey": user_id}
@@ -223,7 +236,7 @@ def test_all_answers_and_changes_match_the_openapi_documents(live: Live) -> None
     used = {api_key_path(key["keyId"])}  # its last use, and what it granted
     assert unexplained(before, fuzzer.state(), fuzzer.answers) - used == set()
     assert violations(live.operator) == []
-    assert "Traceback" not in live.suite.output()
+    assert "Traceback" not in log.read_text("utf-8")
 
 
 def _only(document: dict[str, Any], operations: Collection[str]) -> dict[str, Any]:

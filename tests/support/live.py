@@ -63,6 +63,8 @@ class Live:
 
     suite: Suite
     operator: firestore.Client
+    functions_url: str = ""
+    """The URL of the functions, where the Functions emulator does not serve them."""
     _sent: list[str] = field(default_factory=list)
     _cut_off: list[str] = field(default_factory=list)
     """The functions of the calls that the CLI cut off. The CLI does not print these calls as finished."""
@@ -76,7 +78,7 @@ class Live:
 
         Raises AssertionError if the response shows a stack trace or a path of this machine.
         """
-        url = f"{self.suite.functions_url}/{function}"
+        url = f"{self.functions_url or self.suite.functions_url}/{function}"
         response = requests.request(method, url, timeout=ANSWER_TIMEOUT_SECONDS, **arguments)
         if cut_off(response):
             self._cut_off.append(function)

@@ -1,0 +1,24 @@
+"""One function that serves all functions of main.py, each at its name, as the Functions emulator does.
+
+functions-framework runs it in a process of its own, with the environment of the functions.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from flask import Request, Response
+
+sys.path.insert(0, str(Path.cwd()))  # the functions' directory, in which their servers run
+
+import main
+
+
+def all_functions(request: Request) -> Any:
+    """Answer with the function whose name is the first part of the path. The rest is the path that it gets."""
+    name, slash, path = request.path[1:].partition("/")
+    function: Any = getattr(main, name, None)
+    if not hasattr(function, "__firebase_endpoint__"):
+        return Response("There is no such function", 404)
+    called = {**request.environ, "SCRIPT_NAME": f"/{name}", "PATH_INFO": slash + path}
+    return function(Request(called))
