@@ -16,7 +16,7 @@ import main
 
 def all_functions(request: Request) -> Any:
     """Answer with the function whose name is the first part of the path. The rest is the path that it gets."""
-    name, slash, path = request.path[1:].partition("/")
+    name, slash, path = request.environ["PATH_INFO"][1:].partition("/")  # still in the encoding of WSGI
     function: Any = getattr(main, name, None)
     if not hasattr(function, "__firebase_endpoint__"):
         return Response("There is no such function", 404)
