@@ -12,7 +12,6 @@ from firebase_functions.options import MemoryOption, RateLimits, RetryConfig, se
 from firebase_functions.scheduler_fn import ScheduledEvent
 
 from imagegen import bootstrap, settings
-from imagegen.api import functions
 from imagegen.api.firebase import callable_function, rest_function, scheduled_function, task_function
 
 # concurrency equals THREADS in .env. With more calls than threads, calls would wait inside an instance.
@@ -42,33 +41,45 @@ REPORT_SECRETS = settings.REPORT_WEBHOOK_SECRET.declared
 MODEL_SECRETS = settings.OPENAI_API_KEY.declared
 
 
-createGenerationRequest = callable_function(functions.create_generation_request, secrets=MODEL_SECRETS)
-getUserCredits = callable_function(functions.get_user_credits)
-listCreditTransactions = callable_function(functions.list_credit_transactions)
-getGenerationRequest = callable_function(functions.get_generation_request)
-cancelGenerationRequest = callable_function(functions.cancel_generation_request)
-replaceImageUrls = callable_function(functions.replace_image_urls)
-listGenerationRequests = callable_function(functions.list_generation_requests)
-getWebhookSecret = callable_function(functions.get_webhook_secret)
-createWebhookEndpoint = callable_function(functions.create_webhook_endpoint)
-listWebhookEndpoints = callable_function(functions.list_webhook_endpoints)
-rotateWebhookEndpointSecret = callable_function(functions.rotate_webhook_endpoint_secret)
-deleteWebhookEndpoint = callable_function(functions.delete_webhook_endpoint)
-listWebhookDeliveries = callable_function(functions.list_webhook_deliveries)
-resendWebhook = callable_function(functions.resend_webhook)
-getCatalog = callable_function(functions.get_catalog)
-getCreditBalance = callable_function(functions.get_credit_balance)
-registerUser = callable_function(functions.register_user)
-grantCredits = callable_function(functions.grant_credits)
-createApiKey = callable_function(functions.create_api_key)
-listApiKeys = callable_function(functions.list_api_keys)
-revokeApiKey = callable_function(functions.revoke_api_key)
-getWeeklyReport = callable_function(functions.get_weekly_report)
-listWeeklyReports = callable_function(functions.list_weekly_reports)
-runWeeklyReport = callable_function(functions.run_weekly_report, timeout_sec=540, secrets=REPORT_SECRETS)
+createGenerationRequest = callable_function("generations.create_generation_request", secrets=MODEL_SECRETS)
+getUserCredits = callable_function("transactions.get_user_credits")
+listCreditTransactions = callable_function("transactions.list_credit_transactions")
+getGenerationRequest = callable_function("stored_generations.get_generation_request")
+cancelGenerationRequest = callable_function("stored_generations.cancel_generation_request")
+replaceImageUrls = callable_function("stored_generations.replace_image_urls")
+listGenerationRequests = callable_function("stored_generations.list_generation_requests")
+getWebhookSecret = callable_function("webhook_endpoints.get_webhook_secret")
+createWebhookEndpoint = callable_function("webhook_endpoints.create_webhook_endpoint")
+listWebhookEndpoints = callable_function("webhook_endpoints.list_webhook_endpoints")
+rotateWebhookEndpointSecret = callable_function("webhook_endpoints.rotate_webhook_endpoint_secret")
+deleteWebhookEndpoint = callable_function("webhook_endpoints.delete_webhook_endpoint")
+listWebhookDeliveries = callable_function("webhook_deliveries.list_webhook_deliveries")
+resendWebhook = callable_function("webhook_deliveries.resend_webhook")
+getCatalog = callable_function("catalog.get_catalog")
+getCreditBalance = callable_function("accounts.get_credit_balance")
+registerUser = callable_function("accounts.register_user")
+grantCredits = callable_function("accounts.grant_credits")
+createApiKey = callable_function("api_keys.create_api_key")
+listApiKeys = callable_function("api_keys.list_api_keys")
+revokeApiKey = callable_function("api_keys.revoke_api_key")
+getWeeklyReport = callable_function("weekly_reports.get_weekly_report")
+listWeeklyReports = callable_function("weekly_reports.list_weekly_reports")
+runWeeklyReport = callable_function("weekly_reports.run_weekly_report", timeout_sec=540, secrets=REPORT_SECRETS)
 
 # The REST API. Firebase Hosting forwards the paths under /v1 to it.
 api = rest_function()
+
+
+def _run(task: Any) -> None:
+    from imagegen.api.tasks import run_task  # the other functions do not need it
+
+    run_task(bootstrap.backend(), task)
+
+
+def _deliver(task: Any) -> None:
+    from imagegen.api.tasks import deliver_webhook
+
+    deliver_webhook(bootstrap.backend(), task)
 
 
 # Task queues, each with its own rate limits. A model's document names the queue of its requests.
@@ -80,7 +91,7 @@ api = rest_function()
     secrets=MODEL_SECRETS,
 )
 def generateImage(task: Any) -> None:
-    functions.run_task(bootstrap.backend(), task)
+    _run(task)
 
 
 @task_function(
@@ -89,7 +100,7 @@ def generateImage(task: Any) -> None:
     secrets=MODEL_SECRETS,
 )
 def generateWithModelA(task: Any) -> None:
-    functions.run_task(bootstrap.backend(), task)
+    _run(task)
 
 
 @task_function(
@@ -98,7 +109,7 @@ def generateWithModelA(task: Any) -> None:
     secrets=MODEL_SECRETS,
 )
 def generateWithModelB(task: Any) -> None:
-    functions.run_task(bootstrap.backend(), task)
+    _run(task)
 
 
 # Each attempt is a task that waits until the attempt is due. The queue retries a task if its attempt could not be
@@ -110,7 +121,7 @@ WEBHOOK_RETRIES = RetryConfig(min_backoff_seconds=10, max_backoff_seconds=600, m
     rate_limits=RateLimits(max_concurrent_dispatches=50, max_dispatches_per_second=50), retry_config=WEBHOOK_RETRIES
 )
 def deliverWebhook(task: Any) -> None:
-    functions.deliver_webhook(bootstrap.backend(), task)
+    _deliver(task)
 
 
 # All attempts but the first ones, so that failing receivers never take the slots of first attempts.
@@ -118,7 +129,7 @@ def deliverWebhook(task: Any) -> None:
     rate_limits=RateLimits(max_concurrent_dispatches=50, max_dispatches_per_second=20), retry_config=WEBHOOK_RETRIES
 )
 def retryWebhook(task: Any) -> None:
-    functions.deliver_webhook(bootstrap.backend(), task)
+    _deliver(task)
 
 
 @scheduled_function(

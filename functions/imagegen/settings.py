@@ -142,6 +142,11 @@ STORAGE_BUCKET = Variable(
 )
 
 
+def served_function() -> str | None:
+    """Return the name of the function that this process serves, or None in a tool, a test or discovery."""
+    return os.environ.get("FUNCTION_TARGET")
+
+
 def public_base_url() -> str:
     """Return the address of the project's site."""
     if PUBLIC_BASE_URL.value:

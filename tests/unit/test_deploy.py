@@ -19,7 +19,8 @@ from imagegen.adapters.firestore import CALL_TIMEOUT_SECONDS
 from imagegen.adapters.http_webhook_sender import TIMEOUT_SECONDS
 from imagegen.api.auth import CHECK_SECONDS
 from imagegen.api.bodies import SECONDS_MAX
-from imagegen.api.rest.routes import ROUTES, WAIT_MAX
+from imagegen.api.rest.generations import WAIT_MAX
+from imagegen.api.rest.routes import ROUTES
 from imagegen.bootstrap import RESERVING_TIMEOUT_SECONDS, SETTLING_TIMEOUT_SECONDS, SWEEPING_TIMEOUT_SECONDS
 from imagegen.deadlines import LATE_CALLS_MAX
 from imagegen.domain.catalog import Model
