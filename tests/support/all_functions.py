@@ -3,6 +3,7 @@
 functions-framework runs it in a process of its own, with the environment of the functions.
 """
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from flask import Request, Response
 
 sys.path.insert(0, str(Path.cwd()))  # the functions' directory, in which their servers run
+del os.environ["FUNCTION_TARGET"]  # main declares its functions in processes that serve none of them
 
 import main
 
