@@ -7,6 +7,7 @@ that it refuses, and answers without the reasons of the API's contract.
 
 import functools
 import json
+import re
 import sys
 import uuid
 from collections.abc import Callable, Mapping
@@ -20,12 +21,13 @@ from firebase_functions.tasks_fn import on_task_dispatched
 from flask import Request, Response, g, jsonify
 from flask_cors import cross_origin
 
-from imagegen import bootstrap, events
+from imagegen import bootstrap, events, tracing
 from imagegen.api import bodies, logs
 from imagegen.api.envelope import data_of
 from imagegen.api.idempotency import REPLAYED_HEADER
 from imagegen.api.operation import Operation, Received
 from imagegen.documents.fields import Unreadable
+from imagegen.domain.trace import trace_of
 from imagegen.errors import ApiError, Internal
 from imagegen.events import Event
 from imagegen.services import unreadable
@@ -51,7 +53,7 @@ def callable_function(operation: Operation[Any, Any], **options: Any) -> Endpoin
 
     declared.__name__ = operation.name  # the name of the deployed function
 
-    @_with_bounded_body
+    @_received
     @cross_origin(methods="POST", max_age=PREFLIGHT_MAX_AGE, expose_headers=["Retry-After", REPLAYED_HEADER])
     @functools.wraps(on_call(**options)(declared))  # copies the attributes that discovery looks for
     def endpoint(request: Request) -> Response:
@@ -70,7 +72,7 @@ def rest_function(**options: Any) -> Endpoint:
         """Stand for the endpoint in the SDK, which reads its name."""
         raise NotImplementedError
 
-    @_with_bounded_body
+    @_received
     @cross_origin(
         methods=["GET", "POST"],
         max_age=PREFLIGHT_MAX_AGE,
@@ -95,7 +97,7 @@ def task_function(**options: Any) -> Callable[[Callable[[Any], None]], Endpoint]
     """Return a decorator that makes the endpoint of a task handler. After any error, the queue delivers again."""
 
     def decorate(handler: Callable[[Any], None]) -> Endpoint:
-        @_with_bounded_body
+        @_received
         @functools.wraps(on_task_dispatched(**options)(handler))  # copies the attributes that discovery looks for
         def endpoint(request: Request) -> Response:
             def run() -> None:
@@ -128,7 +130,7 @@ def scheduled_function(**options: Any) -> Callable[[Callable[[ScheduledEvent], W
             except Exception:  # noqa: BLE001 - logged, and answered as INTERNAL
                 g.answer = _error_response(_internal(handler.__name__))
 
-        @_with_bounded_body
+        @_received
         @functools.wraps(run)
         def endpoint(request: Request) -> Response:
             logs.configure()
@@ -141,15 +143,26 @@ def scheduled_function(**options: Any) -> Callable[[Callable[[ScheduledEvent], W
     return decorate
 
 
-def _with_bounded_body(endpoint: Endpoint) -> Endpoint:
-    """Return the endpoint with the body read first, so that nothing else reads more of it than its limits allow."""
+def _received(endpoint: Endpoint) -> Endpoint:
+    """Return the endpoint with the body read first, so that nothing else reads more of it than its limits allow.
+
+    The call continues the trace that its headers name.
+    """
 
     @functools.wraps(endpoint)
-    def bounded(request: Request) -> Response:
+    def received(request: Request) -> Response:
+        headers = request.environ
+        trace = trace_of(headers.get("HTTP_TRACEPARENT"), headers.get("HTTP_X_CLOUD_TRACE_CONTEXT"))
+        tracing.begin(trace, _delivery_number(headers.get("HTTP_X_CLOUDTASKS_TASKRETRYCOUNT")))
         bodies.read(request)
         return endpoint(request)
 
-    return bounded
+    return received
+
+
+def _delivery_number(retries: str | None) -> int | None:
+    """Return the number of this delivery of a task, or None if the call is not one."""
+    return int(retries) + 1 if retries and re.fullmatch("[0-9]{1,6}", retries) else None
 
 
 def _answered(request: Request, function: str, answer: Callable[[], Wire | None]) -> Response:

@@ -5,6 +5,7 @@ from typing import Any
 
 from imagegen.documents.accounts import SCHEMA_VERSION
 from imagegen.documents.fields import Fields
+from imagegen.domain.trace import trace_of
 from imagegen.domain.webhooks import Attempt, Delivery, DeliveryStatus
 from imagegen.ports.database import Create, Snapshot, Update
 
@@ -28,6 +29,7 @@ def create_delivery(delivery: Delivery) -> Create:
         "data": delivery.data,
         "createdAt": delivery.created_at,
         **_progress(delivery),
+        **({} if delivery.trace is None else {"traceparent": delivery.trace.traceparent}),
     }
     return Create(delivery_path(delivery.id), data)
 
@@ -59,6 +61,7 @@ def delivery_of(document: Snapshot) -> Delivery:
         endpoint_id=None if fields.optional("endpointId", str) is None else fields.id("endpointId"),
         data=fields.optional("data", dict),
         receiver_given_up=fields.defaulted("receiverGivenUp", False),
+        trace=trace_of(fields.optional("traceparent", str)),
     )
 
 
