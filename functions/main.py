@@ -42,7 +42,10 @@ REPORT_SECRETS = settings.REPORT_WEBHOOK_SECRET.declared
 MODEL_SECRETS = settings.OPENAI_API_KEY.declared
 
 
-createGenerationRequest = callable_function(functions.create_generation_request, secrets=MODEL_SECRETS)
+# The functions for which a user waits. The others begin without one: a worker's user waits for the model anyway.
+createGenerationRequest = callable_function(
+    functions.create_generation_request, min_instances=settings.MIN_INSTANCES, secrets=MODEL_SECRETS
+)
 getUserCredits = callable_function(functions.get_user_credits)
 listCreditTransactions = callable_function(functions.list_credit_transactions)
 getGenerationRequest = callable_function(functions.get_generation_request)
@@ -68,7 +71,7 @@ listWeeklyReports = callable_function(functions.list_weekly_reports)
 runWeeklyReport = callable_function(functions.run_weekly_report, timeout_sec=540, secrets=REPORT_SECRETS)
 
 # The REST API. Firebase Hosting forwards the paths under /v1 to it.
-api = rest_function()
+api = rest_function(min_instances=settings.MIN_INSTANCES)
 
 
 # Task queues, each with its own rate limits. A model's document names the queue of its requests.

@@ -62,6 +62,11 @@ CALLS_PER_MINUTE = IntParam(
 RESENT_WEBHOOKS_PER_HOUR = IntParam(
     "RESENT_WEBHOOKS_PER_HOUR", default=60, description="The number of webhooks per hour that a user can resend."
 )
+MIN_INSTANCES = IntParam(
+    "MIN_INSTANCES",
+    default=0,
+    description="The number of instances of `createGenerationRequest`, and of `api`, that always run.",
+)
 ALLOW_LOCAL_WEBHOOKS = BoolParam(
     "ALLOW_LOCAL_WEBHOOKS",
     default=False,
