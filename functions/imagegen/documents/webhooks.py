@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from imagegen.documents.accounts import SCHEMA_VERSION
-from imagegen.documents.fields import Fields
+from imagegen.documents.fields import EXPIRE_AT, Fields
 from imagegen.domain.trace import trace_of
 from imagegen.domain.webhooks import Attempt, Delivery, DeliveryStatus
 from imagegen.ports.database import Create, Snapshot, Update
@@ -36,7 +36,7 @@ def create_delivery(delivery: Delivery) -> Create:
 
 def update_delivery(document: Snapshot, delivery: Delivery) -> Update:
     """Return the update of the fields that change, on the condition that the document is unchanged."""
-    assert document.version is not None, "deliveries are never deleted"
+    assert document.version is not None, "deliveries are not deleted before they have ended"
     return Update(document.path, _progress(delivery), document.version)
 
 
@@ -76,6 +76,7 @@ def _progress(delivery: Delivery) -> dict[str, Any]:
         "resentAt": delivery.resent_at,
         "resendsEarnedAt": delivery.resends_earned_at,
         "receiverGivenUp": delivery.receiver_given_up,
+        EXPIRE_AT: delivery.expires_at,
     }
 
 

@@ -39,6 +39,9 @@ LOST_AFTER = 2 * OVERDUE
 RESENDS = Rate(burst=5, interval=timedelta(minutes=10))
 """The rate at which one delivery can be resent."""
 
+KEPT = timedelta(days=30)
+"""The time in which a delivery can be listed and resent, from its end."""
+
 ATTEMPTS_KEPT = 50
 """Enough for all attempts of one retry window and some resends."""
 
@@ -139,6 +142,15 @@ class Delivery:
     def due_at(self) -> datetime | None:
         """The time of the next attempt, or None after the delivery has ended."""
         return self.next_attempt_at if self.is_pending else None
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """The time from which nobody needs the delivery, or None before it has ended.
+
+        A delivery that has ended keeps the time at which its next attempt would have been: within half a day of its
+        end.
+        """
+        return None if self.is_pending else self.next_attempt_at + KEPT
 
     @property
     def is_first_attempt(self) -> bool:
