@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE
 ifeq ($(MAKELEVEL),0)
 .NOTPARALLEL:
 endif
-.PHONY: help start test doctor report audit repair crashes siege fuzz simulate mutants bench-requests bench-report bench-queue bench-anomalies bench-images seed placeholders lint format docs examples lock clean installed need-python need-node
+.PHONY: help start test doctor report logs audit repair crashes siege fuzz simulate mutants bench-requests bench-report bench-queue bench-anomalies bench-images seed placeholders lint format docs examples lock clean installed need-python need-node
 
 help: ## list all commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 25
@@ -31,6 +31,9 @@ doctor: ## list the requirements, and how to install the missing ones
 
 report: $(TOOLS) ## run, print and draw the weekly report of the running emulators [WEEK=2026-W45]
 	@PYTHONPATH=functions .venv/bin/python -m tools.report $(WEEK)
+
+logs: $(TOOLS) ## print the life of a request in the running emulators [REQUEST=ID]
+	@PYTHONPATH=functions .venv/bin/python -m tools.logs $(REQUEST)
 
 audit: $(TOOLS) ## check every credit in the running emulators or in a deployed project [PROJECT=YOUR-PROJECT]
 	@PYTHONPATH=functions .venv/bin/python -m tools.audit $(PROJECT)

@@ -27,7 +27,10 @@ REPORT_SECRETS = settings.REPORT_WEBHOOK_SECRET.declared
 MODEL_SECRETS = settings.OPENAI_API_KEY.declared
 
 
-createGenerationRequest = callable_function("generations.create_generation_request", secrets=MODEL_SECRETS)
+# The functions for which a user waits. The others begin without one: a worker's user waits for the model anyway.
+createGenerationRequest = callable_function(
+    "generations.create_generation_request", min_instances=settings.MIN_INSTANCES, secrets=MODEL_SECRETS
+)
 getUserCredits = callable_function("transactions.get_user_credits")
 listCreditTransactions = callable_function("transactions.list_credit_transactions")
 getGenerationRequest = callable_function("stored_generations.get_generation_request")
@@ -53,7 +56,7 @@ listWeeklyReports = callable_function("weekly_reports.list_weekly_reports")
 runWeeklyReport = callable_function("weekly_reports.run_weekly_report", timeout_sec=540, secrets=REPORT_SECRETS)
 
 # The REST API. Firebase Hosting forwards the paths under /v1 to it.
-api = rest_function()
+api = rest_function(min_instances=settings.MIN_INSTANCES)
 
 
 def _run(task: Any) -> None:

@@ -6,6 +6,7 @@ messages may quote a caller. ``api.logs`` writes the events.
 
 import logging
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
@@ -25,11 +26,15 @@ class Event(StrEnum):
     DOCUMENT_UNREADABLE = "DOCUMENT_UNREADABLE"
     ACCOUNT_LOST = "ACCOUNT_LOST"
     REFUND_WITHOUT_USER = "REFUND_WITHOUT_USER"
+    REQUEST_QUEUED = "REQUEST_QUEUED"
+    REQUEST_STARTED = "REQUEST_STARTED"
+    REQUEST_ENDED = "REQUEST_ENDED"
     REQUEST_NOT_QUEUED = "REQUEST_NOT_QUEUED"
     REQUEST_NOT_SWEPT = "REQUEST_NOT_SWEPT"
     SWEEP_NOT_FINISHED = "SWEEP_NOT_FINISHED"
     WEBHOOK_NOT_QUEUED = "WEBHOOK_NOT_QUEUED"
     WEBHOOK_NOT_SWEPT = "WEBHOOK_NOT_SWEPT"
+    WEBHOOK_ACCEPTED = "WEBHOOK_ACCEPTED"
     WEBHOOK_NOT_ACCEPTED = "WEBHOOK_NOT_ACCEPTED"
     WEBHOOK_RECEIVER_GIVEN_UP = "WEBHOOK_RECEIVER_GIVEN_UP"
     CATALOG_NOT_LOADED = "CATALOG_NOT_LOADED"
@@ -77,8 +82,15 @@ def type_of(error: BaseException) -> str:
 
 
 def _write(level: int, event: Event, fields: Mapping[str, Field], *, with_traceback: bool = False) -> None:
-    safe = {name: _safe(value) for name, value in fields.items()}
-    _log.log(level, event, extra={"event": event, "fields": safe}, exc_info=with_traceback)
+    if not _log.isEnabledFor(level):
+        return
+    safe = {
+        name: value if value is None or isinstance(value, int | float) else _safe(value)
+        for name, value in fields.items()
+    }
+    error = sys.exc_info() if with_traceback else None
+    # Logger.log would first look for the line of code, which costs more than the rest and is not logged.
+    _log.handle(_log.makeRecord(_log.name, level, "", 0, event, (), error, extra={"event": event, "fields": safe}))
 
 
 def _safe(value: Field) -> Field:

@@ -62,6 +62,11 @@ CALLS_PER_MINUTE = IntParam(
 RESENT_WEBHOOKS_PER_HOUR = IntParam(
     "RESENT_WEBHOOKS_PER_HOUR", default=60, description="The number of webhooks per hour that a user can resend."
 )
+MIN_INSTANCES = IntParam(
+    "MIN_INSTANCES",
+    default=0,
+    description="The number of instances of `createGenerationRequest`, and of `api`, that always run.",
+)
 ALLOW_LOCAL_WEBHOOKS = BoolParam(
     "ALLOW_LOCAL_WEBHOOKS",
     default=False,
@@ -211,10 +216,14 @@ def local_webhooks_allowed() -> bool:
     return ALLOW_LOCAL_WEBHOOKS.value  # BoolParam reads everything but "true" as False
 
 
+def project_id() -> str:
+    """Return the id of the project, or an empty text outside of one."""
+    return os.environ.get("GOOGLE_CLOUD_PROJECT") or os.environ.get("GCLOUD_PROJECT", "")
+
+
 def is_demo_project() -> bool:
     """Return whether the project is a demo project, which the CLI never deploys."""
-    project = os.environ.get("GOOGLE_CLOUD_PROJECT") or os.environ.get("GCLOUD_PROJECT", "")
-    return project.startswith("demo-")
+    return project_id().startswith("demo-")
 
 
 def trial_credits() -> Credits:

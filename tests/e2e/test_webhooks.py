@@ -1,5 +1,6 @@
 """Tests of webhooks under the Firebase CLI, whose tasks emulator retries them."""
 
+import io
 import re
 import socket
 import subprocess
@@ -10,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 from standardwebhooks import Webhook
 
-from tests.support.live import Live, until
+from tests.support.live import Live, order, until
 from tests.support.queue import queued, state
 from tests.support.receivers import Receiver, receiving
+from tools import logs
 from tools.docs.examples import with_ports_of
 from tools.docs.write import WEBHOOKS
 from tools.emulators.ports import free_ports
@@ -125,3 +128,41 @@ def test_receiver_of_the_docs_gets_the_webhook_of_the_example(live: Live, tmp_pa
         answer = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True, timeout=60)
         request_id = re.findall(r'"generationRequestId":\s*"(\w+)"', answer.stdout)[0]
         until(lambda: f"generation.completed {request_id}" in log.read_text(), seconds=WAIT_SECONDS)
+
+
+def test_one_trace_from_the_call_to_the_webhook_in_the_life_of_a_request(
+    live: Live, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user, trace = live.add_user(paid=10), "4bf92f3577b34da6a3ce929d0e0e4736"
+    data = order(user, mode="async", webhookUrl=receiver.url("/hook?token=s3cret"), prompt="a zebra")
+    answer = live.send(
+        "createGenerationRequest", json={"data": data}, headers={"traceparent": f"00-{trace}-00f067aa0ba902b7-01"}
+    )
+    request_id = answer.json()["result"]["generationRequestId"]
+    until(lambda: len(receiver.received) == 1, seconds=WAIT_SECONDS)
+    assert receiver.received[0].headers["traceparent"].split("-")[1] == trace
+    until(lambda: "WEBHOOK_ACCEPTED" in life(request_id, live, monkeypatch)[1], seconds=30)
+
+    code, printed = life(request_id, live, monkeypatch)
+
+    assert code == 0
+    assert printed.splitlines()[0] == f"Request {request_id}, trace {trace}"
+    events = ("REQUEST_QUEUED", "REQUEST_STARTED", "REQUEST_ENDED", "WEBHOOK_ACCEPTED")
+    in_order = [line.split()[3] for line in printed.splitlines()[1:] if "  log " in line]
+    assert in_order == list(events)
+    for recorded in ("created mode", "processing", "completed", f"{request_id}-deduction", "attempted statusCode=200"):
+        assert recorded in printed
+    assert "zebra" not in printed
+    assert "s3cret" not in printed
+    code, printed = life("unknown", live, monkeypatch)
+    assert (code, printed.split(".")[0]) == (2, "There is no request 'unknown' in the running emulators")
+
+
+def life(request_id: str, live: Live, monkeypatch: pytest.MonkeyPatch) -> tuple[int, str]:
+    """Return the exit code and the output of `make logs`."""
+    output = io.StringIO()
+    with monkeypatch.context() as context:
+        context.chdir(live.suite.project.directory)
+        context.setenv("FIRESTORE_EMULATOR_HOST", live.suite.firestore_host)
+        code = logs.main([request_id], Console(file=output, width=500))
+    return code, output.getvalue()

@@ -51,7 +51,8 @@ def test_crash_of_a_provider_is_logged_without_the_request(
     error = api.error("createGenerationRequest", asked)
 
     assert error["details"]["reason"] == "GENERATION_FAILED"
-    warning, crash = logged(capfd)
+    warning, ended, crash = logged(capfd)  # errors are on stderr
+    assert (ended["event"], ended["refundedCredits"]) == ("REQUEST_ENDED", 1)
     assert (warning["event"], warning["logger"]) == ("LIBRARY", "provider")
     assert (crash["event"], crash["severity"]) == ("PROVIDER_CRASHED", "ERROR")
     assert crash["generationRequestId"] == error["details"]["generationRequestId"]

@@ -42,6 +42,7 @@ def test_ended_request_is_told_once_without_its_prompt(mails: Any, api: Api, bac
     image_url = api.result("getGenerationRequest", {"generationRequestId": request_id})["imageUrl"]
     [(id, mail)] = mails().items()
     assert id == f"{request_id}-completed"
+    assert mail.pop("expireAt")
     assert mail == {
         "to": "user@example.com",
         "message": {"subject": "Your image is ready", "text": f"{image_url}\n\nRequest {request_id}"},

@@ -11,10 +11,14 @@ from typing import Any
 import firebase_admin
 import pytest
 
-from imagegen import admin_sdk  # noqa: F401 - initializes the SDK, which the tests initialize again
+from imagegen import (
+    admin_sdk,  # noqa: F401 - initializes the SDK, which the tests initialize again
+    tracing,
+)
 from imagegen.adapters import cloud_tasks
 from imagegen.adapters.cloud_tasks import CloudTasks
 from imagegen.deadlines import LATE_CALLS_MAX
+from imagegen.domain.trace import trace_of
 from imagegen.ports.task_queue import QueueUnavailable, task_name
 from tests.support.progress import eventually
 from tests.support.servers import HangingServer, hanging_server
@@ -63,6 +67,17 @@ def answer(monkeypatch: pytest.MonkeyPatch) -> Iterator[Answer]:
 
 def put() -> bool:
     return CloudTasks().put("generateImage", {"generationRequestId": "request"}, NAME)
+
+
+def test_task_continues_the_trace(answer: Answer) -> None:
+    traceparent = f"00-{'a' * 32}-{'b' * 16}-01"
+    with tracing.own_work():
+        assert put()
+        tracing.begin(trace_of(traceparent))
+        assert put()
+    untraced, traced = answer.tasks
+    assert traced["httpRequest"]["headers"]["traceparent"] == traceparent
+    assert "traceparent" not in untraced["httpRequest"]["headers"]
 
 
 def test_task_has_its_name(answer: Answer) -> None:

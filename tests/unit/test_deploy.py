@@ -125,6 +125,15 @@ def test_function_timeout_covers_slowest_wait_for_a_request(manifest: dict[str, 
     assert manifest["endpoints"]["api"]["timeoutSeconds"] > slowest
 
 
+def test_functions_for_which_a_user_waits_can_keep_instances(manifest: dict[str, Any]) -> None:
+    kept = {name: endpoint["minInstances"] for name, endpoint in manifest["endpoints"].items()}
+    assert {name for name, instances in kept.items() if instances is not None} == {"createGenerationRequest", "api"}
+    assert set(filter(None, kept.values())) == {"{{ params.MIN_INSTANCES }}"}  # the CLI puts the value in at the deploy
+    [parameter] = [parameter for parameter in manifest["params"] if parameter["name"] == "MIN_INSTANCES"]
+    assert (parameter["type"], parameter["default"]) == ("int", 0)
+    assert "MIN_INSTANCES=0\n" in (FUNCTIONS / ".env").read_text("utf-8")
+
+
 def test_hosting_forwards_the_rest_api(manifest: dict[str, Any]) -> None:
     [rewrite] = Project.load(ROOT).config["hosting"]["rewrites"]
     function = rewrite["function"]

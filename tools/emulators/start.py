@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 
 from tools.emulators import binaries, java, storage_rules
+from tools.emulators.log_file import LogFile
 from tools.emulators.ports import Port, free_ports
 from tools.emulators.project import Problem, Project
 from tools.emulators.supervisor import run
@@ -213,9 +214,12 @@ class _Screen:
         self._summary = launch.summary()
         self._noise = _NOISE + (_DEMO_NOISE if launch.project.id.startswith("demo-") else ())
         self._ready = False
+        self._log = LogFile(launch.project.directory)
+        self._log.clear()
 
     def edit(self, line: str) -> str:
-        """Return the text to show for a line of the CLI's output."""
+        """Return the text to show for a line of the CLI's output, and keep the line if the functions logged it."""
+        self._log.add(line)
         if any(noise in line for noise in self._noise):
             return ""
         if NOT_LOADED in line:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from google.auth.exceptions import GoogleAuthError
 
+from imagegen import tracing
 from imagegen.deadlines import DeadlineExceeded, Deadlines
 from imagegen.ports.task_queue import QueueUnavailable
 
@@ -28,12 +29,18 @@ class CloudTasks:
         self._deadlines = Deadlines()
 
     def put(self, queue: str, task: dict[str, str], name: str, not_before: datetime | None = None) -> bool:
-        """Enqueue the task. The emulator ignores ``not_before``, so the function must refuse a task that is early."""
+        """Enqueue the task, which continues the current trace.
+
+        The emulator ignores ``not_before``, so the function must refuse a task that is early.
+        """
         from firebase_admin import functions
         from firebase_admin.exceptions import AlreadyExistsError, ConflictError, FirebaseError
 
         options = functions.TaskOptions(
-            task_id=name, dispatch_deadline_seconds=DISPATCH_SECONDS, schedule_time=not_before
+            task_id=name,
+            dispatch_deadline_seconds=DISPATCH_SECONDS,
+            schedule_time=not_before,
+            headers=dict(tracing.headers()),
         )
         if self._deadlines.is_full:
             raise QueueUnavailable("too many calls of the queue have not ended yet")

@@ -7,6 +7,7 @@ that it refuses, and answers without the reasons of the API's contract.
 
 import functools
 import json
+import re
 import sys
 import uuid
 from collections.abc import Callable, Mapping
@@ -19,12 +20,13 @@ from flask import Request, Response, g, jsonify
 from flask_cors import cross_origin
 from pydantic.alias_generators import to_camel
 
-from imagegen import bootstrap, events, settings
+from imagegen import bootstrap, events, settings, tracing
 from imagegen.api import bodies, logs
 from imagegen.api.envelope import data_of
 from imagegen.api.idempotency import REPLAYED_HEADER
 from imagegen.api.operation import Operation, Received
 from imagegen.documents.fields import Unreadable
+from imagegen.domain.trace import trace_of
 from imagegen.errors import ApiError, Internal
 from imagegen.events import Event
 from imagegen.services import unreadable
@@ -74,7 +76,7 @@ def callable_function(place: str, **options: Any) -> Endpoint:
     OPERATIONS[name] = operation
 
     @_declared("on_call", name, options)
-    @_with_bounded_body
+    @_received
     @cross_origin(methods="POST", max_age=PREFLIGHT_MAX_AGE, expose_headers=["Retry-After", REPLAYED_HEADER])
     def endpoint(request: Request) -> Response:
         def result() -> Wire:
@@ -89,7 +91,7 @@ def rest_function(**options: Any) -> Endpoint:
     """Return the endpoint of the REST API, the function ``api``."""
 
     @_declared("on_request", "api", options)
-    @_with_bounded_body
+    @_received
     @cross_origin(
         methods=["GET", "POST"],
         max_age=PREFLIGHT_MAX_AGE,
@@ -114,7 +116,7 @@ def task_function(**options: Any) -> Callable[[Callable[[Any], None]], Endpoint]
 
     def decorate(handler: Callable[[Any], None]) -> Endpoint:
         @_declared("on_task_dispatched", handler.__name__, options)
-        @_with_bounded_body
+        @_received
         def endpoint(request: Request) -> Response:
             def run() -> None:
                 data = data_of(request)
@@ -145,7 +147,7 @@ def scheduled_function(**options: Any) -> Callable[[Callable[["ScheduledEvent"],
                 g.answer = _error_response(_internal(handler.__name__))
 
         @_declared("on_schedule", handler.__name__, options)
-        @_with_bounded_body
+        @_received
         def endpoint(request: Request) -> Response:
             from firebase_functions.scheduler_fn import on_schedule  # parses the headers of Cloud Scheduler
 
@@ -176,15 +178,26 @@ def _declared(kind: str, name: str, options: Mapping[str, Any]) -> Callable[[End
     return decorate
 
 
-def _with_bounded_body(endpoint: Endpoint) -> Endpoint:
-    """Return the endpoint with the body read first, so that nothing else reads more of it than its limits allow."""
+def _received(endpoint: Endpoint) -> Endpoint:
+    """Return the endpoint with the body read first, so that nothing else reads more of it than its limits allow.
+
+    The call continues the trace that its headers name.
+    """
 
     @functools.wraps(endpoint)
-    def bounded(request: Request) -> Response:
+    def received(request: Request) -> Response:
+        headers = request.environ
+        trace = trace_of(headers.get("HTTP_TRACEPARENT"), headers.get("HTTP_X_CLOUD_TRACE_CONTEXT"))
+        tracing.begin(trace, _delivery_number(headers.get("HTTP_X_CLOUDTASKS_TASKRETRYCOUNT")))
         bodies.read(request)
         return endpoint(request)
 
-    return bounded
+    return received
+
+
+def _delivery_number(retries: str | None) -> int | None:
+    """Return the number of this delivery of a task, or None if the call is not one."""
+    return int(retries) + 1 if retries and re.fullmatch("[0-9]{1,6}", retries) else None
 
 
 def _answered(request: Request, function: str, answer: Callable[[], Wire | None]) -> Response:

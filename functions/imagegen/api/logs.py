@@ -4,13 +4,16 @@ Only events of ``imagegen.events`` are logged with what they say. A library's me
 URL, so only its origin is logged. No log line costs more than the length of what it holds.
 """
 
+import hashlib
+import json
 import logging
+import sys
 import traceback
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
-from firebase_functions import logger
-
+from imagegen import settings, tracing
 from imagegen.events import Event
 
 FRAMES_MAX = 50
@@ -19,20 +22,24 @@ EXCEPTIONS_MAX = 10
 """The exceptions logged of a chain or group."""
 
 _SEVERITIES = {
-    logging.DEBUG: logger.LogSeverity.DEBUG,
-    logging.INFO: logger.LogSeverity.INFO,
-    logging.WARNING: logger.LogSeverity.WARNING,
-    logging.ERROR: logger.LogSeverity.ERROR,
-    logging.CRITICAL: logger.LogSeverity.CRITICAL,
+    logging.DEBUG: "DEBUG",
+    logging.INFO: "INFO",
+    logging.WARNING: "WARNING",
+    logging.ERROR: "ERROR",
+    logging.CRITICAL: "CRITICAL",
 }
 
 
 class StructuredHandler(logging.Handler):
-    """Passes records to the logger of the Functions SDK.
+    """Writes each record as a line of JSON, errors to stderr and others to stdout, as the Functions SDK does.
 
     The message holds the event, its fields and the traceback, because Error Reporting looks for tracebacks there. The
     event and its fields are also fields of the log entry, which filters and alerts can match.
     """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._project = settings.project_id()
 
     def emit(self, record: logging.LogRecord) -> None:
         event = getattr(record, "event", Event.LIBRARY)
@@ -41,8 +48,41 @@ class StructuredHandler(logging.Handler):
         if record.exc_info and record.exc_info[1] is not None:
             message += "\n" + "".join(_traceback(record.exc_info[1]))
         severity = _SEVERITIES[min(max(record.levelno // 10 * 10, logging.DEBUG), logging.CRITICAL)]
-        entry: Any = {**fields, "event": event, "severity": severity, "message": message}
-        logger.write(entry)
+        entry = {**fields, "event": event, "severity": severity, "message": message, **self._origin()}
+        stream = sys.stderr if severity == "ERROR" else sys.stdout
+        with suppress(OSError):  # the work must not fail because nobody reads the log
+            stream.write(json.dumps(entry) + "\n")
+            stream.flush()
+
+    def _origin(self) -> dict[str, Any]:
+        """Return the trace and the labels of the line, in the fields in which Cloud Logging looks for them.
+
+        https://cloud.google.com/logging/docs/structured-logging#structured_logging_special_fields
+        """
+        work = tracing.current()
+        origin: dict[str, Any] = {}
+        if work.trace is not None:
+            origin["logging.googleapis.com/trace"] = f"projects/{self._project}/traces/{work.trace.trace_id}"
+            origin["logging.googleapis.com/trace_sampled"] = work.trace.is_sampled
+            if work.trace.span_id is not None:
+                origin["logging.googleapis.com/spanId"] = work.trace.span_id
+        labels = {
+            "generationRequestId": work.request_id,
+            "userHash": work.user_id and user_hash(work.user_id),
+            "model": work.model,
+            "attempt": work.attempt and str(work.attempt),
+        }
+        if present := {name: value for name, value in labels.items() if value}:
+            origin["logging.googleapis.com/labels"] = present
+        return origin
+
+
+def user_hash(user_id: str) -> str:
+    """Return the hash by which lines about a user are found: `printf %s UID | sha256sum | cut -c1-16`.
+
+    It has no key, so that an operator can compute it. It hides a uid only from those who do not know the uid.
+    """
+    return hashlib.sha256(user_id.encode()).hexdigest()[:16]
 
 
 def _traceback(error: BaseException) -> Iterator[str]:

@@ -9,6 +9,7 @@ from typing import Any, Generic, Protocol, TypeVar, get_type_hints
 from pydantic.alias_generators import to_camel
 from werkzeug.datastructures import Headers
 
+from imagegen import tracing
 from imagegen.api.auth import Access, Caller
 from imagegen.api.context import Context
 from imagegen.api.idempotency import KEY_HEADER, header_key
@@ -140,6 +141,7 @@ class Operation(Generic[W, R]):
             return backend.api_keys.find(secret)  # the service is imported with the first key
 
         caller = Caller.of(received.headers, backend.call_rates.admit, find_key)
+        tracing.called_by(caller.uid)
         caller.check_scope(self.scope)
         try:
             return self._handled(backend, caller, received)

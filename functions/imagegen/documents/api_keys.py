@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, Self
 
 from imagegen.documents.accounts import SCHEMA_VERSION
-from imagegen.documents.fields import Fields
+from imagegen.documents.fields import EXPIRE_AT, Fields
 from imagegen.domain.api_keys import ApiKey, Scope
 from imagegen.ports.database import Create, Snapshot, Update
+
+REVOKED_KEPT = timedelta(days=400)
+"""The time in which an operator can look up a revoked key, whose id is in the grants that were made with it."""
 
 API_KEYS = "apiKeys"
 KEY_RINGS = "apiKeyRings"
@@ -51,11 +54,12 @@ def update_last_use(document: Snapshot, day: date) -> Update:
 
 
 def update_revoked(document: Snapshot, key: ApiKey) -> Update:
-    return _update(document, {"revokedAt": key.revoked_at})
+    assert key.revoked_at is not None, "the key is revoked"
+    return _update(document, {"revokedAt": key.revoked_at, EXPIRE_AT: key.revoked_at + REVOKED_KEPT})
 
 
 def _update(document: Snapshot, fields: dict[str, Any]) -> Update:
-    assert document.version is not None, "keys are never deleted"
+    assert document.version is not None, "keys are not deleted before they are revoked"
     return Update(document.path, fields, document.version)
 
 

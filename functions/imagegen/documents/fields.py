@@ -11,6 +11,12 @@ from imagegen.ports.database import Snapshot
 T = TypeVar("T")
 E = TypeVar("E", bound=Enum)
 
+EXPIRE_AT = "expireAt"
+"""The field with the time from which nobody needs a document. Firestore deletes the document then.
+
+firestore.indexes.json lists the collections. A document without a time in this field stays.
+"""
+
 _ID = re.compile(r"(?!\.\.?$)(?!__.*__$)[^/]{1,375}")  # 1,500 bytes in UTF-8
 
 

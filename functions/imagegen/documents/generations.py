@@ -9,6 +9,7 @@ from imagegen.documents.endpoints import endpoint_fields, endpoints_of
 from imagegen.documents.fields import Fields
 from imagegen.domain.generation import REFUNDED, Failure, FailureReason, Fingerprint, GenerationRequest, Mode, Status
 from imagegen.domain.images import ImageFile, StoredImage
+from imagegen.domain.trace import trace_of
 from imagegen.ports.database import Create, Snapshot, Version
 
 REQUESTS = "generationRequests"
@@ -48,6 +49,7 @@ def create_request(request: GenerationRequest) -> Create:
         "hour": request.created_at.astimezone(UTC).hour,
         **settlement_fields(request),
         **(endpoint_fields(request.webhook_endpoints) if request.webhook_endpoints else {}),
+        **({} if request.trace is None else {"traceparent": request.trace.traceparent}),
     }
     return Create(request_path(request.id), data)
 
@@ -153,6 +155,7 @@ def request_of(document: Snapshot) -> GenerationRequest:
         seed=fields.optional("seed", int),
         image_key=fields.optional("imageKey", str),
         delete_images_at=fields.optional("deleteImagesAt", datetime),
+        trace=trace_of(fields.optional("traceparent", str)),
         failure=None if fields.nullable("error", dict) is None else _failure_of(fields.map("error")),
     )
 

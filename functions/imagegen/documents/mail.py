@@ -3,8 +3,14 @@
 The fields are those that such programs share, for example Firebase's extension "Trigger Email".
 """
 
+from datetime import timedelta
+
+from imagegen.documents.fields import EXPIRE_AT
 from imagegen.domain.generation import GenerationRequest, Status
 from imagegen.ports.database import Put
+
+KEPT = timedelta(days=30)
+"""The time in which a program can send an e-mail. Later, its news is old."""
 
 _SUBJECTS = {Status.COMPLETED: "Your image is ready", Status.FAILED: "Your image could not be made"}
 
@@ -16,4 +22,6 @@ def mail_for(request: GenerationRequest, collection: str, address: str) -> Put:
     """
     text = request.image_url if request.failure is None else f"{request.failure.message} You got your credits back."
     message = {"subject": _SUBJECTS[request.status], "text": f"{text}\n\nRequest {request.id}"}
-    return Put(f"{collection}/{request.id}-{request.status}", {"to": address, "message": message})
+    assert request.finished_at is not None, "only a request that has ended has an e-mail"
+    data = {"to": address, "message": message, EXPIRE_AT: request.finished_at + KEPT}
+    return Put(f"{collection}/{request.id}-{request.status}", data)

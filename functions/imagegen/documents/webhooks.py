@@ -4,7 +4,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from imagegen.documents.accounts import SCHEMA_VERSION
-from imagegen.documents.fields import Fields
+from imagegen.documents.fields import EXPIRE_AT, Fields
+from imagegen.domain.trace import trace_of
 from imagegen.domain.webhooks import Attempt, Delivery, DeliveryStatus
 from imagegen.ports.database import Create, Snapshot, Update
 
@@ -28,13 +29,14 @@ def create_delivery(delivery: Delivery) -> Create:
         "data": delivery.data,
         "createdAt": delivery.created_at,
         **_progress(delivery),
+        **({} if delivery.trace is None else {"traceparent": delivery.trace.traceparent}),
     }
     return Create(delivery_path(delivery.id), data)
 
 
 def update_delivery(document: Snapshot, delivery: Delivery) -> Update:
     """Return the update of the fields that change, on the condition that the document is unchanged."""
-    assert document.version is not None, "deliveries are never deleted"
+    assert document.version is not None, "deliveries are not deleted before they have ended"
     return Update(document.path, _progress(delivery), document.version)
 
 
@@ -59,6 +61,7 @@ def delivery_of(document: Snapshot) -> Delivery:
         endpoint_id=None if fields.optional("endpointId", str) is None else fields.id("endpointId"),
         data=fields.optional("data", dict),
         receiver_given_up=fields.defaulted("receiverGivenUp", False),
+        trace=trace_of(fields.optional("traceparent", str)),
     )
 
 
@@ -73,6 +76,7 @@ def _progress(delivery: Delivery) -> dict[str, Any]:
         "resentAt": delivery.resent_at,
         "resendsEarnedAt": delivery.resends_earned_at,
         "receiverGivenUp": delivery.receiver_given_up,
+        EXPIRE_AT: delivery.expires_at,
     }
 
 

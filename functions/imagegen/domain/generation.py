@@ -12,6 +12,7 @@ from imagegen.domain.catalog import Color, Model, Size, Style
 from imagegen.domain.endpoints import Endpoint
 from imagegen.domain.images import LEFTOVERS_KEPT, Download, StoredImage
 from imagegen.domain.ledger import Credits, EntryType
+from imagegen.domain.trace import Trace
 from imagegen.domain.weeks import Week
 
 LEASE_GRACE = timedelta(minutes=3)
@@ -182,7 +183,7 @@ class GenerationRequest:
     still pending at ``give_up_at`` is refunded. ``task_number`` is part of the name of the request's task, so that a
     queue refuses the same task again. ``webhook_endpoints`` are the endpoints that the user had at the reservation.
     ``image`` has the files of an image that is stored here. At ``delete_images_at``, the sweeper deletes the files of a
-    request that was not completed.
+    request that was not completed. ``trace`` is the trace of the call that created the request.
     """
 
     id: str
@@ -214,6 +215,7 @@ class GenerationRequest:
     image_key: str | None = None
     failure: Failure | None = None
     delete_images_at: datetime | None = None
+    trace: Trace | None = None
 
     @classmethod
     def of(
@@ -224,6 +226,7 @@ class GenerationRequest:
         paid_from: Credits,
         at: datetime,
         endpoints: tuple[Endpoint, ...] = (),
+        trace: Trace | None = None,
     ) -> Self:
         """Return the new request of an order: processing in sync mode, pending in async mode."""
         is_sync = order.mode is Mode.SYNC
@@ -250,6 +253,7 @@ class GenerationRequest:
             started_at=at if is_sync else None,
             lease_expires_at=at + (lease(order.model) if is_sync else QUEUE_LEASE),
             give_up_at=None if is_sync else at + timedelta(seconds=order.model.max_queue_seconds),
+            trace=trace,
         )
 
     @property

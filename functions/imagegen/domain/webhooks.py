@@ -13,6 +13,7 @@ from typing import Any
 from imagegen.domain.endpoints import Endpoint, EventType
 from imagegen.domain.generation import GenerationRequest
 from imagegen.domain.limits import Rate
+from imagegen.domain.trace import Trace
 
 RETRY_WINDOW = timedelta(days=3)
 """The time in which a delivery is attempted, from its creation or the last resend."""
@@ -37,6 +38,9 @@ LOST_AFTER = 2 * OVERDUE
 
 RESENDS = Rate(burst=5, interval=timedelta(minutes=10))
 """The rate at which one delivery can be resent."""
+
+KEPT = timedelta(days=30)
+"""The time in which a delivery can be listed and resent, from its end."""
 
 ATTEMPTS_KEPT = 50
 """Enough for all attempts of one retry window and some resends."""
@@ -107,6 +111,7 @@ class Delivery:
     ``attempts`` are the last ``ATTEMPTS_KEPT`` of ``attempt_count``. A delivery not accepted by ``give_up_at`` fails.
     ``endpoint_id`` is None for a webhook URL of a request. ``data`` is the event's data, or None if it is the request.
     ``receiver_given_up`` is True if the failure of this delivery was the one after which its receiver was given up.
+    ``trace`` is the trace of the request.
     ``resent_at`` is the time of the last resend. ``resends_earned_at`` is the time at which all resends are earned.
     """
 
@@ -127,6 +132,7 @@ class Delivery:
     endpoint_id: str | None = None
     data: Mapping[str, Any] | None = None
     receiver_given_up: bool = False
+    trace: Trace | None = None
 
     @property
     def is_pending(self) -> bool:
@@ -136,6 +142,15 @@ class Delivery:
     def due_at(self) -> datetime | None:
         """The time of the next attempt, or None after the delivery has ended."""
         return self.next_attempt_at if self.is_pending else None
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """The time from which nobody needs the delivery, or None before it has ended.
+
+        A delivery that has ended keeps the time at which its next attempt would have been: within half a day of its
+        end.
+        """
+        return None if self.is_pending else self.next_attempt_at + KEPT
 
     @property
     def is_first_attempt(self) -> bool:
@@ -237,6 +252,7 @@ def deliveries_for(request: GenerationRequest) -> list[Delivery]:
             next_attempt_at=at,
             give_up_at=at + RETRY_WINDOW,
             endpoint_id=endpoint_id,
+            trace=request.trace,
         )
         for delivery_id, url, endpoint_id in receivers
     ]
@@ -260,6 +276,7 @@ def given_up_deliveries(
             give_up_at=at + RETRY_WINDOW,
             endpoint_id=endpoint.id,
             data=data,
+            trace=failed.trace,
         )
         for endpoint in endpoints
         if endpoint.wants(EventType.GIVEN_UP) and endpoint.id != failed.endpoint_id

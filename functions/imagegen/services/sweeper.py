@@ -13,7 +13,7 @@ from functools import partial
 from itertools import count
 from typing import TypeVar
 
-from imagegen import events
+from imagegen import events, tracing
 from imagegen.documents.fields import Unreadable
 from imagegen.documents.generations import REQUESTS, StoredRequest, request_path, task_fields
 from imagegen.domain.generation import REFUNDED, TASK_LOST_AFTER, FailureReason, Status
@@ -175,6 +175,10 @@ class Sweeper:
 
         ``logged`` are the paths of unreadable documents that this sweep has logged.
         """
+        with tracing.own_work():
+            return self._tried(part, document, logged)
+
+    def _tried(self, part: Part, document: Snapshot, logged: set[str]) -> bool:
         try:
             return part.recover(document)
         except Unreadable as error:  # the document, or the account of its user
@@ -194,6 +198,7 @@ class Sweeper:
 
     def _delete_leftovers(self, document: Snapshot) -> bool:
         stored = StoredRequest.of(document)
+        tracing.continue_request(stored.request)
         self.images.delete(stored.request)
         self.database.commit(Update(document.path, {"deleteImagesAt": None}, stored.version))
         return True
@@ -205,6 +210,7 @@ class Sweeper:
         """
         stored = StoredRequest.of(document)
         request, now = stored.request, self.clock.now()
+        tracing.continue_request(request)
         model = None if request.must_end_by <= now else self.catalogs.current().model(request.model)
         if model is None:
             waited = Failed(FailureReason.EXPIRED, "The request waited in its queue for too long.")

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from imagegen import tracing
 from imagegen.documents.accounts import account_of, create_entry, endpoints_of_user, update_account, user_path
 from imagegen.documents.generations import REQUESTS, StoredRequest, create_request, request_of, request_path
 from imagegen.domain.account import Account
@@ -124,6 +125,7 @@ class Generations:
         if order.reuse is not None and (reusable := self._reusable(order, order.reuse)) is not None:
             return reusable
         created = self._reserve(order)
+        tracing.continue_request(created.request)
         if created.request.status is Status.PENDING:
             self.queue.enqueue(created.request, order.model)
         elif created.request.status is Status.PROCESSING and order.mode is Mode.SYNC:
@@ -195,7 +197,9 @@ class Generations:
             now = self.clock.now()
             account = replace(account, activity=_within_rate_limit(account.activity, self.limits, now))
             paid_from = _payment(order, account.wallet.credits)
-            request = GenerationRequest.of(order, request_id, reservation_id, paid_from, now, _enabled_endpoints(user))
+            request = GenerationRequest.of(
+                order, request_id, reservation_id, paid_from, now, _enabled_endpoints(user), tracing.current().trace
+            )
             account, deduction = account.reserve(request)
             version, *_ = self.database.commit(
                 create_request(request), update_account(user, account, request.week), create_entry(deduction)

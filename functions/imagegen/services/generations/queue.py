@@ -32,6 +32,7 @@ class RequestQueue:
     def enqueue(self, request: GenerationRequest, model: Model) -> None:
         """Put the request's task on its model's queue. If this fails, log it: a sweep puts the task later."""
         try:
-            self.put(request, model)
+            if self.put(request, model):
+                events.info(Event.REQUEST_QUEUED, generationRequestId=request.id, queue=model.queue)
         except (QueueUnavailable, DatabaseUnavailable, CommitRefused, OutcomeUnknown, Unreadable) as error:
             events.warning(Event.REQUEST_NOT_QUEUED, generationRequestId=request.id, error=type_of(error))

@@ -6,8 +6,9 @@ the request first. If the request names a webhook, the same commit writes its de
 
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 
-from imagegen import events
+from imagegen import events, tracing
 from imagegen.documents.accounts import account_of, create_entry, update_account, user_path
 from imagegen.documents.generations import StoredRequest, progress_fields, request_path, settlement_fields
 from imagegen.documents.webhooks import create_delivery
@@ -69,6 +70,7 @@ class Settlements:
             with self.turns.of(current.request.user_id):
                 return self._commit(current, outcome)
 
+        tracing.continue_request(stored.request)
         settled = self.retry(attempt)
         # Even if another process was first: a duplicate task does nothing.
         self.outbox.enqueue(*deliveries_for(settled.request))
@@ -80,6 +82,15 @@ class Settlements:
         ending = Update(request_path(settled.id), settlement_fields(settled), current.version)
         webhooks = [create_delivery(event) for event in deliveries_for(settled)]
         version, *_ = self.database.commit(ending, *refund, *webhooks, *mails)
+        failure, time = settled.failure, settled.processing_time
+        events.info(
+            Event.REQUEST_ENDED,
+            generationRequestId=settled.id,
+            status=settled.status.value,
+            reason=failure.reason.value if failure else None,
+            refundedCredits=failure.refunded_credits if failure else 0,
+            milliseconds=None if time is None else time // timedelta(milliseconds=1),
+        )
         return StoredRequest(settled, version)
 
     def _mails(self, settled: GenerationRequest) -> list[Write]:

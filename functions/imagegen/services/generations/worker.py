@@ -8,9 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
+from imagegen import events, tracing
 from imagegen.documents.generations import StoredRequest, progress_fields, request_path
 from imagegen.domain.generation import LEASE_GRACE, FailureReason, Status, lease
 from imagegen.errors import PermissionDenied
+from imagegen.events import Event
 from imagegen.ports.clock import Clock
 from imagegen.ports.database import Database, Update
 from imagegen.services.catalog import Catalogs
@@ -46,6 +48,7 @@ class Worker:
         [document] = self.database.read(request_path(request_id))
         if not document.exists or (stored := read_or_log(StoredRequest.of, document)) is None:
             return None
+        tracing.continue_request(stored.request)
         catalog, request = self.catalogs.current(), stored.request
         if catalog.model(request.model) is None or catalog.size(request.size) is None:
             catalog = self.catalogs.load()  # the option may be newer than this instance's catalog
@@ -55,6 +58,8 @@ class Worker:
         claimed = self._claim(stored, lease(model) if model else LEASE_GRACE)
         if claimed is None:
             return None
+        waited = self.clock.now() - request.created_at
+        events.info(Event.REQUEST_STARTED, generationRequestId=request.id, waitedSeconds=waited.total_seconds())
         if model is None or size is None:
             name = request.model if model is None else request.size
             gone = Failed(FailureReason.GENERATION_FAILED, f"{name} is no longer in the catalog.")

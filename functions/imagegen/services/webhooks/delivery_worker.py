@@ -14,7 +14,7 @@ from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
 
-from imagegen import events
+from imagegen import events, tracing
 from imagegen.documents.accounts import endpoints_of_user, update_endpoints, user_path
 from imagegen.documents.fields import Unreadable
 from imagegen.documents.generations import request_of, request_path
@@ -139,6 +139,7 @@ class DeliveryWorker:
                 return put_off  # our own commit was applied, but its answer was lost
             if delivery is None or not delivery.is_pending or delivery.attempt_count != attempt:
                 return None
+            tracing.continue_delivery(delivery)
             is_ours = delivery.claimed_by == worker  # as above
             now = self.clock.now()
             if not is_ours and now < delivery.next_attempt_at:
@@ -196,8 +197,8 @@ class DeliveryWorker:
         else:
             asked = retry_after(answer.status_code, answer.retry_after, at + duration)
             made = Attempt(at, duration, answer.status_code, retry_after=asked)
-        if not made.succeeded:
-            events.info(events.Event.WEBHOOK_NOT_ACCEPTED, deliveryId=delivery.id, statusCode=made.status_code)
+        outcome = events.Event.WEBHOOK_ACCEPTED if made.succeeded else events.Event.WEBHOOK_NOT_ACCEPTED
+        events.info(outcome, deliveryId=delivery.id, statusCode=made.status_code)
         return made, False
 
     def _record(self, claim: Claim, made: Attempt, delay: timedelta, is_last: bool, worker: str) -> Delivery:

@@ -7,7 +7,7 @@ was not recorded.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from imagegen import events
+from imagegen import events, tracing
 from imagegen.documents.webhooks import DELIVERIES, delivery_of, update_delivery
 from imagegen.domain.webhooks import LOST_AFTER, OVERDUE, Delivery, DeliveryStatus
 from imagegen.events import Event, type_of
@@ -64,6 +64,7 @@ class Outbox:
         Raises QueueUnavailable, CommitRefused and OutcomeUnknown.
         """
         delivery, now = delivery_of(document), self.clock.now()
+        tracing.continue_delivery(delivery)
         if self._put(delivery):
             return True
         if delivery.next_attempt_at > now - LOST_AFTER or not may_replace():

@@ -9,6 +9,7 @@ from typing import Any
 from standardwebhooks import Webhook
 from standardwebhooks.webhooks import EmptyWebhookSecretError
 
+from imagegen import tracing
 from imagegen.domain.times import rfc3339
 from imagegen.ports.webhook_sender import Answer, WebhookSender
 
@@ -28,7 +29,7 @@ class Event:
 
 
 def send_signed(sender: WebhookSender, url: str, secrets: Sequence[str], event: Event, at: datetime) -> Answer:
-    """Send ``event`` once, signed with each of ``secrets`` as of ``at``. Return the answer.
+    """Send ``event`` once, signed with each of ``secrets`` as of ``at``, with the current trace. Return the answer.
 
     Raises InvalidSecret, Forbidden and Unreachable.
     """
@@ -47,5 +48,6 @@ def send_signed(sender: WebhookSender, url: str, secrets: Sequence[str], event: 
         "webhook-id": event.id,
         "webhook-timestamp": str(int(at.timestamp())),
         "webhook-signature": " ".join(key.sign(event.id, at, body) for key in keys),
+        **tracing.headers(),
     }
     return sender.send(url, body, headers)
