@@ -66,7 +66,7 @@ function Requests({ query }) {
         {(items) => (
           <Table
             caption="Requests"
-            columns={["", "Prompt", "Status", { title: "Credits", isNumeric: true }, "Created"]}
+            columns={["Picture", "Prompt", "Status", { title: "Credits", isNumeric: true }, "Created"]}
           >
             {items.map((request) => (
               <Row key={request.generationRequestId} request={request} />
