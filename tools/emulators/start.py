@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 
-from tools.emulators import binaries, java, storage_rules
+from tools.emulators import binaries, console, java, storage_rules
 from tools.emulators.ports import Port, free_ports
 from tools.emulators.project import Problem, Project
 from tools.emulators.supervisor import run
@@ -43,6 +43,7 @@ _NOISE = (
 )
 _DEMO_NOISE = ("You are not currently authenticated",)
 _TITLES = {
+    "hosting": "Console",
     "ui": "Emulator UI",
     "functions": "Functions",
     "rest": "REST API",
@@ -183,7 +184,8 @@ def _write_config(project: Project, left_out: Collection[str], ports: Mapping[st
         section[name] = {**section[name], "port": port.number}
     if "ui" in left_out:
         section["ui"] = {"enabled": False}
-    content = json.dumps({**project.config, "emulators": section}, indent=2)
+    hosting = console.with_emulators(project.config.get("hosting", {}), ports)
+    content = json.dumps({**project.config, "hosting": hosting, "emulators": section}, indent=2)
     (project.directory / CONFIG).write_text(content, encoding="utf-8")
 
 
@@ -228,6 +230,8 @@ def main(arguments: Sequence[str]) -> int:
     """Run the emulators. Return 0 after a requested stop, 1 for a Problem, else the CLI's exit code."""
     try:
         launch = prepare(Project.load(Path.cwd()), arguments)
+        if "hosting" in launch.ports:
+            console.build(launch.project.directory)
     except Problem as problem:
         print(f"\n{problem}", file=sys.stderr)
         return 1

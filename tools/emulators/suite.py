@@ -23,7 +23,7 @@ from tools.emulators.project import ROOT, STORAGE, Project
 _STOP_TIMEOUT_SECONDS = 40
 
 
-_LINKED = (".firebaserc", "firestore.rules", "storage.rules", "firestore.indexes.json", "node_modules")
+_LINKED = (".firebaserc", "firestore.rules", "storage.rules", "firestore.indexes.json", "node_modules", "console")
 
 
 def workspace(
@@ -48,7 +48,7 @@ def workspace(
     if settings:
         local = "".join(f"{name}={value}\n" for name, value in settings.items())
         (directory / "functions" / ".env.local").write_text(local, encoding="utf-8")
-    shutil.copytree(ROOT / "hosting", directory / "hosting")
+    shutil.copytree(ROOT / "hosting", directory / "hosting", ignore=shutil.ignore_patterns("console"))
     if seed and seed.is_dir():
         # A copy, because the CLI does not follow a link to a directory and would start empty.
         shutil.copytree(seed, directory / start.SEED)

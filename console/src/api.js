@@ -1,0 +1,51 @@
+/** Calls the backend's functions, with the ID token of the user who is signed in. */
+
+import { functionUrl } from "./config.js";
+import { ApiError } from "./errors.js";
+import { auth } from "./firebase.js";
+
+const TIMEOUT_SECONDS = 60;
+
+/**
+ * Call a function and return its result. Throws an ApiError, also if no answer comes.
+ * @param {string} name
+ * @param {Record<string, any>} [data]
+ * @param {{timeoutSeconds?: number}} [options]
+ * @returns {Promise<any>}
+ */
+export async function call(name, data = {}, { timeoutSeconds = TIMEOUT_SECONDS } = {}) {
+  const token = await auth.currentUser?.getIdToken();
+  const answer = await fetched(functionUrl(name), {
+    method: "POST",
+    headers: { "Content-Type": "application/json", ...(token && { Authorization: `Bearer ${token}` }) },
+    body: JSON.stringify({ data }),
+    signal: AbortSignal.timeout(timeoutSeconds * 1000),
+  });
+  if (answer?.error) {
+    const { status, message, details } = answer.error;
+    throw new ApiError(details?.reason ?? status ?? "UNEXPECTED", message, details);
+  }
+  if (!answer || !("result" in answer)) {
+    throw new ApiError("UNEXPECTED", `${name} did not answer as a function does. Reload the page, then try again.`);
+  }
+  return answer.result;
+}
+
+/**
+ * Return the JSON of an answer, or null if it is not JSON.
+ * @param {string} url
+ * @param {RequestInit} init
+ * @returns {Promise<any>}
+ */
+async function fetched(url, init) {
+  try {
+    const response = await fetch(url, init);
+    return await response.json();
+  } catch (error) {
+    if (error instanceof SyntaxError) return null;
+    if (error instanceof DOMException && error.name === "TimeoutError") {
+      throw new ApiError("TIMEOUT", "No answer came in time. Try again: a repeated click is not charged twice.");
+    }
+    throw new ApiError("OFFLINE", "The functions cannot be reached. Check your connection and try again.");
+  }
+}

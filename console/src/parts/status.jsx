@@ -1,0 +1,20 @@
+/** A badge for a status, by color and by word. */
+
+/** @type {Record<string, "good" | "bad" | "warn" | "busy">} */
+const KINDS = {
+  completed: "good",
+  delivered: "good",
+  enabled: "good",
+  failed: "bad",
+  "given up": "bad",
+  canceled: "warn",
+  paused: "warn",
+  failing: "warn",
+  pending: "busy",
+  processing: "busy",
+};
+
+/** @param {{of: string}} props */
+export function Status({ of }) {
+  return <span class={`badge ${KINDS[of] ?? ""}`}>{of}</span>;
+}

@@ -1,0 +1,101 @@
+/** The user who is signed in. */
+
+import { signal } from "@preact/signals";
+import {
+  applyActionCode,
+  createUserWithEmailAndPassword,
+  onIdTokenChanged,
+  sendEmailVerification,
+  sendPasswordResetEmail,
+  signInWithEmailAndPassword,
+  signOut as signOutOfFirebase,
+} from "firebase/auth";
+import { call } from "./api.js";
+import { config } from "./config.js";
+import { auth } from "./firebase.js";
+
+/** @typedef {{uid: string, email: string, name: string, isVerified: boolean, isAdmin: boolean}} Session */
+
+/**
+ * The session, null if nobody is signed in, or undefined until that is known.
+ * @type {import("@preact/signals").Signal<Session | null | undefined>}
+ */
+export const session = signal(undefined);
+
+/** Keep `session` current from now on. */
+export function watchSession() {
+  onIdTokenChanged(auth, async (user) => {
+    session.value = user && (await sessionOf(user));
+  });
+}
+
+/**
+ * @param {import("firebase/auth").User} user
+ * @returns {Promise<Session>}
+ */
+async function sessionOf(user) {
+  const { claims } = await user.getIdTokenResult();
+  const email = user.email ?? "";
+  return {
+    uid: user.uid,
+    email,
+    name: user.displayName || email || user.uid,
+    isVerified: user.emailVerified || Boolean(user.phoneNumber),
+    isAdmin: claims.admin === true,
+  };
+}
+
+/**
+ * @param {string} email
+ * @param {string} password
+ */
+export async function signIn(email, password) {
+  await signInWithEmailAndPassword(auth, email, password);
+}
+
+/**
+ * Create a user, send the link that verifies the address, and open the account.
+ * @param {string} email
+ * @param {string} password
+ */
+export async function signUp(email, password) {
+  const { user } = await createUserWithEmailAndPassword(auth, email, password);
+  await sendEmailVerification(user);
+  await call("registerUser");
+}
+
+/** @param {string} email */
+export async function resetPassword(email) {
+  await sendPasswordResetEmail(auth, email);
+}
+
+export async function signOut() {
+  await signOutOfFirebase(auth);
+}
+
+/** Send the link that verifies the e-mail address again. */
+export async function sendVerification() {
+  if (auth.currentUser) await sendEmailVerification(auth.currentUser);
+}
+
+/** Look whether the address is verified by now. If so, ask for the trial credits. Return whether it is. */
+export async function checkVerification() {
+  const user = auth.currentUser;
+  await user?.reload();
+  if (!user?.emailVerified) return false;
+  await user.getIdToken(true); // the session follows the new token
+  await call("registerUser");
+  return true;
+}
+
+/** Follow the newest link that the Auth emulator would have sent, because it sends no e-mail. */
+export async function verifyInEmulator() {
+  await sendVerification();
+  const url = `http://${config.emulators?.auth.hostAndPort}/emulator/v1/projects/${config.webApp.projectId}/oobCodes`;
+  const { oobCodes } = await (await fetch(url)).json();
+  const own = oobCodes.filter(
+    (/** @type {any} */ code) => code.email === auth.currentUser?.email && code.requestType === "VERIFY_EMAIL",
+  );
+  await applyActionCode(auth, own.at(-1).oobCode);
+  return checkVerification();
+}
