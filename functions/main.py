@@ -12,7 +12,7 @@ from firebase_functions.options import MemoryOption, RateLimits, RetryConfig, se
 from firebase_functions.scheduler_fn import ScheduledEvent
 
 from imagegen import bootstrap, settings
-from imagegen.api import functions
+from imagegen.api import console, functions
 from imagegen.api.firebase import callable_function, rest_function, scheduled_function, task_function
 
 # concurrency equals THREADS in .env. With more calls than threads, calls would wait inside an instance.
@@ -66,6 +66,7 @@ revokeApiKey = callable_function(functions.revoke_api_key)
 getWeeklyReport = callable_function(functions.get_weekly_report)
 listWeeklyReports = callable_function(functions.list_weekly_reports)
 runWeeklyReport = callable_function(functions.run_weekly_report, timeout_sec=540, secrets=REPORT_SECRETS)
+findUsers = callable_function(console.find_users)
 
 # The REST API. Firebase Hosting forwards the paths under /v1 to it.
 api = rest_function()

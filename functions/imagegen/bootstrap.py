@@ -58,6 +58,7 @@ if TYPE_CHECKING:  # imported on first use
     from imagegen.services.credits.audit import Audit
     from imagegen.services.credits.corrections import Corrections
     from imagegen.services.images.urls import ImageUrls
+    from imagegen.services.users import UserSearch
 
 RESERVING_TIMEOUT_SECONDS = 20.0
 SETTLING_TIMEOUT_SECONDS = 60.0  # longer, because the credits of an unsettled request stay taken
@@ -131,6 +132,12 @@ class Backend:
         from imagegen.services.credits.corrections import Corrections
 
         return Corrections(self.database, self.clock, self.retry)
+
+    @cached_property
+    def user_search(self) -> "UserSearch":
+        from imagegen.services.users import UserSearch
+
+        return UserSearch(self.database)
 
     @classmethod
     def on(

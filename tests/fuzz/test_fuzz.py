@@ -66,7 +66,14 @@ EXAMPLES = {
 FUNCTIONS = scaled(["createGenerationRequest", "listGenerationRequests"], list(EXAMPLES))
 ROUTE_EXAMPLES: dict[Route, dict[str, Any]] = {route: openapi_rest.example(route.operation) for route in ROUTES}
 FUZZED_ROUTES = scaled(ROUTES[:1], ROUTES)
-ADMIN_OPERATIONS = ("grantCredits", "grant_credits", "getWeeklyReport", "listWeeklyReports", "runWeeklyReport")
+ADMIN_OPERATIONS = (
+    "grantCredits",
+    "grant_credits",
+    "getWeeklyReport",
+    "listWeeklyReports",
+    "runWeeklyReport",
+    "findUsers",
+)
 EXPECTED_OUTCOMES = {
     "create_generation": "201",
     "cancelGenerationRequest": "REQUEST_ENDED",

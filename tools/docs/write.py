@@ -8,12 +8,10 @@ from typing import Any, Union, get_args, get_origin
 
 from firebase_functions.params import Param
 from pydantic import BaseModel
-from pydantic.alias_generators import to_snake
 
 import main
 from imagegen import settings
-from imagegen.api import functions, requests, responses
-from imagegen.api.operation import Operation
+from imagegen.api import requests, responses
 from imagegen.domain.catalog import Kind
 from tools.docs import openapi, openapi_rest, postman
 from tools.docs.generated_parts import between
@@ -57,9 +55,9 @@ def callables() -> Iterator[str]:
     """Yield the table of the callable functions: request, result, access and purpose."""
     yield "| function | request `data` | result | who may call | |"
     yield "|---|---|---|---|---|"
+    operations = openapi.operations()
     for name in vars(main):
-        operation = getattr(functions, to_snake(name), None)
-        if isinstance(operation, Operation):
+        if operation := operations.get(name):
             request, result = (_shape(model) for model in (operation.request, operation.response))
             purpose = operation.description.splitlines()[0]
             yield f"| `{name}` | `{request}` | `{result}` | {operation.who_may_call} | {purpose} |"
