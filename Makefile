@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE
 ifeq ($(MAKELEVEL),0)
 .NOTPARALLEL:
 endif
-.PHONY: help start console test doctor report audit repair crashes siege fuzz simulate mutants bench-requests bench-report bench-queue bench-anomalies bench-images seed placeholders lint format docs examples lock clean installed need-python need-node
+.PHONY: help start console test doctor report audit repair crashes siege fuzz browser simulate mutants bench-requests bench-report bench-queue bench-anomalies bench-images seed placeholders lint format docs examples lock clean installed need-python need-node
 
 help: ## list all commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 25
@@ -49,6 +49,9 @@ siege: $(EVERYTHING) ## attack production-like servers beside honest calls, for 
 
 fuzz: $(EVERYTHING) ## send thousands of valid and invalid calls, and check each answer
 	@FULL=1 .venv/bin/python -m pytest -s tests/fuzz
+
+browser: $(EVERYTHING) ## use the console in the system's Chromium, light, dark and on a phone, and take pictures
+	@FULL=1 .venv/bin/python -m pytest -s tests/e2e/browser
 
 simulate: $(TOOLS) ## run the simulation with many seeds [SEEDS=100000], or replay one seed [SEED=17]
 	@PYTHONPATH=functions .venv/bin/python -m tools.simulate $(if $(SEED),--seed $(SEED),$(SEEDS))
