@@ -12,7 +12,7 @@ import { asApiError } from "./errors.js";
 
 /**
  * Read something when the component is shown, when `deps` change and, with `everySeconds`, again and again while the
- * tab is visible. While it is read again, the old value stays.
+ * tab is visible. While it is read again, the old value stays. A read by the clock does not show as a wait.
  * @template T
  * @param {() => Promise<T>} read
  * @param {unknown[]} deps
@@ -28,26 +28,35 @@ export function useLoad(read, deps, { everySeconds } = {}) {
     }),
   );
   const newest = useRef(0);
-  const reload = useCallback(async () => {
+  const settled = useRef(0);
+  const start = useCallback(async (/** @type {boolean} */ isQuiet) => {
     const turn = ++newest.current;
-    setState((before) => ({ ...before, isLoading: true }));
+    if (!isQuiet) setState((before) => ({ ...before, isLoading: true }));
     try {
       const value = await read();
       if (turn === newest.current) setState({ value, error: null, isLoading: false });
     } catch (error) {
       if (turn === newest.current) setState((before) => ({ ...before, error: asApiError(error), isLoading: false }));
+    } finally {
+      settled.current = Math.max(settled.current, turn);
     }
   }, deps);
+  const reload = useCallback(() => start(false), [start]);
   useEffect(() => {
     setState({ value: undefined, error: null, isLoading: true });
     void reload();
-    return () => void newest.current++;
+    return () => {
+      settled.current = ++newest.current; // an answer that comes later is ignored
+    };
   }, [reload]);
   useEffect(() => {
     if (!everySeconds) return undefined;
-    const timer = setInterval(() => document.hidden || void reload(), everySeconds * 1000);
+    const timer = setInterval(() => {
+      const isReading = settled.current < newest.current;
+      if (!document.hidden && !isReading) void start(true);
+    }, everySeconds * 1000);
     return () => clearInterval(timer);
-  }, [reload, everySeconds]);
+  }, [start, everySeconds]);
   return { ...state, reload };
 }
 

@@ -99,3 +99,8 @@ export async function verifyInEmulator() {
   await applyActionCode(auth, own.at(-1).oobCode);
   return checkVerification();
 }
+
+/** Return the ID token of the user who is signed in. */
+export async function idToken() {
+  return (await auth.currentUser?.getIdToken()) ?? "";
+}
