@@ -4,6 +4,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { AccountNotes } from "./account-notes.jsx";
 import { config } from "./config.js";
 import { useDocument } from "./live.js";
+import { Boundary } from "./parts/boundary.jsx";
 import { Empty } from "./parts/empty.jsx";
 import { Page } from "./parts/page.jsx";
 import { Waiting } from "./parts/waiting.jsx";
@@ -70,7 +71,11 @@ function Shown() {
   }
   const access = view.access ?? "user";
   const Component = view.component;
-  const shown = <Component key={path} params={params} query={query} />;
+  const shown = (
+    <Boundary key={path} title={view.title}>
+      <Component params={params} query={query} />
+    </Boundary>
+  );
   if (access === "anyone") return shown;
   if (session.value === undefined) return <Waiting>Looking who is signed in</Waiting>;
   if (session.value === null) return <SignIn />;

@@ -9,12 +9,14 @@ import { useLoad } from "./load.js";
  *   sizes: (Option & {width: number, height: number, creditCost: number})[]}} Catalog
  */
 
-/**
- * A function caches the catalog for five seconds. So a change shows here after nine seconds, and the call's duration.
- */
+/** A function caches the catalog for five seconds, so a change shows after at most nine seconds and a call. */
 const EVERY_SECONDS = 4;
 
-/** @returns {import("./load.js").Load<Catalog>} */
-export function useCatalog() {
-  return useLoad(() => call("getCatalog"), [], { everySeconds: EVERY_SECONDS });
+/**
+ * Read the catalog, and follow its changes if `isLive`.
+ * @param {{isLive?: boolean}} [options]
+ * @returns {import("./load.js").Load<Catalog>}
+ */
+export function useCatalog({ isLive = false } = {}) {
+  return useLoad(() => call("getCatalog"), [], { everySeconds: isLive ? EVERY_SECONDS : undefined });
 }

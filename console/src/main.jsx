@@ -2,7 +2,7 @@
 
 import { render } from "preact";
 import { App, Broken } from "./app.jsx";
-import { loadConfig } from "./config.js";
+import { config, loadConfig } from "./config.js";
 import { connect } from "./firebase.js";
 import { watchRoute } from "./router.js";
 import { VIEWS } from "./routes.js";
@@ -13,6 +13,12 @@ import "./styles/views.css";
 import "./styles/operator.css";
 
 const root = /** @type {HTMLElement} */ (document.getElementById("console"));
+addEventListener("securitypolicyviolation", ({ effectiveDirective }) => {
+  // The committed policy is that of production. The Firebase CLI alone serves it as it is.
+  if (config?.emulators && effectiveDirective === "connect-src") {
+    stop("The page’s Content-Security-Policy does not allow the emulators. Start them with `make start`.");
+  }
+});
 try {
   await loadConfig();
   connect();
@@ -21,6 +27,12 @@ try {
   root.replaceChildren();
   render(<App views={VIEWS} />, root);
 } catch (error) {
+  stop(error instanceof Error ? error.message : String(error));
+}
+
+/** @param {string} message */
+function stop(message) {
+  render(null, root);
   root.replaceChildren();
-  render(<Broken message={error instanceof Error ? error.message : String(error)} />, root);
+  render(<Broken message={message} />, root);
 }

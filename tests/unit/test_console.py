@@ -49,6 +49,7 @@ def test_committed_policy_allows_only_this_site_and_firebase() -> None:
         "base-uri": nothing,
         "form-action": nothing,
         "frame-ancestors": nothing,
+        "require-trusted-types-for": {"'script'"},
     }
 
 

@@ -6,7 +6,7 @@ import { Copy } from "./copy.jsx";
 export function Code({ text, label }) {
   return (
     <div class="code">
-      <pre tabIndex={0} aria-label={label}>
+      <pre role="group" aria-label={label}>
         <code>{text}</code>
       </pre>
       <Copy text={text} />

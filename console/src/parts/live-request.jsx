@@ -44,7 +44,7 @@ function Told({ request }) {
   if (request.error) {
     return (
       <span>
-        {request.error.message} <strong>{credits(request.error.refundedCredits)} refunded.</strong>{" "}
+        {request.error.message} <strong>{credits(request.error.refundedCredits ?? 0)} refunded.</strong>{" "}
         <code>{request.error.reason}</code>
       </span>
     );

@@ -34,6 +34,7 @@ export function Picture({ url, prompt, width, height, isSmall = false }) {
  * @param {string} url
  */
 function reachable(url) {
+  if (!URL.canParse(url, location.origin)) return url;
   const { hostname, pathname } = new URL(url, location.origin);
   const isOfSite = config.emulators && hostname === "127.0.0.1" && pathname.startsWith("/models/");
   return isOfSite ? pathname : url;

@@ -44,7 +44,7 @@ function ApiKeys() {
         }
       >
         {(value) => (
-          <Table caption="API keys" columns={["Name", "Scopes", "Created", "Last used", ""]}>
+          <Table caption="API keys" columns={["Name", "Scopes", "Created", "Last used", "Action"]}>
             {value.apiKeys.map((/** @type {any} */ key) => (
               <Key key={key.keyId} apiKey={key} onRevoked={list.reload} />
             ))}

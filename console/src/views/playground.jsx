@@ -27,7 +27,7 @@ export const playground = { path: "/playground", title: "Playground", nav: "user
 
 /** @param {import("../router.js").ViewProps} props */
 function Playground({ query }) {
-  const catalog = useCatalog();
+  const catalog = useCatalog({ isLive: true });
   return (
     <Page title="Playground" lead="Describe a picture. The size alone sets the price, and a failed picture costs nothing.">
       <Loaded of={catalog} waiting="Loading the options" empty={whatIsMissing}>

@@ -1,5 +1,6 @@
 /** One request: its picture, and its time line in credits and webhooks. */
 
+import { useEffect } from "preact/hooks";
 import { call } from "../api.js";
 import { credits, duration } from "../format.js";
 import { useDocument } from "../live.js";
@@ -25,9 +26,13 @@ const DELIVERIES_SHOWN = 50;
 
 /** @param {import("../router.js").ViewProps} props */
 function RequestDetails({ params: { id } }) {
-  const listened = useDocument(`generationRequests/${id}`); // refused for an operator, whose page does not move
-  const status = listened.value?.status;
-  const load = useLoad(() => call("getGenerationRequest", { generationRequestId: id }), [id, status]);
+  const load = useLoad(() => call("getGenerationRequest", { generationRequestId: id }), [id]);
+  // Security rules let only the owner listen. An operator reloads the page.
+  const isOwn = load.value?.userId === session.value?.uid;
+  const status = useDocument(isOwn ? `generationRequests/${id}` : null).value?.status;
+  useEffect(() => {
+    if (status && load.value && status !== load.value.status) void load.reload();
+  }, [status, load.value]);
   return (
     <Page
       title="Request"

@@ -66,7 +66,7 @@ function Requests({ query }) {
         {(items) => (
           <Table
             caption="Requests"
-            columns={["", "Prompt", "Status", { title: "Credits", isNumeric: true }, "Created"]}
+            columns={["Picture", "Prompt", "Status", { title: "Credits", isNumeric: true }, "Created"]}
           >
             {items.map((request) => (
               <Row key={request.generationRequestId} request={request} />
@@ -85,7 +85,7 @@ function Row({ request }) {
   const isOpen = request.status === "pending" || request.status === "processing";
   const { value } = useDocument(isOpen ? `generationRequests/${id}` : null);
   const status = value?.status ?? request.status;
-  const net = value?.error ? request.cost - value.error.refundedCredits : request.netCredits;
+  const net = value?.error ? request.cost - (value.error.refundedCredits ?? 0) : request.netCredits;
   const thumbnail = request.variants?.find((/** @type {any} */ each) => each.name === "thumbnail")?.url;
   const url = thumbnail ?? value?.imageUrl ?? request.imageUrl;
   return (

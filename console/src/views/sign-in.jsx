@@ -38,7 +38,7 @@ function SignInForm() {
   return (
     <form
       class="card stack"
-      aria-label="Sign in with an e-mail address"
+      aria-label="Your account"
       onSubmit={(event) => {
         event.preventDefault();
         create.reset();
