@@ -67,6 +67,8 @@ getWeeklyReport = callable_function(functions.get_weekly_report)
 listWeeklyReports = callable_function(functions.list_weekly_reports)
 runWeeklyReport = callable_function(functions.run_weekly_report, timeout_sec=540, secrets=REPORT_SECRETS)
 findUsers = callable_function(console.find_users)
+listCatalogOptions = callable_function(console.list_catalog_options)
+updateCatalogOption = callable_function(console.update_catalog_option)
 
 # The REST API. Firebase Hosting forwards the paths under /v1 to it.
 api = rest_function()

@@ -55,6 +55,7 @@ if TYPE_CHECKING:  # imported on first use
     from imagegen.reports.usage import DailyUsage
     from imagegen.reports.weekly import Reports
     from imagegen.services.api_keys import ApiKeys
+    from imagegen.services.catalog_options import CatalogOptions
     from imagegen.services.credits.audit import Audit
     from imagegen.services.credits.corrections import Corrections
     from imagegen.services.images.urls import ImageUrls
@@ -132,6 +133,12 @@ class Backend:
         from imagegen.services.credits.corrections import Corrections
 
         return Corrections(self.database, self.clock, self.retry)
+
+    @cached_property
+    def catalog_options(self) -> "CatalogOptions":
+        from imagegen.services.catalog_options import CatalogOptions
+
+        return CatalogOptions(self.database, self.catalogs, self.clock, self.retry)
 
     @cached_property
     def user_search(self) -> "UserSearch":

@@ -73,6 +73,8 @@ ADMIN_OPERATIONS = (
     "listWeeklyReports",
     "runWeeklyReport",
     "findUsers",
+    "listCatalogOptions",
+    "updateCatalogOption",
 )
 EXPECTED_OUTCOMES = {
     "create_generation": "201",
@@ -84,6 +86,7 @@ EXPECTED_OUTCOMES = {
     "rotateWebhookEndpointSecret": "ENDPOINT_NOT_FOUND",
     "deleteWebhookEndpoint": "ENDPOINT_NOT_FOUND",
     "revokeApiKey": "API_KEY_NOT_FOUND",
+    "updateCatalogOption": "OPTION_CHANGED",
 }
 """The outcomes of some examples. The others are answered with 200. In the sample data, all requests have ended, and
 there are no stored images, no webhooks and no keys."""

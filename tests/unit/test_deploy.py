@@ -83,6 +83,8 @@ def test_manifest_has_every_function(manifest: dict[str, Any]) -> None:
         "listWeeklyReports",
         "runWeeklyReport",
         "findUsers",
+        "listCatalogOptions",
+        "updateCatalogOption",
         "api",
     }
     assert all(endpoint["region"] == ["us-central1"] for endpoint in endpoints.values())
