@@ -93,7 +93,7 @@ format: $(TOOLS) ## format the code and fix simple problems
 docs: $(TOOLS) ## write the generated parts of the docs
 	@PYTHONPATH=functions .venv/bin/python -m tools.docs
 
-examples: $(EVERYTHING) ## run the examples of the docs, and write their answers and the report's chart
+examples: $(EVERYTHING) ## run the examples of the docs, and write their answers, the report's chart and the picture of the console
 	@PYTHONPATH=functions .venv/bin/python -m tools.docs.examples
 
 lock: $(TOOLS) ## pin the dependencies, after a change of a requirements.in
