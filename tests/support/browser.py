@@ -18,11 +18,19 @@ PICTURES = ROOT / ".local" / "console"
 DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
 
+HOME = "Playground"
+"""The heading of the view that follows signing in."""
+
 _AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 _FIND_BARRIERS = """
 axe.run(document, {resultTypes: ["violations"]}).then(({violations}) => violations
   .filter(({impact}) => impact === "serious" || impact === "critical")
   .flatMap(({id, nodes}) => nodes.map(({target, failureSummary}) => `${id}: ${target.join(" ")}: ${failureSummary}`)))
+"""
+_LOAD_PICTURES = """
+Promise.all([...document.images]
+  .filter(({loading}) => loading !== "lazy")
+  .map((image) => image.decode().catch(() => {})))
 """
 _LOCAL_SCHEMES = ("blob", "data")
 
@@ -71,15 +79,15 @@ class Visitor:
         """Sign in as a user of the sample data, with one click."""
         self.open("/sign-in")
         self.page.get_by_role("button", name=f"Sign in as {name}").click()
-        self.page.get_by_role("button", name="Sign out", include_hidden=True).wait_for(state="attached")
+        self.page.get_by_role("heading", name=HOME).wait_for()
 
     def sign_in(self, email: str) -> None:
         """Sign in with an e-mail address and the password that all accounts of the tests have."""
         self.open("/sign-in")
-        self.page.get_by_label("E-mail").fill(email)
+        self.page.get_by_role("textbox", name="E-mail address").fill(email)
         self.page.get_by_label("Password").fill(history.source("users")["password"])
         self.page.get_by_role("button", name="Sign in", exact=True).click()
-        self.page.get_by_role("button", name="Sign out", include_hidden=True).wait_for(state="attached")
+        self.page.get_by_role("heading", name=HOME).wait_for()
 
     def expect_refusal(self, *functions: str) -> None:
         """Accept refused calls of these functions. The browser writes an error into the console for each."""
@@ -101,10 +109,16 @@ class Visitor:
         return barriers
 
     def look(self, view: str) -> None:
-        """Check the view that is shown. A full run checks that axe finds nothing, and takes a picture."""
+        """Check the view that is shown, and take a picture, in a full run.
+
+        axe must find nothing, and nothing may be wider than the screen.
+        """
         if not FULL:
             return
+        self.page.evaluate(_LOAD_PICTURES)
         assert self.barriers() == [], f"{view}, {self.looks}"
+        screen, content = self.page.evaluate("[innerWidth, document.documentElement.scrollWidth]")
+        assert content <= screen, f"{view}, {self.looks}, is {content} pixels wide"
         PICTURES.mkdir(parents=True, exist_ok=True)
         self.page.screenshot(path=PICTURES / f"{view}-{self.looks}.png", full_page=True)
 
