@@ -1,10 +1,17 @@
 /** Calls the backend's functions, with the ID token of the user who is signed in. */
 
+import { signal } from "@preact/signals";
 import { functionUrl } from "./config.js";
 import { ApiError } from "./errors.js";
 import { auth } from "./firebase.js";
 
 const TIMEOUT_SECONDS = 60;
+
+/**
+ * The error with which the backend has refused the session, for example because the account was disabled.
+ * @type {import("@preact/signals").Signal<ApiError | null>}
+ */
+export const refusal = signal(null);
 
 /**
  * Call a function and return its result. Throws an ApiError, also if no answer comes.
@@ -23,7 +30,12 @@ export async function call(name, data = {}, { timeoutSeconds = TIMEOUT_SECONDS }
   });
   if (answer?.error) {
     const { status, message, details } = answer.error;
-    throw new ApiError(details?.reason ?? status ?? "UNEXPECTED", message, details);
+    const error = new ApiError(details?.reason ?? status ?? "UNEXPECTED", message, details);
+    if (token && error.reason === "UNAUTHENTICATED") {
+      refusal.value = error;
+      await auth.signOut(); // so that the page to sign in is shown
+    }
+    throw error;
   }
   if (!answer || !("result" in answer)) {
     throw new ApiError("UNEXPECTED", `${name} did not answer as a function does. Reload the page, then try again.`);

@@ -9,8 +9,8 @@ import { useLoad } from "./load.js";
  *   sizes: (Option & {width: number, height: number, creditCost: number})[]}} Catalog
  */
 
-/** A function caches the catalog for five seconds, so a change shows after at most nine seconds and a call. */
-const EVERY_SECONDS = 4;
+/** A function caches the catalog for five seconds, so a change shows after at most eight seconds and a call. */
+const EVERY_SECONDS = 3;
 
 /**
  * Read the catalog, and follow its changes if `isLive`.

@@ -10,7 +10,7 @@ import {
   signInWithEmailAndPassword,
   signOut as signOutOfFirebase,
 } from "firebase/auth";
-import { call } from "./api.js";
+import { call, refusal } from "./api.js";
 import { config } from "./config.js";
 import { auth } from "./firebase.js";
 
@@ -25,7 +25,8 @@ export const session = signal(undefined);
 /** Keep `session` current from now on. */
 export function watchSession() {
   onIdTokenChanged(auth, async (user) => {
-    session.value = user && (await sessionOf(user));
+    const current = user && (await sessionOf(user));
+    if (auth.currentUser === user) session.value = current; // it may have changed meanwhile
   });
 }
 
@@ -34,7 +35,8 @@ export function watchSession() {
  * @returns {Promise<Session>}
  */
 async function sessionOf(user) {
-  const { claims } = await user.getIdTokenResult();
+  // Without a connection, an old token cannot be renewed. Calls then say so.
+  const { claims } = await user.getIdTokenResult().catch(() => ({ claims: /** @type {any} */ ({}) }));
   const email = user.email ?? "";
   return {
     uid: user.uid,
@@ -51,6 +53,7 @@ async function sessionOf(user) {
  */
 export async function signIn(email, password) {
   await signInWithEmailAndPassword(auth, email, password);
+  refusal.value = null;
 }
 
 /**

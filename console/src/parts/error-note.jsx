@@ -10,8 +10,6 @@ import { href } from "../router.js";
 const LINKS = {
   INSUFFICIENT_CREDITS: { path: "/credits", text: "Your credits" },
   TOO_MANY_RUNNING: { path: "/requests", text: "Your requests" },
-  UNAUTHENTICATED: { path: "/sign-in", text: "Sign in" },
-  "auth/user-token-expired": { path: "/sign-in", text: "Sign in" },
 };
 
 /** @param {{error: import("../errors.js").ApiError | null | undefined, retry?: () => void}} props */

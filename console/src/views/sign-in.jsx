@@ -2,6 +2,7 @@
 
 import { useEffect, useState } from "preact/hooks";
 import seed from "../../../seed/users.json";
+import { refusal } from "../api.js";
 import { config } from "../config.js";
 import { useAction } from "../load.js";
 import { ActionButton } from "../parts/action-button.jsx";
@@ -21,6 +22,7 @@ export function SignIn() {
   }, [isSignedIn]);
   return (
     <Page title="Sign in" lead="Make images from text, and pay for them with credits.">
+      <ErrorNote error={refusal.value} />
       <div class="sign-in">
         {config.emulators && <SeededUsers />}
         <SignInForm />
