@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE
 ifeq ($(MAKELEVEL),0)
 .NOTPARALLEL:
 endif
-.PHONY: help start console test doctor report logs audit repair crashes siege fuzz simulate mutants bench-requests bench-report bench-queue bench-anomalies bench-images seed placeholders lint format docs examples lock clean installed need-python need-node
+.PHONY: help start console test doctor report logs audit repair crashes siege fuzz browser simulate mutants bench-requests bench-report bench-queue bench-anomalies bench-images seed placeholders lint format docs examples lock clean installed need-python need-node
 
 help: ## list all commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 25
@@ -52,6 +52,9 @@ siege: $(EVERYTHING) ## attack production-like servers beside honest calls, for 
 
 fuzz: $(EVERYTHING) ## send thousands of valid and invalid calls, and check each answer
 	@FULL=1 .venv/bin/python -m pytest -s tests/fuzz
+
+browser: $(EVERYTHING) ## use the console in the system's Chromium, light, dark and on a phone, and take pictures
+	@FULL=1 .venv/bin/python -m pytest -s tests/e2e/browser
 
 simulate: $(TOOLS) ## run the simulation with many seeds [SEEDS=100000], or replay one seed [SEED=17]
 	@PYTHONPATH=functions .venv/bin/python -m tools.simulate $(if $(SEED),--seed $(SEED),$(SEEDS))
@@ -93,7 +96,7 @@ format: $(TOOLS) ## format the code and fix simple problems
 docs: $(TOOLS) ## write the generated parts of the docs
 	@PYTHONPATH=functions .venv/bin/python -m tools.docs
 
-examples: $(EVERYTHING) ## run the examples of the docs, and write their answers and the report's chart
+examples: $(EVERYTHING) ## run the examples of the docs, and write their answers, the report's chart and the picture of the console
 	@PYTHONPATH=functions .venv/bin/python -m tools.docs.examples
 
 lock: $(TOOLS) ## pin the dependencies, after a change of a requirements.in

@@ -54,6 +54,9 @@ revokeApiKey = callable_function("api_keys.revoke_api_key")
 getWeeklyReport = callable_function("weekly_reports.get_weekly_report")
 listWeeklyReports = callable_function("weekly_reports.list_weekly_reports")
 runWeeklyReport = callable_function("weekly_reports.run_weekly_report", timeout_sec=540, secrets=REPORT_SECRETS)
+findUsers = callable_function("console.find_users")
+listCatalogOptions = callable_function("console.list_catalog_options")
+updateCatalogOption = callable_function("console.update_catalog_option")
 
 # The REST API. Firebase Hosting forwards the paths under /v1 to it.
 api = rest_function(min_instances=settings.MIN_INSTANCES)

@@ -12,7 +12,7 @@ from imagegen.api import auth, operation
 from imagegen.api.rest import generations
 from imagegen.domain import account, endpoints, generation, ledger, limits, people, receivers, webhooks
 from imagegen.reports import reconciliation, weekly
-from imagegen.services import api_keys, call_rates, retry, server_keys, sweeper
+from imagegen.services import api_keys, call_rates, catalog_options, retry, server_keys, sweeper
 from imagegen.services.credits import accounts
 from imagegen.services.generations import cancellation, create, execution, queue, settlement, worker
 from imagegen.services.images import storage
@@ -847,5 +847,20 @@ MUTANTS = [
         "answer = self._commit(request,",
         'answer = self._read_options["retry"](self._commit)(request,',
         test="tests/integration/test_firestore.py",
+    ),
+    # The catalog
+    Mutant(
+        "an option is changed although someone else has changed it",
+        catalog_options,
+        "if option.version is None or version_of(option.version) != version:",
+        "if False:",
+        test="tests/integration/test_catalog_options.py",
+    ),
+    Mutant(
+        "a change of a price is not recorded",
+        catalog_options,
+        "self.database.commit(update, create_change(change))",
+        "self.database.commit(update)",
+        test="tests/integration/test_catalog_options.py",
     ),
 ]

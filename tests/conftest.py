@@ -15,6 +15,7 @@ from xdist.workermanage import WorkerController
 
 from tests.support.indexes import Indexes, Need
 from tests.support.wire import ObservedClient
+from tools import browser
 from tools.emulators.firestore_emulator import FirestoreEmulator
 
 INDEXES = Indexes.declared()
@@ -73,8 +74,9 @@ def pytest_configure_node(node: WorkerController) -> None:
     node.workerinput["order_seed"] = node.config.option.order_seed
 
 
-def pytest_report_header(config: pytest.Config) -> str:
-    return f"order of the files: SEED={config.option.order_seed}"
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    skipped = [] if browser.executable() else [f"the tests in a browser are skipped: {browser.MISSING}"]
+    return [f"order of the files: SEED={config.option.order_seed}", *skipped]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

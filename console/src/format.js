@@ -8,6 +8,11 @@ export const number = (value) => NUMBER.format(value);
 /** @param {number} value */
 export const credits = (value) => `${number(value)} ${Math.abs(value) === 1 ? "credit" : "credits"}`;
 
+const SHARE = new Intl.NumberFormat("en", { style: "percent", minimumFractionDigits: 1, maximumFractionDigits: 1 });
+
+/** @param {number | null | undefined} part 0 to 1, or nothing if there is no whole */
+export const share = (part) => (part === null || part === undefined ? "–" : SHARE.format(part));
+
 /** @param {number} milliseconds */
 export function duration(milliseconds) {
   if (milliseconds < 1000) return `${Math.round(milliseconds)} ms`;

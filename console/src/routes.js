@@ -2,6 +2,13 @@
 
 import { apiKeys } from "./views/api-keys.jsx";
 import { creditHistory } from "./views/credits.jsx";
+import { audit } from "./views/operator/audit.jsx";
+import { catalog } from "./views/operator/catalog.jsx";
+import { operations } from "./views/operator/operations.jsx";
+import { report } from "./views/operator/report.jsx";
+import { reports } from "./views/operator/reports.jsx";
+import { user } from "./views/operator/user.jsx";
+import { users } from "./views/operator/users.jsx";
 import { playground } from "./views/playground.jsx";
 import { requestDetails } from "./views/request.jsx";
 import { requests } from "./views/requests.jsx";
@@ -9,4 +16,20 @@ import { signInView } from "./views/sign-in.jsx";
 import { webhooks } from "./views/webhooks.jsx";
 
 /** @type {import("./router.js").View[]} */
-export const VIEWS = [playground, requests, requestDetails, creditHistory, webhooks, apiKeys, signInView];
+export const VIEWS = [
+  signInView,
+  playground,
+  requests,
+  requestDetails,
+  creditHistory,
+  webhooks,
+  apiKeys,
+  // for operators
+  operations,
+  reports,
+  report,
+  audit,
+  users,
+  user,
+  catalog,
+];

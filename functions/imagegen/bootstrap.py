@@ -47,6 +47,7 @@ if TYPE_CHECKING:  # imported on first use
     from imagegen.reports.usage import DailyUsage
     from imagegen.reports.weekly import Reports
     from imagegen.services.api_keys import ApiKeys
+    from imagegen.services.catalog_options import CatalogOptions
     from imagegen.services.credits.audit import Audit
     from imagegen.services.credits.corrections import Corrections
     from imagegen.services.credits.history import Histories
@@ -54,6 +55,7 @@ if TYPE_CHECKING:  # imported on first use
     from imagegen.services.generations.worker import Worker
     from imagegen.services.images.urls import ImageUrls
     from imagegen.services.sweeper import Sweeper
+    from imagegen.services.users import UserSearch
     from imagegen.services.webhooks.deliveries import Deliveries
     from imagegen.services.webhooks.delivery_worker import DeliveryWorker
     from imagegen.services.webhooks.endpoints import Endpoints
@@ -189,6 +191,18 @@ class Backend:
         from imagegen.services.credits.corrections import Corrections
 
         return Corrections(self.database, self.clock, self.retry)
+
+    @cached_property
+    def catalog_options(self) -> "CatalogOptions":
+        from imagegen.services.catalog_options import CatalogOptions
+
+        return CatalogOptions(self.database, self.catalogs, self.clock, self.retry)
+
+    @cached_property
+    def user_search(self) -> "UserSearch":
+        from imagegen.services.users import UserSearch
+
+        return UserSearch(self.database)
 
     @classmethod
     def on(

@@ -238,6 +238,22 @@ class GrantLimitReached(ApiError):
     facts: ClassVar = {"creditsLeft": int, "retryAfterSeconds": int}
 
 
+class OptionNotFound(ApiError):
+    code = Code.NOT_FOUND
+    reason = "OPTION_NOT_FOUND"
+    situation = "no such option in the catalog"
+    retryable = "no"
+    facts: ClassVar = {"kind": str, "id": str}
+
+
+class OptionChanged(ApiError):
+    code = Code.ABORTED
+    reason = "OPTION_CHANGED"
+    situation = "changing an option of the catalog that someone else has changed since"
+    retryable = "with the new version, after looking at the option again"
+    facts: ClassVar = {"kind": str, "id": str}
+
+
 class RouteNotFound(ApiError):
     code = Code.NOT_FOUND
     reason = "ROUTE_NOT_FOUND"

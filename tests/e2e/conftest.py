@@ -5,30 +5,32 @@ Tests must not change the sample catalog. They must spend only the credits of us
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from google.cloud import firestore
 
 from tests.support.invariants import violations
 from tests.support.live import Live, operator_of
-from tests.support.models import BROKEN, CANVAS, LATE, SLOW
+from tests.support.models import BROKEN, CANVAS, LATE, SLOW, SWITCHED
 from tools.emulators.suite import Suite, workspace
 from tools.seed import history
 
 BARE = ("--only", "auth,functions,firestore", "--config", "firebase.json")
 """The arguments that make the CLI read the committed configuration."""
 
-_MODELS = {
+_MODELS: dict[str, dict[str, Any]] = {
     "model-broken": {"name": BROKEN, "failureRate": 1},
     "model-slow": {"name": SLOW, "latencySeconds": 30, "timeoutSeconds": 0.5},
     "model-late": {"name": LATE, "latencySeconds": 2},
+    "model-switched": {"name": SWITCHED},
     "canvas": {"name": CANVAS, "provider": "canvas", "takesSeed": True},
 }
 
 
 @pytest.fixture(scope="session")
 def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
-    """Yield the running suite. The sample models never fail in it. Three models and a disabled style are added."""
+    """Yield the running suite. The sample models never fail in it. Models and a disabled style are added."""
     directory = workspace(tmp_path_factory.mktemp("e2e") / "project")
     with Suite(directory) as suite:
         with operator_of(suite) as operator:

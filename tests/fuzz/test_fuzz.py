@@ -68,7 +68,16 @@ EXAMPLES = {
 FUNCTIONS = scaled(["createGenerationRequest", "listGenerationRequests"], list(EXAMPLES))
 ROUTE_EXAMPLES: dict[Route, dict[str, Any]] = {route: openapi_rest.example(route.operation) for route in ROUTES}
 FUZZED_ROUTES = scaled(ROUTES[:1], ROUTES)
-ADMIN_OPERATIONS = ("grantCredits", "grant_credits", "getWeeklyReport", "listWeeklyReports", "runWeeklyReport")
+ADMIN_OPERATIONS = (
+    "grantCredits",
+    "grant_credits",
+    "getWeeklyReport",
+    "listWeeklyReports",
+    "runWeeklyReport",
+    "findUsers",
+    "listCatalogOptions",
+    "updateCatalogOption",
+)
 EXPECTED_OUTCOMES = {
     "create_generation": "201",
     "cancelGenerationRequest": "REQUEST_ENDED",
@@ -79,6 +88,7 @@ EXPECTED_OUTCOMES = {
     "rotateWebhookEndpointSecret": "ENDPOINT_NOT_FOUND",
     "deleteWebhookEndpoint": "ENDPOINT_NOT_FOUND",
     "revokeApiKey": "API_KEY_NOT_FOUND",
+    "updateCatalogOption": "OPTION_CHANGED",
 }
 """The outcomes of some examples. The others are answered with 200. In the sample data, all requests have ended, and
 there are no stored images, no webhooks and no keys."""

@@ -11,3 +11,6 @@ LATE = "Model Late"
 
 CANVAS = "Canvas"
 """Draws its images, which are stored."""
+
+SWITCHED = "Model Switched"
+"""Is turned off and on again by tests of the console."""

@@ -8,7 +8,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from imagegen.api import catalog
+from imagegen.api import catalog, requests
 from imagegen.api.auth import Access
 from imagegen.api.operation import Call, operation
 from imagegen.api.rest.endpoint import problem
@@ -72,7 +72,7 @@ def test_exactly_the_deployed_callables_are_documented() -> None:
 
 
 def test_operation_that_is_not_deployed_raises(monkeypatch: pytest.MonkeyPatch) -> None:
-    def delete_everything(_backend: Backend, call: Call[catalog.Nothing]) -> catalog.Catalog:
+    def delete_everything(_backend: Backend, call: Call[requests.Nothing]) -> catalog.Catalog:
         raise NotImplementedError
 
     declared = operation(access=Access.ADMIN)(delete_everything)

@@ -1,4 +1,7 @@
-"""`make examples`: runs the examples of the docs on new emulators, and writes their answers into the docs."""
+"""`make examples`: runs the examples of the docs on new emulators, and writes their answers into the docs.
+
+With a browser, it also takes the picture of the console.
+"""
 
 import json
 import os
@@ -12,6 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from tools import browser
 from tools.docs.generated_parts import between
 from tools.docs.write import OPERATING, QUICKSTART, README
 from tools.emulators.client import operator_client
@@ -169,6 +173,12 @@ def main() -> None:
         stop_failures(suite)
         write_answers(suite)
         write_report(suite)
+        if browser.executable() is None:
+            print(f"The picture of the console was not taken: {browser.MISSING}")
+        else:
+            from tools.docs.picture import write_picture  # the tests of the examples do without Playwright
+
+            write_picture(suite)
 
 
 if __name__ == "__main__":

@@ -6,17 +6,11 @@ from pydantic import Field
 
 from imagegen.api.auth import Access
 from imagegen.api.operation import Call, operation
-from imagegen.api.requests import Request, example
+from imagegen.api.requests import Nothing
 from imagegen.api.responses import Described, Number, Response
 from imagegen.bootstrap import Backend
 from imagegen.domain import catalog
 from imagegen.domain.api_keys import Scope
-
-
-class Nothing(Request):
-    """A request without fields."""
-
-    model_config = example()
 
 
 class Option(Described):

@@ -56,6 +56,7 @@ _BLANKS_AND_FORMATS = r"\u00ad\u061c\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f
 _UNPRINTABLE = rf"\u0000-\u001f\u007f-\u00a0{_BLANKS_AND_FORMATS}"
 TEXT_PATTERN = rf"^[^{_CONTROL}]*[^{_CONTROL}{_INVISIBLE}][^{_CONTROL}]*$"
 KEY_PATTERN = rf"^[^{_UNPRINTABLE}]+$"
+PRINTABLE_PATTERN = rf"^[^{_UNPRINTABLE}]*$"
 ID_PATTERN = rf"^(?!\.{{1,2}}$)(?!__[^/]*__$)[^/{_UNPRINTABLE}]+$"
 URL_PATTERN = rf"^https://[^/?#@\\ {_UNPRINTABLE}]+([/?#][^ {_UNPRINTABLE}]*)?$"
 MOMENT_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})$"
@@ -284,6 +285,17 @@ Reason = Annotated[
 ]
 KeyName = Annotated[
     str, _text_of(KEY_NAME_LENGTH_MAX, "A name for people, such as the name of the server."), AfterValidator(_text)
+]
+PrintableText = Annotated[
+    str,
+    Field(min_length=1, max_length=NAME_LENGTH_MAX, json_schema_extra={"pattern": PRINTABLE_PATTERN}),
+    AfterValidator(_printable),
+]
+SearchText = Annotated[
+    str,
+    Field(max_length=NAME_LENGTH_MAX, json_schema_extra={"pattern": PRINTABLE_PATTERN}),
+    AfterValidator(_printable),
+    _null_means(""),
 ]
 PhotoUrl = Annotated[
     str,

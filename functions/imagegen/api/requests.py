@@ -17,6 +17,12 @@ def example(**data: JsonValue) -> ConfigDict:
     return ConfigDict(json_schema_extra={"examples": [data]})
 
 
+class Nothing(Request):
+    """A request without fields."""
+
+    model_config = example()
+
+
 class OfUser(Request):
     """A request about one user. The default is the caller."""
 

@@ -119,6 +119,8 @@ def create_user(
     wallet: Wallet, profile: Mapping[str, str], at: datetime, usage: Mapping[Week, Usage] | None = None
 ) -> Create:
     data = {"schemaVersion": SCHEMA_VERSION, **profile, "createdAt": at, **wallet_fields(wallet)}
+    if name := profile.get("displayName"):
+        data["searchName"] = name.casefold()  # capitals make no difference in a search
     if usage:
         data["usage"] = {str(week): usage_data(used) for week, used in usage.items()}
     return Create(user_path(wallet.user_id), data)

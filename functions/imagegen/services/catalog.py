@@ -29,6 +29,8 @@ STALE_MAX_SECONDS = 300.0
 
 UNREADABLE = "The catalog cannot be read. Try again."
 
+SHAPES: Mapping[Kind, type[Option]] = {Kind.MODEL: Model, Kind.STYLE: Style, Kind.COLOR: Color, Kind.SIZE: Size}
+
 O = TypeVar("O", bound=Option)  # noqa: E741
 
 
@@ -79,6 +81,13 @@ class Catalogs:
             return self._read()
         except DatabaseUnavailable as error:
             raise ServiceUnavailable(UNREADABLE) from error
+
+    def parse(self, document: Snapshot, shape: type[O]) -> O:
+        """Return the option that a document describes. Raises ValueError if the document is invalid."""
+        option = shape.model_validate({**document.data, "id": document.id})
+        if isinstance(option, Model):
+            self._check(option)
+        return option
 
     def _younger_than(self, seconds: float) -> Catalog | None:
         """Return the cached catalog if it is younger than ``seconds``, or None."""
@@ -139,13 +148,11 @@ class Catalogs:
     def _parsed(self, document: Snapshot, shape: type[O]) -> O | None:
         """Return the option, or None for an invalid document, which must not disable the other options."""
         try:
-            option = shape.model_validate({**document.data, "id": document.id})
-            if isinstance(option, Model):
-                self._check(option)
+            return self.parse(document, shape)
         except ValueError as error:
-            events.error(Event.OPTION_NOT_OFFERED, path=document.path, problems=SafeText(_problems(error)))
+            problems = "; ".join(f"{field}: {message}" if field else message for field, message in problems_of(error))
+            events.error(Event.OPTION_NOT_OFFERED, path=document.path, problems=SafeText(problems))
             return None
-        return option
 
     def _check(self, model: Model) -> None:
         """Raise ValueError if the model's provider does not exist, or if a field that the provider needs is missing."""
@@ -154,7 +161,9 @@ class Catalogs:
         self._generators[model.provider].check(model.provider_options)
 
 
-def _problems(error: ValueError) -> str:
+def problems_of(error: ValueError) -> list[tuple[str, str]]:
+    """Return the field and the message of each problem of an invalid option. The field may be empty."""
     if isinstance(error, ValidationError):
-        return "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False))
-    return str(error)
+        return [(".".join(map(str, e["loc"])), e["msg"]) for e in error.errors(include_url=False)]
+    field, colon, message = str(error).partition(": ")
+    return [(field, message)] if colon and field.isidentifier() else [("", str(error))]

@@ -1,0 +1,136 @@
+"""Tests of the user's views of the console."""
+
+import json
+import os
+import re
+import subprocess
+import uuid
+
+from playwright.sync_api import Page, expect
+
+from tests.e2e.browser.conftest import Visit
+from tests.support.live import Live
+from tests.support.models import BROKEN, LATE
+from tools.seed import history
+
+PASSWORD = history.source("users")["password"]
+PAGE_SIZE = 20
+
+
+def make(page: Page, model: str, prompt: str) -> None:
+    """Make the smallest picture in the playground."""
+    page.get_by_label("Model").select_option(model)
+    page.get_by_label("Prompt").fill(prompt)
+    page.get_by_role("button", name="Make it for 1 credit").click()
+
+
+def test_user_signs_up_and_makes_pictures(visit: Visit) -> None:
+    visitor = visit()
+    page = visitor.page
+    visitor.open("/sign-in")
+    page.get_by_role("textbox", name="E-mail address").fill(f"{uuid.uuid4().hex}@example.com")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Create an account").click()
+    page.get_by_role("button", name="Verify it now (emulator)").click()
+    balance = page.get_by_role("banner").get_by_role("link", name=re.compile("credits?$"))
+    expect(balance).to_have_text("10 credits")
+
+    # The listener tells of the completion: the page does not ask.
+    make(page, "Model A", "it's a lighthouse")
+    expect(page.get_by_role("img", name="Picture of: it's a lighthouse")).to_be_visible()
+    expect(page.get_by_role("status").filter(has_text="completed")).to_contain_text("1 credit paid.")
+    expect(balance).to_have_text("9 credits")
+    assert "getGenerationRequest" not in visitor.calls
+    visitor.look("playground")
+
+    page.get_by_role("tab", name="The call").click()
+    shown = page.get_by_label("The call in curl").inner_text()
+    page.get_by_role("button", name="Copy an ID token").click()
+    expect(page.get_by_text("The token lasts an hour")).to_be_visible()
+    visitor.look("playground-call")
+    token = page.evaluate("navigator.clipboard.readText()")
+    run = subprocess.run(
+        ["bash", "-c", shown], env={**os.environ, "ID_TOKEN": token}, check=True, capture_output=True, text=True
+    )
+    assert json.loads(run.stdout)["result"]["replayed"] is True
+    page.get_by_role("tab", name="Picture").click()
+
+    make(page, BROKEN, "a wreck")
+    expect(page.get_by_role("status").filter(has_text="failed")).to_contain_text("1 credit refunded.")
+    expect(balance).to_have_text("9 credits")
+    visitor.look("playground-failed")
+
+    make(page, LATE, "a snail")
+    page.get_by_role("button", name="Cancel and refund").click()
+    expect(page.get_by_role("status").filter(has_text="canceled")).to_contain_text("1 credit refunded.")
+    expect(balance).to_have_text("9 credits")
+
+    page.get_by_role("link", name="Show the time line").click()
+    expect(page.get_by_role("heading", name="Time line")).to_be_visible()
+    expect(page.get_by_role("listitem").filter(has_text="1 credit refunded")).to_contain_text("balance 9 credits")
+
+
+def test_errors_say_what_to_do(visit: Visit) -> None:
+    visitor = visit()
+    visitor.expect_refusal("createGenerationRequest")
+    visitor.sign_in_as("No Credits")
+    visitor.open("/playground")
+    make(visitor.page, "Model A", "a dream")
+    alert = visitor.page.get_by_role("alert")
+    expect(alert).to_contain_text("INSUFFICIENT_CREDITS")
+    alert.get_by_role("link", name="Your credits").click()
+    expect(visitor.page.get_by_role("heading", name="Credits")).to_be_visible()
+
+
+def test_user_filters_requests_and_turns_their_pages(visit: Visit) -> None:
+    visitor = visit()
+    page = visitor.page
+    visitor.sign_in_as("Ada")
+    visitor.open("/requests")
+    rows = page.get_by_role("table", name="Requests").locator("tbody").get_by_role("row")
+    expect(rows).to_have_count(PAGE_SIZE)
+    page.get_by_role("button", name="Show more").click()
+    expect(rows).to_have_count(2 * PAGE_SIZE)
+
+    page.get_by_label("Status").select_option("failed")
+    expect(rows.filter(has_text="failed")).to_have_count(PAGE_SIZE)
+    assert all("failed" in text for text in rows.all_inner_texts())
+    rows.first.get_by_role("link").click()
+    expect(page.get_by_role("listitem").filter(has_text="refunded")).to_be_visible()
+
+
+def test_secrets_are_shown_once(visit: Visit, live: Live) -> None:
+    visitor = visit()
+    page = visitor.page
+    visitor.sign_in(person(live))
+    visitor.open("/webhooks")
+    page.get_by_label("URL of a new endpoint").fill("https://hooks.example.com/images")
+    page.get_by_role("button", name="Create the endpoint").click()
+    expect(page.get_by_text("whsec_")).to_be_visible()
+    expect(page.get_by_role("listitem").filter(has_text="https://hooks.example.com/images")).to_be_visible()
+    visitor.look("webhooks-created")
+
+    visitor.open("/api-keys")
+    page.get_by_label("Name of a new key").fill("shop server")
+    page.get_by_role("button", name="Create the key").click()
+    key = page.get_by_role("region", name="The key")
+    expect(key).to_be_visible()
+    visitor.look("api-keys-created")
+    secret = key.locator("code").inner_text()
+    assert live.call("getCatalog", {}, token=secret).status_code == 200
+    for view, listed in {"/webhooks": "https://hooks.example.com/images", "/api-keys": "shop server"}.items():
+        visitor.open(view)
+        expect(page.get_by_text(listed, exact=True)).to_be_visible()
+        expect(page.get_by_text("It is shown only once.")).not_to_be_visible()
+
+    page.get_by_role("button", name="Revoke").click()
+    page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
+    expect(page.get_by_text("No API keys yet.")).to_be_visible()
+    assert live.refusal("getCatalog", {}, token=secret)[2] == "UNAUTHENTICATED"
+
+
+def person(live: Live) -> str:
+    """Add a user with an account. Return the e-mail address."""
+    user_id, email = live.add_user(paid=1), f"{uuid.uuid4().hex}@example.com"
+    live.accounts.create_user(uid=user_id, email=email, email_verified=True, password=PASSWORD)
+    return email
