@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from imagegen import events
+from imagegen import events, tracing
 from imagegen.api import logs
 from imagegen.errors import InvalidInput
 from imagegen.events import WITHHELD, Event, SafeText
@@ -28,7 +28,8 @@ HOSTILE = [
 
 @pytest.fixture(autouse=True)
 def _structured(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Write to the structured log as in a deployed function."""
+    """Write to the structured log as in a deployed function, outside any call."""
+    tracing.begin(None)
     root = logging.getLogger()
     monkeypatch.setattr(root, "handlers", [])
     logs.configure()
