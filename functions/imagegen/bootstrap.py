@@ -30,10 +30,8 @@ from imagegen.ports.task_queue import TaskQueue
 from imagegen.ports.webhook_sender import WebhookSender
 from imagegen.services.call_rates import CallRates
 from imagegen.services.catalog import Catalogs
-from imagegen.services.credits.accounts import TRIAL_CLAIM_KEYS, Accounts
 from imagegen.services.generations.create import Generations
 from imagegen.services.generations.execution import Execution
-from imagegen.services.generations.queries import Requests
 from imagegen.services.generations.queue import TICKET_KEYS, RequestQueue
 from imagegen.services.generations.settlement import Settlements
 from imagegen.services.images.storage import Images
@@ -48,10 +46,12 @@ if TYPE_CHECKING:  # imported on first use
     from imagegen.reports.weekly import Reports
     from imagegen.services.api_keys import ApiKeys
     from imagegen.services.catalog_options import CatalogOptions
+    from imagegen.services.credits.accounts import Accounts
     from imagegen.services.credits.audit import Audit
     from imagegen.services.credits.corrections import Corrections
     from imagegen.services.credits.history import Histories
     from imagegen.services.generations.cancellation import Cancellations
+    from imagegen.services.generations.queries import Requests
     from imagegen.services.generations.worker import Worker
     from imagegen.services.images.urls import ImageUrls
     from imagegen.services.sweeper import Sweeper
@@ -72,13 +72,11 @@ class Backend:
     """The services, ready to use, and the adapters that they share."""
 
     call_rates: CallRates
-    accounts: Accounts
     catalogs: Catalogs
     generations: Generations
     execution: Execution
     outbox: Outbox
     images: Images
-    requests: Requests
     database: Database
     sender: WebhookSender
     clock: Clock
@@ -89,6 +87,18 @@ class Backend:
     channels: Sequence["Channel"]
 
     # Few functions need these, so the others do not import them.
+
+    @cached_property
+    def accounts(self) -> "Accounts":
+        from imagegen.services.credits.accounts import TRIAL_CLAIM_KEYS, Accounts
+
+        return Accounts(self.database, self.clock, self.retry, ServerKeys(TRIAL_CLAIM_KEYS, self.database, self.rng))
+
+    @cached_property
+    def requests(self) -> "Requests":
+        from imagegen.services.generations.queries import Requests
+
+        return Requests(self.database, self.clock)
 
     @cached_property
     def worker(self) -> "Worker":
@@ -236,13 +246,11 @@ class Backend:
         queue = RequestQueue(tasks, ServerKeys(TICKET_KEYS, database, rng))
         return cls(
             call_rates=CallRates(limits.calls, clock),
-            accounts=Accounts(database, clock, retry, ServerKeys(TRIAL_CLAIM_KEYS, database, rng)),
             catalogs=catalogs,
             generations=Generations(database, execution, queue, clock, limits, turns, retry, new_id),
             execution=execution,
             outbox=outbox,
             images=images,
-            requests=Requests(database, clock),
             database=database,
             sender=sender,
             clock=clock,
