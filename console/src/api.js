@@ -1,7 +1,7 @@
 /** Calls the backend's functions, with the ID token of the user who is signed in. */
 
 import { signal } from "@preact/signals";
-import { functionUrl } from "./config.js";
+import { config, functionUrl } from "./config.js";
 import { ApiError } from "./errors.js";
 import { auth } from "./firebase.js";
 
@@ -47,9 +47,10 @@ export async function call(name, data = {}, { timeoutSeconds = TIMEOUT_SECONDS }
  * Return the JSON of an answer, or null if it is not JSON.
  * @param {string} url
  * @param {RequestInit} init
+ * @param {boolean} [isRepeated]
  * @returns {Promise<any>}
  */
-async function fetched(url, init) {
+async function fetched(url, init, isRepeated = false) {
   try {
     const response = await fetch(url, init);
     return await response.json();
@@ -58,6 +59,8 @@ async function fetched(url, init) {
     if (error instanceof DOMException && error.name === "TimeoutError") {
       throw new ApiError("TIMEOUT", "No answer came in time. Try again: a repeated click is not charged twice.");
     }
+    // The emulator may use a connection that the function's process has just closed. The function did not run then.
+    if (config.emulators && !isRepeated) return fetched(url, init, true);
     throw new ApiError("OFFLINE", "The functions cannot be reached. Check your connection and try again.");
   }
 }

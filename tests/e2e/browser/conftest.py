@@ -17,6 +17,9 @@ from tools.browser import MISSING, executable
 WAIT_MS = 30_000
 """The longest wait for a change of a page. A call may start a process, which takes seconds on a busy machine."""
 
+CUT_OFF = "Request to function failed"
+"""The CLI prints this when its connection to the process of a function breaks. It then answers without CORS headers."""
+
 Visit = Callable[..., Visitor]
 
 
@@ -44,8 +47,11 @@ def visit(browser: Browser, live: Live) -> Iterator[Visit]:
         visitors[-1].page.set_default_timeout(WAIT_MS)
         return visitors[-1]
 
+    seen = len(live.suite.output())
     yield open_console
     problems = [problem for visitor in visitors for problem in visitor.problems]
     for visitor in visitors:
         visitor.close()
+    if CUT_OFF in live.suite.output()[seen:]:  # the console has repeated the call
+        problems = [problem for problem in problems if live.suite.functions_url not in problem]
     assert problems == []

@@ -129,6 +129,23 @@ def test_secrets_are_shown_once(visit: Visit, live: Live) -> None:
     assert live.refusal("getCatalog", {}, token=secret)[2] == "UNAUTHENTICATED"
 
 
+def test_lost_connection_is_tried_again(visit: Visit) -> None:
+    visitor = visit()
+    page = visitor.page
+    visitor.expect_refusal("listApiKeys")
+    visitor.sign_in_as("No Credits")
+    page.route("**/listApiKeys", lambda route: route.abort(), times=1)
+    visitor.open("/api-keys")
+    expect(page.get_by_text("No API keys yet.")).to_be_visible()
+
+    visitor.open("/credits")
+    page.route("**/listApiKeys", lambda route: route.abort(), times=2)
+    visitor.open("/api-keys")
+    expect(page.get_by_role("alert")).to_contain_text("OFFLINE")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_text("No API keys yet.")).to_be_visible()
+
+
 def person(live: Live) -> str:
     """Add a user with an account. Return the e-mail address."""
     user_id, email = live.add_user(paid=1), f"{uuid.uuid4().hex}@example.com"

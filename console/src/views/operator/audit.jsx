@@ -59,6 +59,7 @@ function Last({ of }) {
                 {
                   name: "All balances",
                   value: number(balances.balances),
+                  isBad: balances.balances !== balances.ledgers,
                   notes: [`${number(balances.ledgers)} in all ledgers`],
                 },
               ]
@@ -90,7 +91,7 @@ function Last({ of }) {
 
 /** @param {{of: any}} props */
 function Verdict({ of }) {
-  const ago = `${duration(of.secondsSince * 1000)} ago`;
+  const ago = of.secondsSince < 60 ? "less than a minute ago" : `${duration(of.secondsSince * 1000)} ago`;
   if (of.findingCount > 0) {
     return (
       <p class="verdict bad card">

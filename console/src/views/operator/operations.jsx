@@ -72,7 +72,7 @@ function Numbers({ of }) {
             notes: of.oldestPendingSeconds ? [`the oldest for ${duration(of.oldestPendingSeconds * 1000)}`] : [],
           },
           { name: "Completed", value: number(total.completed) },
-          { name: "Failed", value: number(total.failed), notes: [`${failureRate(total)} of those that ended`] },
+          { name: "Failed", value: number(total.failed), notes: ended(total) ? [`${failureRate(total)} of those that ended`] : [] },
           { name: "Canceled", value: number(total.canceled) },
           {
             name: "Webhooks",
@@ -208,7 +208,10 @@ function RequestLink({ id }) {
 }
 
 /** @param {{completed: number, failed: number}} counts */
-const failureRate = ({ completed, failed }) => share(completed + failed ? failed / (completed + failed) : null);
+const ended = ({ completed, failed }) => completed + failed;
 
 /** @param {{completed: number, failed: number}} counts */
-const isBad = ({ completed, failed }) => failed > 0 && failed / (completed + failed) >= FAILURE_RATE_BAD;
+const failureRate = (counts) => share(ended(counts) ? counts.failed / ended(counts) : null);
+
+/** @param {{completed: number, failed: number}} counts */
+const isBad = (counts) => counts.failed > 0 && counts.failed / ended(counts) >= FAILURE_RATE_BAD;

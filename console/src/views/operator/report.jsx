@@ -36,7 +36,7 @@ function Report({ params }) {
       lead="Usage, credits and unusual activity of one week."
       actions={
         <ActionButton action={again} onClick={() => again.run()}>
-          Run again
+          {load.error?.reason === "REPORT_NOT_FOUND" ? "Run it now" : "Run it again"}
         </ActionButton>
       }
     >

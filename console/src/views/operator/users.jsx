@@ -68,7 +68,7 @@ function Search({ asked }) {
   }
   return (
     <form class="row bottom" role="search" onSubmit={search}>
-      <Field label="An id, or the beginning of an e-mail address or a name">
+      <Field label="Id, or beginning of an address or name">
         <input type="search" maxLength={200} value={text} onInput={(event) => setText(event.currentTarget.value)} />
       </Field>
       <button class="button primary">Find</button>
