@@ -110,6 +110,27 @@ def rest_function(**options: Any) -> Endpoint:
     return endpoint
 
 
+def http_function(bytes_max: int, **options: Any) -> Callable[[Endpoint], Endpoint]:
+    """Return a decorator that makes the endpoint of a handler of raw bodies, of ``bytes_max`` bytes at most.
+
+    An exception is logged, and answered with a status of 500, so that the caller sends the same again.
+    """
+
+    def decorate(handler: Endpoint) -> Endpoint:
+        @functools.partial(_with_bounded_body, bytes_max=bytes_max)
+        @functools.wraps(on_request(**options)(handler))  # copies the attributes that discovery looks for
+        def endpoint(request: Request) -> Response:
+            logs.configure()
+            try:
+                return handler(request)
+            except Exception:  # noqa: BLE001 - logged, and answered as INTERNAL
+                return _error_response(_internal(handler.__name__))
+
+        return endpoint
+
+    return decorate
+
+
 def task_function(**options: Any) -> Callable[[Callable[[Any], None]], Endpoint]:
     """Return a decorator that makes the endpoint of a task handler. After any error, the queue delivers again."""
 
@@ -160,12 +181,12 @@ def scheduled_function(**options: Any) -> Callable[[Callable[[ScheduledEvent], W
     return decorate
 
 
-def _with_bounded_body(endpoint: Endpoint) -> Endpoint:
+def _with_bounded_body(endpoint: Endpoint, bytes_max: int = bodies.BYTES_MAX) -> Endpoint:
     """Return the endpoint with the body read first, so that nothing else reads more of it than its limits allow."""
 
     @functools.wraps(endpoint)
     def bounded(request: Request) -> Response:
-        bodies.read(request)
+        bodies.read(request, bytes_max)
         return endpoint(request)
 
     return bounded
