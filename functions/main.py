@@ -7,10 +7,18 @@ gc.disable()  # while the modules are imported, collections find no garbage, and
 from typing import TYPE_CHECKING, Any
 
 from imagegen import bootstrap, settings
-from imagegen.api.firebase import callable_function, rest_function, scheduled_function, set_options, task_function
+from imagegen.api.firebase import (
+    callable_function,
+    http_function,
+    rest_function,
+    scheduled_function,
+    set_options,
+    task_function,
+)
 
 if TYPE_CHECKING:
     from firebase_functions.scheduler_fn import ScheduledEvent
+    from flask import Request, Response
 
 # concurrency equals THREADS in .env. With more calls than threads, calls would wait inside an instance.
 # timeout_sec is longer than a model's 60 s plus reserving and settling, because a call that is cut off stays unsettled.
@@ -25,6 +33,9 @@ REPORT_SECRETS = settings.REPORT_WEBHOOK_SECRET.declared
 
 # The secrets of the functions that run models.
 MODEL_SECRETS = settings.OPENAI_API_KEY.declared
+
+# The secrets of the functions that call Stripe.
+PAYMENT_SECRETS = settings.STRIPE_SECRET_KEY.declared
 
 
 # The functions for which a user waits. The others begin without one: a worker's user waits for the model anyway.
@@ -44,13 +55,17 @@ rotateWebhookEndpointSecret = callable_function("webhook_endpoints.rotate_webhoo
 deleteWebhookEndpoint = callable_function("webhook_endpoints.delete_webhook_endpoint")
 listWebhookDeliveries = callable_function("webhook_deliveries.list_webhook_deliveries")
 resendWebhook = callable_function("webhook_deliveries.resend_webhook")
-getCatalog = callable_function("catalog.get_catalog")
+getCatalog = callable_function("catalog.get_catalog", secrets=PAYMENT_SECRETS)
 getCreditBalance = callable_function("accounts.get_credit_balance")
 registerUser = callable_function("accounts.register_user")
 grantCredits = callable_function("accounts.grant_credits")
 createApiKey = callable_function("api_keys.create_api_key")
 listApiKeys = callable_function("api_keys.list_api_keys")
 revokeApiKey = callable_function("api_keys.revoke_api_key")
+createPurchase = callable_function("purchases.create_purchase", secrets=PAYMENT_SECRETS)
+getPurchase = callable_function("purchases.get_purchase")
+reconcilePurchase = callable_function("purchases.reconcile_purchase", secrets=PAYMENT_SECRETS)
+listPurchases = callable_function("purchases.list_purchases")
 getWeeklyReport = callable_function("weekly_reports.get_weekly_report")
 listWeeklyReports = callable_function("weekly_reports.list_weekly_reports")
 runWeeklyReport = callable_function("weekly_reports.run_weekly_report", timeout_sec=540, secrets=REPORT_SECRETS)
@@ -59,7 +74,7 @@ listCatalogOptions = callable_function("console.list_catalog_options")
 updateCatalogOption = callable_function("console.update_catalog_option")
 
 # The REST API. Firebase Hosting forwards the paths under /v1 to it.
-api = rest_function(min_instances=settings.MIN_INSTANCES)
+api = rest_function(min_instances=settings.MIN_INSTANCES, secrets=PAYMENT_SECRETS)
 
 
 def _run(task: Any) -> None:
@@ -72,6 +87,14 @@ def _deliver(task: Any) -> None:
     from imagegen.api.tasks import deliver_webhook
 
     deliver_webhook(bootstrap.backend(), task)
+
+
+# The event of a dispute holds its evidence, of which Stripe accepts 150,000 characters.
+@http_function(bytes_max=512 * 1024, secrets=[*PAYMENT_SECRETS, *settings.STRIPE_WEBHOOK_SECRET.declared])
+def stripeWebhook(request: "Request") -> "Response":
+    from imagegen.api.payment_webhook import answer  # the other functions do not need it
+
+    return answer(request)
 
 
 # Task queues, each with its own rate limits. A model's document names the queue of its requests.
@@ -143,7 +166,7 @@ def countDailyUsage(event: "ScheduledEvent") -> dict[str, Any]:
     return {"daysCounted": bootstrap.backend().usage.count_days_before(event.schedule_time)}
 
 
-@scheduled_function(schedule="*/5 * * * *", timezone="Etc/UTC")
+@scheduled_function(schedule="*/5 * * * *", timezone="Etc/UTC", secrets=PAYMENT_SECRETS)
 def sweepAbandonedRequests(_event: "ScheduledEvent") -> dict[str, Any]:
     return {"swept": bootstrap.backend().sweeper.sweep()}
 

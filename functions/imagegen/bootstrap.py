@@ -23,6 +23,7 @@ from imagegen.adapters.generators.mock import MockGenerator
 from imagegen.adapters.generators.retries import WithRetries
 from imagegen.adapters.http_webhook_sender import HttpWebhookSender, Reach
 from imagegen.domain.limits import Limits
+from imagegen.errors import PaymentsUnavailable
 from imagegen.ports.clock import Clock, SystemClock
 from imagegen.ports.database import Database
 from imagegen.ports.image_generator import ImageGenerator, ProtectedGenerator
@@ -41,6 +42,7 @@ from imagegen.services.turns import Turns
 from imagegen.services.webhooks.outbox import Outbox
 
 if TYPE_CHECKING:  # imported on first use
+    from imagegen.ports.payments import Payments
     from imagegen.reports.alerts import Channel
     from imagegen.reports.usage import DailyUsage
     from imagegen.reports.weekly import Reports
@@ -54,6 +56,11 @@ if TYPE_CHECKING:  # imported on first use
     from imagegen.services.generations.queries import Requests
     from imagegen.services.generations.worker import Worker
     from imagegen.services.images.urls import ImageUrls
+    from imagegen.services.purchases.create import Checkout
+    from imagegen.services.purchases.packages import Packages
+    from imagegen.services.purchases.payment_events import PaymentEvents
+    from imagegen.services.purchases.queries import Purchases
+    from imagegen.services.purchases.reconcile import Reconciliation
     from imagegen.services.sweeper import Sweeper
     from imagegen.services.users import UserSearch
     from imagegen.services.webhooks.deliveries import Deliveries
@@ -69,7 +76,7 @@ SWEEPING_TIMEOUT_SECONDS = 5.0  # shorter, because the next sweep tries again
 
 @dataclass(frozen=True)
 class Backend:
-    """The services, ready to use, and the adapters that they share."""
+    """The services, ready to use, and the adapters that they share. ``payments`` is None where payments are off."""
 
     call_rates: CallRates
     catalogs: Catalogs
@@ -85,6 +92,7 @@ class Backend:
     limits: Limits
     retry: Retry
     channels: Sequence["Channel"]
+    payments: "Payments | None"
 
     # Few functions need these, so the others do not import them.
 
@@ -120,8 +128,17 @@ class Backend:
         from imagegen.services.sweeper import Sweeper
 
         settlements = replace(self.execution.settlements, retry=Retry(self.clock, self.rng, SWEEPING_TIMEOUT_SECONDS))
-        queue = self.generations.queue
-        return Sweeper(self.database, self.clock, settlements, queue, self.outbox, self.catalogs, self.images)
+        queue, payments, clock = self.generations.queue, self.payments, self.clock
+        return Sweeper(
+            self.database,
+            clock,
+            settlements,
+            queue,
+            self.outbox,
+            self.catalogs,
+            self.images,
+            None if payments is None else lambda: _reconciliation(self.database, payments, clock, settlements.retry),
+        )
 
     @cached_property
     def histories(self) -> "Histories":
@@ -182,6 +199,44 @@ class Backend:
         return ImageUrls(self.database, self.images, self.retry)
 
     @cached_property
+    def purchases(self) -> "Purchases":
+        from imagegen.services.purchases.queries import Purchases
+
+        return Purchases(self.database)
+
+    # Where payments are off, these raise PaymentsUnavailable.
+
+    @cached_property
+    def packages(self) -> "Packages":
+        from imagegen.services.purchases.packages import Packages
+
+        return Packages(self.database, self._provider, self.clock)
+
+    @cached_property
+    def reconciliation(self) -> "Reconciliation":
+        return _reconciliation(self.database, self._provider, self.clock, self.retry)
+
+    @cached_property
+    def checkout(self) -> "Checkout":
+        from imagegen.services.purchases.create import Checkout
+
+        return Checkout(
+            self.database, self._provider, self.packages, self.reconciliation, self.clock, self.retry, self.new_id
+        )
+
+    @cached_property
+    def payment_events(self) -> "PaymentEvents":
+        from imagegen.services.purchases.payment_events import PaymentEvents
+
+        return PaymentEvents(self._provider, self.reconciliation)
+
+    @property
+    def _provider(self) -> "Payments":
+        if self.payments is None:
+            raise PaymentsUnavailable("Credits are not for sale here.")
+        return self.payments
+
+    @cached_property
     def reports(self) -> "Reports":
         from imagegen.reports.alerts import Alerts
         from imagegen.reports.reconciliation import Reconciler
@@ -228,13 +283,14 @@ class Backend:
         limits: Limits,
         channels: Sequence["Channel"] = (),
         mail_collection: str = "",
+        payments: "Payments | None" = None,
     ) -> Self:
         """Return the services, wired to the given adapters, clock, randomness, ids and limits.
 
         ``generators`` are the providers, by the names that the models' documents use. ``images`` store
         their pictures. ``rng`` also makes the keys and the webhook secrets, so in production it must be the operating
         system's. ``channels`` get the alerts of the weekly report. ``mail_collection`` gets the e-mails about queued
-        requests; without one, there are none.
+        requests; without one, there are none. Without ``payments``, credits are not for sale.
         """
         catalogs = Catalogs(database, generators, clock)
         outbox = Outbox(database, tasks, clock)
@@ -259,7 +315,14 @@ class Backend:
             limits=limits,
             retry=retry,
             channels=channels,
+            payments=payments,
         )
+
+
+def _reconciliation(database: Database, payments: "Payments", clock: Clock, retry: Retry) -> "Reconciliation":
+    from imagegen.services.purchases.reconcile import Reconciliation
+
+    return Reconciliation(database, payments, clock, retry)
 
 
 def providers(clock: Clock, rng: random.Random) -> dict[str, ProtectedGenerator]:
@@ -314,6 +377,15 @@ def on_firestore(client: firestore.Client) -> Backend:
         settings.limits(),
         alert_channels(clock),
         settings.mail_collection(),
+        _stripe() if settings.PAYMENTS_ENABLED.value else None,
+    )
+
+
+def _stripe() -> "Payments":
+    from imagegen.adapters.stripe_payments import StripePayments
+
+    return StripePayments(
+        settings.STRIPE_SECRET_KEY.value, settings.stripe_webhook_secrets(), settings.stripe_api_url()
     )
 
 

@@ -157,6 +157,7 @@ VARIANTS = {
     "listGenerations": "listGenerationRequests",
     "getBalance": "getCreditBalance",
     "listTransactions": "listCreditTransactions",
+    "listPurchasePage": "listPurchases",
 }
 """The callable function of each route that has another form."""
 

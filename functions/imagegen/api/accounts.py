@@ -52,12 +52,19 @@ class Balance(Response):
 
 
 class Lifetime(Response):
-    """The sums of all ledger entries by type. granted - spent + refunded + corrected is the balance."""
+    """The sums of all ledger entries by type.
+
+    granted - spent + refunded + corrected + purchased - reversed + reinstated is the balance. The last three are left
+    out while they are 0.
+    """
 
     granted: Number
     spent: Number
     refunded: Number
     corrected: int
+    purchased: Number | None = None
+    reversed: Number | None = None
+    reinstated: Number | None = None
 
 
 class CreditBalance(Balance):
@@ -73,6 +80,9 @@ class CreditBalance(Balance):
                 spent=lifetime.get(EntryType.DEDUCTION, 0),
                 refunded=lifetime.get(EntryType.REFUND, 0),
                 corrected=lifetime.get(EntryType.CORRECTION, 0),
+                purchased=lifetime.get(EntryType.PURCHASE),
+                reversed=lifetime.get(EntryType.REVERSAL),
+                reinstated=lifetime.get(EntryType.REINSTATEMENT),
             ),
         )
 

@@ -111,6 +111,27 @@ def rest_function(**options: Any) -> Endpoint:
     return endpoint
 
 
+def http_function(bytes_max: int, **options: Any) -> Callable[[Endpoint], Endpoint]:
+    """Return a decorator that makes the endpoint of a handler of raw bodies, of ``bytes_max`` bytes at most.
+
+    An exception is logged, and answered with a status of 500, so that the caller sends the same again.
+    """
+
+    def decorate(handler: Endpoint) -> Endpoint:
+        @_declared("on_request", handler.__name__, options)
+        @functools.partial(_received, bytes_max=bytes_max)
+        def endpoint(request: Request) -> Response:
+            logs.configure()
+            try:
+                return handler(request)
+            except Exception:  # noqa: BLE001 - logged, and answered as INTERNAL
+                return _error_response(_internal(handler.__name__))
+
+        return endpoint
+
+    return decorate
+
+
 def task_function(**options: Any) -> Callable[[Callable[[Any], None]], Endpoint]:
     """Return a decorator that makes the endpoint of a task handler. After any error, the queue delivers again."""
 
@@ -178,7 +199,7 @@ def _declared(kind: str, name: str, options: Mapping[str, Any]) -> Callable[[End
     return decorate
 
 
-def _received(endpoint: Endpoint) -> Endpoint:
+def _received(endpoint: Endpoint, bytes_max: int = bodies.BYTES_MAX) -> Endpoint:
     """Return the endpoint with the body read first, so that nothing else reads more of it than its limits allow.
 
     The call continues the trace that its headers name.
@@ -189,7 +210,7 @@ def _received(endpoint: Endpoint) -> Endpoint:
         headers = request.environ
         trace = trace_of(headers.get("HTTP_TRACEPARENT"), headers.get("HTTP_X_CLOUD_TRACE_CONTEXT"))
         tracing.begin(trace, _delivery_number(headers.get("HTTP_X_CLOUDTASKS_TASKRETRYCOUNT")))
-        bodies.read(request)
+        bodies.read(request, bytes_max)
         return endpoint(request)
 
     return received

@@ -6,8 +6,10 @@ from typing import Any
 from imagegen.api.accounts import grant_credits
 from imagegen.api.catalog import get_catalog
 from imagegen.api.operation import Operation
+from imagegen.api.purchases import create_purchase, get_purchase, reconcile_purchase
 from imagegen.api.rest.credits import get_balance, list_transactions
 from imagegen.api.rest.generations import create_generation, list_generations
+from imagegen.api.rest.purchases import list_purchase_page
 from imagegen.api.stored_generations import cancel_generation_request, get_generation_request, replace_image_urls
 
 
@@ -35,4 +37,8 @@ ROUTES = (
     Route("GET", "/v1/credits/transactions", list_transactions),
     Route("POST", "/v1/credits/grants", grant_credits),
     Route("GET", "/v1/catalog", get_catalog),
+    Route("POST", "/v1/purchases", create_purchase, location="purchases/{purchase_id}"),
+    Route("GET", "/v1/purchases", list_purchase_page),
+    Route("GET", "/v1/purchases/<purchase_id>", get_purchase),
+    Route("POST", "/v1/purchases/<purchase_id>/reconcile", reconcile_purchase),
 )
