@@ -12,7 +12,7 @@ from firebase_functions.options import MemoryOption, RateLimits, RetryConfig, se
 from firebase_functions.scheduler_fn import ScheduledEvent
 
 from imagegen import bootstrap, settings
-from imagegen.api import functions
+from imagegen.api import account_data, functions
 from imagegen.api.firebase import callable_function, rest_function, scheduled_function, task_function
 
 # concurrency equals THREADS in .env. With more calls than threads, calls would wait inside an instance.
@@ -65,6 +65,9 @@ listApiKeys = callable_function(functions.list_api_keys)
 revokeApiKey = callable_function(functions.revoke_api_key)
 getWeeklyReport = callable_function(functions.get_weekly_report)
 listWeeklyReports = callable_function(functions.list_weekly_reports)
+exportAccount = callable_function(account_data.export_account)
+getAccountExport = callable_function(account_data.get_account_export)
+deleteAccount = callable_function(account_data.delete_account)
 runWeeklyReport = callable_function(functions.run_weekly_report, timeout_sec=540, secrets=REPORT_SECRETS)
 
 # The REST API. Firebase Hosting forwards the paths under /v1 to it.
@@ -119,6 +122,14 @@ def deliverWebhook(task: Any) -> None:
 )
 def retryWebhook(task: Any) -> None:
     functions.deliver_webhook(bootstrap.backend(), task)
+
+
+# Exports read whole accounts, so only two run at a time.
+@task_function(
+    rate_limits=RateLimits(max_concurrent_dispatches=2, max_dispatches_per_second=1), retry_config=TASK_RETRIES
+)
+def writeAccountExport(task: Any) -> None:
+    account_data.write_account_export(bootstrap.backend(), task)
 
 
 @scheduled_function(

@@ -23,6 +23,7 @@ from imagegen.adapters.generators.mock import MockGenerator
 from imagegen.adapters.generators.retries import WithRetries
 from imagegen.adapters.http_webhook_sender import HttpWebhookSender, Reach
 from imagegen.domain.limits import Limits
+from imagegen.events import Event
 from imagegen.ports.clock import Clock, SystemClock
 from imagegen.ports.database import Database
 from imagegen.ports.image_generator import ImageGenerator, ProtectedGenerator
@@ -42,7 +43,7 @@ from imagegen.services.generations.worker import Worker
 from imagegen.services.images.storage import Images
 from imagegen.services.retry import Retry
 from imagegen.services.server_keys import ServerKeys
-from imagegen.services.sweeper import Sweeper
+from imagegen.services.sweeper import PAGE_SIZE, Part, Sweeper
 from imagegen.services.turns import Turns
 from imagegen.services.webhooks.deliveries import Deliveries
 from imagegen.services.webhooks.delivery_worker import DeliveryWorker
@@ -51,18 +52,67 @@ from imagegen.services.webhooks.outbox import Outbox
 from imagegen.services.webhooks.secrets import WebhookSecrets
 
 if TYPE_CHECKING:  # imported on first use
+    from imagegen.ports.auth_accounts import AuthAccounts
     from imagegen.reports.alerts import Channel
     from imagegen.reports.usage import DailyUsage
     from imagegen.reports.weekly import Reports
+    from imagegen.services.account_data.deletions import Deletions
+    from imagegen.services.account_data.exports import Exports
     from imagegen.services.api_keys import ApiKeys
     from imagegen.services.credits.audit import Audit
     from imagegen.services.credits.corrections import Corrections
     from imagegen.services.images.urls import ImageUrls
 
+UNLIMITED = 1_000_000_000
+"""The canceled runs of a day when an account is deleted."""
+
 RESERVING_TIMEOUT_SECONDS = 20.0
 SETTLING_TIMEOUT_SECONDS = 60.0  # longer, because the credits of an unsettled request stay taken
 
 SWEEPING_TIMEOUT_SECONDS = 5.0  # shorter, because the next sweep tries again
+
+
+@dataclass(frozen=True)
+class AccountData:
+    """The exports and deletions of accounts. Their services are imported on first use, because few functions need them.
+
+    ``settlements`` retry for seconds only.
+    """
+
+    database: Database
+    settlements: Settlements
+    images: Images
+    tasks: TaskQueue
+    auth_accounts: "AuthAccounts"
+    clock: Clock
+    new_id: Callable[[], str]
+
+    @cached_property
+    def exports(self) -> "Exports":
+        from imagegen.services.account_data.exports import Exports
+        from imagegen.services.account_data.reading import UserDocuments
+
+        documents = UserDocuments(self.database, self.settlements.mail_collection)
+        store, retry = self.images.store, self.settlements.retry
+        return Exports(self.database, documents, store, self.tasks, self.clock, retry, self.new_id)
+
+    @cached_property
+    def deletions(self) -> "Deletions":
+        from imagegen.services.account_data.deletions import Deletions
+
+        limits = replace(self.settlements.limits, canceled_runs_per_day=UNLIMITED)
+        settlements = replace(self.settlements, limits=limits)
+        return Deletions(self.database, settlements, self.images, self.auth_accounts, self.clock)
+
+    def parts(self) -> Sequence[Part]:
+        """Return the parts of a sweep."""
+        from imagegen.documents.account_data import DELETIONS, EXPORTS, due
+
+        now = self.clock.now()
+        return [
+            Part(due(EXPORTS, now, PAGE_SIZE), self.exports.recover, Event.EXPORT_NOT_SWEPT),
+            Part(due(DELETIONS, now, PAGE_SIZE), self.deletions.recover, Event.DELETION_NOT_FINISHED),
+        ]
 
 
 @dataclass(frozen=True)
@@ -84,6 +134,7 @@ class Backend:
     requests: Requests
     histories: Histories
     sweeper: Sweeper
+    account_data: AccountData
     database: Database
     clock: Clock
     rng: random.Random
@@ -146,13 +197,15 @@ class Backend:
         limits: Limits,
         channels: Sequence["Channel"] = (),
         mail_collection: str = "",
+        *,
+        auth_accounts: "AuthAccounts",
     ) -> Self:
         """Return the services, wired to the given adapters, clock, randomness, ids and limits.
 
         ``generators`` are the providers, by the names that the models' documents use. ``images`` store
         their pictures. ``rng`` also makes the keys and the webhook secrets, so in production it must be the operating
         system's. ``channels`` get the alerts of the weekly report. ``mail_collection`` gets the e-mails about queued
-        requests; without one, there are none.
+        requests; without one, there are none. ``auth_accounts`` are the accounts that users sign in with.
         """
         catalogs = Catalogs(database, generators, clock)
         outbox = Outbox(database, tasks, clock)
@@ -165,6 +218,7 @@ class Backend:
         tickets = ServerKeys(TICKET_KEYS, database, rng)
         queue = RequestQueue(tasks, tickets)
         webhook_secrets = WebhookSecrets(database, rng, clock, retry)
+        account_data = AccountData(database, sweeping, images, tasks, auth_accounts, clock, new_id)
         return cls(
             call_rates=CallRates(limits.calls, clock),
             accounts=Accounts(database, clock, retry, ServerKeys(TRIAL_CLAIM_KEYS, database, rng)),
@@ -180,7 +234,8 @@ class Backend:
             images=images,
             requests=Requests(database, clock),
             histories=Histories(database),
-            sweeper=Sweeper(database, clock, sweeping, queue, outbox, catalogs, images),
+            sweeper=Sweeper(database, clock, sweeping, queue, outbox, catalogs, images, account_data.parts),
+            account_data=account_data,
             database=database,
             clock=clock,
             rng=rng,
@@ -228,6 +283,8 @@ def with_retries_and_deadlines(clock: Clock, generators: Mapping[str, ImageGener
 
 def on_firestore(client: firestore.Client) -> Backend:
     """Return the services for a client's project, with the production adapters and the settings of the environment."""
+    from imagegen.adapters.firebase_auth import FirebaseAuthAccounts
+
     clock, rng = SystemClock(), random.SystemRandom()
     return Backend.on(
         FirestoreDatabase(client),
@@ -241,6 +298,7 @@ def on_firestore(client: firestore.Client) -> Backend:
         settings.limits(),
         alert_channels(clock),
         settings.mail_collection(),
+        auth_accounts=FirebaseAuthAccounts(),
     )
 
 

@@ -10,7 +10,7 @@ from pydantic.alias_generators import to_camel, to_snake
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 import main
-from imagegen.api import functions
+from imagegen.api import account_data, functions
 from imagegen.api.fields import HEADER_KEY_LENGTH_MAX, HEADER_KEY_PATTERN
 from imagegen.api.idempotency import KEY_HEADER, REPLAYED_HEADER
 from imagegen.api.operation import Operation
@@ -57,7 +57,12 @@ def operations() -> dict[str, Operation[Any, Any]]:
         for name, function in vars(main).items()
         if getattr(getattr(function, "__firebase_endpoint__", None), "callableTrigger", None) is not None
     }
-    declared = {name: value for name, value in vars(functions).items() if isinstance(value, Operation)}
+    declared = {
+        name: value
+        for module in (functions, account_data)
+        for name, value in vars(module).items()
+        if isinstance(value, Operation)
+    }
     if different := {to_snake(name) for name in deployed} ^ declared.keys():
         raise ValueError(f"only in main.py or only in functions.py, but needed in both: {different}")
     return {name: declared[to_snake(name)] for name in sorted(deployed)}

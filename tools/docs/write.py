@@ -8,13 +8,12 @@ from typing import Any, Union, get_args, get_origin
 
 from firebase_functions.params import Param
 from pydantic import BaseModel
-from pydantic.alias_generators import to_snake
 
 import main
 from imagegen import settings
-from imagegen.api import functions, requests, responses
-from imagegen.api.operation import Operation
+from imagegen.api import requests, responses
 from imagegen.domain.catalog import Kind
+from imagegen.services.account_data.collections import USER_DATA
 from tools.docs import openapi, openapi_rest, postman
 from tools.docs.generated_parts import between
 from tools.emulators.project import ROOT
@@ -42,6 +41,7 @@ def generated() -> Mapping[Path, Mapping[str, Callable[[], Iterator[str]]]]:
     return {
         API: {"functions": callables, "options": options, "outcomes": outcomes},
         DEPLOYING: {"parameters": parameters},
+        OPERATING: {"user-data": user_data},
     }
 
 
@@ -57,9 +57,9 @@ def callables() -> Iterator[str]:
     """Yield the table of the callable functions: request, result, access and purpose."""
     yield "| function | request `data` | result | who may call | |"
     yield "|---|---|---|---|---|"
+    operations = openapi.operations()
     for name in vars(main):
-        operation = getattr(functions, to_snake(name), None)
-        if isinstance(operation, Operation):
+        if (operation := operations.get(name)) is not None:
             request, result = (_shape(model) for model in (operation.request, operation.response))
             purpose = operation.description.splitlines()[0]
             yield f"| `{name}` | `{request}` | `{result}` | {operation.who_may_call} | {purpose} |"
@@ -104,6 +104,16 @@ def parameters() -> Iterator[str]:
             yield f"| `{setting.name}` | | {setting.description} |"
         elif isinstance(setting, settings.Secret):
             yield f"| `{setting.name}` | a secret | {setting.description} |"
+
+
+def user_data() -> Iterator[str]:
+    """Yield the table of the collections with data of users: what an export and a deletion do to each."""
+    yield "| collection | deletion | export | why |"
+    yield "|---|---|---|---|"
+    for data in USER_DATA:
+        withheld = [*(["its id"] if data.withholds_id else []), *(f"`{name}`" for name in data.withheld)]
+        export = f"all but {', '.join(withheld)}" if withheld else "all"
+        yield f"| `{data.name}` | {data.deletion.value} | {export if data.export else 'no'} | {data.why} |"
 
 
 def options() -> Iterator[str]:

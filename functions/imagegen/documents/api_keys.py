@@ -55,7 +55,7 @@ def update_revoked(document: Snapshot, key: ApiKey) -> Update:
 
 
 def _update(document: Snapshot, fields: dict[str, Any]) -> Update:
-    assert document.version is not None, "keys are never deleted"
+    assert document.version is not None, "only a key that was read can be updated"
     return Update(document.path, fields, document.version)
 
 

@@ -9,6 +9,15 @@ from imagegen.ports.database import Put
 _SUBJECTS = {Status.COMPLETED: "Your image is ready", Status.FAILED: "Your image could not be made"}
 
 
+def mail_path(collection: str, request_id: str, status: Status) -> str:
+    return f"{collection}/{request_id}-{status}"
+
+
+def mail_paths(collection: str, request_id: str) -> list[str]:
+    """Return the paths of all e-mails that there can be about a request."""
+    return [mail_path(collection, request_id, status) for status in _SUBJECTS]
+
+
 def mail_for(request: GenerationRequest, collection: str, address: str) -> Put:
     """Return the write of the e-mail. It contains no prompt, because an e-mail may be read by others.
 
@@ -16,4 +25,4 @@ def mail_for(request: GenerationRequest, collection: str, address: str) -> Put:
     """
     text = request.image_url if request.failure is None else f"{request.failure.message} You got your credits back."
     message = {"subject": _SUBJECTS[request.status], "text": f"{text}\n\nRequest {request.id}"}
-    return Put(f"{collection}/{request.id}-{request.status}", {"to": address, "message": message})
+    return Put(mail_path(collection, request.id, request.status), {"to": address, "message": message})

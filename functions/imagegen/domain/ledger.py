@@ -17,11 +17,13 @@ class EntryType(StrEnum):
     DEDUCTION = "deduction"
     REFUND = "refund"
     CORRECTION = "correction"
+    FORFEIT = "forfeit"
+    """The end of the balance of an account that is deleted."""
 
     @property
     def sign(self) -> int:
         """The sign of this type's amounts in the balance: +1 or -1."""
-        return -1 if self is EntryType.DEDUCTION else 1
+        return -1 if self in (EntryType.DEDUCTION, EntryType.FORFEIT) else 1
 
 
 class NotEnoughCredits(Exception):

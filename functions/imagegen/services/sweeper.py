@@ -1,7 +1,8 @@
 """Recovers stuck work.
 
 A request whose process died is refunded. A request or webhook whose task was lost gets another one. A request that has
-waited too long is refunded. The files of a request that was not completed are deleted after a day.
+waited too long is refunded. The files of a request that was not completed are deleted after a day. Deletions
+of accounts go on, and so do exports, whose files are deleted after a week.
 
 Each document is recovered for itself. One that cannot be read or recovered is logged and left for the next sweep.
 """
@@ -30,7 +31,7 @@ from imagegen.ports.database import (
     Update,
     Where,
 )
-from imagegen.ports.image_store import ImageStoreUnavailable
+from imagegen.ports.object_store import ObjectStoreUnavailable
 from imagegen.ports.task_queue import QueueUnavailable
 from imagegen.services import unreadable
 from imagegen.services.catalog import Catalogs
@@ -45,8 +46,8 @@ PARALLEL_USERS = 8
 SWEEP_SECONDS = 210.0
 """The time after which a sweep begins no further document. It leaves time for the last ones before the timeout."""
 
-SHARES = 3
-"""The number of equal shares of that time. Leftover files are deleted in the time that webhooks leave of theirs."""
+SHARES = 4
+"""The number of equal shares of that time. All parts after the third together have the last share."""
 
 REPLACED_MAX = 10
 """The number of requests, and of webhooks, that a sweep gives another task although the queue knows their task.
@@ -61,7 +62,7 @@ TRANSIENT = (
     DatabaseUnavailable,
     QueueUnavailable,
     ServiceUnavailable,
-    ImageStoreUnavailable,
+    ObjectStoreUnavailable,
 )
 """The errors that may have passed by the next sweep."""
 
@@ -95,7 +96,8 @@ class Sweeper:
 
     Sweeps may overlap, stop halfway, or compete with a process that finishes late: the first commit wins.
     ``settlements`` retries for seconds only. ``run`` works on several users at a time. The documents of one user are
-    recovered one after the other, because they change the same account.
+    recovered one after the other, because they change the same account. ``account_data`` returns the parts for exports
+    and deletions of accounts, whose services few functions need.
     """
 
     database: Database
@@ -105,13 +107,14 @@ class Sweeper:
     outbox: Outbox
     catalogs: Catalogs
     images: Images
+    account_data: Callable[[], Sequence[Part]] = tuple
     run: Run[Sequence[Snapshot], int] = in_threads
 
     def sweep(self) -> int:
-        """Recover requests whose process died, requests that wait, overdue webhooks and leftover files.
+        """Recover requests whose process died, requests that wait, overdue webhooks, leftover files and account data.
 
-        Return the number of recovered documents. The four parts are independent: if one cannot be read from the
-        database, the others still run. Raises DatabaseUnavailable at the end in this case.
+        Return the number of recovered documents. The parts are independent: if one cannot be read from the database,
+        the others still run. Raises DatabaseUnavailable at the end in this case.
         """
         parts = [
             Part(self._expired(Status.PROCESSING), self._abandon, Event.REQUEST_NOT_SWEPT),
@@ -126,6 +129,7 @@ class Sweeper:
                 Event.WEBHOOK_NOT_SWEPT,
             ),
             Part(self._with_leftovers(), self._delete_leftovers, Event.IMAGES_NOT_SWEPT),
+            *self.account_data(),
         ]
         swept = 0
         unavailable: DatabaseUnavailable | None = None
@@ -194,7 +198,8 @@ class Sweeper:
 
     def _delete_leftovers(self, document: Snapshot) -> bool:
         stored = StoredRequest.of(document)
-        self.images.delete(stored.request)
+        if not self.images.delete(stored.request):
+            return False  # the next sweep deletes the rest
         self.database.commit(Update(document.path, {"deleteImagesAt": None}, stored.version))
         return True
 

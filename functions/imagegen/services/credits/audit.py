@@ -12,19 +12,24 @@ from functools import partial
 from itertools import islice
 from typing import TypeVar
 
+from imagegen.documents.account_data import DELETIONS, deletion_of, deletion_path
 from imagegen.documents.accounts import (
+    OF_A_REQUEST,
     TRIAL_CLAIMS,
     USERS,
     account_of,
     endpoints_of_user,
     entry_of,
     entry_path,
+    is_deleted,
     ledger_path,
     user_path,
+    without_profile,
 )
 from imagegen.documents.fields import Unreadable
 from imagegen.documents.generations import REQUESTS, request_of, request_path
 from imagegen.domain.account import Account, Usage, usage_of_requests
+from imagegen.domain.account_data import DELETION_TIME_MAX
 from imagegen.domain.generation import REFUNDED, GenerationRequest, entry_id
 from imagegen.domain.ledger import GENESIS, Credits, EntryType, LedgerEntry
 from imagegen.ports.clock import Clock
@@ -48,6 +53,7 @@ class Invariant(StrEnum):
     USAGE = "a user's weekly counters match their requests"
     END = "every request ends soon after its lease or its time in the queue expires"
     TRIAL = "each claim of trial credits has its grant"
+    DELETION = "the deletion of an account ends within a day, and leaves no credits and no profile"
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,8 @@ class Audit:
             yield from self._requests(page)
         for page in _pages(self.database.scan(TRIAL_CLAIMS), READ_PAGE_SIZE):
             yield from self._trial_claims(page)
+        for page in _pages(self.database.scan(DELETIONS), READ_PAGE_SIZE):
+            yield from self._deletions(page)
 
     def _user(self, user: Snapshot) -> Iterator[Finding]:
         """Yield the violations in a user's account. Leave out the checks that need a document that cannot be read."""
@@ -80,6 +88,8 @@ class Audit:
         entries, unreadable_entries = _read(
             "The ledger entry", partial(entry_of, user.id), self.database.scan(ledger_path(user.id))
         )
+        if is_deleted(user) and not self.database.read(deletion_path(user.id))[0].exists:
+            yield Finding(Invariant.DELETION, "The account was closed, but nothing deletes it.", (user.path,))
         yield from (*unreadable_account, *unreadable_endpoints, *unreadable_entries)
         if unreadable_entries:
             return
@@ -140,6 +150,22 @@ class Audit:
                 yield Finding(
                     Invariant.TRIAL, "The trial credits were claimed, but not granted.", (claim.path, grant.path)
                 )
+
+    def _deletions(self, documents: Sequence[Snapshot]) -> Iterator[Finding]:
+        """Yield the deletions that take too long, and those that have finished and left something."""
+        deletions, unreadable = _read("The deletion", deletion_of, documents)
+        yield from unreadable
+        users = self.database.read(*(user_path(deletion.user_id) for deletion in deletions)) if deletions else []
+        for deletion, user in zip(deletions, users, strict=True):
+            paths = (deletion_path(deletion.user_id), user.path)
+            if deletion.finished_at is None:
+                if deletion.requested_at + DELETION_TIME_MAX < self.clock.now():
+                    asked = f"{deletion.requested_at:%Y-%m-%d %H:%M:%S}"
+                    yield Finding(Invariant.DELETION, f"The deletion of {asked} has not finished.", paths)
+            elif not is_deleted(user):
+                yield Finding(Invariant.DELETION, "The deletion has finished, but the account is in use.", paths)
+            elif without_profile(user).data != user.data or any(user.data.get("credits", {}).values()):
+                yield Finding(Invariant.DELETION, "The deletion has left credits or a profile.", paths)
 
 
 def _read(what: str, of: Callable[[Snapshot], T], documents: Iterable[Snapshot]) -> tuple[list[T], list[Finding]]:
@@ -205,7 +231,7 @@ def _wallet(path: str, account: Account, entries: Sequence[LedgerEntry]) -> Iter
 def _ownership(entries: Sequence[LedgerEntry], requests: dict[str, GenerationRequest]) -> Iterator[Finding]:
     booked: dict[str, dict[EntryType, list[LedgerEntry]]] = defaultdict(lambda: defaultdict(list))
     for entry in entries:
-        if entry.generation_request_id is None and entry.type in (EntryType.GRANT, EntryType.CORRECTION):
+        if entry.generation_request_id is None and entry.type not in OF_A_REQUEST:
             continue
         request = requests.get(entry.generation_request_id or "")
         if request is None or request.user_id != entry.user_id:

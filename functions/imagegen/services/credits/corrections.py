@@ -23,7 +23,7 @@ from imagegen.domain.generation import GenerationRequest
 from imagegen.domain.ledger import Credits, EntryType, LedgerEntry, Wallet
 from imagegen.ports.clock import Clock
 from imagegen.ports.database import Database
-from imagegen.services.credits.accounts import require_user
+from imagegen.services.credits.accounts import existing_user, require_user
 from imagegen.services.retry import Retry
 
 
@@ -39,8 +39,8 @@ class Corrections:
         """Add a correction of ``amount`` to the ledger, and return its entry. ``amount`` may be negative.
 
         A ``key`` is used once: a repeated call returns the first entry. ``request_id`` names the corrected request.
-        Raises UserNotFound, and ValueError if a bucket would go below zero or the key was used for another correction.
-        If the retries fail, raises CommitRefused, OutcomeUnknown or DatabaseUnavailable.
+        Raises UserNotFound, AccountDeleted, and ValueError if a bucket would go below zero or the key was used for
+        another correction. If the retries fail, raises CommitRefused, OutcomeUnknown or DatabaseUnavailable.
         """
         entry_id = f"correction-{hashlib.sha256(key.encode()).hexdigest()[:32]}"
 
@@ -81,7 +81,7 @@ class Corrections:
             for entry in entries:
                 wallet = _following(wallet, entry)
             if user.exists or not entries:
-                self.database.commit(update_wallet(require_user(user), wallet))
+                self.database.commit(update_wallet(existing_user(user), wallet))
             else:
                 usage = usage_of_requests(self._requests_of(entries))
                 self.database.commit(create_user(wallet, {}, entries[0].timestamp, usage))
