@@ -69,6 +69,9 @@ listPurchases = callable_function("purchases.list_purchases")
 getWeeklyReport = callable_function("weekly_reports.get_weekly_report")
 listWeeklyReports = callable_function("weekly_reports.list_weekly_reports")
 runWeeklyReport = callable_function("weekly_reports.run_weekly_report", timeout_sec=540, secrets=REPORT_SECRETS)
+exportAccount = callable_function("account_data.export_account")
+getAccountExport = callable_function("account_data.get_account_export")
+deleteAccount = callable_function("account_data.delete_account")
 findUsers = callable_function("console.find_users")
 listCatalogOptions = callable_function("console.list_catalog_options")
 updateCatalogOption = callable_function("console.update_catalog_option")
@@ -145,6 +148,14 @@ def deliverWebhook(task: Any) -> None:
 )
 def retryWebhook(task: Any) -> None:
     _deliver(task)
+
+
+# Exports read whole accounts, so only two run at a time.
+@task_function(rate_limits={"max_concurrent_dispatches": 2, "max_dispatches_per_second": 1}, retry_config=TASK_RETRIES)
+def writeAccountExport(task: Any) -> None:
+    from imagegen.api.account_data import write_account_export
+
+    write_account_export(bootstrap.backend(), task)
 
 
 @scheduled_function(

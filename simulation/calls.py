@@ -35,6 +35,8 @@ ENDPOINTS_MAX = 3
 UNREGISTERED_USER = "stranger"
 """The id of a user who is not registered."""
 
+PROMPTS = ("a fox", "a lighthouse")
+
 PERIOD_SECONDS = 900.0
 """The latest time of the first call for an image, and the longest delay of each further call."""
 
@@ -177,7 +179,7 @@ def _later(rng: random.Random) -> float:
 
 def _order(rng: random.Random, user: str, key: str | None) -> Order:
     model, size = rng.choice(MODELS), rng.choice(SIZES)
-    prompt = rng.choice(("a fox", "a lighthouse"))
+    prompt = rng.choice(PROMPTS)
     mode = rng.choice((Mode.SYNC, Mode.SYNC, Mode.ASYNC))
     webhook_url = rng.choice((None, WEBHOOK_URL))
     payload = f"{model.name}, {size.name}, {prompt}, {mode.value}, {webhook_url}"

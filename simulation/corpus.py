@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
+from imagegen import bootstrap
 from imagegen.adapters import cloud_tasks, firestore, firestore_messages
 from imagegen.api import auth, operation
 from imagegen.api.rest import generations
+from imagegen.documents import accounts as documents_of_accounts
 from imagegen.domain import account, endpoints, generation, ledger, limits, people, receivers, webhooks
 from imagegen.reports import reconciliation, weekly
 from imagegen.services import api_keys, call_rates, catalog_options, retry, server_keys, sweeper
+from imagegen.services.account_data import collections, deletions, exports
 from imagegen.services.credits import accounts
 from imagegen.services.generations import cancellation, create, execution, queue, settlement, worker
 from imagegen.services.images import storage
@@ -43,6 +46,7 @@ READ_BOTH = "self.database.read(*paths)"
 READ_USER = "self.database.read(user_path(request.user_id))"
 RESERVATION = "create_request(request), update_account(user, account, request.week), create_entry(deduction)"
 WEBHOOK_LOAD = "tests/simulation/test_webhook_load.py"
+DELETION_TESTS = "tests/integration/account_data"
 TRIAL_TESTS = "tests/integration/test_trial_credits.py"
 
 MUTANTS = [
@@ -654,7 +658,7 @@ MUTANTS = [
         test="tests/integration/test_webhooks.py -k rotation",
     ),
     # The ledger
-    Mutant("a deduction adds credits", ledger, "-1 if self is EntryType.DEDUCTION else 1", "1"),
+    Mutant("a deduction adds credits", ledger, "-1 if self in (EntryType.DEDUCTION, EntryType.FORFEIT) else 1", "1"),
     Mutant("an entry has the number of the previous entry", ledger, "seq=self.seq + 1", "seq=self.seq"),
     Mutant(
         "an entry states the balance before it",
@@ -862,5 +866,118 @@ MUTANTS = [
         "self.database.commit(update, create_change(change))",
         "self.database.commit(update)",
         test="tests/integration/test_catalog_options.py",
+    ),
+    # Deleted accounts
+    Mutant(
+        "a deletion leaves the pictures",
+        deletions,
+        "pictures = self._done(user_id, until, self._delete_pictures)",
+        "pictures = True",
+    ),
+    Mutant(
+        "a deletion leaves the prompts",
+        deletions,
+        "self._erase_requests, self._delete_deliveries",
+        "self._delete_deliveries",
+    ),
+    Mutant(
+        "a deletion leaves the deliveries",
+        deletions,
+        "self._erase_requests, self._delete_deliveries",
+        "self._erase_requests",
+    ),
+    Mutant(
+        "a deletion leaves the e-mails",
+        deletions,
+        "*map(Delete, mails), progress]",
+        "progress]",
+        test=f"{DELETION_TESTS}/test_deletion.py",
+    ),
+    Mutant("a deletion settles no requests", deletions, "self._settle_requests, self._forfeit)", "self._forfeit)"),
+    Mutant(
+        "a deletion erases requests that have not ended",
+        deletions,
+        "erased = settled and",
+        "erased =",
+        test=f"{DELETION_TESTS}/test_deletion_failures.py",
+    ),
+    Mutant(
+        "a forfeit has no entry",
+        deletions,
+        "update_wallet(user, wallet), create_entry(entry)",
+        "update_wallet(user, wallet)",
+    ),
+    Mutant(
+        "a deletion forfeits twice",
+        deletions,
+        "wallet = wallet_of(user)\n",
+        "wallet = vars(self).setdefault(user_id, wallet_of(user))\n",
+        test=f"{DELETION_TESTS}/test_deletion_failures.py",
+    ),
+    Mutant(
+        "a deletion loses the weekly counters",
+        documents_of_accounts,
+        '"lifetime", "usage", DELETED_AT)',
+        '"lifetime", DELETED_AT)',
+    ),
+    Mutant("a deletion loses the tombstone", documents_of_accounts, '"usage", DELETED_AT)', '"usage")'),
+    Mutant(
+        "a deletion leaves the profile",
+        documents_of_accounts,
+        "if name in KEPT_OF_DELETED}",
+        "}",
+        test=f"{DELETION_TESTS}/test_deletion.py",
+    ),
+    Mutant(
+        "a deletion ends before the calls that began earlier",
+        deletions,
+        "may_finish = done and self.clock.now() >= deletion.may_finish_at",
+        "may_finish = done",
+        test=f"{DELETION_TESTS}/test_deletion.py",
+    ),
+    Mutant(
+        "a deletion ends although the account to sign in with is not deleted",
+        deletions,
+        "                may_finish = False",
+        "                pass",
+        test=f"{DELETION_TESTS}/test_deletion.py",
+    ),
+    Mutant(
+        "a deletion ends although a step has failed", deletions, "done=erased and pictures and all(others)", "done=True"
+    ),
+    Mutant(
+        "a deletion limits the canceled runs",
+        bootstrap,
+        "canceled_runs_per_day=UNLIMITED",
+        "canceled_runs_per_day=1",
+        test=f"{DELETION_TESTS}/test_deletion.py",
+    ),
+    Mutant(
+        "a deleted account can be registered again",
+        accounts,
+        "            refuse_deleted(user)\n            now",
+        "            now",
+        test=f"{DELETION_TESTS}/test_deletion.py",
+    ),
+    Mutant(
+        "a call of a deleted account is answered",
+        operation,
+        "        self._refuse_deleted(backend, call)\n",
+        "",
+        test=f"{DELETION_TESTS}/test_refusals.py",
+    ),
+    Mutant(
+        "an export contains the ids of API keys",
+        collections,
+        '"The id is a hash of the key, and is not exported.",\n        withholds_id=True',
+        '"The id is a hash of the key, and is not exported.",\n        withholds_id=False',
+        test=f"{DELETION_TESTS}/test_export.py",
+    ),
+    Mutant(
+        "the files of an export stay",
+        exports,
+        "            self._delete_files(export)\n            self.database.commit(Delete(",
+        "            self.database.commit(Delete(",
+        test=f"{DELETION_TESTS}/test_export.py",
     ),
 ]

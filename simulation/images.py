@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from imagegen.domain.generation import Status
 from imagegen.domain.images import IMAGE, VARIANTS, EncodedFile, ImageFile
-from imagegen.ports.image_store import ImageStoreUnavailable
+from imagegen.ports.object_store import ObjectStoreUnavailable
 from simulation.checks import Requests, Violation
 from simulation.faults import Faults
 from tools.fakes import FileStore
@@ -18,7 +18,7 @@ def encoded(content: bytes, width: int, height: int) -> list[EncodedFile]:
     return [EncodedFile(ImageFile(name, width, height, len(content)), content) for name in (IMAGE, *VARIANTS)]
 
 
-class SimulatedImageStore:
+class SimulatedObjectStore:
     """Stores files or fails. When it fails, the change may have been made."""
 
     def __init__(self, faults: Faults, rng: random.Random) -> None:
@@ -27,9 +27,9 @@ class SimulatedImageStore:
         self.stored = FileStore()
         self.bucket_url = self.stored.bucket_url
 
-    def put(self, path: str, content: bytes, token: str) -> None:
+    def put(self, path: str, content: bytes, token: str, content_type: str) -> None:
         self._before("image not stored")
-        self.stored.put(path, content, token)
+        self.stored.put(path, content, token, content_type)
         self._after()
 
     def permit(self, path: str, *tokens: str) -> None:
@@ -37,22 +37,23 @@ class SimulatedImageStore:
         self.stored.permit(path, *tokens)
         self._after()
 
-    def delete(self, folder: str) -> None:
+    def delete(self, folder: str) -> bool:
         self._before("images not deleted")
-        self.stored.delete(folder)
+        is_empty = self.stored.delete(folder)
         self._after()
+        return is_empty
 
     def _before(self, failure: str) -> None:
         self._faults.step(self._rng.uniform(0, PUT_SECONDS))
         if self._faults.occurs(self._faults.rates.lost_before):
             self._faults.scheduler.note(failure)
-            raise ImageStoreUnavailable("not done")
+            raise ObjectStoreUnavailable("not done")
 
     def _after(self) -> None:
         self._faults.step(0.0)
         if self._faults.occurs(self._faults.rates.lost_after):
             self._faults.scheduler.note("image store: answer lost")
-            raise ImageStoreUnavailable("perhaps done")
+            raise ObjectStoreUnavailable("perhaps done")
 
 
 def missing_files(store: FileStore, requests: Requests) -> Iterator[Violation]:

@@ -21,7 +21,7 @@ from simulation.calls import COLOR, MODELS, SIZES, STYLE, FixedCatalogs
 from simulation.checks import Violation
 from simulation.runner import quiet
 from simulation.store import Store
-from tools.fakes import NO_LIMITS, AcceptingSender, FileStore, ImmediateGenerator, ManualClock
+from tools.fakes import NO_LIMITS, AcceptingSender, AuthAccountList, FileStore, ImmediateGenerator, ManualClock
 
 START = datetime(2026, 11, 18, 12, tzinfo=UTC)
 PACE_SECONDS = 3.0
@@ -158,6 +158,7 @@ def run(seed: int) -> Load:
         rng,
         lambda: f"id-{next(ids)}",
         NO_LIMITS,
+        auth_accounts=AuthAccountList(),
     )
     backend = replace(backend, catalogs=FixedCatalogs())
     for number in range(USERS):

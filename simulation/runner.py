@@ -7,11 +7,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from imagegen.bootstrap import Backend
 from imagegen.documents.accounts import update_endpoints, user_path
 from imagegen.documents.receivers import create_endpoint
 from imagegen.domain.endpoints import Endpoint
+from imagegen.domain.generation import GenerationRequest
 from imagegen.domain.images import LEFTOVERS_KEPT
 from imagegen.domain.ledger import Credits
 from imagegen.domain.receivers import Receiver
@@ -20,7 +22,7 @@ from imagegen.ports.database import CommitRefused, DatabaseUnavailable, OutcomeU
 from imagegen.services.credits.accounts import new_account
 from imagegen.services.images.storage import Images
 from imagegen.services.webhooks import outbox
-from simulation import answers, bad_documents, calls, charges, checks, images, webhooks
+from simulation import answers, bad_documents, calls, charges, checks, deletions, images, webhooks
 from simulation.calls import ENDPOINTS_MAX, Call, Cancel, Resend
 from simulation.checks import Violation
 from simulation.faults import Faults, Rates
@@ -83,16 +85,27 @@ class Simulation:
         self._receiver = SimulatedReceiver(self._faults, rng)
         self._model = SimulatedModel(self._faults, rng, clock)
         models = {"mock": self._model}
-        self._files = images.SimulatedImageStore(self._faults, rng)
+        self._files = images.SimulatedObjectStore(self._faults, rng)
         store = Images(self._files, images.encoded, self._new_id)
+        self._auth_accounts = deletions.SimulatedAuthAccounts(self._faults)
         backend = Backend.on(
-            database, self._queue, self._receiver, models, store, clock, rng, self._new_id, self._limits
+            database,
+            self._queue,
+            self._receiver,
+            models,
+            store,
+            clock,
+            rng,
+            self._new_id,
+            self._limits,
+            auth_accounts=self._auth_accounts,
         )
         self._generations = backend.generations
         self._worker = replace(backend.worker, catalogs=calls.FixedCatalogs())
         self._cancellations = backend.cancellations
         self._delivery_worker = backend.delivery_worker
         self._deliveries = backend.deliveries
+        self._account_deletions = backend.account_data.deletions
         # Threads would run outside of the scheduler.
         self._sweeper = replace(backend.sweeper, catalogs=calls.FixedCatalogs(), run=map)
         accounts = calls.accounts(rng)
@@ -101,6 +114,7 @@ class Simulation:
         # A source of its own, so that the calls of a seed do not depend on its endpoints.
         for user_id, endpoints in calls.endpoints(random.Random(f"endpoints {seed}"), accounts).items():
             self._add_endpoints(user_id, endpoints, start)
+        self._deletions = deletions.plan(random.Random(f"deletions {seed}"), list(accounts))
         self._granted = sum(granted.total for granted in accounts.values())
         self._calls = calls.plan(rng, list(accounts), self._limits)
         if rng.random() < 0.2:
@@ -116,6 +130,8 @@ class Simulation:
             of_webhooks = [*self._webhook_violations()]
             self._sweep_leftovers()
             violations = [*self._violations, *at_rest, *of_webhooks, *self._file_violations()]
+            violations += deletions.violations(self._store, self._files.stored, self._auth_accounts.stored)
+            violations += checks.audit_findings(self._store) if self._deletions else []
         except NoQuiescence:
             violations = [*self._violations, Violation("LIVENESS", "the run never ends")]
         self._scheduler.close()
@@ -130,28 +146,31 @@ class Simulation:
                 yield Violation("IDEMPOTENCY", f"{call.name} got {answers.outcome_of(call)}")
         if self._store.version != version:
             yield Violation("IDEMPOTENCY", "a repeated call changed the database")
-        requests = checks.requests_of(self._store)
         yield from checks.broken_invariants(self._store, self._granted)
+        # The answers to users who have deleted their accounts are not in the database any more.
+        requests, made = self._requests(), self._calls_of_others()
         yield from images.missing_files(self._files.stored, requests)
-        yield from checks.double_charges(self._calls, requests)
+        yield from checks.double_charges(made, requests)
         yield from checks.duplicate_generations(self._model.runs)
         yield from checks.limit_violations(self._limits, requests, self._model.runs)
-        yield from checks.cancellation_violations(self._limits, requests, self._calls)
+        yield from checks.cancellation_violations(self._limits, requests, made)
         if self._is_fault_free:
             late_callers = {event.actor for event in self._scheduler.trace if event.kind == "model: late"}
-            yield from answers.needless_refusals(self._calls, requests, late_callers)
+            yield from answers.needless_refusals(made, requests, late_callers)
             if not late_callers:
                 yield from checks.needless_abandonments(requests)
-        for call in self._calls + replays:
+        for call in made + replays:
             yield from answers.wrong_answers(call, requests)
-        yield from charges.misstated_by_answers(self._store, requests, self._calls + replays)
+        yield from charges.misstated_by_answers(self._store, requests, made + replays)
         yield from charges.stale_replays(self._store, replays)
 
     def _webhook_violations(self) -> Iterator[Violation]:
         """Yield the violations of webhooks."""
-        requests = checks.requests_of(self._store)
+        requests = self._requests()
+        deleted = deletions.deleted_users(self._store)
+        deliveries = [found for found in webhooks.deliveries_of(self._store) if found.user_id not in deleted]
         resends = Counter(call.request_id for call in self._calls if isinstance(call, Resend))
-        observed = webhooks.observed_deliveries(webhooks.deliveries_of(self._store), self._receiver.sent, resends)
+        observed = webhooks.observed_deliveries(deliveries, self._receiver.sent, resends)
         yield from webhooks.broken_invariants(self._store, requests, observed)
         yield from webhooks.needless_tasks(self._queue.names, self._database.renewals)
         if self._never_stalls:
@@ -165,6 +184,8 @@ class Simulation:
         """Run the clients, the sweepers and the workers until all have ended."""
         for call in self._calls:
             self._spawn(call, call.at_seconds)
+        for number, (user_id, at_seconds) in enumerate(self._deletions):
+            self._scheduler.spawn(f"deleter-{number}", partial(self._delete, user_id), at_seconds)
         rounds = self._rng.choice((0, 3, 7))  # often none, or too early to find an abandoned request
         for round_number in range(1, rounds + 1):
             for twin in "ab"[: self._rng.choice((1, 1, 2))]:
@@ -203,7 +224,8 @@ class Simulation:
     def _replay(self) -> list[Call]:
         """Repeat each call that reserved a request with a key. Each must return the outcome of this request."""
         requests = checks.requests_of(self._store)
-        replays = [Call(f"{call.name}-again", 0, call.order) for call in checks.replayable(self._calls, requests)]
+        replayable = checks.replayable(self._calls_of_others(), requests)
+        replays = [Call(f"{call.name}-again", 0, call.order) for call in replayable]
         for call in replays:
             self._spawn(call)
         self._scheduler.run()
@@ -211,6 +233,24 @@ class Simulation:
 
     def _spawn(self, call: Call, after_seconds: float = 0.0) -> None:
         call.process = self._scheduler.spawn(call.name, lambda: self._serve(call), after_seconds)
+
+    def _requests(self) -> dict[str, GenerationRequest]:
+        """Return the requests of the users who have not deleted their accounts."""
+        deleted = deletions.deleted_users(self._store)
+        requests = checks.requests_of(self._store)
+        return {id: request for id, request in requests.items() if request.user_id not in deleted}
+
+    def _calls_of_others(self) -> list[Call]:
+        """Return the calls of the users who have not deleted their accounts."""
+        deleted = deletions.deleted_users(self._store)
+        return [call for call in self._calls if call.order.user_id not in deleted]
+
+    def _delete(self, user_id: str) -> None:
+        try:
+            status = self._account_deletions.delete(user_id, user_id).status.value
+        except (CommitRefused, DatabaseUnavailable, OutcomeUnknown) as error:
+            status = repr(error)
+        self._scheduler.note(f"deletion: {status}")
 
     def _open(self, user_id: str, granted: Credits, at: datetime) -> None:
         _, writes = new_account(user_id, {"displayName": user_id}, granted, at)
@@ -259,7 +299,7 @@ class Simulation:
         return self._delivery_worker.deliver(task["deliveryId"], int(task["attempt"]), webhooks.described)
 
     def _sweep(self) -> None:
-        unfinished = webhooks.unfinished(self._store)
+        unfinished = webhooks.unfinished(self._store) + deletions.pending(self._store)
         try:
             settled = self._sweeper.sweep()
         except DatabaseUnavailable:

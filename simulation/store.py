@@ -16,8 +16,10 @@ from imagegen.ports.database import (
     CommitRefused,
     Create,
     Data,
+    Delete,
     Put,
     Query,
+    Replace,
     Snapshot,
     Sum,
     Totals,
@@ -51,7 +53,10 @@ class Store:
         self.version = now
         for document in written:
             collection, _, name = document.path.rpartition("/")
-            self.collections[collection][name] = document
+            if document.exists:
+                self.collections[collection][name] = document
+            else:
+                self.collections[collection].pop(name, None)
         return [document.version or now for document in written]
 
     def find(self, query: Query) -> Sequence[Snapshot]:
@@ -103,6 +108,8 @@ class Store:
     def _written(self, write: Write, now: Version) -> Snapshot:
         current = self._document(write.path)
         data = _applied(current, write)
+        if isinstance(write, Delete):
+            return Snapshot(write.path, {}, None)
         # As in Firestore, a write that changes nothing keeps the version.
         return current if current.exists and data == current.data else Snapshot(write.path, data, now)
 
@@ -112,14 +119,18 @@ def _applied(current: Snapshot, write: Write) -> dict[str, Any]:
     match write:
         case Create() if current.exists:
             raise CommitRefused(f"{write.path} exists already")
-        case Update(version=version) if current.version != version:
+        case Update(version=version) | Replace(version=version) if current.version != version:
+            raise CommitRefused(f"{write.path} has changed since it was read")
+        case Delete(version=version) if version not in (None, current.version):
             raise CommitRefused(f"{write.path} has changed since it was read")
         case Update(fields=fields):
             changed = dict(current.data)
             for path, value in fields.items():
                 changed = _with(changed, _parts(path), _copied(value))
             return changed
-        case Create(data=data) | Put(data=data):
+        case Delete():
+            return {}
+        case Create(data=data) | Put(data=data) | Replace(data=data):
             return {name: _copied(value) for name, value in data.items()}
 
 

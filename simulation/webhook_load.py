@@ -29,7 +29,7 @@ from simulation.runner import quiet
 from simulation.scheduler import Scheduler, VirtualClock
 from simulation.store import Store
 from simulation.webhooks import described
-from tools.fakes import NO_LIMITS, FileStore, ImmediateGenerator
+from tools.fakes import NO_LIMITS, AuthAccountList, FileStore, ImmediateGenerator
 
 START = datetime(2026, 11, 18, 12, tzinfo=UTC)
 SLOTS = 50
@@ -136,7 +136,10 @@ def run(hang: Hang, *, hours: float = 1.0, urls: int = 1) -> WebhookLoad:
     store, queue = Store(), SlotQueue(scheduler, clock)
     sender, ids = Sender(clock, hang), iter(range(10**9))
     models, images = {"mock": ImmediateGenerator()}, Images(FileStore())
-    backend = Backend.on(store, queue, sender, models, images, clock, rng, lambda: f"id{next(ids)}", NO_LIMITS)
+    auth_accounts, new_id = AuthAccountList(), lambda: f"id{next(ids)}"
+    backend = Backend.on(
+        store, queue, sender, models, images, clock, rng, new_id, NO_LIMITS, auth_accounts=auth_accounts
+    )
 
     def work(task: dict[str, str]) -> None:
         backend.delivery_worker.deliver(task["deliveryId"], int(task["attempt"]), described)

@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from imagegen.domain.limits import Limits
+from imagegen.ports.auth_accounts import AuthUnavailable
 from imagegen.ports.image_generator import Job
-from imagegen.ports.image_store import ImageStoreUnavailable
+from imagegen.ports.object_store import ObjectStoreUnavailable
 from imagegen.ports.task_queue import QueueUnavailable
 from imagegen.ports.webhook_sender import Answer
 
@@ -69,6 +70,10 @@ class TaskList:
         return True
 
 
+FILES_MAX = 100
+"""The most files of a folder that the store deletes at once, as in Cloud Storage."""
+
+
 class AcceptingSender:
     """A webhook sender whose receivers accept every webhook."""
 
@@ -78,7 +83,7 @@ class AcceptingSender:
 
 @dataclass
 class FileStore:
-    """An image store in memory. It is unreachable while ``down``."""
+    """An object store in memory. It is unreachable while ``down``."""
 
     files: dict[str, tuple[bytes, str]] = field(default_factory=dict)
     """The content of each file, and the tokens that permit its download, by path."""
@@ -87,20 +92,36 @@ class FileStore:
     def bucket_url(self) -> str:
         return "https://storage.example.com/v0/b/bucket/o"
 
-    def put(self, path: str, content: bytes, token: str) -> None:
+    def put(self, path: str, content: bytes, token: str, content_type: str) -> None:
         if self.down:
-            raise ImageStoreUnavailable("down")
+            raise ObjectStoreUnavailable("down")
         self.files[path] = (content, token)
 
     def permit(self, path: str, *tokens: str) -> None:
         if self.down:
-            raise ImageStoreUnavailable("down")
+            raise ObjectStoreUnavailable("down")
         self.files[path] = (self.files[path][0], ",".join(tokens))
 
-    def delete(self, folder: str) -> None:
+    def delete(self, folder: str) -> bool:
         if self.down:
-            raise ImageStoreUnavailable("down")
-        self.files = {path: file for path, file in self.files.items() if not path.startswith(f"{folder}/")}
+            raise ObjectStoreUnavailable("down")
+        found = [path for path in self.files if path.startswith(f"{folder}/")]
+        for path in found[:FILES_MAX]:
+            del self.files[path]
+        return len(found) < FILES_MAX
+
+
+@dataclass
+class AuthAccountList:
+    """The accounts that users sign in with. It only records which were deleted, and is unreachable while ``down``."""
+
+    deleted: list[str] = field(default_factory=list)
+    down: bool = False
+
+    def delete(self, user_id: str) -> None:
+        if self.down:
+            raise AuthUnavailable("down")
+        self.deleted.append(user_id)
 
 
 class ImmediateGenerator:

@@ -24,6 +24,7 @@ from imagegen.adapters.generators.retries import WithRetries
 from imagegen.adapters.http_webhook_sender import HttpWebhookSender, Reach
 from imagegen.domain.limits import Limits
 from imagegen.errors import PaymentsUnavailable
+from imagegen.events import Event
 from imagegen.ports.clock import Clock, SystemClock
 from imagegen.ports.database import Database
 from imagegen.ports.image_generator import ImageGenerator, ProtectedGenerator
@@ -42,10 +43,13 @@ from imagegen.services.turns import Turns
 from imagegen.services.webhooks.outbox import Outbox
 
 if TYPE_CHECKING:  # imported on first use
+    from imagegen.ports.auth_accounts import AuthAccounts
     from imagegen.ports.payments import Payments
     from imagegen.reports.alerts import Channel
     from imagegen.reports.usage import DailyUsage
     from imagegen.reports.weekly import Reports
+    from imagegen.services.account_data.deletions import Deletions
+    from imagegen.services.account_data.exports import Exports
     from imagegen.services.api_keys import ApiKeys
     from imagegen.services.catalog_options import CatalogOptions
     from imagegen.services.credits.accounts import Accounts
@@ -61,17 +65,64 @@ if TYPE_CHECKING:  # imported on first use
     from imagegen.services.purchases.payment_events import PaymentEvents
     from imagegen.services.purchases.queries import Purchases
     from imagegen.services.purchases.reconcile import Reconciliation
-    from imagegen.services.sweeper import Sweeper
+    from imagegen.services.sweeper import Part, Sweeper
     from imagegen.services.users import UserSearch
     from imagegen.services.webhooks.deliveries import Deliveries
     from imagegen.services.webhooks.delivery_worker import DeliveryWorker
     from imagegen.services.webhooks.endpoints import Endpoints
     from imagegen.services.webhooks.secrets import WebhookSecrets
 
+UNLIMITED = 1_000_000_000
+"""The canceled runs of a day when an account is deleted."""
+
 RESERVING_TIMEOUT_SECONDS = 20.0
 SETTLING_TIMEOUT_SECONDS = 60.0  # longer, because the credits of an unsettled request stay taken
 
 SWEEPING_TIMEOUT_SECONDS = 5.0  # shorter, because the next sweep tries again
+
+
+@dataclass(frozen=True)
+class AccountData:
+    """The exports and deletions of accounts. Their services are imported on first use, because few functions need them.
+
+    ``settlements`` retry for seconds only.
+    """
+
+    database: Database
+    settlements: Settlements
+    images: Images
+    tasks: TaskQueue
+    auth_accounts: "AuthAccounts"
+    clock: Clock
+    new_id: Callable[[], str]
+
+    @cached_property
+    def exports(self) -> "Exports":
+        from imagegen.services.account_data.exports import Exports
+        from imagegen.services.account_data.reading import UserDocuments
+
+        documents = UserDocuments(self.database, self.settlements.mail_collection)
+        store, retry = self.images.store, self.settlements.retry
+        return Exports(self.database, documents, store, self.tasks, self.clock, retry, self.new_id)
+
+    @cached_property
+    def deletions(self) -> "Deletions":
+        from imagegen.services.account_data.deletions import Deletions
+
+        limits = replace(self.settlements.limits, canceled_runs_per_day=UNLIMITED)
+        settlements = replace(self.settlements, limits=limits)
+        return Deletions(self.database, settlements, self.images, self.auth_accounts, self.clock)
+
+    def parts(self) -> Sequence["Part"]:
+        """Return the parts of a sweep."""
+        from imagegen.documents.account_data import DELETIONS, EXPORTS, due
+        from imagegen.services.sweeper import PAGE_SIZE, Part
+
+        now = self.clock.now()
+        return [
+            Part(due(EXPORTS, now, PAGE_SIZE), self.exports.recover, Event.EXPORT_NOT_SWEPT),
+            Part(due(DELETIONS, now, PAGE_SIZE), self.deletions.recover, Event.DELETION_NOT_FINISHED),
+        ]
 
 
 @dataclass(frozen=True)
@@ -85,7 +136,9 @@ class Backend:
     outbox: Outbox
     images: Images
     database: Database
+    tasks: TaskQueue
     sender: WebhookSender
+    auth_accounts: "AuthAccounts"
     clock: Clock
     rng: random.Random
     new_id: Callable[[], str]
@@ -138,6 +191,14 @@ class Backend:
             self.catalogs,
             self.images,
             None if payments is None else lambda: _reconciliation(self.database, payments, clock, settlements.retry),
+            self.account_data.parts,
+        )
+
+    @cached_property
+    def account_data(self) -> AccountData:
+        settlements = replace(self.execution.settlements, retry=Retry(self.clock, self.rng, SWEEPING_TIMEOUT_SECONDS))
+        return AccountData(
+            self.database, settlements, self.images, self.tasks, self.auth_accounts, self.clock, self.new_id
         )
 
     @cached_property
@@ -284,13 +345,16 @@ class Backend:
         channels: Sequence["Channel"] = (),
         mail_collection: str = "",
         payments: "Payments | None" = None,
+        *,
+        auth_accounts: "AuthAccounts",
     ) -> Self:
         """Return the services, wired to the given adapters, clock, randomness, ids and limits.
 
         ``generators`` are the providers, by the names that the models' documents use. ``images`` store
         their pictures. ``rng`` also makes the keys and the webhook secrets, so in production it must be the operating
         system's. ``channels`` get the alerts of the weekly report. ``mail_collection`` gets the e-mails about queued
-        requests; without one, there are none. Without ``payments``, credits are not for sale.
+        requests; without one, there are none. Without ``payments``, credits are not for sale. ``auth_accounts`` are the
+        accounts that users sign in with.
         """
         catalogs = Catalogs(database, generators, clock)
         outbox = Outbox(database, tasks, clock)
@@ -308,7 +372,9 @@ class Backend:
             outbox=outbox,
             images=images,
             database=database,
+            tasks=tasks,
             sender=sender,
+            auth_accounts=auth_accounts,
             clock=clock,
             rng=rng,
             new_id=new_id,
@@ -364,6 +430,8 @@ def with_retries_and_deadlines(clock: Clock, generators: Mapping[str, ImageGener
 
 def on_firestore(client: firestore.Client) -> Backend:
     """Return the services for a client's project, with the production adapters and the settings of the environment."""
+    from imagegen.adapters.firebase_auth import FirebaseAuthAccounts
+
     clock, rng = SystemClock(), random.SystemRandom()
     return Backend.on(
         FirestoreDatabase(client),
@@ -378,6 +446,7 @@ def on_firestore(client: firestore.Client) -> Backend:
         alert_channels(clock),
         settings.mail_collection(),
         _stripe() if settings.PAYMENTS_ENABLED.value else None,
+        auth_accounts=FirebaseAuthAccounts(),
     )
 
 

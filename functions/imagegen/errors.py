@@ -174,6 +174,23 @@ class AccountLost(ApiError):
     facts: ClassVar = {"userId": str}
 
 
+class AccountDeleted(ApiError):
+    code = Code.FAILED_PRECONDITION
+    rest_status = 410
+    reason = "ACCOUNT_DELETED"
+    situation = "the account is being deleted, or was deleted"
+    retryable = "no"
+    facts: ClassVar = {"userId": str}
+
+
+class ExportNotFound(ApiError):
+    code = Code.NOT_FOUND
+    reason = "EXPORT_NOT_FOUND"
+    situation = "no export of this account, or one whose files were deleted"
+    retryable = "after `exportAccount`"
+    facts: ClassVar = {"userId": str}
+
+
 class RequestNotFound(ApiError):
     code = Code.NOT_FOUND
     reason = "REQUEST_NOT_FOUND"

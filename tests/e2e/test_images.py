@@ -41,7 +41,7 @@ def test_folder_is_deleted_with_its_files_only(live: Live, monkeypatch: pytest.M
 
     paths = [f"images/nobody/{folder}/image.webp" for folder in ("request", "request-2")]
     for path in paths:
-        store.put(path, b"content", "token")
+        store.put(path, b"content", "token", "image/webp")
     assert [is_stored(path) for path in paths] == [True, True]
     for _ in range(2):
         store.delete("images/nobody/request")

@@ -89,9 +89,11 @@ EXPECTED_OUTCOMES = {
     "deleteWebhookEndpoint": "ENDPOINT_NOT_FOUND",
     "revokeApiKey": "API_KEY_NOT_FOUND",
     "updateCatalogOption": "OPTION_CHANGED",
+    "exportAccount": "SERVICE_UNAVAILABLE",
+    "getAccountExport": "EXPORT_NOT_FOUND",
 }
 """The outcomes of some examples. The others are answered with 200. In the sample data, all requests have ended, and
-there are no stored images, no webhooks and no keys."""
+there are no stored images, no webhooks and no keys. The suite has no bucket, so there are no exports."""
 
 KNOWN_USERS = [USER, EXAMPLES["createGenerationRequest"]["userId"], ADMIN, "user-0"]
 

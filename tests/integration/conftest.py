@@ -27,7 +27,7 @@ from tests.support.faults import FaultyDatabase
 from tests.support.invariants import violations
 from tests.support.orders import ORDER, order
 from tests.support.wire import ObservedClient
-from tools.fakes import NO_LIMITS, AcceptingSender, FileStore, TaskList
+from tools.fakes import NO_LIMITS, AcceptingSender, AuthAccountList, FileStore, TaskList
 from tools.seed import export, history
 
 
@@ -87,6 +87,11 @@ def files() -> FileStore:
 
 
 @pytest.fixture
+def auth_accounts() -> AuthAccountList:
+    return AuthAccountList()
+
+
+@pytest.fixture
 def backend(
     faulty: FaultyDatabase,
     queue: TaskQueue,
@@ -96,12 +101,23 @@ def backend(
     limits: Limits,
     listeners: Sequence[Channel],
     files: FileStore,
+    auth_accounts: AuthAccountList,
 ) -> Backend:
     ids, rng = itertools.count(1), random.Random(1)
     generators = with_retries_and_deadlines(clock, {"mock": provider, "canvas": CanvasGenerator()})
     images = Images(files)
     return Backend.on(
-        faulty, queue, receiver, generators, images, clock, rng, lambda: f"id-{next(ids)}", limits, listeners
+        faulty,
+        queue,
+        receiver,
+        generators,
+        images,
+        clock,
+        rng,
+        lambda: f"id-{next(ids)}",
+        limits,
+        listeners,
+        auth_accounts=auth_accounts,
     )
 
 

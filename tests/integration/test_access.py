@@ -82,6 +82,7 @@ def fields(api: Api, add_user: AddUser) -> dict[str, str]:
     request_id = api.result("createGenerationRequest", order(mode="async"))["generationRequestId"]
     return {
         "userId": "user",
+        "confirmUserId": "user",
         "user_id": "user",
         "generationRequestId": request_id,
         "generation_request_id": request_id,

@@ -12,7 +12,7 @@ from imagegen.adapters.generators.canvas import CanvasGenerator
 from imagegen.bootstrap import Backend
 from imagegen.domain.images import LEFTOVERS_KEPT
 from imagegen.ports.image_generator import Job, Picture
-from imagegen.ports.image_store import ImageStoreUnavailable
+from imagegen.ports.object_store import ObjectStoreUnavailable
 from imagegen.services.images.encoding import BYTES_MAX, PIXELS_MAX, encode
 from imagegen.services.images.storage import REVISED_PROMPT_LENGTH_MAX
 from tests.support.api import Api
@@ -158,8 +158,8 @@ def test_files_of_a_request_canceled_while_they_are_stored_are_left_for_the_swee
 ) -> None:
     put, canceled = files.put, list[dict[str, str]]()
 
-    def put_and_cancel(path: str, content: bytes, token: str) -> None:
-        put(path, content, token)
+    def put_and_cancel(path: str, content: bytes, token: str, content_type: str) -> None:
+        put(path, content, token, content_type)
         if not canceled:
             canceled.append(api.result("cancelGenerationRequest", {"generationRequestId": path.split("/")[2]}))
 
@@ -291,7 +291,7 @@ def test_recorded_url_works_whatever_fails_while_urls_are_replaced(
 
     def fail_to_withdraw(path: str, *tokens: str) -> None:
         if len(tokens) == 1 and not withdraws:
-            raise ImageStoreUnavailable("down")
+            raise ObjectStoreUnavailable("down")
         permit(path, *tokens)
 
     monkeypatch.setattr(files, "permit", fail_to_withdraw)

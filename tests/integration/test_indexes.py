@@ -39,6 +39,8 @@ def needs(api: Api, client: ObservedClient, add_user: AddUser) -> list[Need]:
     next_week = {"X-CloudScheduler-ScheduleTime": (datetime.now(UTC) + timedelta(weeks=1)).isoformat()}
     assert api.http.post("/scheduleWeeklyReport", headers=next_week).status_code == 200
     assert api.http.post("/sweepAbandonedRequests").status_code == 200
+    add_user("leaver", paid=1)
+    api.result("deleteAccount", {"userId": "leaver", "confirmUserId": "leaver"})
     return [Need.of(query, sums) for _, query, sums in client.wire.queries]
 
 

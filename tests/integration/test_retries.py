@@ -34,7 +34,7 @@ from tests.support.orders import ORDER, order
 from tests.support.settling import refund
 from tests.support.times import NOON
 from tests.support.wire import ObservedClient
-from tools.fakes import NO_LIMITS, AcceptingSender, FileStore, ManualClock, TaskList
+from tools.fakes import NO_LIMITS, AcceptingSender, AuthAccountList, FileStore, ManualClock, TaskList
 
 KEYED = order(idempotencyKey="key-1")
 CATALOG_ROUND_TRIPS = 4
@@ -506,6 +506,7 @@ def test_retry_decides_on_fresh_reads(
         random.Random(2),
         (f"other-{n}" for n in range(9)).__next__,
         NO_LIMITS,
+        auth_accounts=AuthAccountList(),
     )
     params = parse(CreateGenerationRequest, ORDER, Context(Caller(), other_process.catalogs.current))
     faulty.faults = [lambda: other_process.generations.create(params.order(Fingerprint("other")))]

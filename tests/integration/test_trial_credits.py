@@ -133,6 +133,7 @@ def test_first_registrations_of_all_instances_share_one_key(
         backend.rng,
         lambda: "id",
         backend.generations.limits,
+        auth_accounts=backend.account_data.auth_accounts,
     )
     digests: list[str] = []
     faulty.faults = [lambda: digests.append(other.accounts.claim_keys.digest("x"))]

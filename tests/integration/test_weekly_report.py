@@ -234,7 +234,7 @@ def test_the_reconciliation_has_the_booked_credits_by_type(
     run(api, (MONDAY + timedelta(weeks=2)).isoformat())
     assert report(client)["reconciliation"] == {
         "opening": 20,
-        "booked": {"grant": 10, "deduction": -9, "refund": 0, "correction": 0},
+        "booked": {"grant": 10, "deduction": -9, "refund": 0, "correction": 0, "forfeit": 0},
         "closing": 21,
         "changedEarlier": 0,
         "ledger": 21,
@@ -242,7 +242,7 @@ def test_the_reconciliation_has_the_booked_credits_by_type(
     }
     assert report(client, "2026-W47")["reconciliation"] == {
         "opening": 21,
-        "booked": {"grant": 0, "deduction": 0, "refund": 3, "correction": 0},
+        "booked": {"grant": 0, "deduction": 0, "refund": 3, "correction": 0, "forfeit": 0},
         "closing": 24,
         "changedEarlier": 0,
         "ledger": 24,

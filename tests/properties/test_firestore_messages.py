@@ -16,7 +16,7 @@ from proto.datetime_helpers import DatetimeWithNanoseconds as Version  # type: i
 from imagegen.adapters.firestore import FirestoreDatabase
 from imagegen.adapters.firestore_messages import CommitRequest, add_write, snapshot_of
 from imagegen.domain.generation import Status
-from imagegen.ports.database import Create, Put, Query, Update, Write
+from imagegen.ports.database import Create, Delete, Put, Query, Replace, Update, Write
 from tests.support.canned import CannedClient
 
 ROOT = "projects/demo/databases/(default)/documents/"
@@ -77,6 +77,19 @@ def test_created_document_is_the_librarys(data: dict[str, Any]) -> None:
 def test_put_document_is_the_librarys(data: dict[str, Any]) -> None:
     [expected] = _helpers.pbs_for_set_no_merge(NAME, data)
     assert message_of(Put("things/thing", data)) == expected._pb
+
+
+@given(data=DATA)
+def test_replaced_document_is_the_librarys(data: dict[str, Any]) -> None:
+    [expected] = _helpers.pbs_for_set_no_merge(NAME, data)
+    expected.current_document.update_time = VERSION
+    assert message_of(Replace("things/thing", data, VERSION)) == expected._pb
+
+
+@pytest.mark.parametrize("version", [None, VERSION])
+def test_deletion_is_the_librarys(version: datetime | None) -> None:
+    option = None if version is None else CLIENT.write_option(last_update_time=version)
+    assert message_of(Delete("things/thing", version)) == _helpers.pb_for_delete(NAME, option)._pb
 
 
 def not_nested(paths: Mapping[str, Any]) -> bool:

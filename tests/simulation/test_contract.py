@@ -12,8 +12,10 @@ from imagegen.ports.database import (
     Create,
     Data,
     Database,
+    Delete,
     Put,
     Query,
+    Replace,
     Snapshot,
     Sum,
     Totals,
@@ -103,6 +105,33 @@ def test_create_refuses_an_existing_document(database: Database) -> None:
     with pytest.raises(CommitRefused):
         database.commit(Create("things/a", {"a": 2}))
     assert data(database, "things/a") == {"a": 1}
+
+
+def test_replace_removes_the_other_fields(database: Database) -> None:
+    first = write(database, "things/a", a=1, b={"c": 2})
+    database.commit(Replace("things/a", {"a": 3}, first))
+    assert data(database, "things/a") == {"a": 3}
+    with pytest.raises(CommitRefused):
+        database.commit(Replace("things/a", {"a": 4}, first))
+    with pytest.raises(CommitRefused):
+        database.commit(Replace("things/missing", {"a": 4}, LONG_AGO))
+    assert data(database, "things/a") == {"a": 3}
+
+
+def test_delete_removes_a_document_which_may_be_missing(database: Database) -> None:
+    first = write(database, "things/a", a=1)
+    second = write(database, "things/a", a=2)
+    with pytest.raises(CommitRefused):
+        database.commit(Delete("things/a", first), Put("things/b", {}))
+    assert ids(database.find(Query("things"))) == ["a"]
+    database.commit(Delete("things/a", second), Put("things/b", {}))
+    database.commit(Delete("things/a"))
+    assert ids(database.find(Query("things"))) == ["b"]
+    with pytest.raises(CommitRefused):
+        database.commit(Update("things/a", {"a": 3}, second))
+    with pytest.raises(CommitRefused):
+        database.commit(Delete("things/a", second))
+    assert not database.read("things/a")[0].exists
 
 
 def test_update_refuses_another_version(database: Database) -> None:

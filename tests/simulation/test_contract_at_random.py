@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from imagegen.adapters.firestore import FirestoreDatabase
-from imagegen.ports.database import CommitRefused, Create, Database, Put, Update, Version, Write
+from imagegen.ports.database import CommitRefused, Create, Database, Delete, Put, Replace, Update, Version, Write
 from simulation.store import Store
 from tests.support.wire import ObservedClient
 
@@ -45,10 +45,16 @@ def test_random_commits_have_the_same_result_in_memory_and_in_firestore(seed: in
 def _random_write(rng: random.Random, path: str) -> Callable[[dict[str, list[Version]]], Write]:
     number, age = rng.randint(0, 2), rng.choice((1, 1, 1, 2))
     field = rng.choice(("n", "map.n", "map.`2026-W46`.n", "map"))
-    match rng.choice(("create", "update", "update", "update", "put")):
+    match rng.choice(("create", "create", "update", "update", "update", "put", "replace", "delete", "delete any")):
         case "create":
             return lambda _seen: Create(path, {"n": number})
         case "update":
             return lambda seen: Update(path, {field: number}, seen[path][-min(age, len(seen[path]))])
+        case "replace":
+            return lambda seen: Replace(path, {"n": number}, seen[path][-min(age, len(seen[path]))])
+        case "delete":
+            return lambda seen: Delete(path, seen[path][-min(age, len(seen[path]))])
+        case "delete any":
+            return lambda _seen: Delete(path)
         case _:
             return lambda _seen: Put(path, {"n": number, "map": {"n": number}})

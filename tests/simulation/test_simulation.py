@@ -36,6 +36,7 @@ EVENTS = {
     *(f"worker: webhook: {ending}" for ending in ("accepted", "slow", "answer lost", "refused", "unreachable")),
     *(f"worker: deliverWebhook: {what}" for what in ("delivered", "failed", "pending", "skipped")),
     *(f"worker: retryWebhook: {what}" for what in ("delivered", "failed", "pending", "skipped")),
+    *(f"deleter: {what}" for what in ("deletion: running", "crash", "conflict")),
     *(f"network: arrived late, {what}" for what in ("applied", "refused")),
 }
 

@@ -17,7 +17,15 @@ from simulation.payments import SIGNATURE, FakePayments
 from tests.support.api import Api
 from tests.support.faults import FaultyDatabase
 from tests.support.stored import ThreadSafeStore
-from tools.fakes import NO_LIMITS, AcceptingSender, FileStore, ImmediateGenerator, ManualClock, TaskList
+from tools.fakes import (
+    NO_LIMITS,
+    AcceptingSender,
+    AuthAccountList,
+    FileStore,
+    ImmediateGenerator,
+    ManualClock,
+    TaskList,
+)
 from tools.seed import history
 
 START = datetime(2026, 11, 9, 12, tzinfo=UTC)
@@ -42,6 +50,7 @@ class Shop:
             lambda: f"id-{next(ids)}",
             NO_LIMITS,
             payments=self.payments,
+            auth_accounts=AuthAccountList(),
         )
         self.api = Api()
         self.database.commit(*(Put(path, data) for path, data in history.documents()))

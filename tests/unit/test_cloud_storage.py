@@ -11,7 +11,7 @@ import pytest
 
 from imagegen.adapters import cloud_storage
 from imagegen.adapters.cloud_storage import CloudStorage
-from imagegen.ports.image_store import ImageStoreUnavailable
+from imagegen.ports.object_store import ObjectStoreUnavailable
 
 PATH = "images/user/request/image.webp"
 
@@ -88,7 +88,7 @@ def test_late_change_of_the_tokens_does_not_undo_a_later_one(
     server.held["first,second"] = threading.Event()
     with monkeypatch.context() as impatient:
         impatient.setattr(cloud_storage, "CALL_SECONDS", 0.2)
-        with pytest.raises(ImageStoreUnavailable):
+        with pytest.raises(ObjectStoreUnavailable):
             store.permit(PATH, "first", "second")
     store.permit(PATH, "first", "third")
     assert server.applied.acquire(timeout=5)
@@ -101,13 +101,13 @@ def test_every_error_of_the_client_leaves_the_store_unavailable(server: Server, 
     server.headers["X-Goog-Hash"] = (
         "crc32c=AAAAAA=="  # of another content, for which the client has an error of its own
     )
-    with pytest.raises(ImageStoreUnavailable):
+    with pytest.raises(ObjectStoreUnavailable):
         store.permit(PATH, "second")
     assert server.tokens == "first"
 
 
 def test_without_a_bucket_the_store_is_unavailable() -> None:
     store = CloudStorage(None, "https://storage.example.com")
-    with pytest.raises(ImageStoreUnavailable):
-        store.put(PATH, b"content", "token")
-    store.delete("images/user/request")
+    with pytest.raises(ObjectStoreUnavailable):
+        store.put(PATH, b"content", "token", "image/webp")
+    assert store.delete("images/user/request")

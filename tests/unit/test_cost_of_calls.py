@@ -22,7 +22,7 @@ from imagegen.services.images.storage import Images
 from tests.support.api import Api
 from tests.support.canned import MOMENT, CannedClient
 from tests.support.orders import ORDER
-from tools.fakes import NO_LIMITS, AcceptingSender, FileStore, ManualClock, TaskList
+from tools.fakes import NO_LIMITS, AcceptingSender, AuthAccountList, FileStore, ManualClock, TaskList
 from tools.seed import history
 
 ENTRIES = 10
@@ -65,6 +65,7 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Api:
         rng,
         lambda: f"id-{next(ids)}",
         NO_LIMITS,
+        auth_accounts=AuthAccountList(),
     )
     monkeypatch.setattr("imagegen.bootstrap.backend", lambda: backend)
     monkeypatch.setenv("REQUIRE_AUTH", "false")

@@ -55,7 +55,8 @@ def test_manifest_has_every_function(manifest: dict[str, Any]) -> None:
     scheduled = {name for name, endpoint in endpoints.items() if "scheduleTrigger" in endpoint}
     assert scheduled == {"scheduleWeeklyReport", "countDailyUsage", "sweepAbandonedRequests"}
     queued = {name for name, endpoint in endpoints.items() if "taskQueueTrigger" in endpoint}
-    assert queued == {"generateImage", "generateWithModelA", "generateWithModelB", "deliverWebhook", "retryWebhook"}
+    models = {"generateImage", "generateWithModelA", "generateWithModelB"}
+    assert queued == {*models, "deliverWebhook", "retryWebhook", "writeAccountExport"}
     for name in ("deliverWebhook", "retryWebhook"):
         retries = endpoints[name]["taskQueueTrigger"]["retryConfig"]
         assert retries["maxRetrySeconds"] == RETRY_WINDOW.total_seconds()
@@ -91,6 +92,9 @@ def test_manifest_has_every_function(manifest: dict[str, Any]) -> None:
         "findUsers",
         "listCatalogOptions",
         "updateCatalogOption",
+        "exportAccount",
+        "getAccountExport",
+        "deleteAccount",
         "api",
         "stripeWebhook",
     }

@@ -26,7 +26,7 @@ from tests.support.wire import ObservedClient
 from tools.bench import data
 from tools.bench.tables import publish
 from tools.emulators.firestore_emulator import FirestoreEmulator
-from tools.fakes import NO_LIMITS, AcceptingSender, FileStore, ManualClock, TaskList
+from tools.fakes import NO_LIMITS, AcceptingSender, AuthAccountList, FileStore, ManualClock, TaskList
 from tools.seed import history
 
 WEEK = history.weeks()[-1]
@@ -85,7 +85,10 @@ def write_report(client: ObservedClient) -> Report:
     database = FirestoreDatabase(client, totals_timeout_seconds=600)
     generators = providers(clock, rng)
     queue, sender, images = TaskList(), AcceptingSender(), Images(FileStore())
-    backend = Backend.on(database, queue, sender, generators, images, clock, rng, lambda: "", NO_LIMITS)
+    auth_accounts = AuthAccountList()
+    backend = Backend.on(
+        database, queue, sender, generators, images, clock, rng, lambda: "", NO_LIMITS, auth_accounts=auth_accounts
+    )
     return backend.reports.run(WEEK)
 
 

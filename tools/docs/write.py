@@ -13,6 +13,7 @@ from imagegen import settings
 from imagegen.api.requests import Request
 from imagegen.api.responses import Response
 from imagegen.domain.catalog import Kind
+from imagegen.services.account_data.collections import USER_DATA
 from tools.docs import openapi, openapi_rest, postman
 from tools.docs.generated_parts import between
 from tools.emulators.project import ROOT
@@ -40,6 +41,7 @@ def generated() -> Mapping[Path, Mapping[str, Callable[[], Iterator[str]]]]:
     return {
         API: {"functions": callables, "options": options, "outcomes": outcomes},
         DEPLOYING: {"parameters": parameters},
+        OPERATING: {"user-data": user_data},
     }
 
 
@@ -99,6 +101,16 @@ def parameters() -> Iterator[str]:
             yield f"| `{setting.name}` | | {setting.description} |"
         elif isinstance(setting, settings.Secret):
             yield f"| `{setting.name}` | a secret | {setting.description} |"
+
+
+def user_data() -> Iterator[str]:
+    """Yield the table of the collections with data of users: what an export and a deletion do to each."""
+    yield "| collection | deletion | export | why |"
+    yield "|---|---|---|---|"
+    for data in USER_DATA:
+        withheld = [*(["its id"] if data.withholds_id else []), *(f"`{name}`" for name in data.withheld)]
+        export = f"all but {', '.join(withheld)}" if withheld else "all"
+        yield f"| `{data.name}` | {data.deletion.value} | {export if data.export else 'no'} | {data.why} |"
 
 
 def options() -> Iterator[str]:

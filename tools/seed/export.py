@@ -25,7 +25,7 @@ from imagegen.services.credits.accounts import new_account
 from imagegen.services.images.storage import Images
 from tools.emulators.project import ROOT
 from tools.emulators.suite import Suite, workspace
-from tools.fakes import NO_LIMITS, AcceptingSender, FileStore, ManualClock, TaskList
+from tools.fakes import NO_LIMITS, AcceptingSender, AuthAccountList, FileStore, ManualClock, TaskList
 from tools.seed import history
 
 TARGET = ROOT / "emulator-seed"
@@ -82,7 +82,10 @@ def write_documents(client: firestore.Client) -> None:
     os.environ["PUBLIC_BASE_URL"] = SITE
     generators, new_id = providers(clock, rng), lambda: f"{rng.getrandbits(128):032x}"
     images = Images(FileStore())
-    backend = Backend.on(database, TaskList(), AcceptingSender(), generators, images, clock, rng, new_id, NO_LIMITS)
+    queue, sender, auth_accounts = TaskList(), AcceptingSender(), AuthAccountList()
+    backend = Backend.on(
+        database, queue, sender, generators, images, clock, rng, new_id, NO_LIMITS, auth_accounts=auth_accounts
+    )
     for request in track(history.plan(), "Eight weeks of requests"):
         clock.at = max(clock.at, request.at)  # the requests run one after the other, so the clock never goes back
         with suppress(GenerationFailed):

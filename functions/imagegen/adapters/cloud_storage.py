@@ -1,22 +1,25 @@
-"""Implements the ``ImageStore`` port with Cloud Storage for Firebase."""
+"""Implements the ``ObjectStore`` port with Cloud Storage for Firebase."""
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from imagegen.deadlines import Deadlines
 from imagegen.domain.images import CONTENT_TYPE
-from imagegen.ports.image_store import ImageStoreUnavailable
+from imagegen.ports.object_store import ObjectStoreUnavailable
 
 CALL_SECONDS = 10.0
-"""The deadline of storing one file with its retries, and of deleting a folder."""
+"""The deadline of storing one file with its retries, and of deleting the files of a folder once."""
 
 CACHE_CONTROL = "private, max-age=3600"
 TOKENS = "firebaseStorageDownloadTokens"
 """The metadata field of the tokens that permit a download by URL. Clients of Firebase know it."""
 
 FILES_MAX = 100
-"""The most files that are deleted at once. A folder has three."""
+"""The most files that are deleted at once. The folder of a request has three."""
+
+PARALLEL_DELETES = 8
 
 T = TypeVar("T")
 
@@ -36,11 +39,11 @@ class CloudStorage:
 
     def bucket_url(self) -> str:
         if self._name is None:
-            raise ImageStoreUnavailable("There is no bucket.")
+            raise ObjectStoreUnavailable("There is no bucket.")
         return f"{self._host}/v0/b/{self._name}/o"
 
-    def put(self, path: str, content: bytes, token: str) -> None:
-        self._within_deadline(lambda: self._upload(path, content, token))
+    def put(self, path: str, content: bytes, token: str, content_type: str) -> None:
+        self._within_deadline(lambda: self._upload(path, content, token, content_type))
 
     def permit(self, path: str, *tokens: str) -> None:
         def replace() -> None:
@@ -48,32 +51,37 @@ class CloudStorage:
             # refuses an upload that arrives late, after another call has changed the tokens.
             blob = self._opened().blob(path)
             content = blob.download_as_bytes(timeout=CALL_SECONDS, retry=self._retry())
-            self._upload(path, content, ",".join(tokens), if_generation_match=blob.generation)
+            self._upload(path, content, ",".join(tokens), CONTENT_TYPE, if_generation_match=blob.generation)
 
         self._within_deadline(replace)
 
-    def delete(self, folder: str) -> None:
-        def delete_all() -> None:
+    def delete(self, folder: str) -> bool:
+        def delete_some() -> bool:
             bucket = self._opened()
-            for blob in bucket.list_blobs(
-                prefix=f"{folder}/", max_results=FILES_MAX, timeout=CALL_SECONDS, retry=self._retry()
-            ):
+
+            def delete_one(blob: Any) -> None:
                 bucket.delete_blobs([blob], on_error=lambda _gone: None, timeout=CALL_SECONDS, retry=self._retry())
 
-        if self._name is not None:
-            self._within_deadline(delete_all)
+            blobs = list(
+                bucket.list_blobs(prefix=f"{folder}/", max_results=FILES_MAX, timeout=CALL_SECONDS, retry=self._retry())
+            )
+            with ThreadPoolExecutor(PARALLEL_DELETES) as pool:
+                list(pool.map(delete_one, blobs))
+            return len(blobs) < FILES_MAX
 
-    def _upload(self, path: str, content: bytes, tokens: str, **preconditions: int) -> None:
+        return True if self._name is None else self._within_deadline(delete_some)
+
+    def _upload(self, path: str, content: bytes, tokens: str, content_type: str, **preconditions: int) -> None:
         blob = self._opened().blob(path)
         blob.cache_control = CACHE_CONTROL
         blob.metadata = {TOKENS: tokens}
-        blob.upload_from_string(content, CONTENT_TYPE, timeout=CALL_SECONDS, retry=self._retry(), **preconditions)
+        blob.upload_from_string(content, content_type, timeout=CALL_SECONDS, retry=self._retry(), **preconditions)
 
     def _opened(self) -> Any:
         from google.cloud.storage import Client
 
         if self._name is None:
-            raise ImageStoreUnavailable("There is no bucket.")
+            raise ObjectStoreUnavailable("There is no bucket.")
         with self._lock:
             if self._bucket is None:
                 self._bucket = Client().bucket(self._name)
@@ -86,10 +94,10 @@ class CloudStorage:
 
     def _within_deadline(self, call: Callable[[], T]) -> T:
         if self._deadlines.is_full:
-            raise ImageStoreUnavailable("Too many calls to the store have not ended.")
+            raise ObjectStoreUnavailable("Too many calls to the store have not ended.")
         try:
             return self._deadlines.run(call, CALL_SECONDS)
-        except ImageStoreUnavailable:
+        except ObjectStoreUnavailable:
             raise
         except Exception as error:  # the client raises the errors of several libraries, and the file may be stored
-            raise ImageStoreUnavailable(str(error)) from error
+            raise ObjectStoreUnavailable(str(error)) from error

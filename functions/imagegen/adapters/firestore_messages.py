@@ -15,7 +15,7 @@ from google.cloud import firestore
 from google.cloud.firestore_v1 import _helpers, types
 from google.cloud.firestore_v1.field_path import FieldPath
 
-from imagegen.ports.database import Create, Put, Snapshot, Update, Write
+from imagegen.ports.database import Create, Delete, Put, Replace, Snapshot, Update, Write
 
 CommitRequest = types.CommitRequest.pb()
 CommitResponse = types.CommitResponse.pb()
@@ -33,6 +33,11 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 def add_write(request: Any, root: str, write: Write) -> None:
     """Add ``write`` to a commit request. ``root`` is the name of the database's documents, with a slash at the end."""
     message = request.writes.add()
+    if isinstance(write, Delete):
+        message.delete = root + write.path
+        if write.version is not None:
+            _set_timestamp(message.current_document.update_time, write.version)
+        return
     document = message.update
     document.name = root + write.path
     match write:
@@ -40,6 +45,9 @@ def add_write(request: Any, root: str, write: Write) -> None:
             message.current_document.exists = False
             _set_fields(document.fields, data)
         case Put(data=data):
+            _set_fields(document.fields, data)
+        case Replace(data=data, version=version):
+            _set_timestamp(message.current_document.update_time, version)
             _set_fields(document.fields, data)
         case Update(fields=fields, version=version):
             _set_timestamp(message.current_document.update_time, version)

@@ -19,6 +19,8 @@ from imagegen.api.validation import parse
 from imagegen.bootstrap import Backend
 from imagegen.domain.api_keys import ApiKey, Scope
 from imagegen.errors import (
+    AccountDeleted,
+    AccountLost,
     ApiError,
     AppCheckRequired,
     Contention,
@@ -30,6 +32,7 @@ from imagegen.errors import (
     ScopeMissing,
     ServiceUnavailable,
     Unauthenticated,
+    UserNotFound,
 )
 from imagegen.ports.database import CommitRefused, DatabaseUnavailable, OutcomeUnknown
 
@@ -39,10 +42,14 @@ COMMON_ERRORS: tuple[type[ApiError], ...] = (
     AppCheckRequired,
     ScopeMissing,
     RateLimited,
+    AccountDeleted,
     ServiceUnavailable,
     Internal,
 )
 """The errors of every function."""
+
+READS_USER = {UserNotFound, AccountLost}
+"""The errors of operations that read the document of the user whom a call names."""
 
 W = TypeVar("W", bound=Request)
 R = TypeVar("R", bound=Response)
@@ -172,7 +179,18 @@ class Operation(Generic[W, R]):
         call = self._allowed(context.caller, params, received)
         if self.spends:
             call.caller.check_may_spend()
+        self._refuse_deleted(backend, call)
         return self.handle(backend, call)
+
+    def _refuse_deleted(self, backend: Backend, call: Call[Any]) -> None:
+        """Raise AccountDeleted if the call is about a deleted account, or comes from one.
+
+        An operation on a user that can raise READS_USER reads the user's document, and finds that out by itself.
+        """
+        user_id = getattr(call.params, "user_id", None) or call.caller.uid
+        reads_user = self.names_owner and not READS_USER.isdisjoint(self.own_errors)
+        if user_id is not None and not reads_user:
+            backend.accounts.check_not_deleted(user_id)
 
     def _answered_earlier(self, backend: Backend, context: Context, received: Received) -> R | None:
         """Return the stored answer to the earlier call that this invalid call repeats, or None."""

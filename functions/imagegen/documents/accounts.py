@@ -15,7 +15,7 @@ from imagegen.domain.grants import Bucket, Grant
 from imagegen.domain.ledger import GENESIS, OF_PURCHASES, Credits, Debt, EntryType, LedgerEntry, Wallet
 from imagegen.domain.limits import Activity
 from imagegen.domain.weeks import Week
-from imagegen.ports.database import Create, Snapshot, Update
+from imagegen.ports.database import Create, Query, Replace, Snapshot, Update, Where
 
 SCHEMA_VERSION = 1
 
@@ -26,6 +26,13 @@ USERS = "users"
 
 OF_A_REQUEST = (EntryType.DEDUCTION, EntryType.REFUND)
 """The types of entries that always name a generation request."""
+
+
+DELETED_AT = "deletedAt"
+"""The field of a user whose account is being deleted, or was deleted. No other user has it."""
+
+KEPT_OF_DELETED = ("schemaVersion", "createdAt", "credits", "ledger", "lifetime", "usage", "debts", DELETED_AT)
+"""The fields that a user's document keeps when the account is deleted. All others are removed, also unknown ones."""
 
 
 def grant_path(grant_id: str) -> str:
@@ -177,6 +184,23 @@ def update_purchases_earned_at(user: Snapshot, at: datetime) -> Update:
     return Update(user.path, {"purchasesEarnedAt": at}, user.version)
 
 
+def is_deleted(user: Snapshot) -> bool:
+    """Return whether the account is being deleted, or was deleted. Whatever the field holds, nobody may use it."""
+    return user.data.get(DELETED_AT) is not None
+
+
+def mark_deleted(user: Snapshot, at: datetime) -> Update:
+    assert user.version is not None, "only a user who was read can be updated"
+    return Update(user.path, {DELETED_AT: at}, user.version)
+
+
+def without_profile(user: Snapshot) -> Replace:
+    """Return the write that removes all fields of a user but those that the ledger, audit and report need."""
+    assert user.version is not None, "only a user who was read can be updated"
+    kept = {name: value for name, value in user.data.items() if name in KEPT_OF_DELETED}
+    return Replace(user.path, kept, user.version)
+
+
 def usage_data(usage: Usage) -> dict[str, int]:
     return {
         "requests": usage.requests,
@@ -243,6 +267,23 @@ def entry_of(user_id: str, document: Snapshot) -> LedgerEntry:
         hash=fields.read("hash", str),
         purchase_id=fields.id("purchaseId") if type in OF_PURCHASES else None,
     )
+
+
+def remarks(user_id: str, limit: int) -> Query:
+    """Return the query for ledger entries of earlier versions that hold a free text, which no hash covers."""
+    return Query(ledger_path(user_id), (Where("reason", ">=", ""),), "reason", ascending=True, limit=limit)
+
+
+def reasons(user_id: str, limit: int) -> Query:
+    """Return the query for grants and corrections of a user that have a reason."""
+    where = (Where("userId", "==", user_id), Where("reason", ">=", ""))
+    return Query(GRANTS, where, "reason", ascending=True, limit=limit)
+
+
+def erase_reason(document: Snapshot) -> Update:
+    """Return the write that removes the free text of a ledger entry, a grant or a correction."""
+    assert document.version is not None, "ledger entries and grants are never deleted"
+    return Update(document.path, {"reason": None}, document.version)
 
 
 # Grants

@@ -59,7 +59,7 @@ def update_revoked(document: Snapshot, key: ApiKey) -> Update:
 
 
 def _update(document: Snapshot, fields: dict[str, Any]) -> Update:
-    assert document.version is not None, "keys are not deleted before they are revoked"
+    assert document.version is not None, "only a key that was read can be updated"
     return Update(document.path, fields, document.version)
 
 

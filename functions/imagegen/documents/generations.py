@@ -10,12 +10,44 @@ from imagegen.documents.fields import Fields
 from imagegen.domain.generation import REFUNDED, Failure, FailureReason, Fingerprint, GenerationRequest, Mode, Status
 from imagegen.domain.images import ImageFile, StoredImage
 from imagegen.domain.trace import trace_of
-from imagegen.ports.database import Create, Snapshot, Version
+from imagegen.ports.database import Create, Replace, Snapshot, Version
 
 REQUESTS = "generationRequests"
 
 TALLIED = ("cost", "tally.completed", "tally.failed", "tally.refunded")
 """The fields that the weekly report sums. All requests have them, except those stored by earlier versions."""
+
+
+ERASED_AT = "erasedAt"
+"""The field of a request whose user's account was deleted."""
+
+KEPT_OF_ERASED = (
+    "schemaVersion",
+    "userId",
+    "model",
+    "style",
+    "color",
+    "size",
+    "cost",
+    "paidFrom",
+    "mode",
+    "status",
+    "createdAt",
+    "startedAt",
+    "finishedAt",
+    "leaseExpiresAt",
+    "giveUpAt",
+    "processingMs",
+    "tally",
+    "week",
+    "day",
+    "hour",
+    "deleteImagesAt",
+    ERASED_AT,
+)
+"""The fields that a request keeps when the account is deleted. All others are removed, also unknown ones."""
+
+KEPT_OF_ERROR = ("reason", "refundedCredits", "currentCredits")
 
 
 def request_path(request_id: str) -> str:
@@ -121,6 +153,24 @@ def image_of(image: Fields) -> StoredImage:
         ],
         revised_prompt=image.optional("revisedPrompt", str),
     )
+
+
+def is_erased(document: Snapshot) -> bool:
+    return document.data.get(ERASED_AT) is not None
+
+
+def erase_request(document: Snapshot, at: datetime) -> Replace:
+    """Return the write that removes everything that the user wrote, chose or got, and keeps the facts of the charge.
+
+    Fields that every request has are empty, so that the request can still be read.
+    """
+    assert document.version is not None, "requests are never deleted"
+    kept = {name: value for name, value in document.data.items() if name in KEPT_OF_ERASED}
+    error = document.data.get("error")
+    if isinstance(error, dict):
+        error = {**{name: value for name, value in error.items() if name in KEPT_OF_ERROR}, "message": ""}
+    empty = {"prompt": "", "fingerprint": "", "execution": "", "imageUrl": None, "error": error}
+    return Replace(document.path, {**kept, **empty, ERASED_AT: at}, document.version)
 
 
 def request_of(document: Snapshot) -> GenerationRequest:

@@ -15,6 +15,15 @@ KEPT = timedelta(days=30)
 _SUBJECTS = {Status.COMPLETED: "Your image is ready", Status.FAILED: "Your image could not be made"}
 
 
+def mail_path(collection: str, request_id: str, status: Status) -> str:
+    return f"{collection}/{request_id}-{status}"
+
+
+def mail_paths(collection: str, request_id: str) -> list[str]:
+    """Return the paths of all e-mails that there can be about a request."""
+    return [mail_path(collection, request_id, status) for status in _SUBJECTS]
+
+
 def mail_for(request: GenerationRequest, collection: str, address: str) -> Put:
     """Return the write of the e-mail. It contains no prompt, because an e-mail may be read by others.
 
@@ -24,4 +33,4 @@ def mail_for(request: GenerationRequest, collection: str, address: str) -> Put:
     message = {"subject": _SUBJECTS[request.status], "text": f"{text}\n\nRequest {request.id}"}
     assert request.finished_at is not None, "only a request that has ended has an e-mail"
     data = {"to": address, "message": message, EXPIRE_AT: request.finished_at + KEPT}
-    return Put(f"{collection}/{request.id}-{request.status}", data)
+    return Put(mail_path(collection, request.id, request.status), data)

@@ -36,7 +36,7 @@ def create_delivery(delivery: Delivery) -> Create:
 
 def update_delivery(document: Snapshot, delivery: Delivery) -> Update:
     """Return the update of the fields that change, on the condition that the document is unchanged."""
-    assert document.version is not None, "deliveries are not deleted before they have ended"
+    assert document.version is not None, "only a delivery that was read can be updated"
     return Update(document.path, _progress(delivery), document.version)
 
 

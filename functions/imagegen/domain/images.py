@@ -77,9 +77,14 @@ class Download(ImageFile):
     content_type: str = CONTENT_TYPE
 
 
+def user_folder(user_id: str) -> str:
+    """Return the folder of the files of all requests of a user."""
+    return f"images/{user_id}"
+
+
 def folder_of(user_id: str, request_id: str) -> str:
     """Return the folder of a request's files. Only its user may read it, says storage.rules."""
-    return f"images/{user_id}/{request_id}"
+    return f"{user_folder(user_id)}/{request_id}"
 
 
 def file_path(folder: str, name: str) -> str:

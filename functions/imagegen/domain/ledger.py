@@ -20,6 +20,8 @@ class EntryType(StrEnum):
     PURCHASE = "purchase"
     REVERSAL = "reversal"
     REINSTATEMENT = "reinstatement"
+    FORFEIT = "forfeit"
+    """The end of the balance of an account that is deleted."""
 
     @property
     def sign(self) -> int:
@@ -27,7 +29,7 @@ class EntryType(StrEnum):
         return -1 if self in TAKING else 1
 
 
-TAKING = (EntryType.DEDUCTION, EntryType.REVERSAL)
+TAKING = (EntryType.DEDUCTION, EntryType.REVERSAL, EntryType.FORFEIT)
 """The types of entries that take credits."""
 
 OF_PURCHASES = (EntryType.PURCHASE, EntryType.REVERSAL, EntryType.REINSTATEMENT)

@@ -73,7 +73,24 @@ class Put:
     data: Data
 
 
-Write = Create | Update | Put
+@dataclass(frozen=True)
+class Replace:
+    """Write a whole document if it still has ``version``. Fields that ``data`` lacks are removed."""
+
+    path: str
+    data: Data
+    version: Version
+
+
+@dataclass(frozen=True)
+class Delete:
+    """Delete a document, which may be missing. With a ``version``, delete it only if it still has this version."""
+
+    path: str
+    version: Version | None = None
+
+
+Write = Create | Update | Put | Replace | Delete
 
 
 @dataclass(frozen=True)
@@ -191,6 +208,8 @@ class Database(Protocol):
 
     def commit(self, *writes: Write) -> list[Version]:
         """Apply all ``writes`` or none, in one round trip. Return the new version of each document.
+
+        The version of a deleted document means nothing.
 
         Raises CommitRefused if nothing was applied, and OutcomeUnknown if the commit may have been applied.
         """

@@ -2,7 +2,8 @@
 
 A request whose process died is refunded. A request or webhook whose task was lost gets another one. A request that has
 waited too long is refunded. A purchase is reconciled, because its events may have been lost. The files of a request
-that was not completed are deleted after a day.
+that was not completed are deleted after a day. Deletions of accounts go on, and so do exports, whose files are deleted
+after a week.
 
 Each document is recovered for itself. One that cannot be read or recovered is logged and left for the next sweep.
 """
@@ -31,7 +32,7 @@ from imagegen.ports.database import (
     Update,
     Where,
 )
-from imagegen.ports.image_store import ImageStoreUnavailable
+from imagegen.ports.object_store import ObjectStoreUnavailable
 from imagegen.ports.task_queue import QueueUnavailable
 from imagegen.services import unreadable
 from imagegen.services.catalog import Catalogs
@@ -49,8 +50,6 @@ PARALLEL_USERS = 8
 SWEEP_SECONDS = 210.0
 """The time after which a sweep begins no further document. It leaves time for the last ones before the timeout."""
 
-WITHOUT_SHARE = 1
-"""The number of parts without a share of that time of their own: leftover files are deleted in what webhooks leave."""
 
 REPLACED_MAX = 10
 """The number of requests, and of webhooks, that a sweep gives another task although the queue knows their task.
@@ -65,7 +64,7 @@ TRANSIENT = (
     DatabaseUnavailable,
     QueueUnavailable,
     ServiceUnavailable,
-    ImageStoreUnavailable,
+    ObjectStoreUnavailable,
 )
 """The errors that may have passed by the next sweep."""
 
@@ -100,7 +99,7 @@ class Sweeper:
     Sweeps may overlap, stop halfway, or compete with a process that finishes late: the first commit wins.
     ``settlements`` retries for seconds only. ``run`` works on several users at a time. The documents of one user are
     recovered one after the other, because they change the same account. ``reconciliation`` is None where payments are
-    off.
+    off. ``account_data`` returns the parts for exports and deletions of accounts, whose services few functions need.
     """
 
     database: Database
@@ -111,10 +110,11 @@ class Sweeper:
     catalogs: Catalogs
     images: Images
     reconciliation: "Callable[[], Reconciliation] | None" = None
+    account_data: Callable[[], Sequence[Part]] = tuple
     run: Run[Sequence[Snapshot], int] = in_threads
 
     def sweep(self) -> int:
-        """Recover requests whose process died, requests that wait, overdue webhooks and leftover files.
+        """Recover requests whose process died, requests that wait, overdue webhooks, leftover files and account data.
 
         Where payments are on, reconcile the purchases that are due too. Return the number of recovered documents. The
         parts are independent: if one cannot be read from the database, the others still run. Raises DatabaseUnavailable
@@ -127,17 +127,15 @@ class Sweeper:
                 partial(self._requeue, may_replace=_at_most(REPLACED_MAX)),
                 Event.REQUEST_NOT_SWEPT,
             ),
+            *self._due_purchases(),
             Part(
                 self.outbox.overdue(PAGE_SIZE),
                 partial(self.outbox.recover, may_replace=_at_most(REPLACED_MAX)),
                 Event.WEBHOOK_NOT_SWEPT,
             ),
-            Part(self._with_leftovers(), self._delete_leftovers, Event.IMAGES_NOT_SWEPT),
         ]
-        if self.reconciliation is not None:
-            purchases = self.reconciliation()
-            parts.insert(2, Part(purchases.due(PAGE_SIZE), purchases.check, Event.PURCHASE_NOT_RECONCILED))
-        shares = len(parts) - WITHOUT_SHARE
+        shares = len(parts) + 1  # of the time: one for each of these parts, and one for all the others together
+        parts += [Part(self._with_leftovers(), self._delete_leftovers, Event.IMAGES_NOT_SWEPT), *self.account_data()]
         swept = 0
         unavailable: DatabaseUnavailable | None = None
         logged: set[str] = set()
@@ -150,6 +148,11 @@ class Sweeper:
         if unavailable is not None:
             raise unavailable
         return swept
+
+    def _due_purchases(self) -> Iterator[Part]:
+        if self.reconciliation is not None:
+            purchases = self.reconciliation()
+            yield Part(purchases.due(PAGE_SIZE), purchases.check, Event.PURCHASE_NOT_RECONCILED)
 
     def _expired(self, status: Status) -> Query:
         where = (Where("status", "==", status.value), Where("leaseExpiresAt", "<", self.clock.now()))
@@ -210,7 +213,8 @@ class Sweeper:
     def _delete_leftovers(self, document: Snapshot) -> bool:
         stored = StoredRequest.of(document)
         tracing.continue_request(stored.request)
-        self.images.delete(stored.request)
+        if not self.images.delete(stored.request):
+            return False  # the next sweep deletes the rest
         self.database.commit(Update(document.path, {"deleteImagesAt": None}, stored.version))
         return True
 

@@ -14,6 +14,7 @@ from imagegen.documents.accounts import (
     entry_path,
     grant_of,
     grant_path,
+    is_deleted,
     ledger_path,
     trial_claim_path,
     update_wallet,
@@ -25,7 +26,14 @@ from imagegen.domain.api_keys import TooManyGranted
 from imagegen.domain.grants import Bucket, Grant
 from imagegen.domain.ledger import Credits, EntryType, LedgerEntry, Wallet
 from imagegen.domain.people import Person
-from imagegen.errors import AccountLost, GrantLimitReached, IdempotencyMismatch, Unauthenticated, UserNotFound
+from imagegen.errors import (
+    AccountDeleted,
+    AccountLost,
+    GrantLimitReached,
+    IdempotencyMismatch,
+    Unauthenticated,
+    UserNotFound,
+)
 from imagegen.events import Event, SafeText
 from imagegen.ports.clock import Clock
 from imagegen.ports.database import CommitRefused, Database, Query, Snapshot, Update, Write
@@ -54,10 +62,23 @@ def _welcomed(wallet: Wallet, welcome: Credits, at: datetime) -> tuple[Wallet, L
     return wallet.post(EntryType.GRANT, welcome, entry_id=WELCOME_GRANT, generation_request_id=None, timestamp=at)
 
 
-def require_user(user: Snapshot) -> Snapshot:
-    """Return the user's document if it exists. Raises UserNotFound."""
+def existing_user(user: Snapshot) -> Snapshot:
+    """Return the user's document if it exists, also if the account was deleted. Raises UserNotFound."""
     if not user.exists:
         raise UserNotFound(f"There is no user {user.id!r}. Call registerUser first.", userId=user.id)
+    return user
+
+
+def refuse_deleted(user: Snapshot) -> None:
+    """Raise AccountDeleted if the account is being deleted, or was deleted."""
+    if is_deleted(user):
+        raise AccountDeleted("The account was deleted. It cannot be used again.", userId=user.id)
+
+
+def require_user(user: Snapshot) -> Snapshot:
+    """Return the user's document if it exists. Raises UserNotFound and AccountDeleted."""
+    existing_user(user)
+    refuse_deleted(user)
     return user
 
 
@@ -93,8 +114,8 @@ class Accounts:
         Grant the ``trial`` credits unless this account or another one of ``person`` has had them, which a claim of the
         person records. Without a ``person``, grant nothing: a later call with a person does.
 
-        Raises AccountLost if the user's document was deleted and the ledger was not: a new account would start a second
-        ledger among the old entries.
+        Raises AccountDeleted, and AccountLost if the user's document was deleted and the ledger was not: a new account
+        would start a second ledger among the old entries.
         """
 
         def attempt(_tries: int) -> Wallet:
@@ -103,6 +124,7 @@ class Accounts:
             user, welcome, *claims = self.database.read(
                 user_path(user_id), entry_path(user_id, WELCOME_GRANT), *claim_paths
             )
+            refuse_deleted(user)
             now = self.clock.now()
             is_first_claim = any(not claim.exists for claim in claims)
             granted = trial if is_first_claim and not welcome.exists else Credits()
@@ -152,8 +174,8 @@ class Accounts:
         the backend may have stored the same call. If an API key grants, the commit counts the credits in the key's
         document, so that simultaneous grants cannot exceed its limit.
 
-        Raises UserNotFound, GrantLimitReached, IdempotencyMismatch if the key was used for another grant, and
-        Unauthenticated if the API key was revoked in the meantime.
+        Raises UserNotFound, AccountDeleted, GrantLimitReached, IdempotencyMismatch if the key was used for another
+        grant, and Unauthenticated if the API key was revoked in the meantime.
         """
         earlier_ids = [_grant_id(earlier_key) for earlier_key in earlier_keys]
         grant_id = _grant_id(key)
@@ -196,8 +218,12 @@ class Accounts:
 
         return self.retry(attempt)
 
+    def check_not_deleted(self, user_id: str) -> None:
+        """Raise AccountDeleted if the account is being deleted, or was deleted. Raises DatabaseUnavailable."""
+        refuse_deleted(*self.database.read(user_path(user_id)))
+
     def wallet(self, user_id: str) -> Wallet:
-        """Return the user's wallet. Raises UserNotFound and DatabaseUnavailable."""
+        """Return the user's wallet. Raises UserNotFound, AccountDeleted and DatabaseUnavailable."""
         return wallet_of(require_user(*self.database.read(user_path(user_id))))
 
 
@@ -207,8 +233,8 @@ def _grant_id(key: str) -> str:
 
 def _counted(document: Snapshot, credits: int, now: datetime) -> Update:
     """Return the write that counts a grant in the document of the API key that makes it. Raises GrantLimitReached."""
-    key = api_key_of(document)
-    if key.revoked_at is not None:
+    key = api_key_of(document) if document.exists else None
+    if key is None or key.revoked_at is not None:
         raise Unauthenticated("The API key was revoked.")
     try:
         return update_granted(document, key.after_grant(credits, now))

@@ -12,22 +12,27 @@ from functools import partial
 from itertools import islice
 from typing import TypeVar
 
+from imagegen.documents.account_data import DELETIONS, deletion_of, deletion_path
 from imagegen.documents.accounts import (
+    OF_A_REQUEST,
     TRIAL_CLAIMS,
     USERS,
     account_of,
     endpoints_of_user,
     entry_of,
     entry_path,
+    is_deleted,
     ledger_path,
     user_path,
+    without_profile,
 )
 from imagegen.documents.fields import Unreadable
 from imagegen.documents.generations import REQUESTS, request_of, request_path
 from imagegen.documents.purchases import PURCHASES, purchase_of, purchase_path
 from imagegen.domain.account import Account, Usage, usage_of_requests
+from imagegen.domain.account_data import DELETION_TIME_MAX
 from imagegen.domain.generation import REFUNDED, GenerationRequest, entry_id
-from imagegen.domain.ledger import GENESIS, OF_PURCHASES, Credits, EntryType, LedgerEntry, Wallet
+from imagegen.domain.ledger import GENESIS, Credits, EntryType, LedgerEntry, Wallet
 from imagegen.domain.purchases import (
     PAID_STATUSES,
     Purchase,
@@ -40,9 +45,6 @@ from imagegen.ports.database import Database, Snapshot
 from imagegen.services.credits.accounts import WELCOME_GRANT
 
 READ_PAGE_SIZE = 200
-
-WITHOUT_REQUEST = (EntryType.GRANT, EntryType.CORRECTION, *OF_PURCHASES)
-"""The types of entries that may name no generation request."""
 
 T = TypeVar("T")
 
@@ -60,6 +62,7 @@ class Invariant(StrEnum):
     END = "every request ends soon after its lease or its time in the queue expires"
     TRIAL = "each claim of trial credits has its grant"
     PURCHASE = "a paid purchase is granted once, and what was refunded or disputed is taken back or owed"
+    DELETION = "the deletion of an account ends within a day, and leaves no credits and no profile"
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,8 @@ class Audit:
             yield from self._trial_claims(page)
         for page in _pages(self.database.scan(PURCHASES), READ_PAGE_SIZE):
             yield from self._purchases(page)
+        for page in _pages(self.database.scan(DELETIONS), READ_PAGE_SIZE):
+            yield from self._deletions(page)
 
     def _user(self, user: Snapshot) -> Iterator[Finding]:
         """Yield the violations in a user's account. Leave out the checks that need a document that cannot be read."""
@@ -94,6 +99,8 @@ class Audit:
         entries, unreadable_entries = _read(
             "The ledger entry", partial(entry_of, user.id), self.database.scan(ledger_path(user.id))
         )
+        if is_deleted(user) and not self.database.read(deletion_path(user.id))[0].exists:
+            yield Finding(Invariant.DELETION, "The account was closed, but nothing deletes it.", (user.path,))
         yield from (*unreadable_account, *unreadable_endpoints, *unreadable_entries)
         if unreadable_entries:
             return
@@ -187,6 +194,22 @@ class Audit:
                     Invariant.TRIAL, "The trial credits were claimed, but not granted.", (claim.path, grant.path)
                 )
 
+    def _deletions(self, documents: Sequence[Snapshot]) -> Iterator[Finding]:
+        """Yield the deletions that take too long, and those that have finished and left something."""
+        deletions, unreadable = _read("The deletion", deletion_of, documents)
+        yield from unreadable
+        users = self.database.read(*(user_path(deletion.user_id) for deletion in deletions)) if deletions else []
+        for deletion, user in zip(deletions, users, strict=True):
+            paths = (deletion_path(deletion.user_id), user.path)
+            if deletion.finished_at is None:
+                if deletion.requested_at + DELETION_TIME_MAX < self.clock.now():
+                    asked = f"{deletion.requested_at:%Y-%m-%d %H:%M:%S}"
+                    yield Finding(Invariant.DELETION, f"The deletion of {asked} has not finished.", paths)
+            elif not is_deleted(user):
+                yield Finding(Invariant.DELETION, "The deletion has finished, but the account is in use.", paths)
+            elif without_profile(user).data != user.data or any(user.data.get("credits", {}).values()):
+                yield Finding(Invariant.DELETION, "The deletion has left credits or a profile.", paths)
+
 
 def _read(what: str, of: Callable[[Snapshot], T], documents: Iterable[Snapshot]) -> tuple[list[T], list[Finding]]:
     """Return the documents that can be read, converted by ``of``, and a finding for each of the others."""
@@ -251,7 +274,7 @@ def _wallet(path: str, account: Account, entries: Sequence[LedgerEntry]) -> Iter
 def _ownership(entries: Sequence[LedgerEntry], requests: dict[str, GenerationRequest]) -> Iterator[Finding]:
     booked: dict[str, dict[EntryType, list[LedgerEntry]]] = defaultdict(lambda: defaultdict(list))
     for entry in entries:
-        if entry.generation_request_id is None and entry.type in WITHOUT_REQUEST:
+        if entry.generation_request_id is None and entry.type not in OF_A_REQUEST:
             continue
         request = requests.get(entry.generation_request_id or "")
         if request is None or request.user_id != entry.user_id:

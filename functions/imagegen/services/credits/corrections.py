@@ -25,7 +25,7 @@ from imagegen.domain.ledger import Credits, Debt, EntryType, LedgerEntry, Wallet
 from imagegen.domain.purchases import totals_by_purchase
 from imagegen.ports.clock import Clock
 from imagegen.ports.database import Database
-from imagegen.services.credits.accounts import require_user
+from imagegen.services.credits.accounts import existing_user, require_user
 from imagegen.services.retry import Retry
 
 
@@ -41,8 +41,8 @@ class Corrections:
         """Add a correction of ``amount`` to the ledger, and return its entry. ``amount`` may be negative.
 
         A ``key`` is used once: a repeated call returns the first entry. ``request_id`` names the corrected request.
-        Raises UserNotFound, and ValueError if a bucket would go below zero or the key was used for another correction.
-        If the retries fail, raises CommitRefused, OutcomeUnknown or DatabaseUnavailable.
+        Raises UserNotFound, AccountDeleted, and ValueError if a bucket would go below zero or the key was used for
+        another correction. If the retries fail, raises CommitRefused, OutcomeUnknown or DatabaseUnavailable.
         """
         entry_id = f"correction-{hashlib.sha256(key.encode()).hexdigest()[:32]}"
 
@@ -84,7 +84,7 @@ class Corrections:
                 wallet = _following(wallet, entry)
             wallet = replace(wallet, debts=self._debts(entries))
             if user.exists or not entries:
-                self.database.commit(update_wallet(require_user(user), wallet))
+                self.database.commit(update_wallet(existing_user(user), wallet))
             else:
                 usage = usage_of_requests(self._requests_of(entries))
                 self.database.commit(create_user(wallet, {}, entries[0].timestamp, usage))

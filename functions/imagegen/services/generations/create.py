@@ -65,7 +65,7 @@ from imagegen.ports.database import (
     Snapshot,
     Where,
 )
-from imagegen.services.credits.accounts import balance_of, require_user
+from imagegen.services.credits.accounts import balance_of, refuse_deleted, require_user
 from imagegen.services.generations.execution import Execution
 from imagegen.services.generations.queue import RequestQueue
 from imagegen.services.retry import Retry
@@ -115,8 +115,8 @@ class Generations:
         permits it, return a completed request of the same user for an equal image instead, which costs nothing.
 
         Raises:
-        - UserNotFound, RateLimited, TooManyRunning, PriceTooHigh, InsufficientCredits, IdempotencyMismatch,
-          RequestInProgress and Contention: this call took no credits.
+        - UserNotFound, AccountDeleted, RateLimited, TooManyRunning, PriceTooHigh, InsufficientCredits,
+          IdempotencyMismatch, RequestInProgress and Contention: this call took no credits.
         - ServiceUnavailable: the call took no credits, or took them once under this key.
         - GenerationFailed, GenerationTimeout, ContentRefused, ModelUnavailable, ImageNotStored,
           GenerationAbandoned and GenerationCanceled: the credits were refunded.
@@ -144,6 +144,7 @@ class Generations:
             raise ServiceUnavailable(
                 "The database cannot be reached. Try again with the same idempotency key."
             ) from error
+        refuse_deleted(user)
         for key, document in zip(keys, documents, strict=True):
             if document.exists and key.fingerprint.matches(request_of(document).fingerprint):
                 return _answer(_replay(StoredRequest.of(document), user))
@@ -163,6 +164,7 @@ class Generations:
             where += (Where("createdAt", ">=", self.clock.now() - reuse.max_age),)
         try:
             user, *keyed = self.database.read(*paths)
+            refuse_deleted(user)
             if any(document.exists for document in keyed):
                 return None
             found = self.database.find(Query(REQUESTS, where, order_by="createdAt", limit=1))
@@ -185,6 +187,7 @@ class Generations:
 
         def reserve(tries: int) -> Created:
             user, document, *earlier = self.database.read(*paths)
+            refuse_deleted(user)
             for key, found in zip(order.earlier_keys, earlier, strict=True):
                 if found.exists:
                     return _existing(StoredRequest.of(found), user, key.fingerprint, reservation_id)

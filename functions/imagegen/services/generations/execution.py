@@ -20,7 +20,7 @@ from imagegen.ports.image_generator import (
     Picture,
     ProtectedGenerator,
 )
-from imagegen.ports.image_store import ImageStoreUnavailable
+from imagegen.ports.object_store import ObjectStoreUnavailable
 from imagegen.services.generations.settlement import Failed, Settlements, Succeeded
 from imagegen.services.images.storage import Images
 
@@ -91,7 +91,7 @@ class Execution:
         except InvalidPicture as error:
             events.error(Event.PICTURE_INVALID, generationRequestId=request.id, problem=SafeText(error))
             return Failed(FailureReason.GENERATION_FAILED, f"{request.model} could not generate this image.")
-        except ImageStoreUnavailable as error:
+        except ObjectStoreUnavailable as error:
             events.error(Event.IMAGE_NOT_STORED, generationRequestId=request.id, problem=SafeText(error))
             return Failed(FailureReason.IMAGE_NOT_STORED, "The image could not be stored.")
         events.info(

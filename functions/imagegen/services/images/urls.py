@@ -8,7 +8,7 @@ from imagegen.domain.generation import GenerationRequest
 from imagegen.domain.images import StoredImage
 from imagegen.errors import Contention, NoStoredImage, ServiceUnavailable, charge_of
 from imagegen.ports.database import CommitRefused, Database, DatabaseUnavailable, OutcomeUnknown, Update
-from imagegen.ports.image_store import ImageStoreUnavailable
+from imagegen.ports.object_store import ObjectStoreUnavailable
 from imagegen.services.generations.queries import not_found
 from imagegen.services.images.storage import Images
 from imagegen.services.retry import Retry
@@ -52,7 +52,7 @@ class ImageUrls:
             return self.retry(withdraw)
         except CommitRefused as error:
             raise Contention(f"Too many simultaneous changes of this request. {UNFINISHED}") from error
-        except (DatabaseUnavailable, OutcomeUnknown, ImageStoreUnavailable) as error:
+        except (DatabaseUnavailable, OutcomeUnknown, ObjectStoreUnavailable) as error:
             raise ServiceUnavailable(f"The URLs could not be replaced. {UNFINISHED}") from error
 
     def _current(

@@ -31,7 +31,7 @@ from imagegen.domain.generation import GenerationRequest
 from imagegen.domain.receivers import Receiver, Sending, origin_of, receiver_id
 from imagegen.domain.times import rfc3339
 from imagegen.domain.webhooks import Attempt, Delivery, DeliveryStatus, given_up_deliveries, retry_after
-from imagegen.errors import ServiceUnavailable, UserNotFound
+from imagegen.errors import AccountDeleted, ServiceUnavailable, UserNotFound
 from imagegen.ports.clock import Clock
 from imagegen.ports.database import Database, Snapshot, Write
 from imagegen.ports.webhook_sender import Undelivered, WebhookSender
@@ -175,7 +175,7 @@ class DeliveryWorker:
             return Attempt(at, timedelta(), error="the endpoint was deleted", counts=False), True
         try:
             secrets = self.secrets.signing(claim.receiver)
-        except UserNotFound:
+        except (UserNotFound, AccountDeleted):
             return Attempt(at, timedelta(), error="the user does not exist", counts=False), True
         except Unreadable as bad:
             unreadable.log(bad)
@@ -207,6 +207,8 @@ class DeliveryWorker:
 
         def record(_tries: int) -> Delivery:
             document, *documents = self.database.read(delivery_path(attempted.id), *_state_paths(attempted))
+            if not document.exists:
+                return attempted  # deleted with its user's account
             delivery = delivery_of(document)
             if delivery.claimed_by != worker:
                 return delivery  # recorded, but the answer was lost; or claimed by another task after our lease

@@ -1,0 +1,1 @@
+"""Account data: the export and the deletion of everything about a user."""

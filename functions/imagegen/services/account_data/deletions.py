@@ -1,0 +1,283 @@
+"""Deletes accounts: everything that a user wrote, chose or got goes, and the ledger stays.
+
+One commit marks the account as deleted. From then on, every other call of the user is refused. Then follow steps, each
+of which can be repeated: after a crash, a sweep runs them all again, and those that are done find nothing to do.
+
+A call that began before the mark may still store something. So when all such calls have ended, the steps run once
+more, and only then the account that the user signs in with is deleted.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from imagegen import events
+from imagegen.documents.account_data import deletion_of, deletion_path, export_path, write_deletion
+from imagegen.documents.accounts import (
+    create_entry,
+    erase_reason,
+    is_deleted,
+    mark_deleted,
+    reasons,
+    remarks,
+    update_wallet,
+    user_path,
+    wallet_of,
+    without_profile,
+)
+from imagegen.documents.api_keys import API_KEYS, key_ring_path
+from imagegen.documents.fields import Unreadable
+from imagegen.documents.generations import REQUESTS, StoredRequest, erase_request, is_erased
+from imagegen.documents.mail import mail_paths
+from imagegen.documents.receivers import RECEIVERS, sending_path
+from imagegen.documents.secrets import webhook_secret_path
+from imagegen.documents.webhooks import DELIVERIES
+from imagegen.domain.account_data import Deletion
+from imagegen.domain.generation import OPEN, FailureReason
+from imagegen.domain.ledger import EntryType
+from imagegen.events import Event, SafeText, type_of
+from imagegen.ports.auth_accounts import AuthAccounts, AuthUnavailable
+from imagegen.ports.clock import Clock
+from imagegen.ports.database import (
+    CommitRefused,
+    Database,
+    DatabaseUnavailable,
+    Delete,
+    OutcomeUnknown,
+    Query,
+    Snapshot,
+    Where,
+    Write,
+)
+from imagegen.ports.object_store import ObjectStoreUnavailable
+from imagegen.services import unreadable
+from imagegen.services.account_data.exports import user_folder
+from imagegen.services.account_data.reading import PAGE_SIZE, requests_of
+from imagegen.services.credits.accounts import existing_user
+from imagegen.services.generations.settlement import Failed, Settlements
+from imagegen.services.images.storage import Images
+
+FORFEIT = "forfeit"
+"""The id of the entry that ends the balance. The fixed id makes a second one impossible."""
+
+CALL_SECONDS = 20.0
+"""The time that a call spends on a deletion. Sweeps do the rest."""
+
+SWEEP_SECONDS = 40.0
+"""The time that a sweep spends on each deletion. Later sweeps do the rest."""
+
+CANCELED = Failed(FailureReason.CANCELED, "The account was deleted.")
+
+TRANSIENT = (CommitRefused, OutcomeUnknown, DatabaseUnavailable, ObjectStoreUnavailable)
+"""The errors that may have passed by the next sweep."""
+
+Step = Callable[[str], bool]
+"""Does a bounded part of a step for a user. Returns whether the step is done. It can be repeated at any time."""
+
+
+@dataclass(frozen=True)
+class Deletions:
+    """The deletions of all accounts. ``settlements`` retry for seconds only, and do not limit canceled runs."""
+
+    database: Database
+    settlements: Settlements
+    images: Images
+    auth_accounts: AuthAccounts
+    clock: Clock
+
+    def delete(self, user_id: str, requested_by: str | None) -> Deletion:
+        """Delete an account, or go on with its deletion. Return the deletion, which a sweep finishes.
+
+        Raises UserNotFound. If the account could not be marked as deleted, raises CommitRefused, OutcomeUnknown or
+        DatabaseUnavailable.
+        """
+
+        def attempt(_tries: int) -> Deletion:
+            user, document = self.database.read(user_path(user_id), deletion_path(user_id))
+            existing_user(user)
+            if document.exists and is_deleted(user):
+                return deletion_of(document)
+            now = self.clock.now()
+            deletion = Deletion(user_id, now, requested_by, due_at=now)
+            self.database.commit(mark_deleted(user, now), write_deletion(document, deletion))
+            return deletion
+
+        deletion = self.settlements.retry(attempt)
+        if deletion.finished_at is not None:
+            return deletion
+        try:
+            return self._advanced(deletion, CALL_SECONDS)
+        except (*TRANSIENT, Unreadable) as error:
+            events.warning(Event.DELETION_NOT_FINISHED, error=type_of(error))
+            return deletion
+
+    def recover(self, document: Snapshot) -> bool:
+        """Go on with a deletion. Return whether it has finished, or waits for other calls to end."""
+        deletion = deletion_of(document)
+        return self._advanced(deletion, SWEEP_SECONDS).due_at != deletion.due_at
+
+    def _advanced(self, deletion: Deletion, seconds: float) -> Deletion:
+        """Run the steps for this time. Return the deletion as it is then."""
+        user_id, until = deletion.user_id, self.clock.monotonic() + seconds
+        # Purchases are closed between these two, so that no refund of a purchase finds its credits forfeited.
+        settled = self._done(user_id, until, self._settle_requests, self._forfeit)
+        others = [
+            self._done(user_id, until, step)
+            for step in (
+                self._remove_profile,
+                self._delete_keys,
+                self._delete_receivers,
+                self._erase_remarks,
+                self._delete_exports,
+            )
+        ]
+        # A request that has not ended needs its fields, and its end writes deliveries.
+        erased = settled and self._done(user_id, until, self._erase_requests, self._delete_deliveries)
+        pictures = self._done(user_id, until, self._delete_pictures)
+        return self._concluded(deletion, done=erased and pictures and all(others))
+
+    def _done(self, user_id: str, until: float, *steps: Step) -> bool:
+        """Run steps that build on each other. Return whether all are done. A step that fails ends them, but no others.
+
+        The next sweep repeats a failed step.
+        """
+        for step in steps:
+            try:
+                while not step(user_id):
+                    if self.clock.monotonic() >= until:
+                        return False
+            except Unreadable as error:
+                unreadable.log(error)
+                return False
+            except TRANSIENT as error:
+                events.warning(Event.DELETION_STEP_FAILED, step=SafeText(step.__name__), error=type_of(error))
+                return False
+            except Exception:  # noqa: BLE001 - logged, and the other steps go on
+                events.exception(Event.DELETION_STEP_FAILED, step=SafeText(step.__name__))
+                return False
+        return True
+
+    def _concluded(self, deletion: Deletion, *, done: bool) -> Deletion:
+        """Return the deletion after its steps have run. If all are done and no other call goes on, finish it."""
+        may_finish = done and self.clock.now() >= deletion.may_finish_at
+        if may_finish:
+            try:
+                self.auth_accounts.delete(deletion.user_id)
+            except AuthUnavailable as error:
+                events.warning(Event.DELETION_STEP_FAILED, step=SafeText("auth"), error=type_of(error))
+                may_finish = False
+
+        def attempt(_tries: int) -> Deletion:
+            [document] = self.database.read(deletion_path(deletion.user_id))
+            current, now = deletion_of(document), self.clock.now()
+            if current.finished_at is not None or current.requested_at != deletion.requested_at or not done:
+                return current
+            due_at = max(now, current.may_finish_at)
+            changed = replace(current, finished_at=now, due_at=None) if may_finish else replace(current, due_at=due_at)
+            if changed != current:
+                self.database.commit(write_deletion(document, changed))
+            return changed
+
+        return self.settlements.retry(attempt)
+
+    # The steps
+
+    def _settle_requests(self, user_id: str) -> bool:
+        """Cancel and refund the requests that have not ended. There can be no new ones."""
+        is_open = Where("status", "in", tuple(status.value for status in OPEN))
+        documents = self.database.find(Query(REQUESTS, (Where("userId", "==", user_id), is_open), limit=PAGE_SIZE))
+        for document in documents:
+            self.settlements.settle(StoredRequest.of(document), CANCELED)
+        return len(documents) < PAGE_SIZE
+
+    def _forfeit(self, user_id: str) -> bool:
+        """End what is left of the balance with an entry of the ledger."""
+
+        def attempt(_tries: int) -> bool:
+            [user] = self.database.read(user_path(user_id))
+            wallet = wallet_of(user)
+            if wallet.credits.total:
+                wallet, entry = wallet.post(
+                    EntryType.FORFEIT,
+                    wallet.credits,
+                    entry_id=FORFEIT,
+                    generation_request_id=None,
+                    timestamp=self.clock.now(),
+                )
+                self.database.commit(update_wallet(user, wallet), create_entry(entry))
+            return True
+
+        return self.settlements.retry(attempt)
+
+    def _remove_profile(self, user_id: str) -> bool:
+        def attempt(_tries: int) -> bool:
+            [user] = self.database.read(user_path(user_id))
+            changed = without_profile(user)
+            if changed.data != user.data:
+                self.database.commit(changed)
+            return True
+
+        return self.settlements.retry(attempt)
+
+    def _delete_keys(self, user_id: str) -> bool:
+        return self._delete_found(API_KEYS, user_id, Delete(key_ring_path(user_id)))
+
+    def _delete_receivers(self, user_id: str) -> bool:
+        """Delete the webhook endpoints, the state of other receivers, the secrets and the limits of the webhooks."""
+        return self._delete_found(
+            RECEIVERS, user_id, Delete(sending_path(user_id)), Delete(webhook_secret_path(user_id))
+        )
+
+    def _delete_deliveries(self, user_id: str) -> bool:
+        return self._delete_found(DELIVERIES, user_id)
+
+    def _erase_remarks(self, user_id: str) -> bool:
+        """Remove the reasons of grants and corrections, and the free text of old ledger entries."""
+
+        def attempt(_tries: int) -> bool:
+            documents = [
+                *self.database.find(reasons(user_id, PAGE_SIZE)),
+                *self.database.find(remarks(user_id, PAGE_SIZE)),
+            ]
+            self._commit([erase_reason(document) for document in documents])
+            return len(documents) < PAGE_SIZE
+
+        return self.settlements.retry(attempt)
+
+    def _delete_exports(self, user_id: str) -> bool:
+        self._commit([Delete(export_path(user_id))])
+        return self.images.store.delete(user_folder(user_id))
+
+    def _erase_requests(self, user_id: str) -> bool:
+        """Erase the next requests, and delete the e-mails about them. The same commit records how far it got."""
+
+        def attempt(_tries: int) -> bool:
+            [document] = self.database.read(deletion_path(user_id))
+            deletion = deletion_of(document)
+            requests = self.database.find(requests_of(user_id, deletion.erased_up_to))
+            if not requests:
+                return True
+            now = self.clock.now()
+            erased = [erase_request(request, now) for request in requests if not is_erased(request)]
+            mails = [path for request in requests for path in self._mail_paths(request)]
+            progress = write_deletion(document, replace(deletion, erased_up_to=requests[-1].id))
+            self._commit([*erased, *map(Delete, mails), progress])
+            return len(requests) < PAGE_SIZE
+
+        return self.settlements.retry(attempt)
+
+    def _delete_pictures(self, user_id: str) -> bool:
+        return self.images.delete_some_of(user_id)
+
+    def _mail_paths(self, request: Snapshot) -> Sequence[str]:
+        collection = self.settlements.mail_collection
+        return mail_paths(collection, request.id) if collection else ()
+
+    def _delete_found(self, collection: str, user_id: str, *others: Delete) -> bool:
+        """Delete the next documents of a user in a collection, and other documents. Return whether none is left."""
+        documents = self.database.find(Query(collection, (Where("userId", "==", user_id),), limit=PAGE_SIZE))
+        self._commit([*(Delete(document.path) for document in documents), *others])
+        return len(documents) < PAGE_SIZE
+
+    def _commit(self, writes: Sequence[Write]) -> None:
+        if writes:
+            self.database.commit(*writes)
