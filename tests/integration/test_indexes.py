@@ -22,6 +22,7 @@ def needs(api: Api, client: ObservedClient, add_user: AddUser) -> list[Need]:
     """Return the index needs of all queries, including those of the report and of a second page."""
     this_week = Week.of(datetime.now(UTC))
     data.fill(client.project, this_week, requests=150, users=3)  # enough for the report to count them
+    add_user("leaver", paid=1)
     add_user(paid=20)
     for _ in range(3):
         api.result("createGenerationRequest", ORDER)
@@ -39,7 +40,6 @@ def needs(api: Api, client: ObservedClient, add_user: AddUser) -> list[Need]:
     next_week = {"X-CloudScheduler-ScheduleTime": (datetime.now(UTC) + timedelta(weeks=1)).isoformat()}
     assert api.http.post("/scheduleWeeklyReport", headers=next_week).status_code == 200
     assert api.http.post("/sweepAbandonedRequests").status_code == 200
-    add_user("leaver", paid=1)
     api.result("deleteAccount", {"userId": "leaver", "confirmUserId": "leaver"})
     return [Need.of(query, sums) for _, query, sums in client.wire.queries]
 

@@ -38,7 +38,7 @@ def test_readme_links_to_every_page() -> None:
 
 
 def test_architecture_map_has_a_line_for_every_package() -> None:
-    mapped = re.findall(r"^\| `([a-z0-9/]+)/` \|", ARCHITECTURE.read_text("utf-8"), re.MULTILINE)
+    mapped = re.findall(r"^\| `([a-z0-9_/]+)/` \|", ARCHITECTURE.read_text("utf-8"), re.MULTILINE)
     packages = {
         str(path.parent.relative_to(ROOT)) for package in PACKAGES for path in (ROOT / package).rglob("__init__.py")
     }

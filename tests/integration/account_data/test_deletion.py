@@ -137,6 +137,13 @@ def test_operator_can_rebuild_the_wallet_of_a_deleted_account(account: Account) 
         account.backend.corrections.correct(USER, TRIAL, reason="test", key="late")
 
 
+def test_repeated_call_only_answers(account: Account) -> None:
+    account.delete()
+    version, queries = account.database.version, account.database.queries
+    assert account.delete() == "running"
+    assert (account.database.version, account.database.queries) == (version, queries)
+
+
 def test_deletion_without_its_document_is_found_and_repaired(account: Account) -> None:
     account.database.edit(f"users/{USER}", deletedAt=account.clock.now())
     assert any(finding.startswith("DELETION") for finding in account.findings())

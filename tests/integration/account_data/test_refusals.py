@@ -1,6 +1,7 @@
 """Tests that every call of a deleted account is refused, whatever function or route it is."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -22,7 +23,7 @@ CALLS: dict[str, tuple[Operation[Any, Any], Callable[..., Call], Any]] = {
 
 
 def reason(account: Account, call: Call) -> str | None:
-    headers = {**call.headers, "Authorization": f"Bearer {USER}"}
+    headers = {"Authorization": f"Bearer {USER}", **call.headers}
     answer = account.api.http.open(call.path, method=call.method, data=call.body, headers=headers).get_json()
     found: str | None = answer.get("reason") or answer.get("error", {}).get("details", {}).get("reason")
     return found
@@ -61,6 +62,14 @@ def crash() -> None:
 def test_calls_of_an_existing_account_are_not_refused(account: Account, accounts: Accounts) -> None:
     accounts.admins.add(USER)
     assert "ACCOUNT_DELETED" not in refusals(account).values()
+
+
+@pytest.mark.parametrize("function", ["exportAccount", "getAccountExport", "deleteAccount"])
+def test_only_the_owner_and_admins_export_and_delete(account: Account, accounts: Accounts, function: str) -> None:
+    data = {"userId": USER, **({"confirmUserId": USER} if function == "deleteAccount" else {})}
+    for token, expected in (("stranger", "PERMISSION_DENIED"), ("admin", None), (USER, None)):
+        call = of_function(function, data)
+        assert reason(account, replace(call, headers={**call.headers, "Authorization": f"Bearer {token}"})) == expected
 
 
 def test_no_api_key_exports_or_deletes_an_account() -> None:

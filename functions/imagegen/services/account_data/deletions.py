@@ -85,11 +85,13 @@ class Deletions:
     clock: Clock
 
     def delete(self, user_id: str, requested_by: str | None) -> Deletion:
-        """Delete an account, or go on with its deletion. Return the deletion, which a sweep finishes.
+        """Delete an account, and return the deletion, which a sweep finishes. A repeated call only returns it.
 
         Raises UserNotFound. If the account could not be marked as deleted, raises CommitRefused, OutcomeUnknown or
         DatabaseUnavailable.
         """
+
+        mine: list[Deletion] = []  # a commit of this call may be applied although its answer was lost
 
         def attempt(_tries: int) -> Deletion:
             user, document = self.database.read(user_path(user_id), deletion_path(user_id))
@@ -98,11 +100,12 @@ class Deletions:
                 return deletion_of(document)
             now = self.clock.now()
             deletion = Deletion(user_id, now, requested_by, due_at=now)
+            mine.append(deletion)
             self.database.commit(mark_deleted(user, now), write_deletion(document, deletion))
             return deletion
 
         deletion = self.settlements.retry(attempt)
-        if deletion.finished_at is not None:
+        if deletion not in mine:
             return deletion
         try:
             return self._advanced(deletion, CALL_SECONDS)
