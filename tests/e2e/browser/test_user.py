@@ -11,6 +11,7 @@ from playwright.sync_api import Page, expect
 from tests.e2e.browser.conftest import Visit
 from tests.support.live import Live
 from tests.support.models import BROKEN, LATE
+from tests.support.scale import only_full
 from tools.seed import history
 
 PASSWORD = history.source("users")["password"]
@@ -70,6 +71,7 @@ def test_user_signs_up_and_makes_pictures(visit: Visit) -> None:
     expect(page.get_by_role("listitem").filter(has_text="1 credit refunded")).to_contain_text("balance 9 credits")
 
 
+@only_full
 def test_errors_say_what_to_do(visit: Visit) -> None:
     visitor = visit()
     visitor.expect_refusal("createGenerationRequest")
@@ -99,6 +101,7 @@ def test_user_filters_requests_and_turns_their_pages(visit: Visit) -> None:
     expect(page.get_by_role("listitem").filter(has_text="refunded")).to_be_visible()
 
 
+@only_full
 def test_secrets_are_shown_once(visit: Visit, live: Live) -> None:
     visitor = visit()
     page = visitor.page
@@ -129,6 +132,7 @@ def test_secrets_are_shown_once(visit: Visit, live: Live) -> None:
     assert live.refusal("getCatalog", {}, token=secret)[2] == "UNAUTHENTICATED"
 
 
+@only_full
 def test_lost_connection_is_tried_again(visit: Visit) -> None:
     visitor = visit()
     page = visitor.page
