@@ -4,11 +4,11 @@ import { call } from "../../api.js";
 import { number } from "../../format.js";
 import { useLoad, usePages } from "../../load.js";
 import { Amount } from "../../parts/amount.jsx";
+import { Figures } from "../../parts/figures.jsx";
 import { Loaded, Paged } from "../../parts/loaded.jsx";
 import { Page } from "../../parts/page.jsx";
 import { Table } from "../../parts/table.jsx";
 import { Time } from "../../parts/time.jsx";
-import { Figures } from "./figures.jsx";
 import { GrantForm } from "./grant-form.jsx";
 
 /** @type {import("../../router.js").View} */
