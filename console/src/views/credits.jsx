@@ -12,10 +12,10 @@ import { Field } from "../parts/field.jsx";
 import { Figures } from "../parts/figures.jsx";
 import { Paged } from "../parts/loaded.jsx";
 import { Page } from "../parts/page.jsx";
+import { RequestLink } from "../parts/request-link.jsx";
 import { Table } from "../parts/table.jsx";
 import { Time } from "../parts/time.jsx";
 import { Waiting } from "../parts/waiting.jsx";
-import { href } from "../router.js";
 import { session } from "../session.js";
 
 const TYPES = ["grant", "deduction", "refund", "correction"];
@@ -114,13 +114,7 @@ function History({ entries }) {
                 <td class="numeric">
                   <Amount credits={entry.balanceAfter} />
                 </td>
-                <td>
-                  {entry.generationRequestId && (
-                    <a href={href(`/requests/${entry.generationRequestId}`)}>
-                      <code>{entry.generationRequestId.slice(0, 8)}</code>
-                    </a>
-                  )}
-                </td>
+                <td>{entry.generationRequestId && <RequestLink id={entry.generationRequestId} />}</td>
               </tr>
             ))}
           </Table>

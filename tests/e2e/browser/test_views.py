@@ -29,12 +29,15 @@ class View:
     text: str
 
 
-def views_of_user(live: Live) -> list[View]:
+def request_of_ada(live: Live, status: str) -> str:
+    """Return the id of a request of the sample data."""
     requests = live.operator.collection("generationRequests").where(filter=FieldFilter("userId", "==", "user-ada"))
-    completed, failed = (
-        next(requests.where(filter=FieldFilter("status", "==", status)).limit(1).stream()).id
-        for status in ("completed", "failed")
-    )
+    request: str = next(requests.where(filter=FieldFilter("status", "==", status)).limit(1).stream()).id
+    return request
+
+
+def views_of_user(live: Live) -> list[View]:
+    completed, failed = (request_of_ada(live, status) for status in ("completed", "failed"))
     return [
         View("playground-empty", "/playground", "No picture yet."),
         View("playground-completed", f"/playground?request={completed}", "Show the time line"),
@@ -50,14 +53,16 @@ def views_of_user(live: Live) -> list[View]:
     ]
 
 
-VIEWS_OF_OPERATOR = [
-    View("reports", "/operator/reports", "2026-W39"),
-    View("report", "/operator/reports/2026-W44", "Top users"),
-    View("report-missing", "/operator/reports/2020-W01", "REPORT_NOT_FOUND"),
-    View("users", "/operator/users", "user-fumiko"),
-    View("user", "/operator/users/user-ada", "Show more"),
-    View("catalog", "/operator/catalog", "1024x1792"),
-]
+def views_of_operator(live: Live) -> list[View]:
+    return [
+        View("reports", "/operator/reports", "2026-W39"),
+        View("report", "/operator/reports/2026-W44", "Top users"),
+        View("report-missing", "/operator/reports/2020-W01", "REPORT_NOT_FOUND"),
+        View("users", "/operator/users", "user-fumiko"),
+        View("user", "/operator/users/user-ada", "Show more"),
+        View("catalog", "/operator/catalog", "1024x1792"),
+        View("request-of-user", f"/requests/{request_of_ada(live, 'failed')}", "refunded"),
+    ]
 
 
 @pytest.mark.parametrize("looks", LOOKS)
@@ -70,15 +75,16 @@ def test_user_sees_all_views(visit: Visit, live: Live, looks: str) -> None:
 
 
 @pytest.mark.parametrize("looks", LOOKS)
-def test_operator_sees_all_views(visit: Visit, looks: str) -> None:
+def test_operator_sees_all_views(visit: Visit, live: Live, looks: str) -> None:
     visitor = visit(**LOOKS[looks])
     visitor.expect_refusal("getWeeklyReport")
     visitor.sign_in_as("Admin")
-    look_at(visitor, VIEWS_OF_OPERATOR)
+    look_at(visitor, views_of_operator(live))
 
 
 def look_at(visitor: Visitor, views: list[View]) -> None:
     for view in views:
+        visitor.page.goto("about:blank")  # so that nothing of the last view is left
         visitor.open(view.path)
         expect(visitor.page.get_by_text(view.text).first).to_be_visible()
         visitor.look(view.name)

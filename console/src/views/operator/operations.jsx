@@ -8,9 +8,10 @@ import { Field } from "../../parts/field.jsx";
 import { Figures } from "../../parts/figures.jsx";
 import { Loaded } from "../../parts/loaded.jsx";
 import { Page } from "../../parts/page.jsx";
+import { RequestLink } from "../../parts/request-link.jsx";
 import { Status } from "../../parts/status.jsx";
 import { Table } from "../../parts/table.jsx";
-import { href, navigate } from "../../router.js";
+import { navigate } from "../../router.js";
 import { Time } from "../../parts/time.jsx";
 import { UserLink } from "./user-link.jsx";
 
@@ -195,15 +196,6 @@ function Deliveries({ of }) {
         </tr>
       ))}
     </Table>
-  );
-}
-
-/** @param {{id: string}} props */
-function RequestLink({ id }) {
-  return (
-    <a href={href(`/requests/${id}`)}>
-      <code>{id.slice(0, 8)}</code>
-    </a>
   );
 }
 
