@@ -58,7 +58,9 @@ if TYPE_CHECKING:  # imported on first use
     from imagegen.services.catalog_options import CatalogOptions
     from imagegen.services.credits.audit import Audit
     from imagegen.services.credits.corrections import Corrections
+    from imagegen.services.credits.daily_audit import DailyAudit
     from imagegen.services.images.urls import ImageUrls
+    from imagegen.services.overview import OverviewReader
     from imagegen.services.users import UserSearch
 
 RESERVING_TIMEOUT_SECONDS = 20.0
@@ -129,6 +131,12 @@ class Backend:
         return Audit(self.database, self.clock)
 
     @cached_property
+    def daily_audit(self) -> "DailyAudit":
+        from imagegen.services.credits.daily_audit import DailyAudit
+
+        return DailyAudit(self.database, self.clock, self.audit)
+
+    @cached_property
     def corrections(self) -> "Corrections":
         from imagegen.services.credits.corrections import Corrections
 
@@ -139,6 +147,12 @@ class Backend:
         from imagegen.services.catalog_options import CatalogOptions
 
         return CatalogOptions(self.database, self.catalogs, self.clock, self.retry)
+
+    @cached_property
+    def overview(self) -> "OverviewReader":
+        from imagegen.services.overview import OverviewReader
+
+        return OverviewReader(self.database, self.catalogs, self.clock)
 
     @cached_property
     def user_search(self) -> "UserSearch":

@@ -75,6 +75,8 @@ ADMIN_OPERATIONS = (
     "findUsers",
     "listCatalogOptions",
     "updateCatalogOption",
+    "getOperations",
+    "getAudit",
 )
 EXPECTED_OUTCOMES = {
     "create_generation": "201",

@@ -1,4 +1,4 @@
-"""Checks every invariant of the credits over the whole database.
+"""Checks every invariant of the credits over the whole database, or for one user.
 
 The audit changes nothing. It holds one user's ledger and one page of requests in memory. If the database is in use, a
 document that changes between two reads can cause a finding that a second run does not confirm.
@@ -6,8 +6,7 @@ document that changes between two reads can cause a finding that a second run do
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from typing import TypeVar
@@ -25,38 +24,23 @@ from imagegen.documents.accounts import (
 from imagegen.documents.fields import Unreadable
 from imagegen.documents.generations import REQUESTS, request_of, request_path
 from imagegen.domain.account import Account, Usage, usage_of_requests
+from imagegen.domain.audit import Coverage, Finding, Invariant
 from imagegen.domain.generation import REFUNDED, GenerationRequest, entry_id
 from imagegen.domain.ledger import GENESIS, Credits, EntryType, LedgerEntry
 from imagegen.ports.clock import Clock
-from imagegen.ports.database import Database, Snapshot
+from imagegen.ports.database import Database, Query, Snapshot, Where
 from imagegen.services.credits.accounts import WELCOME_GRANT
 
 READ_PAGE_SIZE = 200
 
+USER_DOCUMENTS_MAX = 20_000
+"""The most ledger entries, and the most requests, of a user whom the daily audit checks. It holds them in memory."""
+
 T = TypeVar("T")
 
 
-class Invariant(StrEnum):
-    """An invariant. The value is its description in the output of the audit."""
-
-    READABLE = "every document can be read"
-    BALANCE = "a balance is never below zero and equals the sum of its ledger, and so does each lifetime total"
-    SEQUENCE = "ledger entries are numbered without gaps and carry the balance after them"
-    CHAIN = "each entry's hash covers the hash before it, and the wallet has the last hash"
-    OWNERSHIP = "each deduction or refund belongs to one request of its user, and has its cost and buckets"
-    SETTLEMENT = "a request is charged once, and refunded once if it failed or was canceled; corrections count too"
-    USAGE = "a user's weekly counters match their requests"
-    END = "every request ends soon after its lease or its time in the queue expires"
-    TRIAL = "each claim of trial credits has its grant"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A violation of an invariant, with the paths of the documents that show it."""
-
-    invariant: Invariant
-    message: str
-    documents: tuple[str, ...]
+class TooLarge(Exception):
+    """A user has more documents than can be checked at once."""
 
 
 @dataclass(frozen=True)
@@ -64,22 +48,64 @@ class Audit:
     database: Database
     clock: Clock
 
-    def findings(self) -> Iterator[Finding]:
-        """Yield every violation as it is found. Raises DatabaseUnavailable."""
+    def findings(self, coverage: Coverage | None = None) -> Iterator[Finding]:
+        """Yield every violation as it is found, and count the documents. Raises DatabaseUnavailable."""
+        for finding in self._all(coverage or Coverage()):
+            owners = (path.split("/")[1] for path in finding.documents if path.startswith(f"{USERS}/"))
+            yield replace(finding, user_id=finding.user_id or next(owners, None))
+
+    def _all(self, coverage: Coverage) -> Iterator[Finding]:
         for user in self.database.scan(USERS):
-            yield from self._user(user)
+            coverage.users += 1
+            entries = list(self.database.scan(ledger_path(user.id)))
+            coverage.entries += len(entries)
+            yield from self._user(user, entries)
         for page in _pages(self.database.scan(REQUESTS), READ_PAGE_SIZE):
+            coverage.requests += len(page)
             yield from self._requests(page)
         for page in _pages(self.database.scan(TRIAL_CLAIMS), READ_PAGE_SIZE):
             yield from self._trial_claims(page)
 
-    def _user(self, user: Snapshot) -> Iterator[Finding]:
-        """Yield the violations in a user's account. Leave out the checks that need a document that cannot be read."""
+    def findings_of(self, user: Snapshot, coverage: Coverage, until: float) -> Iterator[Finding]:
+        """Yield every violation in a user's account, requests and trial claims, and count the documents.
+
+        Raises DatabaseUnavailable, and TooLarge if the user has more than ``USER_DOCUMENTS_MAX`` entries or requests,
+        or if ``until`` has passed, in seconds of the clock.
+        """
+        coverage.users += 1
+        entries = list(self._bounded(self.database.scan(ledger_path(user.id)), until))
+        requests = list(self._bounded(self._documents_of(user.id, REQUESTS), until))
+        coverage.entries += len(entries)
+        coverage.requests += len(requests)
+        yield from self._user(user, entries)
+        for page in _pages(self._bounded(requests, until), READ_PAGE_SIZE):
+            yield from self._requests(page)
+        for page in _pages(self._bounded(self._documents_of(user.id, TRIAL_CLAIMS), until), READ_PAGE_SIZE):
+            yield from self._trial_claims(page)
+
+    def _documents_of(self, user_id: str, collection: str) -> Iterator[Snapshot]:
+        """Yield the documents of a collection that belong to a user, page by page."""
+        query = Query(collection, (Where("userId", "==", user_id),), "__name__", ascending=True, limit=READ_PAGE_SIZE)
+        while page := self.database.find(query):
+            yield from page
+            if len(page) < READ_PAGE_SIZE:
+                return
+            query = replace(query, start_after=(page[-1].id,))
+
+    def _bounded(self, documents: Iterable[Snapshot], until: float) -> Iterator[Snapshot]:
+        for number, document in enumerate(documents):
+            if number >= USER_DOCUMENTS_MAX or (number % READ_PAGE_SIZE == 0 and self.clock.monotonic() > until):
+                raise TooLarge
+            yield document
+
+    def _user(self, user: Snapshot, documents: Sequence[Snapshot]) -> Iterator[Finding]:
+        """Yield the violations in a user's account. Leave out the checks that need a document that cannot be read.
+
+        ``documents`` are the entries of the user's ledger.
+        """
         accounts, unreadable_account = _read("The account", account_of, [user])
         _, unreadable_endpoints = _read("The list of webhook endpoints", endpoints_of_user, [user])
-        entries, unreadable_entries = _read(
-            "The ledger entry", partial(entry_of, user.id), self.database.scan(ledger_path(user.id))
-        )
+        entries, unreadable_entries = _read("The ledger entry", partial(entry_of, user.id), documents)
         yield from (*unreadable_account, *unreadable_endpoints, *unreadable_entries)
         if unreadable_entries:
             return
@@ -124,6 +150,7 @@ class Audit:
                     Invariant.END,
                     f"The request is open, but its lease expired at {request.must_end_by:%Y-%m-%d %H:%M:%S}.",
                     (request_path(request.id),),
+                    request.user_id,
                 )
 
     def _trial_claims(self, claims: Sequence[Snapshot]) -> Iterator[Finding]:
