@@ -15,6 +15,8 @@ try {
     target: "es2022",
     jsx: "automatic",
     jsxImportSource: "preact",
+    // Only Firestore's pipelines evaluate regular expressions. The console has none, and its bundle is a fifth smaller.
+    alias: { re2js: here("src/no-re2js.js") },
     legalComments: "none",
     logLevel: "warning",
   });

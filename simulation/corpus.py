@@ -16,7 +16,7 @@ from imagegen.domain import account, endpoints, generation, ledger, limits, peop
 from imagegen.reports import reconciliation, weekly
 from imagegen.services import api_keys, call_rates, catalog_options, retry, server_keys, sweeper
 from imagegen.services.account_data import collections, deletions, exports
-from imagegen.services.credits import accounts
+from imagegen.services.credits import accounts, daily_audit
 from imagegen.services.generations import cancellation, create, execution, queue, settlement, worker
 from imagegen.services.images import storage
 from imagegen.services.webhooks import deliveries, delivery_worker, outbox, secrets
@@ -45,6 +45,10 @@ class Mutant:
 READ_BOTH = "self.database.read(*paths)"
 READ_USER = "self.database.read(user_path(request.user_id))"
 RESERVATION = "create_request(request), update_account(user, account, request.week), create_entry(deduction)"
+DAILY_AUDIT = "tests/unit/test_daily_audit.py"
+ENTRIES_OF_THE_PERIOD = (
+    "for entry, number in self._entries(run.entries_checked, run.entries_number, run.entries_until):"
+)
 WEBHOOK_LOAD = "tests/simulation/test_webhook_load.py"
 DELETION_TESTS = "tests/integration/account_data"
 TRIAL_TESTS = "tests/integration/test_trial_credits.py"
@@ -979,5 +983,70 @@ MUTANTS = [
         "            self._delete_files(export)\n            self.database.commit(Delete(",
         "            self.database.commit(Delete(",
         test=f"{DELETION_TESTS}/test_export.py",
+    ),
+    # The daily audit
+    Mutant(
+        "the daily audit moves on before it has checked a user",
+        daily_audit,
+        ENTRIES_OF_THE_PERIOD,
+        ENTRIES_OF_THE_PERIOD + "\n            progress.run = replace("
+        "progress.run, entries_checked=entry.data['timestamp'], entries_number=number + 1)",
+        test=DAILY_AUDIT,
+    ),
+    Mutant(
+        "the daily audit never checks users without new entries",
+        daily_audit,
+        "rotation_left=ceil(users.count / ROTATION)",
+        "rotation_left=0",
+        test=DAILY_AUDIT,
+    ),
+    Mutant(
+        "the daily audit checks the same thirtieth each day",
+        daily_audit,
+        "rotation_after=user.id, rotation_left=left",
+        "rotation_left=left",
+        test=DAILY_AUDIT,
+    ),
+    Mutant(
+        "the daily audit misses an entry that is committed late",
+        daily_audit,
+        "now - COMMITTED_WITHIN",
+        "now",
+        test=DAILY_AUDIT,
+    ),
+    Mutant(
+        "the daily audit skips entries of the moment at which it stopped",
+        daily_audit,
+        "number = number if at == since else 0",
+        "number = number if at == since else 1",
+        test=DAILY_AUDIT,
+    ),
+    Mutant(
+        "the daily audit takes a change between two reads for a finding",
+        daily_audit,
+        "if user.version == version:",
+        "if True:",
+        test=DAILY_AUDIT,
+    ),
+    Mutant(
+        "the daily audit does not compare the sums",
+        daily_audit,
+        "if balances.balances != balances.ledgers:",
+        "if False:",
+        test=DAILY_AUDIT,
+    ),
+    Mutant(
+        "the daily audit forgets the users with findings",
+        daily_audit,
+        "else _users_in(last.findings)",
+        "else ()",
+        test=DAILY_AUDIT,
+    ),
+    Mutant(
+        "a repeated daily audit replaces the findings of the first",
+        daily_audit,
+        "last.scheduled_for == scheduled_for",
+        "False",
+        test=DAILY_AUDIT,
     ),
 ]

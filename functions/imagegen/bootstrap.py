@@ -55,11 +55,13 @@ if TYPE_CHECKING:  # imported on first use
     from imagegen.services.credits.accounts import Accounts
     from imagegen.services.credits.audit import Audit
     from imagegen.services.credits.corrections import Corrections
+    from imagegen.services.credits.daily_audit import DailyAudit
     from imagegen.services.credits.history import Histories
     from imagegen.services.generations.cancellation import Cancellations
     from imagegen.services.generations.queries import Requests
     from imagegen.services.generations.worker import Worker
     from imagegen.services.images.urls import ImageUrls
+    from imagegen.services.overview import OverviewReader
     from imagegen.services.purchases.create import Checkout
     from imagegen.services.purchases.packages import Packages
     from imagegen.services.purchases.payment_events import PaymentEvents
@@ -313,6 +315,12 @@ class Backend:
         return Audit(self.database, self.clock)
 
     @cached_property
+    def daily_audit(self) -> "DailyAudit":
+        from imagegen.services.credits.daily_audit import DailyAudit
+
+        return DailyAudit(self.database, self.clock, self.audit)
+
+    @cached_property
     def corrections(self) -> "Corrections":
         from imagegen.services.credits.corrections import Corrections
 
@@ -323,6 +331,12 @@ class Backend:
         from imagegen.services.catalog_options import CatalogOptions
 
         return CatalogOptions(self.database, self.catalogs, self.clock, self.retry)
+
+    @cached_property
+    def overview(self) -> "OverviewReader":
+        from imagegen.services.overview import OverviewReader
+
+        return OverviewReader(self.database, self.catalogs, self.clock)
 
     @cached_property
     def user_search(self) -> "UserSearch":

@@ -34,10 +34,13 @@ def test_finding_is_printed_until_it_is_repaired(suite: Suite, live: Live) -> No
     assert printed.returncode == 1
     assert "BALANCE: The balance is" in printed.stdout
     assert user.path in printed.stdout
+    stored = live.operator.document("audits/latest").get().to_dict() or {}
+    assert (stored["kind"], user.id in {finding["userId"] for finding in stored["findings"]}) == ("full", True)
     repaired = run(suite.project.directory, "repair", "rebuild", user.id)
     assert repaired.returncode == 0, repaired.stderr
     printed = audit(suite.project.directory)
     assert (printed.returncode, printed.stdout) == (0, "Every invariant holds.\n")
+    assert live.operator.document("audits/latest").get().get("findingCount") == 0
 
 
 def test_correction_is_made_from_the_command_line(suite: Suite, live: Live) -> None:

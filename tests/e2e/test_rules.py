@@ -37,6 +37,8 @@ READERS: dict[str, dict[Operation, set[str]]] = {
     "sizes": {"get": NOBODY, "list": NOBODY},
     "weeklyReports": {"get": NOBODY, "list": NOBODY},
     "dailyUsage": {"get": NOBODY, "list": NOBODY},
+    "audits": {"get": NOBODY, "list": NOBODY},
+    "catalogChanges": {"get": NOBODY, "list": NOBODY},
     "grants": {"get": NOBODY, "list": NOBODY},
     "webhookDeliveries": {"get": NOBODY, "list": NOBODY},
     "webhookEndpoints": {"get": ONLY_OWNER, "list": NOBODY},
@@ -120,7 +122,7 @@ def documents(live: Live) -> dict[str, str]:
     for collection in ("generationRequests", "grants"):
         owned = live.operator.collection(collection).where(filter=FieldFilter("userId", "==", OWNER))
         paths[collection] = next(owned.limit(1).stream()).reference.path
-    closed = ("unheardOf", "trialClaims", "serverKeys", "apiKeys", "apiKeyRings")
+    closed = ("unheardOf", "audits", "catalogChanges", "trialClaims", "serverKeys", "apiKeys", "apiKeyRings")
     webhooks = ("webhookDeliveries", "webhookEndpoints", "webhookSending")
     for collection in (f"users/{OWNER}/notes", *closed, *webhooks):
         paths[collection] = f"{collection}/note"

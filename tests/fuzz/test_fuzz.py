@@ -77,6 +77,8 @@ ADMIN_OPERATIONS = (
     "findUsers",
     "listCatalogOptions",
     "updateCatalogOption",
+    "getOperations",
+    "getAudit",
 )
 EXPECTED_OUTCOMES = {
     "create_generation": "201",

@@ -7,9 +7,12 @@ from typing import Any
 import pytest
 
 from imagegen.bootstrap import Backend
-from imagegen.services.credits.audit import Invariant
+from imagegen.domain.audit import Invariant
+from imagegen.domain.times import rfc3339
+from tests.support.accounts import Accounts
 from tests.support.api import Api
 from tests.support.backend import set_models
+from tests.support.console import as_admin
 from tests.support.corruptions import (
     audit_findings,
     break_a_document,
@@ -115,3 +118,64 @@ def test_audit_reads_more_than_one_page(
     for request in client.collection("generationRequests").list_documents():
         request.update({"status": "odd"})
     assert len([finding for finding in audit_findings(backend) if "request cannot be read" in finding.message]) == 8
+
+
+# The daily audit, which tests/unit/test_daily_audit.py tests on an in-memory Firestore
+
+
+def test_daily_audit_is_stored_for_admins(
+    api: Api,
+    backend: Backend,
+    client: ObservedClient,
+    clock: ManualClock,
+    accounts: Accounts,
+    request_ids: dict[str, Any],
+) -> None:
+    assert as_admin(api, "getAudit") == {}
+    clock.at += timedelta(hours=1)
+    at = clock.at
+    answer = api.http.post("/auditLedgers", headers={"X-CloudScheduler-ScheduleTime": at.isoformat()})
+    assert answer.get_json() == {"ended": True, "usersChecked": 1, "findings": 0}
+    clock.at += timedelta(hours=23)
+    edit_a_balance(client, request_ids)
+    again = api.http.post("/auditLedgers", headers={"X-CloudScheduler-ScheduleTime": at.isoformat()})
+    assert again.get_json() == answer.get_json()
+    audit = as_admin(api, "getAudit")["audit"]
+    assert audit == {
+        "kind": "daily",
+        "startedAt": rfc3339(at),
+        "endedAt": rfc3339(at),
+        "updatedAt": rfc3339(at),
+        "secondsSince": 23 * 3600,
+        "isOver": True,
+        "covered": {"users": 1, "entries": 5, "requests": 3},
+        "entriesSince": rfc3339(at - timedelta(days=1)),
+        "entriesUntil": rfc3339(at - timedelta(minutes=5)),
+        "balances": {"balances": 16, "ledgers": 16},
+        "findings": [],
+        "findingCount": 0,
+        "leftOut": [],
+        "leftOutCount": 0,
+    }
+    clock.at += timedelta(hours=1)
+    api.result("createGenerationRequest", order(size="512x512"))
+    next_day = api.http.post("/auditLedgers", headers={"X-CloudScheduler-ScheduleTime": clock.at.isoformat()})
+    assert next_day.get_json()["findings"] == 3
+    total, balance, _ = as_admin(api, "getAudit")["audit"]["findings"]
+    assert (total["rule"], "userId" in total) == ("TOTAL", False)
+    assert (balance["rule"], balance["userId"], balance["documents"]) == ("BALANCE", "user", ["users/user"])
+    assert balance["message"].startswith("The balance is ")
+    assert balance["ruleDescription"] == Invariant.BALANCE.value
+
+
+def test_daily_audit_checks_a_user_like_a_full_audit(
+    backend: Backend, client: ObservedClient, clock: ManualClock, request_ids: dict[str, Any]
+) -> None:
+    """Two corruptions at once, one of them among the requests that no entry names."""
+    clock.at += timedelta(hours=1)
+    fail_without_a_refund(client, request_ids)
+    request_without_a_deduction(client, request_ids)
+    daily = {(finding.invariant, finding.documents) for finding in backend.daily_audit.run(clock.at).findings}
+    full = {(finding.invariant, finding.documents) for finding in audit_findings(backend)}
+    assert daily == full
+    assert len(full) == 3

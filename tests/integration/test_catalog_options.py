@@ -181,7 +181,7 @@ def test_update_that_the_catalog_could_not_read_is_refused(api: Api, client: Obs
     }
     for path, refused_changes in invalid.items():
         for changes in refused_changes:
-            assert refusals(api, path, **changes)
+            assert refused(api, "updateCatalogOption", **_data(api, path, None, changes))["details"]["violations"]
     assert (stored(client, "models/model-a"), stored(client, "sizes/512x512")) == before
     assert changes_stored(client) == []
 

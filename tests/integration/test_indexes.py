@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 
 from imagegen.domain.weeks import Week
+from tests.support.accounts import Accounts
 from tests.support.api import Api
 from tests.support.backend import AddUser
+from tests.support.console import as_admin
 from tests.support.indexes import Indexes, Need
 from tests.support.orders import ORDER
 from tests.support.wire import ObservedClient
@@ -18,7 +20,7 @@ DEDUCTIONS = Need("creditTransactions", frozenset({"type"}), (("seq", "DESCENDIN
 
 
 @pytest.fixture
-def needs(api: Api, client: ObservedClient, add_user: AddUser) -> list[Need]:
+def needs(api: Api, client: ObservedClient, add_user: AddUser, accounts: Accounts) -> list[Need]:
     """Return the index needs of all queries, including those of the report and of a second page."""
     this_week = Week.of(datetime.now(UTC))
     data.fill(client.project, this_week, requests=150, users=3)  # enough for the report to count them
@@ -39,7 +41,10 @@ def needs(api: Api, client: ObservedClient, add_user: AddUser) -> list[Need]:
     api.result("listWebhookDeliveries", {"userId": "user", "generationRequestId": "any"})
     next_week = {"X-CloudScheduler-ScheduleTime": (datetime.now(UTC) + timedelta(weeks=1)).isoformat()}
     assert api.http.post("/scheduleWeeklyReport", headers=next_week).status_code == 200
-    assert api.http.post("/sweepAbandonedRequests").status_code == 200
+    for function in ("sweepAbandonedRequests", "auditLedgers"):
+        assert api.http.post(f"/{function}").status_code == 200
+    as_admin(api, "getOperations")
+    as_admin(api, "findUsers", query="user")
     api.result("deleteAccount", {"userId": "leaver", "confirmUserId": "leaver"})
     return [Need.of(query, sums) for _, query, sums in client.wire.queries]
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from imagegen.bootstrap import Backend
+from imagegen.domain.audit import Invariant
 from imagegen.domain.ledger import Credits
 from imagegen.errors import UserNotFound
-from imagegen.services.credits.audit import Invariant
 from tests.support.api import Api
 from tests.support.corruptions import (
     LEDGER,

@@ -17,6 +17,7 @@ from imagegen.documents.fields import Unreadable
 from imagegen.documents.generations import REQUESTS
 from imagegen.documents.secrets import WEBHOOK_SECRETS
 from imagegen.documents.webhooks import DELIVERIES
+from imagegen.domain.audit import Invariant
 from imagegen.domain.ledger import Credits
 from imagegen.domain.webhooks import LONGEST_DELAY, OVERDUE, RETRY_WINDOW
 from imagegen.domain.weeks import Week
@@ -25,7 +26,6 @@ from imagegen.ports.image_generator import Job
 from imagegen.reports.documents import report_data
 from imagegen.services import sweeper
 from imagegen.services.credits.accounts import new_account
-from imagegen.services.credits.audit import Invariant
 from imagegen.services.pagination import QUERIES_MAX
 from tests.support.api import Api
 from tests.support.backend import Provider

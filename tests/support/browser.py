@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request
 
@@ -20,6 +21,9 @@ PHONE = {"width": 390, "height": 844}
 
 HOME = "Playground"
 """The heading of the view that follows signing in."""
+
+ZONE = ZoneInfo("Asia/Tokyo")
+"""The time zone of all visitors, which is never UTC."""
 
 _AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 _FIND_BARRIERS = """
@@ -62,6 +66,7 @@ class Visitor:
             is_mobile=phone,
             permissions=["clipboard-read", "clipboard-write"],
             reduced_motion="reduce",
+            timezone_id=ZONE.key,
         )
         looks = "phone" if phone else "dark" if dark else "light"
         visitor = cls(context.new_page(), suite, looks)

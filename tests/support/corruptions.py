@@ -3,7 +3,7 @@
 from typing import Any
 
 from imagegen.bootstrap import Backend
-from imagegen.services.credits.audit import Finding
+from imagegen.domain.audit import Finding
 from tests.support.wire import ObservedClient
 
 LEDGER = "users/user/creditTransactions"

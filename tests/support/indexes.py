@@ -89,7 +89,8 @@ class Indexes:
                 and equal <= need.equal
                 and {path for path, _ in sums} == need.sums
             ):
-                serving[f"{collection}: {', '.join(path for path, _ in index)}"] = equal
+                fields_in_order = ", ".join(f"{path} {direction}" for path, direction in index)
+                serving[f"{collection}: {fields_in_order}"] = equal
         exact = [name for name, equal in serving.items() if equal == need.equal]
         if exact:
             return frozenset(exact)

@@ -3,9 +3,13 @@
 import os
 from typing import TypeVar
 
+import pytest
+
 T = TypeVar("T")
 
 FULL = os.environ.get("FULL") == "1"
+
+only_full = pytest.mark.skipif(not FULL, reason="runs with FULL=1")
 
 
 def scaled(part: T, full: T) -> T:

@@ -28,6 +28,7 @@ from imagegen.domain.generation import LEASE_GRACE
 from imagegen.domain.images import VARIANTS
 from imagegen.domain.webhooks import OVERDUE, RETRY_WINDOW, SENDING_LEASE
 from imagegen.services.catalog import LOAD_WAIT_SECONDS
+from imagegen.services.credits.daily_audit import RUN_SECONDS, USER_SECONDS
 from imagegen.services.sweeper import SWEEP_SECONDS
 from imagegen.services.turns import TURN_SECONDS_MAX
 from tools.emulators.project import ROOT, Project
@@ -53,7 +54,7 @@ def manifest() -> dict[str, Any]:
 def test_manifest_has_every_function(manifest: dict[str, Any]) -> None:
     endpoints = manifest["endpoints"]
     scheduled = {name for name, endpoint in endpoints.items() if "scheduleTrigger" in endpoint}
-    assert scheduled == {"scheduleWeeklyReport", "countDailyUsage", "sweepAbandonedRequests"}
+    assert scheduled == {"scheduleWeeklyReport", "countDailyUsage", "auditLedgers", "sweepAbandonedRequests"}
     queued = {name for name, endpoint in endpoints.items() if "taskQueueTrigger" in endpoint}
     models = {"generateImage", "generateWithModelA", "generateWithModelB"}
     assert queued == {*models, "deliverWebhook", "retryWebhook", "writeAccountExport"}
@@ -95,6 +96,8 @@ def test_manifest_has_every_function(manifest: dict[str, Any]) -> None:
         "exportAccount",
         "getAccountExport",
         "deleteAccount",
+        "getOperations",
+        "getAudit",
         "api",
         "stripeWebhook",
     }
@@ -107,7 +110,9 @@ def test_manifest_has_every_function(manifest: dict[str, Any]) -> None:
     assert (schedule["schedule"], schedule["timeZone"]) == ("0 6 * * 1", "Etc/UTC")
     daily = endpoints["countDailyUsage"]["scheduleTrigger"]
     assert (daily["schedule"], daily["timeZone"]) == ("0 5 * * *", "Etc/UTC")  # before the report
-    assert min(trigger["retryConfig"]["retryCount"] for trigger in (schedule, daily)) > 0
+    audit = endpoints["auditLedgers"]["scheduleTrigger"]
+    assert (audit["schedule"], audit["timeZone"]) == ("0 4 * * *", "Etc/UTC")
+    assert min(trigger["retryConfig"]["retryCount"] for trigger in (schedule, daily, audit)) > 0
 
 
 def test_instance_has_a_thread_for_each_concurrent_call(manifest: dict[str, Any]) -> None:
@@ -187,6 +192,12 @@ def test_sweep_ends_before_its_function_times_out(manifest: dict[str, Any]) -> N
     last = LOAD_WAIT_SECONDS + SWEEPING_TIMEOUT_SECONDS + TURN_SECONDS_MAX + 3 * CALL_TIMEOUT_SECONDS + ENQUEUE_SECONDS
     timeout = manifest["endpoints"]["sweepAbandonedRequests"]["timeoutSeconds"]
     assert timeout > SWEEP_SECONDS + last
+
+
+def test_daily_audit_ends_before_its_function_times_out(manifest: dict[str, Any]) -> None:
+    # The last user may begin just before the end. The last two reads may begin just before the user's time is over.
+    last = CALL_TIMEOUT_SECONDS + USER_SECONDS + 2 * CALL_TIMEOUT_SECONDS + CALL_TIMEOUT_SECONDS
+    assert manifest["endpoints"]["auditLedgers"]["timeoutSeconds"] > RUN_SECONDS + last
 
 
 def test_request_lease_is_longer_than_its_call() -> None:

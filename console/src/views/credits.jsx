@@ -9,12 +9,13 @@ import { Amount } from "../parts/amount.jsx";
 import { Empty } from "../parts/empty.jsx";
 import { ErrorNote } from "../parts/error-note.jsx";
 import { Field } from "../parts/field.jsx";
+import { Figures } from "../parts/figures.jsx";
 import { Paged } from "../parts/loaded.jsx";
 import { Page } from "../parts/page.jsx";
+import { RequestLink } from "../parts/request-link.jsx";
 import { Table } from "../parts/table.jsx";
 import { Time } from "../parts/time.jsx";
 import { Waiting } from "../parts/waiting.jsx";
-import { href } from "../router.js";
 import { session } from "../session.js";
 
 const TYPES = ["grant", "deduction", "refund", "correction"];
@@ -38,17 +39,16 @@ function Credits() {
 function Buckets({ account }) {
   const { trial = 0, paid = 0 } = account.credits ?? {};
   const { grant = 0, deduction = 0, refund = 0, correction = 0 } = account.lifetime ?? {};
-  const buckets = { Available: trial + paid, "Trial credits": trial, "Paid credits": paid };
   return (
     <section class="stack" aria-label="Balance">
-      <dl class="buckets">
-        {Object.entries(buckets).map(([name, value]) => (
-          <div key={name} class="card">
-            <dt>{name}</dt>
-            <dd>{number(value)}</dd>
-          </div>
-        ))}
-      </dl>
+      <Figures
+        label="Credits"
+        of={[
+          { name: "Available", value: number(trial + paid) },
+          { name: "Trial credits", value: number(trial) },
+          { name: "Paid credits", value: number(paid) },
+        ]}
+      />
       <p class="muted">
         In all: {credits(grant)} granted, {number(deduction)} spent, {number(refund)} refunded
         {correction !== 0 && `, ${number(correction)} corrected`}.
@@ -114,13 +114,7 @@ function History({ entries }) {
                 <td class="numeric">
                   <Amount credits={entry.balanceAfter} />
                 </td>
-                <td>
-                  {entry.generationRequestId && (
-                    <a href={href(`/requests/${entry.generationRequestId}`)}>
-                      <code>{entry.generationRequestId.slice(0, 8)}</code>
-                    </a>
-                  )}
-                </td>
+                <td>{entry.generationRequestId && <RequestLink id={entry.generationRequestId} />}</td>
               </tr>
             ))}
           </Table>

@@ -1,9 +1,10 @@
-"""The operations of the console for operators: find users, and list and change the options of the catalog."""
+"""The operations of the console for operators: users, the catalog, what runs and failed, and the latest audit."""
 
+from datetime import datetime
 from math import isfinite
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AliasPath, BeforeValidator, ConfigDict, Field, model_validator
 
 from imagegen.api import page_tokens
 from imagegen.api.auth import Access
@@ -22,17 +23,21 @@ from imagegen.api.operation import Call, operation
 from imagegen.api.requests import Nothing, Request, example
 from imagegen.api.responses import NEXT_PAGE, REPLAYED, Described, Number, Replayed, Response, Time
 from imagegen.bootstrap import Backend
+from imagegen.domain import webhooks
 from imagegen.domain.api_keys import Scope
 from imagegen.domain.catalog import Kind, Model
 from imagegen.errors import Contention, OptionChanged, OptionNotFound
 
 if TYPE_CHECKING:  # imported on first use, because only the console needs it
-    from imagegen.domain import catalog_changes
+    from imagegen.domain import audit, catalog_changes
     from imagegen.domain.users import FoundUser
+    from imagegen.services import overview
     from imagegen.services.users import Place
 
 ORDER_MAX = 1_000_000
 LATENCY_SECONDS_MAX = 60
+HOURS = 24
+HOURS_MAX = 168
 
 # Users
 
@@ -293,3 +298,219 @@ def update_catalog_option(backend: Backend, call: Call[UpdateCatalogOption]) -> 
         change=updated.change and CatalogChange.of(updated.change),
         replayed=updated.is_replay or None,
     )
+
+
+# What runs and what failed
+
+
+class GetOperations(Request):
+    model_config = example(hours=24)
+
+    hours: Annotated[
+        int,
+        Field(ge=1, le=HOURS_MAX, description=f"The hours to count the ended requests of. The default is {HOURS}."),
+        BeforeValidator(lambda hours: HOURS if hours is None else integer(hours)),
+    ] = HOURS
+
+
+class EndedRequests(Described):
+    """The numbers of requests that ended."""
+
+    completed: Number
+    failed: Number
+    canceled: Number
+
+
+class ModelOperations(Response):
+    model: str
+    enabled: bool
+    pending: Number
+    processing: Number
+    completed: Number
+    failed: Number
+    canceled: Number
+
+    @classmethod
+    def of(cls, model: "overview.ModelNow") -> Self:
+        ended = dict(EndedRequests.of(model.ended))
+        return cls(model=model.name, enabled=model.enabled, pending=model.pending, processing=model.processing, **ended)
+
+
+class FailedRequest(Described):
+    generation_request_id: str = Field(validation_alias="id")
+    user_id: str
+    model: str
+    reason: str = Field(validation_alias=AliasPath("failure", "reason"))
+    message: str = Field(validation_alias=AliasPath("failure", "message"))
+    created_at: Time
+    finished_at: Time | None
+
+
+class FailingDelivery(Response):
+    """A webhook that fails, without its URL, and its last attempt."""
+
+    delivery_id: str
+    user_id: str
+    generation_request_id: str
+    status: webhooks.DeliveryStatus
+    created_at: Time
+    attempt_count: Number
+    next_attempt_at: Time | None
+    last_attempt_at: Time | None
+    last_status_code: int | None
+    last_error: str | None
+
+    @classmethod
+    def of(cls, delivery: webhooks.Delivery) -> Self:
+        last = delivery.attempts[-1] if delivery.attempts else None
+        return cls(
+            delivery_id=delivery.id,
+            user_id=delivery.user_id,
+            generation_request_id=delivery.generation_request_id,
+            status=delivery.status,
+            created_at=delivery.created_at,
+            attempt_count=delivery.attempt_count,
+            next_attempt_at=delivery.due_at,
+            last_attempt_at=last and last.at,
+            last_status_code=last and last.status_code,
+            last_error=last and last.error,
+        )
+
+
+class FailingWebhooks(Response):
+    failing: Number = Field(description="The number of webhooks that wait for another attempt after a failed one.")
+    given_up: Number = Field(description="The number of webhooks that were given up in the last seven days.")
+    deliveries: list[FailingDelivery] = Field(
+        description="Up to 20 webhooks that were given up, newest first, and up to 20 that fail, most attempts first."
+    )
+
+
+class OperationsNow(Response):
+    at: Time
+    hours: Number
+    since: Time = Field(description="The time from which ended requests are counted.")
+    pending: Number
+    processing: Number
+    oldest_pending_at: Time | None
+    oldest_pending_seconds: Number | None
+    total: EndedRequests
+    models: list[ModelOperations] = Field(description="Up to 30 models of the catalog, also disabled ones.")
+    other_models: EndedRequests | None = Field(description="Requests of other models, which may be deleted ones.")
+    failures: list[FailedRequest] = Field(description="The latest 20 failed requests, newest first.")
+    webhooks: FailingWebhooks
+
+    @classmethod
+    def of(cls, now: "overview.Overview", hours: int) -> Self:
+        oldest = now.oldest_pending_at
+        return cls(
+            at=now.at,
+            hours=hours,
+            since=now.since,
+            pending=now.pending,
+            processing=now.processing,
+            oldest_pending_at=oldest,
+            oldest_pending_seconds=None if oldest is None else max(0, int((now.at - oldest).total_seconds())),
+            total=EndedRequests.of(now.total),
+            models=[ModelOperations.of(model) for model in now.models],
+            other_models=EndedRequests.of(now.other) if now.other.total else None,
+            failures=[FailedRequest.of(request) for request in now.failures if request.failure is not None],
+            webhooks=FailingWebhooks(
+                failing=now.failing,
+                given_up=now.given_up,
+                deliveries=[FailingDelivery.of(delivery) for delivery in now.deliveries],
+            ),
+        )
+
+
+@operation(access=Access.ADMIN, scope=Scope.READ)
+def get_operations(backend: Backend, call: Call[GetOperations]) -> OperationsNow:
+    """Returns what runs now and what failed: requests by model, the latest failures, and webhooks that fail."""
+    hours = call.params.hours
+    return OperationsNow.of(backend.overview.read(hours), hours)
+
+
+# The audit
+
+
+class AuditCoverage(Described):
+    """The numbers of documents that were checked one by one."""
+
+    users: Number
+    entries: Number
+    requests: Number
+
+
+class AuditFinding(Response):
+    """A violation of an invariant, and the documents that show it."""
+
+    rule: str
+    rule_description: str
+    user_id: str | None
+    message: str
+    documents: list[str] = Field(description="The paths of up to five documents.")
+
+    @classmethod
+    def of(cls, finding: "audit.Finding") -> Self:
+        return cls(
+            rule=finding.invariant.name,
+            rule_description=finding.invariant.value,
+            user_id=finding.user_id,
+            message=finding.message,
+            documents=list(finding.documents),
+        )
+
+
+class AuditBalances(Described):
+    """The sum of all balances, and of all ledger entries, at one moment."""
+
+    balances: int
+    ledgers: int
+
+
+class Audit(Response):
+    """The latest audit. A daily one has checked the users with entries in a period, and the next thirtieth of all."""
+
+    kind: str = Field(json_schema_extra={"enum": ["daily", "full"]})
+    started_at: Time
+    ended_at: Time | None = Field(description="Missing while the audit goes on, or until the next run continues it.")
+    updated_at: Time
+    seconds_since: Number = Field(description="The seconds since endedAt, or else since startedAt.")
+    is_over: bool
+    covered: AuditCoverage
+    entries_since: Time | None
+    entries_until: Time | None
+    balances: AuditBalances | None
+    findings: list[AuditFinding] = Field(description="The first 100.")
+    finding_count: Number
+    left_out: list[str] = Field(description="The first 100 users that could not be checked, such as too large ones.")
+    left_out_count: Number
+
+    @classmethod
+    def of(cls, run: "audit.AuditRun", now: datetime) -> Self:
+        return cls(
+            kind=run.kind,
+            started_at=run.started_at,
+            ended_at=run.ended_at,
+            updated_at=run.updated_at,
+            seconds_since=max(0, int((now - (run.ended_at or run.started_at)).total_seconds())),
+            is_over=run.ended_at is not None,
+            covered=AuditCoverage.of(run),
+            entries_since=run.entries_since,
+            entries_until=run.entries_until,
+            balances=run.balances and AuditBalances.of(run.balances),
+            findings=[AuditFinding.of(finding) for finding in run.findings],
+            finding_count=run.finding_count,
+            left_out=list(run.left_out),
+            left_out_count=run.left_out_count,
+        )
+
+
+class LatestAudit(Response):
+    audit: Audit | None = Field(description="Missing before the first audit.")
+
+
+@operation(access=Access.ADMIN, scope=Scope.READ)
+def get_audit(backend: Backend, call: Call[Nothing]) -> LatestAudit:
+    """Returns the latest audit: when it was, what it covered, and what it found."""
+    run = backend.daily_audit.latest()
+    return LatestAudit(audit=run and Audit.of(run, backend.clock.now()))

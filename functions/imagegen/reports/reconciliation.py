@@ -1,20 +1,13 @@
 """Reconciles the balances with the ledgers, with sums that the server calculates as of one moment."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
-from imagegen.documents.accounts import LEDGER, USERS
+from imagegen.documents.accounts import USERS
+from imagegen.documents.ledger_sums import ADDING, BEGINNING, TAKING, credits_of_entries
 from imagegen.domain.ledger import EntryType
 from imagegen.domain.weeks import Week
 from imagegen.ports.database import Database, Query, Sum, Where
 from imagegen.reports.model import Reconciliation
-
-ADDING = tuple(type for type in EntryType if type.sign > 0)
-TAKING = tuple(type for type in EntryType if type.sign < 0)
-
-BEGINNING = datetime(2024, 1, 1, tzinfo=UTC)
-"""Earlier than every ledger entry. A range with two ends can be divided if its count takes too long."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +34,8 @@ class Reconciler:
         later_on = (Where("timestamp", ">=", end),)
         found = self.database.totals(
             *(Sum(Query(USERS), (f"credits.{bucket}",)) for bucket in ("trial", "paid")),
-            *(_credits((type,), *in_week) for type in EntryType),
-            *(_credits(types, *period) for period in (earlier_on, later_on) for types in (ADDING, TAKING)),
+            *(credits_of_entries((type,), *in_week) for type in EntryType),
+            *(credits_of_entries(types, *period) for period in (earlier_on, later_on) for types in (ADDING, TAKING)),
         )
         trial, paid, *by_type, added_earlier, taken_earlier, added_later, taken_later = (
             credits for totals in found for credits in totals.sums
@@ -56,9 +49,3 @@ class Reconciler:
             changed_earlier=0 if before is None or before.ledger is None else earlier - before.ledger,
             ledger=earlier + sum(booked.values()),
         )
-
-
-def _credits(types: Sequence[EntryType], *period: Where) -> Sum:
-    """Return the query for the credits of all users' entries of these types in a period."""
-    of_types = Where("type", "in", tuple(type.value for type in types))
-    return Sum(Query(LEDGER, (of_types, *period), collection_group=True), ("credits",))

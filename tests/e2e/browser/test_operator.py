@@ -1,4 +1,6 @@
-"""Tests of the operator's views of the console, as an admin and as others."""
+"""Tests of the operator's views of the console, as an admin and as a user."""
+
+from typing import Any
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -6,10 +8,40 @@ from playwright.sync_api import Locator, Page, expect
 from tests.e2e.browser.conftest import Visit
 from tests.support.browser import Visitor
 from tests.support.live import Live
+from tests.support.models import SWITCHED
+from tests.support.scale import only_full
 from tools.seed import history
+
+BURST_WEEK = "2026-W44"
+"""A week whose report is part of the sample data, with failures of a model as its anomaly."""
+
+FOLLOW_MS = 10_000
+"""The longest time until the playground follows a change of the catalog."""
 
 REPORT_MS = 120_000
 """The longest wait for a report of a week with requests."""
+
+VIEWS: dict[str, dict[str, dict[str, Any]]] = {
+    "/operator/reports": {"listWeeklyReports": {}},
+    "/operator/reports/2026-W46": {"getWeeklyReport": {"week": "2026-W46"}, "runWeeklyReport": {"week": "2026-W46"}},
+    "/operator/users": {"findUsers": {}},
+    "/operator/users/user-ada": {
+        "getCreditBalance": {"userId": "user-ada"},
+        "listCreditTransactions": {"userId": "user-ada"},
+        "grantCredits": {
+            "userId": "user-ada",
+            "credits": 1,
+            "bucket": "paid",
+            "reason": "greed",
+            "idempotencyKey": "console",
+        },
+    },
+    "/operator/catalog": {
+        "listCatalogOptions": {},
+        "updateCatalogOption": {"kind": "model", "id": "model-a", "version": "1", "changes": {"enabled": False}},
+    },
+}
+"""The operator's views, and the calls that each makes."""
 
 
 @pytest.fixture
@@ -31,7 +63,7 @@ def test_admin_finds_a_user_and_grants_credits_once(admin: Visitor, live: Live) 
     page.get_by_role("button", name="Find").click()
     page.get_by_role("link", name="Somebody").click()
     expect(page.get_by_role("heading", name="Somebody")).to_be_visible()
-    page.get_by_label("Credits", exact=True).fill("7")
+    page.get_by_role("spinbutton", name="Credits").fill("7")
     page.get_by_label("Reason").fill("goodwill")
     key = page.get_by_label("Idempotency key").input_value()
     page.get_by_role("button", name="Grant credits").click()
@@ -45,14 +77,71 @@ def test_admin_finds_a_user_and_grants_credits_once(admin: Visitor, live: Live) 
     assert live.credits(user_id) == 12
 
 
-def test_admin_runs_and_reads_a_report(admin: Visitor) -> None:
-    week, page = str(history.weeks()[-1]), admin.page
+@only_full
+def test_admin_reads_a_report_and_runs_it_again(admin: Visitor) -> None:
+    page = admin.page
     admin.open("/operator/reports")
-    page.get_by_label("Week, such as").fill(week)
-    page.get_by_role("button", name="Run its report").click()
-    expect(page.get_by_role("heading", name=f"Week {week}")).to_be_visible(timeout=REPORT_MS)
-    spike = history.source("history")["spike"]["user"]
-    expect(page.get_by_role("listitem").filter(has_text=f"{spike} (user)")).to_be_visible()
-    expect(page.get_by_role("img", name="Outside the expected range")).to_be_visible()
-    expect(page.get_by_role("table", name="Requests by day").get_by_role("row")).to_have_count(8)
+    page.get_by_role("link", name=BURST_WEEK).click()
+    expect(page.get_by_role("heading", name=f"Week {BURST_WEEK}")).to_be_visible()
+    burst = history.source("history")["burst"]["model"]
+    expect(page.get_by_role("listitem").filter(has_text=f"{burst} (model)")).to_contain_text("high")
+    expect(page.get_by_role("img", name="Outside the expected range: no day.")).to_be_visible()
+    days = page.get_by_role("table", name="Requests by day").locator("tbody").get_by_role("row")
+    expect(days).to_have_count(7)
     expect(page.get_by_text("Balanced: ")).to_be_visible()
+
+    made = page.get_by_text("Made at").inner_text()
+    page.get_by_role("button", name="Run it again").click()
+    expect(page.get_by_text("Made at")).not_to_have_text(made, timeout=REPORT_MS)
+    expect(days).to_have_count(7)
+
+
+def test_playground_follows_a_model_that_is_turned_off_and_on(admin: Visitor, visit: Visit) -> None:
+    user = visit()
+    user.sign_in_as("Hundred Credits")
+    offered = user.page.get_by_label("Model").get_by_role("option", name=SWITCHED)
+    expect(offered).to_be_attached()
+
+    admin.open("/operator/catalog")
+    model = row(admin.page, "Models", f"{SWITCHED} model-switched")
+    model.get_by_role("button", name="Turn off").click()
+    expect(model.get_by_role("button", name="Turn on")).to_be_visible()
+    expect(row(admin.page, "The latest changes", SWITCHED).first).to_contain_text("enabled: true \u2192 false")
+    expect(offered).not_to_be_attached(timeout=FOLLOW_MS)
+
+    model.get_by_role("button", name="Turn on").click()
+    expect(offered).to_be_attached(timeout=FOLLOW_MS)
+
+
+@only_full
+def test_option_that_another_admin_changed_is_loaded_again(admin: Visitor, live: Live) -> None:
+    admin.expect_refusal("updateCatalogOption")
+    page = admin.page
+    admin.open("/operator/catalog")
+    model = row(page, "Models", f"{SWITCHED} model-switched")
+    model.get_by_role("button", name="Edit").click()
+    form = page.get_by_role("form", name=f"Edit {SWITCHED}")
+    form.get_by_label("Failure rate").fill("0.25")
+    live.operator.document("models/model-switched").update({"failureRate": 0.5})
+    form.get_by_role("button", name="Save").click()
+    expect(form.get_by_role("alert")).to_contain_text("OPTION_CHANGED")
+    form.get_by_role("button", name="Load it again").click()
+    expect(model).to_contain_text("50.0%")
+
+    form.get_by_label("Failure rate").fill("0")
+    form.get_by_role("button", name="Save").click()
+    expect(model).to_contain_text("0.0%")
+    expect(form).not_to_be_visible()
+
+
+def test_user_cannot_open_the_operators_views(visit: Visit, live: Live) -> None:
+    user = visit()
+    user.sign_in_as("Hundred Credits")
+    expect(user.page.get_by_role("navigation", name="Operator")).to_have_count(0)
+    token = live.sign_in("user-100")
+    for view, calls in VIEWS.items():
+        user.open(view)
+        expect(user.page.get_by_text("This page is for operators.")).to_be_visible()
+        for function, data in calls.items():
+            assert live.refusal(function, data, token=token)[2] == "PERMISSION_DENIED", function
+    assert not set(user.calls) & {function for calls in VIEWS.values() for function in calls}

@@ -5,12 +5,15 @@ import os
 import re
 import subprocess
 import uuid
+from datetime import datetime
 
 from playwright.sync_api import Page, expect
 
 from tests.e2e.browser.conftest import Visit
+from tests.support.browser import ZONE
 from tests.support.live import Live
 from tests.support.models import BROKEN, LATE
+from tests.support.scale import only_full
 from tools.seed import history
 
 PASSWORD = history.source("users")["password"]
@@ -70,6 +73,7 @@ def test_user_signs_up_and_makes_pictures(visit: Visit) -> None:
     expect(page.get_by_role("listitem").filter(has_text="1 credit refunded")).to_contain_text("balance 9 credits")
 
 
+@only_full
 def test_errors_say_what_to_do(visit: Visit) -> None:
     visitor = visit()
     visitor.expect_refusal("createGenerationRequest")
@@ -96,9 +100,15 @@ def test_user_filters_requests_and_turns_their_pages(visit: Visit) -> None:
     expect(rows.filter(has_text="failed")).to_have_count(PAGE_SIZE)
     assert all("failed" in text for text in rows.all_inner_texts())
     rows.first.get_by_role("link").click()
-    expect(page.get_by_role("listitem").filter(has_text="refunded")).to_be_visible()
+    refund = page.get_by_role("listitem").filter(has_text="refunded")
+    expect(refund).to_be_visible()
+    shown = refund.locator("time")
+    at = datetime.fromisoformat(shown.get_attribute("datetime") or "")
+    assert shown.get_attribute("title") == f"{at:%Y-%m-%d %H:%M:%S} UTC"
+    assert f"{at.astimezone(ZONE):%H:%M:%S}" in shown.inner_text()
 
 
+@only_full
 def test_secrets_are_shown_once(visit: Visit, live: Live) -> None:
     visitor = visit()
     page = visitor.page
@@ -129,6 +139,7 @@ def test_secrets_are_shown_once(visit: Visit, live: Live) -> None:
     assert live.refusal("getCatalog", {}, token=secret)[2] == "UNAUTHENTICATED"
 
 
+@only_full
 def test_lost_connection_is_tried_again(visit: Visit) -> None:
     visitor = visit()
     page = visitor.page

@@ -4,11 +4,11 @@ import { call } from "../../api.js";
 import { duration, number } from "../../format.js";
 import { useLoad } from "../../load.js";
 import { Empty } from "../../parts/empty.jsx";
+import { Figures } from "../../parts/figures.jsx";
 import { Loaded } from "../../parts/loaded.jsx";
 import { Page } from "../../parts/page.jsx";
 import { Table } from "../../parts/table.jsx";
 import { Time } from "../../parts/time.jsx";
-import { Figures } from "./figures.jsx";
 import { UserLink } from "./user-link.jsx";
 
 /** @type {import("../../router.js").View} */

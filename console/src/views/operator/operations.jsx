@@ -5,13 +5,14 @@ import { duration, number, share } from "../../format.js";
 import { useLoad } from "../../load.js";
 import { Empty } from "../../parts/empty.jsx";
 import { Field } from "../../parts/field.jsx";
+import { Figures } from "../../parts/figures.jsx";
 import { Loaded } from "../../parts/loaded.jsx";
 import { Page } from "../../parts/page.jsx";
+import { RequestLink } from "../../parts/request-link.jsx";
 import { Status } from "../../parts/status.jsx";
 import { Table } from "../../parts/table.jsx";
+import { navigate } from "../../router.js";
 import { Time } from "../../parts/time.jsx";
-import { href, navigate } from "../../router.js";
-import { Figures } from "./figures.jsx";
 import { UserLink } from "./user-link.jsx";
 
 const PERIODS = { 1: "The last hour", 24: "The last 24 hours", 72: "The last 3 days", 168: "The last 7 days" };
@@ -195,15 +196,6 @@ function Deliveries({ of }) {
         </tr>
       ))}
     </Table>
-  );
-}
-
-/** @param {{id: string}} props */
-function RequestLink({ id }) {
-  return (
-    <a href={href(`/requests/${id}`)}>
-      <code>{id.slice(0, 8)}</code>
-    </a>
   );
 }
 

@@ -4,11 +4,12 @@ import { call } from "../../api.js";
 import { number } from "../../format.js";
 import { useLoad, usePages } from "../../load.js";
 import { Amount } from "../../parts/amount.jsx";
+import { Figures } from "../../parts/figures.jsx";
 import { Loaded, Paged } from "../../parts/loaded.jsx";
 import { Page } from "../../parts/page.jsx";
+import { RequestLink } from "../../parts/request-link.jsx";
 import { Table } from "../../parts/table.jsx";
 import { Time } from "../../parts/time.jsx";
-import { Figures } from "./figures.jsx";
 import { GrantForm } from "./grant-form.jsx";
 
 /** @type {import("../../router.js").View} */
@@ -99,7 +100,7 @@ function History({ of }) {
             <Amount credits={entry.type === "deduction" ? -entry.credits : entry.credits} isSigned />
           </td>
           <td class="numeric">{number(entry.balanceAfter)}</td>
-          <td>{entry.generationRequestId && <code>{entry.generationRequestId}</code>}</td>
+          <td>{entry.generationRequestId && <RequestLink id={entry.generationRequestId} />}</td>
         </tr>
       ))}
     </Table>

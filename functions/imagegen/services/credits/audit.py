@@ -1,4 +1,4 @@
-"""Checks every invariant of the credits over the whole database.
+"""Checks every invariant of the credits over the whole database, or for one user.
 
 The audit changes nothing. It holds one user's ledger and one page of requests in memory. If the database is in use, a
 document that changes between two reads can cause a finding that a second run does not confirm.
@@ -6,8 +6,7 @@ document that changes between two reads can cause a finding that a second run do
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from typing import TypeVar
@@ -31,6 +30,7 @@ from imagegen.documents.generations import REQUESTS, request_of, request_path
 from imagegen.documents.purchases import PURCHASES, purchase_of, purchase_path
 from imagegen.domain.account import Account, Usage, usage_of_requests
 from imagegen.domain.account_data import DELETION_TIME_MAX
+from imagegen.domain.audit import Coverage, Finding, Invariant
 from imagegen.domain.generation import REFUNDED, GenerationRequest, entry_id
 from imagegen.domain.ledger import GENESIS, Credits, EntryType, LedgerEntry, Wallet
 from imagegen.domain.purchases import (
@@ -41,37 +41,19 @@ from imagegen.domain.purchases import (
     totals_by_purchase,
 )
 from imagegen.ports.clock import Clock
-from imagegen.ports.database import Database, Snapshot
+from imagegen.ports.database import Database, Query, Snapshot, Where
 from imagegen.services.credits.accounts import WELCOME_GRANT
 
 READ_PAGE_SIZE = 200
 
+USER_DOCUMENTS_MAX = 20_000
+"""The most ledger entries, and the most requests, of a user whom the daily audit checks. It holds them in memory."""
+
 T = TypeVar("T")
 
 
-class Invariant(StrEnum):
-    """An invariant. The value is its description in the output of the audit."""
-
-    READABLE = "every document can be read"
-    BALANCE = "a balance is never below zero and equals the sum of its ledger, and so does each lifetime total"
-    SEQUENCE = "ledger entries are numbered without gaps and carry the balance after them"
-    CHAIN = "each entry's hash covers the hash before it, and the wallet has the last hash"
-    OWNERSHIP = "each deduction or refund belongs to one request of its user, and has its cost and buckets"
-    SETTLEMENT = "a request is charged once, and refunded once if it failed or was canceled; corrections count too"
-    USAGE = "a user's weekly counters match their requests"
-    END = "every request ends soon after its lease or its time in the queue expires"
-    TRIAL = "each claim of trial credits has its grant"
-    PURCHASE = "a paid purchase is granted once, and what was refunded or disputed is taken back or owed"
-    DELETION = "the deletion of an account ends within a day, and leaves no credits and no profile"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A violation of an invariant, with the paths of the documents that show it."""
-
-    invariant: Invariant
-    message: str
-    documents: tuple[str, ...]
+class TooLarge(Exception):
+    """A user has more documents than can be checked at once."""
 
 
 @dataclass(frozen=True)
@@ -79,11 +61,20 @@ class Audit:
     database: Database
     clock: Clock
 
-    def findings(self) -> Iterator[Finding]:
-        """Yield every violation as it is found. Raises DatabaseUnavailable."""
+    def findings(self, coverage: Coverage | None = None) -> Iterator[Finding]:
+        """Yield every violation as it is found, and count the documents. Raises DatabaseUnavailable."""
+        for finding in self._all(coverage or Coverage()):
+            owners = (path.split("/")[1] for path in finding.documents if path.startswith(f"{USERS}/"))
+            yield replace(finding, user_id=finding.user_id or next(owners, None))
+
+    def _all(self, coverage: Coverage) -> Iterator[Finding]:
         for user in self.database.scan(USERS):
-            yield from self._user(user)
+            coverage.users += 1
+            entries = list(self.database.scan(ledger_path(user.id)))
+            coverage.entries += len(entries)
+            yield from self._user(user, entries)
         for page in _pages(self.database.scan(REQUESTS), READ_PAGE_SIZE):
+            coverage.requests += len(page)
             yield from self._requests(page)
         for page in _pages(self.database.scan(TRIAL_CLAIMS), READ_PAGE_SIZE):
             yield from self._trial_claims(page)
@@ -92,15 +83,48 @@ class Audit:
         for page in _pages(self.database.scan(DELETIONS), READ_PAGE_SIZE):
             yield from self._deletions(page)
 
-    def _user(self, user: Snapshot) -> Iterator[Finding]:
-        """Yield the violations in a user's account. Leave out the checks that need a document that cannot be read."""
+    def findings_of(self, user: Snapshot, coverage: Coverage, until: float) -> Iterator[Finding]:
+        """Yield every violation in a user's account, requests and trial claims, and count the documents.
+
+        Raises DatabaseUnavailable, and TooLarge if the user has more than ``USER_DOCUMENTS_MAX`` entries or requests,
+        or if ``until`` has passed, in seconds of the clock.
+        """
+        coverage.users += 1
+        entries = list(self._bounded(self.database.scan(ledger_path(user.id)), until))
+        requests = list(self._bounded(self._documents_of(user.id, REQUESTS), until))
+        coverage.entries += len(entries)
+        coverage.requests += len(requests)
+        yield from self._user(user, entries)
+        for page in _pages(self._bounded(requests, until), READ_PAGE_SIZE):
+            yield from self._requests(page)
+        for page in _pages(self._bounded(self._documents_of(user.id, TRIAL_CLAIMS), until), READ_PAGE_SIZE):
+            yield from self._trial_claims(page)
+
+    def _documents_of(self, user_id: str, collection: str) -> Iterator[Snapshot]:
+        """Yield the documents of a collection that belong to a user, page by page."""
+        query = Query(collection, (Where("userId", "==", user_id),), "__name__", ascending=True, limit=READ_PAGE_SIZE)
+        while page := self.database.find(query):
+            yield from page
+            if len(page) < READ_PAGE_SIZE:
+                return
+            query = replace(query, start_after=(page[-1].id,))
+
+    def _bounded(self, documents: Iterable[Snapshot], until: float) -> Iterator[Snapshot]:
+        for number, document in enumerate(documents):
+            if number >= USER_DOCUMENTS_MAX or (number % READ_PAGE_SIZE == 0 and self.clock.monotonic() > until):
+                raise TooLarge
+            yield document
+
+    def _user(self, user: Snapshot, documents: Sequence[Snapshot]) -> Iterator[Finding]:
+        """Yield the violations in a user's account. Leave out the checks that need a document that cannot be read.
+
+        ``documents`` are the entries of the user's ledger.
+        """
         accounts, unreadable_account = _read("The account", account_of, [user])
         _, unreadable_endpoints = _read("The list of webhook endpoints", endpoints_of_user, [user])
-        entries, unreadable_entries = _read(
-            "The ledger entry", partial(entry_of, user.id), self.database.scan(ledger_path(user.id))
-        )
+        entries, unreadable_entries = _read("The ledger entry", partial(entry_of, user.id), documents)
         if is_deleted(user) and not self.database.read(deletion_path(user.id))[0].exists:
-            yield Finding(Invariant.DELETION, "The account was closed, but nothing deletes it.", (user.path,))
+            yield Finding(Invariant.DELETION, "The account was closed, but nothing deletes it.", (user.path,), user.id)
         yield from (*unreadable_account, *unreadable_endpoints, *unreadable_entries)
         if unreadable_entries:
             return
@@ -147,6 +171,7 @@ class Audit:
                     Invariant.END,
                     f"The request is open, but its lease expired at {request.must_end_by:%Y-%m-%d %H:%M:%S}.",
                     (request_path(request.id),),
+                    request.user_id,
                 )
 
     def _purchases_of(self, wallet: Wallet, entries: Sequence[LedgerEntry]) -> Iterator[Finding]:
@@ -172,12 +197,12 @@ class Audit:
         for purchase, grant in zip(purchases, grants, strict=True):
             if purchase.discrepancy is not None:
                 message = f"The purchase differs from what the payment provider says: {purchase.discrepancy}."
-                yield Finding(Invariant.PURCHASE, message, (purchase_path(purchase.id),))
+                yield Finding(Invariant.PURCHASE, message, (purchase_path(purchase.id),), purchase.user_id)
             if (purchase.status in PAID_STATUSES) is not grant.exists:
                 message = (
                     f"The purchase is {purchase.status}, and its credits are {'' if grant.exists else 'not '}granted."
                 )
-                yield Finding(Invariant.PURCHASE, message, (purchase_path(purchase.id), grant.path))
+                yield Finding(Invariant.PURCHASE, message, (purchase_path(purchase.id), grant.path), purchase.user_id)
 
     def _trial_claims(self, claims: Sequence[Snapshot]) -> Iterator[Finding]:
         """Yield the claims that cannot be read, or whose user exists without the grant."""
@@ -200,15 +225,20 @@ class Audit:
         yield from unreadable
         users = self.database.read(*(user_path(deletion.user_id) for deletion in deletions)) if deletions else []
         for deletion, user in zip(deletions, users, strict=True):
-            paths = (deletion_path(deletion.user_id), user.path)
+            found = partial(
+                Finding,
+                Invariant.DELETION,
+                documents=(deletion_path(deletion.user_id), user.path),
+                user_id=deletion.user_id,
+            )
             if deletion.finished_at is None:
                 if deletion.requested_at + DELETION_TIME_MAX < self.clock.now():
                     asked = f"{deletion.requested_at:%Y-%m-%d %H:%M:%S}"
-                    yield Finding(Invariant.DELETION, f"The deletion of {asked} has not finished.", paths)
+                    yield found(f"The deletion of {asked} has not finished.")
             elif not is_deleted(user):
-                yield Finding(Invariant.DELETION, "The deletion has finished, but the account is in use.", paths)
+                yield found("The deletion has finished, but the account is in use.")
             elif without_profile(user).data != user.data or any(user.data.get("credits", {}).values()):
-                yield Finding(Invariant.DELETION, "The deletion has left credits or a profile.", paths)
+                yield found("The deletion has left credits or a profile.")
 
 
 def _read(what: str, of: Callable[[Snapshot], T], documents: Iterable[Snapshot]) -> tuple[list[T], list[Finding]]:
@@ -317,21 +347,21 @@ def _purchase(path: str, purchase: Purchase | None, wallet: Wallet, booked: Purc
     user = user_path(wallet.user_id)
     if purchase is None or purchase.user_id != wallet.user_id:
         message = "The entries or the debt of a purchase do not belong to a purchase of their user."
-        yield Finding(Invariant.OWNERSHIP, message, (path, user))
+        yield Finding(Invariant.OWNERSHIP, message, (path, user), wallet.user_id)
         return
     if (booked.entries, booked.granted) != ((1, purchase.credits) if purchase.credits_granted else (0, 0)):
         message = (
             f"The purchase granted {purchase.credits_granted} credits, but the ledger has {booked.granted} in "
             f"{booked.entries} entries."
         )
-        yield Finding(Invariant.PURCHASE, message, (path, user))
+        yield Finding(Invariant.PURCHASE, message, (path, user), wallet.user_id)
     owed = wallet.debt_of(purchase.id)
     if booked.taken + owed != purchase.credits_due:
         message = (
             f"{purchase.credits_due} credits of the purchase are to be taken back, but {booked.taken} were taken, and "
             f"{owed} are owed."
         )
-        yield Finding(Invariant.PURCHASE, message, (path, user))
+        yield Finding(Invariant.PURCHASE, message, (path, user), wallet.user_id)
 
 
 def _usage(path: str, account: Account, requests: Iterable[GenerationRequest]) -> Iterator[Finding]:
