@@ -16,6 +16,7 @@ from imagegen.domain.ledger import Credits
 from imagegen.domain.limits import Limits
 from imagegen.ports.clock import Clock, SystemClock
 from imagegen.ports.database import Put
+from imagegen.ports.payments import Payments
 from imagegen.ports.task_queue import TaskQueue
 from imagegen.ports.webhook_sender import WebhookSender
 from imagegen.reports.alerts import Channel
@@ -92,6 +93,12 @@ def auth_accounts() -> AuthAccountList:
 
 
 @pytest.fixture
+def payments() -> Payments | None:
+    """Return the payment provider, or None where payments are off."""
+    return None
+
+
+@pytest.fixture
 def backend(
     faulty: FaultyDatabase,
     queue: TaskQueue,
@@ -102,6 +109,7 @@ def backend(
     listeners: Sequence[Channel],
     files: FileStore,
     auth_accounts: AuthAccountList,
+    payments: Payments | None,
 ) -> Backend:
     ids, rng = itertools.count(1), random.Random(1)
     generators = with_retries_and_deadlines(clock, {"mock": provider, "canvas": CanvasGenerator()})
@@ -118,6 +126,7 @@ def backend(
         limits,
         listeners,
         auth_accounts=auth_accounts,
+        payments=payments,
     )
 
 
