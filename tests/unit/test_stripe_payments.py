@@ -4,7 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -26,6 +26,7 @@ from imagegen.ports.payments import (
     SessionState,
 )
 from tests.support.servers import hanging_server
+from tests.support.times import NOON
 
 OLD, NEW = "whsec_old", "whsec_new"
 PAYMENTS = StripePayments("sk_test_1", [OLD, NEW])
@@ -131,6 +132,7 @@ def test_event_is_accepted_with_each_secret_while_one_is_rolled(secret: str) -> 
         signed(json.dumps(EVENT) + " "),
         signed(json.dumps(EVENT)).replace("v1=", "v0="),
     ],
+    ids=["none", "empty", "no time", "empty hash", "no number", "not ASCII", "another secret", "another body", "v0"],
 )
 def test_forged_signature_is_refused(signature: str | None) -> None:
     with pytest.raises(NotAnEvent):
@@ -202,7 +204,7 @@ def test_session_is_made_of_the_purchase(stripe: Stripe, payments: StripePayment
         200,
         {**SESSION, "status": "open", "url": "https://pay", "payment_intent": None},
     )
-    at = datetime(2026, 11, 9, 12, tzinfo=UTC)
+    at = NOON
     new = NewSession("p1", "user", "price_1", "usd", "https://a/?s", "https://a/?c", at + timedelta(hours=23))
     session = payments.create_session(new)
     assert (session.id, session.state, session.url) == ("cs_1", SessionState.OPEN, "https://pay")
