@@ -50,12 +50,11 @@ def attempted(delivery: Delivery, status: int, at: datetime) -> Delivery:
     return delivery.attempted(Attempt(at, timedelta(seconds=1), status), timedelta(hours=1), is_last=False)
 
 
-def data_of(write: object) -> Mapping[str, Any]:
-    assert isinstance(write, Create | Put | Update)
+def data_of(write: Create | Put | Update) -> Mapping[str, Any]:
     return write.data if isinstance(write, Create | Put) else write.fields
 
 
-WRITES = [
+WRITES: list[Create | Put | Update] = [
     webhooks.create_delivery(PENDING),
     webhooks.update_delivery(stored("webhookDeliveries/id"), attempted(PENDING, 200, NOON)),
     mail.mail_for(REQUEST, "mail", "user@example.com"),

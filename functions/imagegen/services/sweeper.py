@@ -138,6 +138,7 @@ class Sweeper:
                 unavailable = error
         if unavailable is not None:
             raise unavailable
+        events.info(Event.SWEEP_ENDED, recovered=swept)
         return swept
 
     def _expired(self, status: Status) -> Query:
