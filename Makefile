@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE
 ifeq ($(MAKELEVEL),0)
 .NOTPARALLEL:
 endif
-.PHONY: help start test doctor report logs audit ops restore-drill repair crashes siege fuzz simulate mutants bench-requests bench-report bench-queue bench-anomalies bench-images seed placeholders lint format docs examples lock clean installed need-python need-node
+.PHONY: help start test doctor report logs audit ops restore-drill deploy-check catalog repair crashes siege fuzz simulate mutants bench-requests bench-report bench-queue bench-anomalies bench-images seed placeholders lint format docs examples lock clean installed need-python need-node
 
 help: ## list all commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 25
@@ -43,6 +43,12 @@ ops: $(TOOLS) ## set up alerts, a dashboard and backups of a deployed project [P
 
 restore-drill: $(TOOLS) ## rehearse a restore: export the running emulators, import, audit and compare
 	@PYTHONPATH=functions .venv/bin/python -m tools.restore_drill
+
+deploy-check: $(EVERYTHING) ## check what can be known before a deploy, and print what it would create [PROJECT=YOUR-PROJECT]
+	@PYTHONPATH=functions .venv/bin/python -m tools.deploy_check $(PROJECT)
+
+catalog: $(TOOLS) ## write the catalog of a new project from seed/catalog.json [PROJECT=YOUR-PROJECT]
+	@PYTHONPATH=functions .venv/bin/python -m tools.catalog $(PROJECT)
 
 repair: $(TOOLS) ## repair a finding of the audit, as in docs/runbook.md [ARGS="rebuild user-100"]
 	@PYTHONPATH=functions .venv/bin/python -m tools.repair $(ARGS)
