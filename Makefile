@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE
 ifeq ($(MAKELEVEL),0)
 .NOTPARALLEL:
 endif
-.PHONY: help start console test doctor report logs audit repair crashes siege fuzz browser simulate mutants bench-requests bench-report bench-queue bench-anomalies bench-images seed placeholders lint format docs examples lock clean installed need-python need-node
+.PHONY: help start console test doctor report logs audit ops restore-drill deploy-check catalog repair crashes siege fuzz browser simulate mutants bench-requests bench-report bench-queue bench-anomalies bench-images seed placeholders lint format docs examples lock clean installed need-python need-node
 
 help: ## list all commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 25
@@ -38,8 +38,20 @@ report: $(TOOLS) ## run, print and draw the weekly report of the running emulato
 logs: $(TOOLS) ## print the life of a request in the running emulators [REQUEST=ID]
 	@PYTHONPATH=functions .venv/bin/python -m tools.logs $(REQUEST)
 
-audit: $(TOOLS) ## check every credit in the running emulators or in a deployed project [PROJECT=YOUR-PROJECT]
-	@PYTHONPATH=functions .venv/bin/python -m tools.audit $(PROJECT)
+audit: $(TOOLS) ## check every credit in the running emulators or in a deployed project [PROJECT=YOUR-PROJECT DATABASE=drill]
+	@PYTHONPATH=functions .venv/bin/python -m tools.audit $(PROJECT) $(DATABASE)
+
+ops: $(TOOLS) ## set up alerts, a dashboard and backups of a deployed project [PROJECT=YOUR-PROJECT CHANNELS=… DRY_RUN=1]
+	@.venv/bin/python -m tools.ops $(PROJECT) $(if $(CHANNELS),--channels=$(CHANNELS)) $(if $(DRY_RUN),--dry-run)
+
+restore-drill: $(TOOLS) ## rehearse a restore: export the running emulators, import, audit and compare
+	@PYTHONPATH=functions .venv/bin/python -m tools.restore_drill
+
+deploy-check: $(EVERYTHING) ## check what can be known before a deploy, and print what it would create [PROJECT=YOUR-PROJECT]
+	@PYTHONPATH=functions .venv/bin/python -m tools.deploy_check $(PROJECT)
+
+catalog: $(TOOLS) ## write the catalog of a new project from seed/catalog.json [PROJECT=YOUR-PROJECT]
+	@PYTHONPATH=functions .venv/bin/python -m tools.catalog $(PROJECT)
 
 repair: $(TOOLS) ## repair a finding of the audit, as in docs/runbook.md [ARGS="rebuild user-100"]
 	@PYTHONPATH=functions .venv/bin/python -m tools.repair $(ARGS)

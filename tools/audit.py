@@ -26,11 +26,14 @@ from tools.emulators.project import Problem, Project
 
 
 def main(arguments: Sequence[str], console: Console) -> int:
-    """Audit the project named by the first argument, with your Google credentials, or else the running emulators."""
+    """Audit the project named by the first argument, with your Google credentials, or else the running emulators.
+
+    A second argument names another database of the project, such as a restored backup.
+    """
     clock, coverage = SystemClock(), Coverage()
     began, kept, findings = clock.now(), list[Finding](), 0
     try:
-        client = firestore.Client(project=arguments[0]) if arguments else operator_client(Project.load(Path.cwd()))
+        client = _client_of(arguments) if arguments else operator_client(Project.load(Path.cwd()))
         database = FirestoreDatabase(client)
         audit = Audit(database, clock)
         with console.status("Auditing"):
@@ -53,6 +56,11 @@ def main(arguments: Sequence[str], console: Console) -> int:
         return 1
     console.print("Every invariant holds.", style="green")
     return 0
+
+
+def _client_of(arguments: Sequence[str]) -> firestore.Client:
+    project, *database = arguments
+    return firestore.Client(project=project, database=database[0] if database else None)
 
 
 if __name__ == "__main__":

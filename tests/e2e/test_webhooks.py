@@ -150,7 +150,13 @@ def test_one_trace_from_the_call_to_the_webhook_in_the_life_of_a_request(
     events = ("REQUEST_QUEUED", "REQUEST_STARTED", "REQUEST_ENDED", "WEBHOOK_ACCEPTED")
     in_order = [line.split()[3] for line in printed.splitlines()[1:] if "  log " in line]
     assert in_order == list(events)
-    for recorded in ("created mode", "processing", "completed", f"{request_id}-deduction", "attempted statusCode=200"):
+    for recorded in (
+        "created userId",
+        "processing",
+        "completed",
+        f"{request_id}-deduction",
+        "attempted statusCode=204",
+    ):
         assert recorded in printed
     assert "zebra" not in printed
     assert "s3cret" not in printed

@@ -1,9 +1,6 @@
-"""Tests of docs/deploying.md: the script that creates the catalog of a new project."""
+"""Tests of `make catalog`, which writes the catalog of a new project."""
 
-import os
-import re
-import subprocess
-import sys
+import pytest
 
 from imagegen.adapters.firestore import FirestoreDatabase
 from imagegen.domain.catalog import Kind
@@ -12,21 +9,28 @@ from imagegen.services.catalog import Catalogs
 from tests.support.backend import Provider
 from tests.support.catalog import CATALOG
 from tests.support.wire import ObservedClient
-from tools.docs.write import DEPLOYING
-from tools.emulators.project import ROOT
+from tools import catalog
 
 
-def test_script_creates_the_catalog(client: ObservedClient, firestore_host: str, provider: Provider) -> None:
-    script = re.findall(r"```python\n(.*?)```", DEPLOYING.read_text("utf-8"), re.DOTALL)[0]
-    subprocess.run(
-        [sys.executable, "-c", script.replace("YOUR-PROJECT", client.project)],
-        cwd=ROOT,
-        env={**os.environ, "FIRESTORE_EMULATOR_HOST": firestore_host},
-        check=True,
-        capture_output=True,
-        timeout=60,
-    )
+def test_catalog_is_created_and_never_overwritten(
+    client: ObservedClient, provider: Provider, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert catalog.main([client.project]) == 0
+    assert "models/model-a: created" in capsys.readouterr().out
     written = Catalogs(FirestoreDatabase(client), {"mock": provider}, SystemClock()).load()
     for kind in Kind:
         assert written.names(kind) == CATALOG.names(kind)
     assert [size.credit_cost for size in written.sizes] == [size.credit_cost for size in CATALOG.sizes]
+
+    client.document("sizes/512x512").update({"creditCost": 9})
+    assert catalog.main([client.project]) == 0
+
+    printed = capsys.readouterr().out
+    assert "sizes/512x512: kept as it is; the file has other values of creditCost" in printed
+    assert "models/model-a: exists" in printed
+    assert client.document("sizes/512x512").get().get("creditCost") == 9
+
+
+def test_project_must_be_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert catalog.main([]) == 2
+    assert "make catalog PROJECT=" in capsys.readouterr().err

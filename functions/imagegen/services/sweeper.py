@@ -147,6 +147,7 @@ class Sweeper:
                 unavailable = error
         if unavailable is not None:
             raise unavailable
+        events.info(Event.SWEEP_ENDED, recovered=swept)
         return swept
 
     def _due_purchases(self) -> Iterator[Part]:
