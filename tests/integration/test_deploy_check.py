@@ -25,7 +25,7 @@ def test_made_up_project_could_be_deployed(monkeypatch: pytest.MonkeyPatch, caps
     assert unknown == list(deploy_check.NOT_KNOWN)
     for created in (
         "6 task queues",
-        "3 schedules",
+        "4 schedules",
         "TTL policies: webhookDeliveries.expireAt",
         "Hosting: /v1/** → api",
     ):
