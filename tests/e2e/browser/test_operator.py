@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from imagegen.documents.accounts import user_path
 from tests.e2e.browser.conftest import Visit
 from tests.support.browser import Visitor
 from tests.support.live import Live
@@ -22,8 +23,10 @@ REPORT_MS = 120_000
 """The longest wait for a report of a week with requests."""
 
 VIEWS: dict[str, dict[str, dict[str, Any]]] = {
+    "/operator/operations": {"getOperations": {}},
     "/operator/reports": {"listWeeklyReports": {}},
     "/operator/reports/2026-W46": {"getWeeklyReport": {"week": "2026-W46"}, "runWeeklyReport": {"week": "2026-W46"}},
+    "/operator/audit": {"getAudit": {}},
     "/operator/users": {"findUsers": {}},
     "/operator/users/user-ada": {
         "getCreditBalance": {"userId": "user-ada"},
@@ -94,6 +97,23 @@ def test_admin_reads_a_report_and_runs_it_again(admin: Visitor) -> None:
     page.get_by_role("button", name="Run it again").click()
     expect(page.get_by_text("Made at")).not_to_have_text(made, timeout=REPORT_MS)
     expect(days).to_have_count(7)
+
+
+@only_full
+def test_admin_sees_what_the_audit_found(admin: Visitor, live: Live) -> None:
+    account = live.operator.document(user_path(live.add_user(paid=5)))
+    account.update({"credits.paid": 6})
+    try:
+        assert live.send("auditLedgers-0").status_code == 200
+    finally:
+        account.update({"credits.paid": 5})
+    admin.open("/operator/audit")
+    expect(row(admin.page, "Findings", "TOTAL")).to_contain_text("all ledgers add up to")
+    admin.look("audit-findings")
+
+    assert live.send("auditLedgers-0").status_code == 200
+    admin.page.reload()
+    expect(admin.page.get_by_text("Nothing is wrong.")).to_be_visible()
 
 
 def test_playground_follows_a_model_that_is_turned_off_and_on(admin: Visitor, visit: Visit) -> None:
