@@ -55,9 +55,11 @@ def views_of_user(live: Live) -> list[View]:
 
 def views_of_operator(live: Live) -> list[View]:
     return [
+        View("operations", "/operator/operations", "Latest failures"),
         View("reports", "/operator/reports", "2026-W39"),
         View("report", "/operator/reports/2026-W44", "Top users"),
         View("report-missing", "/operator/reports/2020-W01", "REPORT_NOT_FOUND"),
+        View("audit", "/operator/audit", "The audit checks"),
         View("users", "/operator/users", "user-fumiko"),
         View("user", "/operator/users/user-ada", "Show more"),
         View("catalog", "/operator/catalog", "1024x1792"),

@@ -77,19 +77,31 @@ function Unreadable({ of }) {
 
 /** @param {{kind: string, title: string, of: any[], reload: () => Promise<void>}} props */
 function Options({ kind, title, of, reload }) {
-  const [edited, setEdited] = useState("");
+  const [editedId, setEditedId] = useState("");
+  const edited = of.find((option) => option.id === editedId);
   return (
-    <Table caption={title} columns={["Name", "State", ...COLUMNS[kind], ""]}>
-      {of.map((option) => (
-        <Row
-          key={option.id}
-          of={option}
-          reload={reload}
-          isEdited={edited === option.id}
-          edit={(isEdited) => setEdited(isEdited ? option.id : "")}
+    <>
+      <Table caption={title} columns={["Name", "State", ...COLUMNS[kind], { title: "Actions", isNumeric: true }]}>
+        {of.map((option) => (
+          <Row
+            key={option.id}
+            of={option}
+            reload={reload}
+            isEdited={option === edited}
+            edit={(isEdited) => setEditedId(isEdited ? option.id : "")}
+          />
+        ))}
+      </Table>
+      {edited && (
+        // A change by somebody else starts the form again, so that saving does not undo it.
+        <OptionForm
+          key={`${edited.id} ${edited.version}`}
+          option={edited}
+          onSaved={reload}
+          close={() => setEditedId("")}
         />
-      ))}
-    </Table>
+      )}
+    </>
   );
 }
 
@@ -138,13 +150,6 @@ function Row({ of, reload, isEdited, edit }) {
         <tr>
           <td colSpan={columns}>
             <OptionRefusal error={toggle.error} reload={() => void reload().then(toggle.reset)} />
-          </td>
-        </tr>
-      )}
-      {isEdited && (
-        <tr>
-          <td colSpan={columns}>
-            <OptionForm key={of.version} option={of} onSaved={reload} close={() => edit(false)} />
           </td>
         </tr>
       )}

@@ -45,13 +45,14 @@ export function OptionForm({ option, onSaved, close }) {
   });
   return (
     <form
-      class="stack"
+      class="card stack"
       aria-label={`Edit ${option.name}`}
       onSubmit={(event) => {
         event.preventDefault();
         void save.run();
       }}
     >
+      <h3>{option.name}</h3>
       <div class="grid">
         {inputs.map(({ name, label, hint, number }) => (
           <Field key={name} label={label} hint={hint}>
