@@ -8,6 +8,7 @@ from functools import partial
 
 from flask import Flask, Response, request
 
+from tools.emulators.ports import STRIPE
 from tools.stripe_emulator import checkout_page, objects
 from tools.stripe_emulator.account import API_VERSION, Account
 from tools.stripe_emulator.api import ROUTES, Route
@@ -43,6 +44,7 @@ class Api:
         for route in ROUTES:
             name = f"{route.method} {route.path}"
             app.add_url_rule(route.path, name, partial(self._call, route), methods=[route.method])
+        app.add_url_rule("/health", "health", lambda: {"emulator": STRIPE})
         app.register_error_handler(404, _unrecognized)
         app.register_blueprint(checkout_page.pages(self.account))
         controls = Controls(self.account, self.clock, self.deliveries, self.faults, self._authenticate)
