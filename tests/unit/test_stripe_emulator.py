@@ -220,11 +220,13 @@ def test_lost_answer_is_repeated_without_a_second_effect(shop: Shop, applied: bo
 
 def test_hanging_call_ends_with_the_clients_timeout(shop: Shop) -> None:
     shop.control("faults", path="/v1/prices", method="GET", kind="hang")
+    assert [fault["kind"] for fault in shop.control("faults")] == ["hang"]
     http_client = stripe.RequestsClient(timeout=0.1)
     addresses: Any = {"api": shop.stripe.url}
     client = stripe.StripeClient("sk_test_demo", base_addresses=addresses, http_client=http_client)
     with pytest.raises(APIConnectionError):
         client.v1.prices.list()
+    assert shop.control("faults") == []
     assert len(client.v1.prices.list().data) == 3
 
 
@@ -247,7 +249,7 @@ def test_declined_buyer_tries_again_with_the_same_intent(shop: Shop) -> None:
     session = shop.open()
     assert session.payment_intent is None
     declined = shop.press(session, "decline")
-    assert (declined.status_code, "was declined" in declined.text) == (402, True)
+    assert "was declined" in declined.text
     again = shop.client.v1.checkout.sessions.retrieve(session.id, {"expand": ["payment_intent"]})
     assert isinstance(again.payment_intent, stripe.PaymentIntent)
     assert (again.status, again.payment_intent.status) == ("open", "requires_payment_method")

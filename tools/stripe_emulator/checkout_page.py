@@ -45,7 +45,7 @@ def pages(account: Account) -> Blueprint:
             if action in ("pay", "pay_later"):
                 return redirect(session["success_url"].replace("{CHECKOUT_SESSION_ID}", id), 303)
             if action == "decline":
-                return _show(account, id, error="Your card was declined. Try again.", status=402)
+                return _show(account, id, error="Your card was declined. Try again.")
             return redirect(f"/checkout/{id}", 303)
 
     return blueprint

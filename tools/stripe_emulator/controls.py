@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 
 from flask import Blueprint, Response, request
@@ -60,6 +60,7 @@ class Controls:
         blueprint = Blueprint("controls", __name__, url_prefix="/_control")
         for method, path, control in (
             ("POST", "/clock", self._advance_clock),
+            ("GET", "/faults", self._list_faults),
             ("POST", "/faults", self._add_fault),
             ("DELETE", "/faults", self._clear_faults),
             ("GET", "/deliveries", self._list_deliveries),
@@ -90,6 +91,10 @@ class Controls:
     def _add_fault(self, body: bytes) -> object:
         self.faults.add(Fault(**_Fault.model_validate_json(body).model_dump()))
         return {}
+
+    def _list_faults(self, _body: bytes) -> object:
+        """Return the failures that are still to come."""
+        return [asdict(fault) for fault in self.faults.all()]
 
     def _clear_faults(self, _body: bytes) -> object:
         self.faults.clear()

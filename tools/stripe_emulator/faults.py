@@ -41,6 +41,11 @@ class Faults:
                 raise ValueError(f"There can be at most {FAULTS_MAX} faults.")
             self._faults.append(fault)
 
+    def all(self) -> list[Fault]:
+        """Return the faults that are still to come."""
+        with self._lock:
+            return list(self._faults)
+
     def clear(self) -> None:
         with self._lock:
             self._faults.clear()
