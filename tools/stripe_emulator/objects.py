@@ -8,7 +8,7 @@ Object = dict[str, Any]
 
 
 def new_id(prefix: str) -> str:
-    return f"{prefix}_{secrets.token_hex(12)}"
+    return f"{prefix}_{secrets.token_hex(16)}"
 
 
 def product(name: str, now: int, *, live: bool) -> Object:
