@@ -10,10 +10,10 @@ import firebase_admin
 from firebase_admin import _http_client
 from firebase_functions.options import MemoryOption, RateLimits, RetryConfig, set_global_options
 from firebase_functions.scheduler_fn import ScheduledEvent
+from flask import Request, Response
 
 from imagegen import bootstrap, settings
-from imagegen.api import functions
-from imagegen.api.firebase import callable_function, rest_function, scheduled_function, task_function
+from imagegen.api.firebase import callable_function, http_function, rest_function, scheduled_function, task_function
 
 # concurrency equals THREADS in .env. With more calls than threads, calls would wait inside an instance.
 # timeout_sec is longer than a model's 60 s plus reserving and settling, because a call that is cut off stays unsettled.
@@ -41,34 +41,61 @@ REPORT_SECRETS = settings.REPORT_WEBHOOK_SECRET.declared
 # The secrets of the functions that run models.
 MODEL_SECRETS = settings.OPENAI_API_KEY.declared
 
+# The secrets of the functions that call Stripe.
+PAYMENT_SECRETS = settings.STRIPE_SECRET_KEY.declared
 
-createGenerationRequest = callable_function(functions.create_generation_request, secrets=MODEL_SECRETS)
-getUserCredits = callable_function(functions.get_user_credits)
-listCreditTransactions = callable_function(functions.list_credit_transactions)
-getGenerationRequest = callable_function(functions.get_generation_request)
-cancelGenerationRequest = callable_function(functions.cancel_generation_request)
-replaceImageUrls = callable_function(functions.replace_image_urls)
-listGenerationRequests = callable_function(functions.list_generation_requests)
-getWebhookSecret = callable_function(functions.get_webhook_secret)
-createWebhookEndpoint = callable_function(functions.create_webhook_endpoint)
-listWebhookEndpoints = callable_function(functions.list_webhook_endpoints)
-rotateWebhookEndpointSecret = callable_function(functions.rotate_webhook_endpoint_secret)
-deleteWebhookEndpoint = callable_function(functions.delete_webhook_endpoint)
-listWebhookDeliveries = callable_function(functions.list_webhook_deliveries)
-resendWebhook = callable_function(functions.resend_webhook)
-getCatalog = callable_function(functions.get_catalog)
-getCreditBalance = callable_function(functions.get_credit_balance)
-registerUser = callable_function(functions.register_user)
-grantCredits = callable_function(functions.grant_credits)
-createApiKey = callable_function(functions.create_api_key)
-listApiKeys = callable_function(functions.list_api_keys)
-revokeApiKey = callable_function(functions.revoke_api_key)
-getWeeklyReport = callable_function(functions.get_weekly_report)
-listWeeklyReports = callable_function(functions.list_weekly_reports)
-runWeeklyReport = callable_function(functions.run_weekly_report, timeout_sec=540, secrets=REPORT_SECRETS)
+
+createGenerationRequest = callable_function("generations.create_generation_request", secrets=MODEL_SECRETS)
+getUserCredits = callable_function("transactions.get_user_credits")
+listCreditTransactions = callable_function("transactions.list_credit_transactions")
+getGenerationRequest = callable_function("stored_generations.get_generation_request")
+cancelGenerationRequest = callable_function("stored_generations.cancel_generation_request")
+replaceImageUrls = callable_function("stored_generations.replace_image_urls")
+listGenerationRequests = callable_function("stored_generations.list_generation_requests")
+getWebhookSecret = callable_function("webhook_endpoints.get_webhook_secret")
+createWebhookEndpoint = callable_function("webhook_endpoints.create_webhook_endpoint")
+listWebhookEndpoints = callable_function("webhook_endpoints.list_webhook_endpoints")
+rotateWebhookEndpointSecret = callable_function("webhook_endpoints.rotate_webhook_endpoint_secret")
+deleteWebhookEndpoint = callable_function("webhook_endpoints.delete_webhook_endpoint")
+listWebhookDeliveries = callable_function("webhook_deliveries.list_webhook_deliveries")
+resendWebhook = callable_function("webhook_deliveries.resend_webhook")
+getCatalog = callable_function("catalog.get_catalog", secrets=PAYMENT_SECRETS)
+getCreditBalance = callable_function("accounts.get_credit_balance")
+registerUser = callable_function("accounts.register_user")
+grantCredits = callable_function("accounts.grant_credits")
+createApiKey = callable_function("api_keys.create_api_key")
+listApiKeys = callable_function("api_keys.list_api_keys")
+revokeApiKey = callable_function("api_keys.revoke_api_key")
+createPurchase = callable_function("purchases.create_purchase", secrets=PAYMENT_SECRETS)
+getPurchase = callable_function("purchases.get_purchase")
+reconcilePurchase = callable_function("purchases.reconcile_purchase", secrets=PAYMENT_SECRETS)
+listPurchases = callable_function("purchases.list_purchases")
+getWeeklyReport = callable_function("weekly_reports.get_weekly_report")
+listWeeklyReports = callable_function("weekly_reports.list_weekly_reports")
+runWeeklyReport = callable_function("weekly_reports.run_weekly_report", timeout_sec=540, secrets=REPORT_SECRETS)
 
 # The REST API. Firebase Hosting forwards the paths under /v1 to it.
-api = rest_function()
+api = rest_function(secrets=PAYMENT_SECRETS)
+
+
+def _run(task: Any) -> None:
+    from imagegen.api.tasks import run_task  # the other functions do not need it
+
+    run_task(bootstrap.backend(), task)
+
+
+def _deliver(task: Any) -> None:
+    from imagegen.api.tasks import deliver_webhook
+
+    deliver_webhook(bootstrap.backend(), task)
+
+
+# The event of a dispute holds its evidence, of which Stripe accepts 150,000 characters.
+@http_function(bytes_max=512 * 1024, secrets=[*PAYMENT_SECRETS, *settings.STRIPE_WEBHOOK_SECRET.declared])
+def stripeWebhook(request: Request) -> Response:
+    from imagegen.api.payment_webhook import answer  # the other functions do not need it
+
+    return answer(request)
 
 
 # Task queues, each with its own rate limits. A model's document names the queue of its requests.
@@ -80,7 +107,7 @@ api = rest_function()
     secrets=MODEL_SECRETS,
 )
 def generateImage(task: Any) -> None:
-    functions.run_task(bootstrap.backend(), task)
+    _run(task)
 
 
 @task_function(
@@ -89,7 +116,7 @@ def generateImage(task: Any) -> None:
     secrets=MODEL_SECRETS,
 )
 def generateWithModelA(task: Any) -> None:
-    functions.run_task(bootstrap.backend(), task)
+    _run(task)
 
 
 @task_function(
@@ -98,7 +125,7 @@ def generateWithModelA(task: Any) -> None:
     secrets=MODEL_SECRETS,
 )
 def generateWithModelB(task: Any) -> None:
-    functions.run_task(bootstrap.backend(), task)
+    _run(task)
 
 
 # Each attempt is a task that waits until the attempt is due. The queue retries a task if its attempt could not be
@@ -110,7 +137,7 @@ WEBHOOK_RETRIES = RetryConfig(min_backoff_seconds=10, max_backoff_seconds=600, m
     rate_limits=RateLimits(max_concurrent_dispatches=50, max_dispatches_per_second=50), retry_config=WEBHOOK_RETRIES
 )
 def deliverWebhook(task: Any) -> None:
-    functions.deliver_webhook(bootstrap.backend(), task)
+    _deliver(task)
 
 
 # All attempts but the first ones, so that failing receivers never take the slots of first attempts.
@@ -118,7 +145,7 @@ def deliverWebhook(task: Any) -> None:
     rate_limits=RateLimits(max_concurrent_dispatches=50, max_dispatches_per_second=20), retry_config=WEBHOOK_RETRIES
 )
 def retryWebhook(task: Any) -> None:
-    functions.deliver_webhook(bootstrap.backend(), task)
+    _deliver(task)
 
 
 @scheduled_function(
@@ -140,7 +167,7 @@ def countDailyUsage(event: ScheduledEvent) -> dict[str, Any]:
     return {"daysCounted": bootstrap.backend().usage.count_days_before(event.schedule_time)}
 
 
-@scheduled_function(schedule="*/5 * * * *", timezone="Etc/UTC")
+@scheduled_function(schedule="*/5 * * * *", timezone="Etc/UTC", secrets=PAYMENT_SECRETS)
 def sweepAbandonedRequests(_event: ScheduledEvent) -> dict[str, Any]:
     return {"swept": bootstrap.backend().sweeper.sweep()}
 

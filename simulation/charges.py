@@ -5,11 +5,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from imagegen.api.responses import (
-    CanceledGenerationRequest,
-    CreatedGenerationRequest,
-    GenerationRequestDetails,
-)
+from imagegen.api.generation_details import GenerationRequestDetails
+from imagegen.api.generations import CreatedGenerationRequest
+from imagegen.api.stored_generations import CanceledGenerationRequest
 from imagegen.documents.accounts import USERS, account_of, entry_of, ledger_path
 from imagegen.domain.endpoints import EventType
 from imagegen.domain.generation import OPEN

@@ -9,7 +9,7 @@ from types import ModuleType
 
 from imagegen.adapters import cloud_tasks, firestore, firestore_messages
 from imagegen.api import auth, operation
-from imagegen.api.rest import routes
+from imagegen.api.rest import generations
 from imagegen.domain import account, endpoints, generation, ledger, limits, people, receivers, webhooks
 from imagegen.reports import reconciliation, weekly
 from imagegen.services import api_keys, call_rates, retry, server_keys, sweeper
@@ -745,7 +745,7 @@ MUTANTS = [
     ),
     Mutant(
         "a repeated call of the REST API waits",
-        routes,
+        generations,
         "if not created.is_replay:\n        request",
         "if True:\n        request",
         test="tests/integration/test_rest.py -k repeat_under",

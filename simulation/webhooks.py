@@ -12,7 +12,7 @@ from typing import Any
 
 from standardwebhooks import Webhook
 
-from imagegen.api.responses import GenerationRequestDetails
+from imagegen.api.generation_details import GenerationRequestDetails
 from imagegen.documents.generations import REQUESTS, request_of
 from imagegen.documents.secrets import WEBHOOK_SECRETS, webhook_secrets_of
 from imagegen.documents.webhooks import DELIVERIES, delivery_of

@@ -1,6 +1,7 @@
 """`make repair`: repairs a finding of the audit, as described in docs/runbook.md.
 
 repair rebuild USER
+repair reconcile PURCHASE
 repair correct USER --paid -3 --key INCIDENT-12 --reason "refunded twice" [--trial N] [--request ID]
 """
 
@@ -14,8 +15,9 @@ from google.cloud import firestore
 
 from imagegen.bootstrap import Backend, on_firestore
 from imagegen.domain.ledger import Credits
-from imagegen.errors import UserNotFound
+from imagegen.errors import ApiError
 from imagegen.ports.database import CommitRefused, DatabaseUnavailable, OutcomeUnknown
+from imagegen.ports.payments import PaymentsDown, PaymentsRefused
 from tools.emulators.client import operator_client
 from tools.emulators.project import Problem, Project
 
@@ -31,7 +33,9 @@ def main(arguments: Sequence[str]) -> int:
         print(_repaired(on_firestore(client), options))
     except (
         Problem,
-        UserNotFound,
+        ApiError,
+        PaymentsDown,
+        PaymentsRefused,
         ValueError,
         CommitRefused,
         OutcomeUnknown,
@@ -44,6 +48,12 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _repaired(backend: Backend, options: argparse.Namespace) -> str:
+    if options.command == "reconcile":
+        purchase = backend.reconciliation.reconcile(options.purchase)
+        return (
+            f"The purchase {purchase.id} is {purchase.status}. Granted: {purchase.credits_granted} credits. "
+            f"To be taken back: {purchase.credits_due}."
+        )
     if options.command == "rebuild":
         wallet = backend.corrections.rebuild(options.user)
         return f"The wallet of {options.user} now matches its {wallet.seq} ledger entries: {wallet.credits}."
@@ -65,6 +75,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     rebuild = commands.add_parser("rebuild", help="compute a wallet from its ledger")
     rebuild.add_argument("user")
+    reconcile = commands.add_parser("reconcile", help="grant or take what is due for a purchase by Stripe's record")
+    reconcile.add_argument("purchase")
     correct = commands.add_parser("correct", help="write a correction to a ledger")
     correct.add_argument("user")
     correct.add_argument("--trial", type=int, default=0, help="trial credits to add; a negative number removes credits")

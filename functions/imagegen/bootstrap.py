@@ -23,6 +23,7 @@ from imagegen.adapters.generators.mock import MockGenerator
 from imagegen.adapters.generators.retries import WithRetries
 from imagegen.adapters.http_webhook_sender import HttpWebhookSender, Reach
 from imagegen.domain.limits import Limits
+from imagegen.errors import PaymentsUnavailable
 from imagegen.ports.clock import Clock, SystemClock
 from imagegen.ports.database import Database
 from imagegen.ports.image_generator import ImageGenerator, ProtectedGenerator
@@ -51,6 +52,7 @@ from imagegen.services.webhooks.outbox import Outbox
 from imagegen.services.webhooks.secrets import WebhookSecrets
 
 if TYPE_CHECKING:  # imported on first use
+    from imagegen.ports.payments import Payments
     from imagegen.reports.alerts import Channel
     from imagegen.reports.usage import DailyUsage
     from imagegen.reports.weekly import Reports
@@ -58,6 +60,11 @@ if TYPE_CHECKING:  # imported on first use
     from imagegen.services.credits.audit import Audit
     from imagegen.services.credits.corrections import Corrections
     from imagegen.services.images.urls import ImageUrls
+    from imagegen.services.purchases.create import Checkout
+    from imagegen.services.purchases.packages import Packages
+    from imagegen.services.purchases.payment_events import PaymentEvents
+    from imagegen.services.purchases.queries import Purchases
+    from imagegen.services.purchases.reconcile import Reconciliation
 
 RESERVING_TIMEOUT_SECONDS = 20.0
 SETTLING_TIMEOUT_SECONDS = 60.0  # longer, because the credits of an unsettled request stay taken
@@ -67,7 +74,7 @@ SWEEPING_TIMEOUT_SECONDS = 5.0  # shorter, because the next sweep tries again
 
 @dataclass(frozen=True)
 class Backend:
-    """The services, ready to use, and the adapters that they share."""
+    """The services, ready to use, and the adapters that they share. ``payments`` is None where payments are off."""
 
     call_rates: CallRates
     accounts: Accounts
@@ -88,7 +95,9 @@ class Backend:
     clock: Clock
     rng: random.Random
     retry: Retry
+    new_id: Callable[[], str]
     channels: Sequence["Channel"]
+    payments: "Payments | None"
 
     # Few functions need these, so the others do not import them.
 
@@ -110,6 +119,44 @@ class Backend:
         from imagegen.services.images.urls import ImageUrls
 
         return ImageUrls(self.database, self.images, self.retry)
+
+    @cached_property
+    def purchases(self) -> "Purchases":
+        from imagegen.services.purchases.queries import Purchases
+
+        return Purchases(self.database)
+
+    # Where payments are off, these raise PaymentsUnavailable.
+
+    @cached_property
+    def packages(self) -> "Packages":
+        from imagegen.services.purchases.packages import Packages
+
+        return Packages(self.database, self._provider, self.clock)
+
+    @cached_property
+    def reconciliation(self) -> "Reconciliation":
+        return _reconciliation(self.database, self._provider, self.clock, self.retry)
+
+    @cached_property
+    def checkout(self) -> "Checkout":
+        from imagegen.services.purchases.create import Checkout
+
+        return Checkout(
+            self.database, self._provider, self.packages, self.reconciliation, self.clock, self.retry, self.new_id
+        )
+
+    @cached_property
+    def payment_events(self) -> "PaymentEvents":
+        from imagegen.services.purchases.payment_events import PaymentEvents
+
+        return PaymentEvents(self._provider, self.reconciliation)
+
+    @property
+    def _provider(self) -> "Payments":
+        if self.payments is None:
+            raise PaymentsUnavailable("Credits are not for sale here.")
+        return self.payments
 
     @cached_property
     def reports(self) -> "Reports":
@@ -146,13 +193,14 @@ class Backend:
         limits: Limits,
         channels: Sequence["Channel"] = (),
         mail_collection: str = "",
+        payments: "Payments | None" = None,
     ) -> Self:
         """Return the services, wired to the given adapters, clock, randomness, ids and limits.
 
         ``generators`` are the providers, by the names that the models' documents use. ``images`` store
         their pictures. ``rng`` also makes the keys and the webhook secrets, so in production it must be the operating
         system's. ``channels`` get the alerts of the weekly report. ``mail_collection`` gets the e-mails about queued
-        requests; without one, there are none.
+        requests; without one, there are none. Without ``payments``, credits are not for sale.
         """
         catalogs = Catalogs(database, generators, clock)
         outbox = Outbox(database, tasks, clock)
@@ -180,13 +228,30 @@ class Backend:
             images=images,
             requests=Requests(database, clock),
             histories=Histories(database),
-            sweeper=Sweeper(database, clock, sweeping, queue, outbox, catalogs, images),
+            sweeper=Sweeper(
+                database,
+                clock,
+                sweeping,
+                queue,
+                outbox,
+                catalogs,
+                images,
+                None if payments is None else lambda: _reconciliation(database, payments, clock, sweeping.retry),
+            ),
             database=database,
             clock=clock,
             rng=rng,
             retry=retry,
+            new_id=new_id,
             channels=channels,
+            payments=payments,
         )
+
+
+def _reconciliation(database: Database, payments: "Payments", clock: Clock, retry: Retry) -> "Reconciliation":
+    from imagegen.services.purchases.reconcile import Reconciliation
+
+    return Reconciliation(database, payments, clock, retry)
 
 
 def providers(clock: Clock, rng: random.Random) -> dict[str, ProtectedGenerator]:
@@ -241,6 +306,15 @@ def on_firestore(client: firestore.Client) -> Backend:
         settings.limits(),
         alert_channels(clock),
         settings.mail_collection(),
+        _stripe() if settings.PAYMENTS_ENABLED.value else None,
+    )
+
+
+def _stripe() -> "Payments":
+    from imagegen.adapters.stripe_payments import StripePayments
+
+    return StripePayments(
+        settings.STRIPE_SECRET_KEY.value, settings.stripe_webhook_secrets(), settings.stripe_api_url()
     )
 
 

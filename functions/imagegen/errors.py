@@ -238,6 +238,37 @@ class GrantLimitReached(ApiError):
     facts: ClassVar = {"creditsLeft": int, "retryAfterSeconds": int}
 
 
+class PaymentsUnavailable(ApiError):
+    code = Code.UNAVAILABLE
+    reason = "PAYMENTS_UNAVAILABLE"
+    situation = "credits are not for sale here, or the price of the package cannot be read"
+    retryable = "no where payments are off, otherwise yes"
+
+
+class PackageNotFound(ApiError):
+    code = Code.NOT_FOUND
+    reason = "PACKAGE_NOT_FOUND"
+    situation = "no such package on sale"
+    retryable = "with another package"
+    facts: ClassVar = {"package": str}
+
+
+class PurchaseNotFound(ApiError):
+    code = Code.NOT_FOUND
+    reason = "PURCHASE_NOT_FOUND"
+    situation = "no such purchase, or another user's"
+    retryable = "no"
+    facts: ClassVar = {"purchaseId": str}
+
+
+class TooManyPurchases(ApiError):
+    code = Code.FAILED_PRECONDITION
+    reason = "TOO_MANY_PURCHASES"
+    situation = "too many open purchases of this user: `maxPurchases`"
+    retryable = "after paying one, or a day later"
+    facts: ClassVar = {"maxPurchases": int}
+
+
 class RouteNotFound(ApiError):
     code = Code.NOT_FOUND
     reason = "ROUTE_NOT_FOUND"
@@ -257,7 +288,9 @@ class MethodNotAllowed(ApiError):
 class RateLimited(ApiError):
     code = Code.RESOURCE_EXHAUSTED
     reason = "RATE_LIMITED"
-    situation = "too many calls, new requests or resent webhooks of this user in a short time: `retryAfterSeconds`"
+    situation = (
+        "too many calls, new requests, purchases or resent webhooks of this user in a short time: `retryAfterSeconds`"
+    )
     retryable = "after that time"
     facts: ClassVar = {"retryAfterSeconds": int}
 

@@ -86,6 +86,19 @@ class Variable:
         return os.environ.get(self.name, "").strip()
 
 
+@dataclass(frozen=True)
+class Switch(Variable):
+    """A setting that turns a feature on: `true`, or `false`, which is the default."""
+
+    @property
+    def value(self) -> str:
+        """``true``, or an empty text. Raises ValueError for anything else, because it was meant to be one of them."""
+        value = super().value.lower()
+        if value not in ("", "false", "true"):
+            raise ValueError(f"{self.name} must be true or false")
+        return value.removesuffix("false")
+
+
 class Secret:
     """A secret of Secret Manager, for a feature that is on where ``switch`` is set.
 
@@ -127,6 +140,28 @@ OPENAI_API_KEY = Secret(
     switch=OPENAI_PROVIDER,
     description="The key that is sent to the servers of models with the provider `openai`.",
 )
+PAYMENTS_ENABLED = Switch(
+    "PAYMENTS_ENABLED", description="Set it to `true` to sell credits through Stripe. `false` is the default."
+)
+STRIPE_SECRET_KEY = Secret(
+    "STRIPE_SECRET_KEY",
+    switch=PAYMENTS_ENABLED,
+    description="The secret key of your Stripe account, or a restricted key. Its prefix says whether it is live.",
+)
+STRIPE_WEBHOOK_SECRET = Secret(
+    "STRIPE_WEBHOOK_SECRET",
+    switch=PAYMENTS_ENABLED,
+    description="The signing secret of the webhook endpoint in Stripe. While you roll it, both, with a comma between.",
+)
+STRIPE_API_URL = Variable(
+    "STRIPE_API_URL",
+    description="The address of a server that speaks Stripe's API. Used only in the emulators.",
+)
+PURCHASE_RETURN_URLS = Variable(
+    "PURCHASE_RETURN_URLS",
+    description="The origins that buyers can return to from Stripe, such as `https://app.example.com`, with commas "
+    "between. The default is your site.",
+)
 PUBLIC_BASE_URL = Variable(
     "PUBLIC_BASE_URL",
     description="The address of your site, without a slash at the end. A model's `imageUrl` can be a path on it. The "
@@ -142,13 +177,41 @@ STORAGE_BUCKET = Variable(
 )
 
 
+def served_function() -> str | None:
+    """Return the name of the function that this process serves, or None in a tool, a test or discovery."""
+    return os.environ.get("FUNCTION_TARGET")
+
+
 def public_base_url() -> str:
     """Return the address of the project's site."""
     if PUBLIC_BASE_URL.value:
         return PUBLIC_BASE_URL.value.rstrip("/")
-    if os.environ.get("FUNCTIONS_EMULATOR") == "true":
+    if _in_emulator():
         return "http://127.0.0.1:5000"  # Hosting's port in firebase.json
     return f"https://{os.environ.get('GCLOUD_PROJECT', 'localhost')}.web.app"
+
+
+def return_origins() -> tuple[str, ...]:
+    """Return the origins that a buyer can return to, the default first."""
+    origins = tuple(origin.strip().rstrip("/") for origin in PURCHASE_RETURN_URLS.value.split(",") if origin.strip())
+    if origins:
+        return origins
+    local = ("http://localhost:5000",) if _in_emulator() else ()
+    return (public_base_url(), *local)
+
+
+def stripe_webhook_secrets() -> tuple[str, ...]:
+    """Return the secrets that Stripe's webhooks can be signed with."""
+    return tuple(re.split(r"[\s,]+", STRIPE_WEBHOOK_SECRET.value)) if STRIPE_WEBHOOK_SECRET.value else ()
+
+
+def stripe_api_url() -> str | None:
+    """Return the address of a stand-in for Stripe. In a deployed project, there is none, whatever is set."""
+    return STRIPE_API_URL.value or None if _in_emulator() else None
+
+
+def _in_emulator() -> bool:
+    return os.environ.get("FUNCTIONS_EMULATOR") == "true"
 
 
 def mail_collection() -> str:
@@ -163,7 +226,7 @@ def storage_bucket() -> str | None:
     """Return the bucket for images, or None if there is none."""
     project = json.loads(os.environ.get("FIREBASE_CONFIG", "{}"))
     emulated = "STORAGE_EMULATOR_HOST" in os.environ
-    if os.environ.get("FUNCTIONS_EMULATOR") == "true" and not emulated:
+    if _in_emulator() and not emulated:
         return None  # the real bucket is not for the emulators
     return STORAGE_BUCKET.value or project.get("storageBucket")
 
@@ -198,7 +261,7 @@ def accounts_without_email() -> AccountsWithoutEmail:
 
 def app_check_enforced() -> bool:
     """Return whether calls need an App Check token."""
-    return _is_on(ENFORCE_APP_CHECK) and os.environ.get("FUNCTIONS_EMULATOR") != "true"
+    return _is_on(ENFORCE_APP_CHECK) and not _in_emulator()
 
 
 def local_webhooks_allowed() -> bool:

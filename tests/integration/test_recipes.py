@@ -116,10 +116,8 @@ def test_recipe_adds_and_withdraws_an_option(
 
 
 def test_recipe_adds_a_function(client: ObservedClient, database: FirestoreDatabase, functions: Path) -> None:
-    request, response, operation, deployed = blocks("Add a function")
-    append(functions / "imagegen/api/requests.py", request)
-    append(functions / "imagegen/api/responses.py", response)
-    append(functions / "imagegen/api/functions.py", operation)
+    module, deployed = blocks("Add a function")
+    (functions / "imagegen/api/prices.py").write_text(module, "utf-8")
     append(functions / "main.py", deployed)
     assert call(functions, client, "getPrice", {"size": "1024x1024"}) == {"result": {"credits": 3}}
 

@@ -290,7 +290,7 @@ def test_list_is_filtered(api: Api, made: list[str]) -> None:
 def test_offset_and_total_are_billed_up_to_their_bounds(
     api: Api, client: ObservedClient, made: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("imagegen.api.rest.routes.TOTAL_MAX", 3)
+    monkeypatch.setattr("imagegen.api.rest.generations.TOTAL_MAX", 3)
     client.wire.reset()
     _, page = listed(api, "&limit=1&offset=2")
     assert page["total"] == 3

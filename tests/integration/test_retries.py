@@ -11,7 +11,7 @@ from google.cloud import firestore
 from imagegen.adapters.firestore import FirestoreDatabase
 from imagegen.api.auth import Caller
 from imagegen.api.context import Context
-from imagegen.api.requests import CreateGenerationRequest
+from imagegen.api.orders import CreateGenerationRequest
 from imagegen.api.validation import parse
 from imagegen.bootstrap import Backend
 from imagegen.domain.generation import Fingerprint, keyed_request_id

@@ -21,13 +21,20 @@ from pydantic import BaseModel
 from pydantic_core import from_json
 from werkzeug.test import EnvironBuilder
 
-from imagegen.api import fields, idempotency, page_tokens, requests
+from imagegen.api import fields, fingerprints, page_tokens
+from imagegen.api.accounts import GetCreditBalance, GrantCredits
 from imagegen.api.auth import Access, Caller
 from imagegen.api.bodies import BYTES_MAX
 from imagegen.api.context import Context
 from imagegen.api.envelope import data_of
 from imagegen.api.operation import Operation, Received
+from imagegen.api.orders import CreateGenerationRequest
+from imagegen.api.requests import Repeat
+from imagegen.api.stored_generations import GetGenerationRequest, ListGenerationRequests
+from imagegen.api.transactions import GetUserCredits
 from imagegen.api.validation import VIOLATIONS_MAX, parse
+from imagegen.api.webhook_endpoints import GetWebhookSecret
+from imagegen.api.weekly_reports import ListWeeklyReports
 from imagegen.domain.catalog import Kind
 from imagegen.domain.generation import keyed_request_id
 from imagegen.domain.public_addresses import is_public_host
@@ -48,7 +55,7 @@ settings.load_profile("parsing")
 
 CONTEXT = Context(Caller("user"), history.catalog)
 DOCUMENT = openapi.document()
-MODELS: list[type[BaseModel]] = [*(operation.request for operation in openapi.operations().values()), requests.Repeat]
+MODELS: list[type[BaseModel]] = [*(operation.request for operation in openapi.operations().values()), Repeat]
 
 ORDER = {"model": "Model A", "style": "anime", "color": "neon", "size": "512x512", "prompt": "a fox"}
 GRANT = {"userId": "user", "credits": 1, "bucket": "paid", "reason": "thanks", "idempotencyKey": "key"}
@@ -125,7 +132,7 @@ def test_any_body_is_parsed_or_raises_value_error(body: bytes) -> None:
     except InvalidInput as refusal:
         json.dumps(dict(refusal.details))
         return
-    idempotency.sent(value)  # raises if the value cannot be written as JSON
+    fingerprints.sent(value)  # raises if the value cannot be written as JSON
 
 
 @given(data=JSON_OBJECTS, order=st.randoms(use_true_random=False))
@@ -133,8 +140,8 @@ def test_fingerprint_depends_only_on_the_content(data: dict[str, Any], order: An
     shuffled = list(data.items())
     order.shuffle(shuffled)
     catalog = history.catalog()
-    assert idempotency.fingerprint(dict(shuffled), catalog) == idempotency.fingerprint(data, catalog)
-    one, two = (idempotency.fingerprint({**data, "more": number}, catalog) for number in (1, 2))
+    assert fingerprints.fingerprint(dict(shuffled), catalog) == fingerprints.fingerprint(data, catalog)
+    one, two = (fingerprints.fingerprint({**data, "more": number}, catalog) for number in (1, 2))
     assert not one.matches(two)
 
 
@@ -164,7 +171,7 @@ def written(payload: dict[str, Any], rng: Any) -> dict[str, Any]:
 def test_payloads_match_however_they_are_written_and_only_if_they_are_equal(
     one: dict[str, Any], other: dict[str, Any], rng: Any
 ) -> None:
-    prints = [idempotency.fingerprint(written(payload, rng), history.catalog()) for payload in (one, one, other)]
+    prints = [fingerprints.fingerprint(written(payload, rng), history.catalog()) for payload in (one, one, other)]
     assert prints[0].matches(prints[1])
     assert prints[0].matches(prints[2]) == (one == other)
 
@@ -185,10 +192,10 @@ def test_order_keeps_every_text_unchanged(user: str, prompt: str, key: str | Non
     sent = {**ORDER, "userId": user, "prompt": prompt, "idempotencyKey": key}
     received = from_json(json.dumps(sent).encode())
 
-    params = parse(requests.CreateGenerationRequest, received, CONTEXT)
+    params = parse(CreateGenerationRequest, received, CONTEXT)
 
     assert (params.user_id, params.prompt, params.idempotency_key) == (user, prompt, key)
-    assert params == parse(requests.CreateGenerationRequest, sent, CONTEXT)
+    assert params == parse(CreateGenerationRequest, sent, CONTEXT)
 
 
 @given(
@@ -203,10 +210,10 @@ def test_order_keeps_every_text_unchanged(user: str, prompt: str, key: str | Non
     )
 )
 def test_grant_survives_a_round_trip(grant: dict[str, Any]) -> None:
-    params = parse(requests.GrantCredits, grant, CONTEXT)
+    params = parse(GrantCredits, grant, CONTEXT)
     again = params.model_dump(mode="json", by_alias=True)
     assert again == grant
-    assert parse(requests.GrantCredits, again, CONTEXT) == params
+    assert parse(GrantCredits, again, CONTEXT) == params
 
 
 MOMENTS = st.datetimes(timezones=st.just(UTC))
@@ -229,16 +236,16 @@ MOMENTS = st.datetimes(timezones=st.just(UTC))
     request_id=VALID_IDS,
 )
 def test_list_continues_at_its_page_token(query: dict[str, Any], at: datetime, request_id: str) -> None:
-    params = parse(requests.ListGenerationRequests, query, CONTEXT)
+    params = parse(ListGenerationRequests, query, CONTEXT)
     next_query = {**query, "pageToken": params.token(at, request_id), "pageSize": 7}
 
-    next_params = parse(requests.ListGenerationRequests, next_query, CONTEXT)
+    next_params = parse(ListGenerationRequests, next_query, CONTEXT)
 
     assert next_params.after == (at, request_id)
     assert next_params.filter == params.filter
     assert next_params.token(at, request_id) == next_query["pageToken"]
     assert not accepts(
-        requests.ListGenerationRequests, next_query | {"userId": "somebody else"}, "pageToken", next_query["pageToken"]
+        ListGenerationRequests, next_query | {"userId": "somebody else"}, "pageToken", next_query["pageToken"]
     )
 
 
@@ -253,10 +260,10 @@ def test_list_continues_at_its_page_token(query: dict[str, Any], at: datetime, r
 @example("..")
 @example("a\n")
 def test_id_is_short_and_printable_and_not_a_path(value: str) -> None:
-    accepted = accepts(requests.GetGenerationRequest, {}, "generationRequestId", value)
+    accepted = accepts(GetGenerationRequest, {}, "generationRequestId", value)
 
     assert accepted == fields.is_document_id(value)
-    assert accepted == accepts(requests.GetUserCredits, {}, "userId", value)
+    assert accepted == accepts(GetUserCredits, {}, "userId", value)
     if accepted:
         assert 1 <= len(value) <= 128
         assert value.isprintable()
@@ -272,17 +279,17 @@ def test_id_is_short_and_printable_and_not_a_path(value: str) -> None:
 )
 def test_invisible_characters_are_refused_in_ids_and_keys_and_allowed_in_prompts(character: str) -> None:
     value = f"user{character}100"
-    assert not accepts(requests.GetUserCredits, {}, "userId", value)
-    assert not accepts(requests.GrantCredits, GRANT, "idempotencyKey", value)
+    assert not accepts(GetUserCredits, {}, "userId", value)
+    assert not accepts(GrantCredits, GRANT, "idempotencyKey", value)
     is_half = unicodedata.category(character) == "Cs"
-    assert accepts(requests.CreateGenerationRequest, ORDER, "prompt", value) != is_half
+    assert accepts(CreateGenerationRequest, ORDER, "prompt", value) != is_half
 
 
 @given(value=st.none() | JSON, uid=st.none() | VALID_IDS)
 def test_user_id_is_a_string_or_the_callers_uid(value: Any, uid: str | None) -> None:
     context = Context(Caller(uid), history.catalog)
     try:
-        params = parse(requests.GetCreditBalance, {"userId": value}, context)
+        params = parse(GetCreditBalance, {"userId": value}, context)
     except InvalidInput:
         assert value is not None or uid is None
         return
@@ -295,8 +302,8 @@ def test_user_id_is_a_string_or_the_callers_uid(value: Any, uid: str | None) -> 
 
 @given(user=VALID_IDS, seq=st.integers(1, 2**63 - 1))
 def test_history_continues_at_its_page_token(user: str, seq: int) -> None:
-    token = parse(requests.GetUserCredits, {"userId": user}, CONTEXT).token(seq)
-    assert parse(requests.GetUserCredits, {"userId": user, "pageToken": token}, CONTEXT).before_seq == seq
+    token = parse(GetUserCredits, {"userId": user}, CONTEXT).token(seq)
+    assert parse(GetUserCredits, {"userId": user, "pageToken": token}, CONTEXT).before_seq == seq
     assert re.fullmatch("[A-Za-z0-9_-]+", token)
 
 
@@ -310,7 +317,7 @@ def test_any_text_is_decoded_or_raises_value_error(token: str) -> None:
     try:
         position = page_tokens.decode(token, {"user_id": "user"})
     except ValueError:
-        assert (parsed(requests.GetUserCredits, {"pageToken": token}) is None) == (token != "")
+        assert (parsed(GetUserCredits, {"pageToken": token}) is None) == (token != "")
         return
     assert page_tokens.encode({"user_id": "user"}, *position) == token
 
@@ -321,7 +328,7 @@ TOKEN = page_tokens.encode({"user_id": "user"}, 17)
 @given(place=st.integers(0, len(TOKEN) - 1), character=st.characters(codec="ascii"))
 def test_changed_token_is_refused(place: int, character: str) -> None:
     token = TOKEN[:place] + character + TOKEN[place + 1 :]
-    accepted = parsed(requests.GetUserCredits, {"pageToken": token})
+    accepted = parsed(GetUserCredits, {"pageToken": token})
     # A token is not secret. Another position in the same query is a valid token of the same history.
     assert accepted is None or page_tokens.encode({"user_id": "user"}, accepted.before_seq) == token
 
@@ -350,9 +357,9 @@ def test_any_position_is_parsed_or_raises_value_error(position: list[Any]) -> No
 @pytest.mark.parametrize(
     ("model", "data", "name"),
     [
-        (requests.CreateGenerationRequest, ORDER, "mode"),
-        (requests.GetWebhookSecret, {}, "rotate"),
-        (requests.ListGenerationRequests, {}, "includeTotalCount"),
+        (CreateGenerationRequest, ORDER, "mode"),
+        (GetWebhookSecret, {}, "rotate"),
+        (ListGenerationRequests, {}, "includeTotalCount"),
     ],
 )
 def test_null_equals_an_omitted_field(model: type[BaseModel], data: dict[str, Any], name: str) -> None:
@@ -370,17 +377,17 @@ def test_null_equals_an_omitted_field(model: type[BaseModel], data: dict[str, An
 @example(1_000_000)
 @example(1_000_001)
 def test_integer_is_accepted_only_within_its_limits(value: int) -> None:
-    assert accepts(requests.GetUserCredits, {}, "pageSize", value) == (value >= 0)
-    assert accepts(requests.GrantCredits, GRANT, "credits", value) == (1 <= value <= 1_000_000)
+    assert accepts(GetUserCredits, {}, "pageSize", value) == (value >= 0)
+    assert accepts(GrantCredits, GRANT, "credits", value) == (1 <= value <= 1_000_000)
 
 
 @given(value=st.integers(-(2**63), 2**64 - 1) | st.integers(-5, 205))
 def test_every_form_of_an_integer_is_the_integer(value: int) -> None:
-    plain = parsed(requests.GetUserCredits, {"pageSize": value})
+    plain = parsed(GetUserCredits, {"pageSize": value})
     for form in LONG_FORMS:
-        assert parsed(requests.GetUserCredits, {"pageSize": {"@type": form, "value": str(value)}}) == plain
+        assert parsed(GetUserCredits, {"pageSize": {"@type": form, "value": str(value)}}) == plain
     if float(value) == value:
-        assert parsed(requests.GetUserCredits, {"pageSize": float(value)}) == plain
+        assert parsed(GetUserCredits, {"pageSize": float(value)}) == plain
 
 
 @pytest.mark.parametrize(
@@ -388,11 +395,11 @@ def test_every_form_of_an_integer_is_the_integer(value: int) -> None:
     [(None, 50), (0, 50), (0.0, 50), (1, 1), (2e1, 20), (200, 200), (201, 200), (10**30, 200), (1e300, 200)],
 )
 def test_page_size_has_a_default_and_a_maximum(sent: object, page_size: int) -> None:
-    assert parse(requests.GetUserCredits, {"pageSize": sent}, CONTEXT).page_size == page_size
+    assert parse(GetUserCredits, {"pageSize": sent}, CONTEXT).page_size == page_size
 
 
 def test_page_of_reports_has_a_default_of_its_own() -> None:
-    assert {parse(requests.ListWeeklyReports, {"pageSize": size}, CONTEXT).page_size for size in (None, 0)} == {10}
+    assert {parse(ListWeeklyReports, {"pageSize": size}, CONTEXT).page_size for size in (None, 0)} == {10}
 
 
 @given(value=JSON | st.fixed_dictionaries({"@type": st.sampled_from(LONG_FORMS), "value": JSON}))
@@ -404,7 +411,7 @@ def test_page_of_reports_has_a_default_of_its_own() -> None:
 @example(7.5)
 @example(True)
 def test_other_values_are_not_integers(value: Any) -> None:
-    params = parsed(requests.GetUserCredits, {"pageSize": value})
+    params = parsed(GetUserCredits, {"pageSize": value})
     match value:
         case bool():
             assert params is None
@@ -425,9 +432,9 @@ def test_timestamp_is_converted_from_every_time_zone(at: datetime, digits: str) 
     try:
         expected = datetime.fromisoformat(text).astimezone(UTC)
     except OverflowError:
-        assert not accepts(requests.ListGenerationRequests, {}, "createdFrom", text)
+        assert not accepts(ListGenerationRequests, {}, "createdFrom", text)
         return
-    assert parse(requests.ListGenerationRequests, {"createdFrom": text}, CONTEXT).created_from == expected
+    assert parse(ListGenerationRequests, {"createdFrom": text}, CONTEXT).created_from == expected
 
 
 @given(
@@ -446,7 +453,7 @@ def test_timestamp_is_converted_from_every_time_zone(at: datetime, digits: str) 
 @example("2026-11-09T24:00:00Z")
 @example("0001-01-01T00:00:00+23:59")
 def test_accepted_timestamp_is_in_rfc_3339_format(text: str) -> None:
-    if accepts(requests.ListGenerationRequests, {}, "createdFrom", text):
+    if accepts(ListGenerationRequests, {}, "createdFrom", text):
         assert re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})", text)
         assert schema_validator("ListGenerationRequests", "createdFrom").is_valid(text)
 
@@ -461,7 +468,7 @@ def test_accepted_timestamp_is_in_rfc_3339_format(text: str) -> None:
 @example("a" * 2_000)
 @example("🦊" * 2_001)
 def test_prompt_is_visible_and_without_control_characters(value: str) -> None:
-    accepted = accepts(requests.CreateGenerationRequest, ORDER, "prompt", value)
+    accepted = accepts(CreateGenerationRequest, ORDER, "prompt", value)
     has_half = any(unicodedata.category(character) == "Cs" for character in value)
     has_control = any(unicodedata.category(character) == "Cc" and character not in "\t\n\r" for character in value)
     assert accepted == (is_visible(value) and len(value) <= 2_000 and not has_half and not has_control)
@@ -507,8 +514,8 @@ def test_every_character_is_visible_or_not_as_unicode_has_it() -> None:
 @pytest.mark.parametrize("control", [chr(code) for code in (*range(0x20), *range(0x7F, 0xA0))], ids=ascii)
 def test_only_line_breaks_and_tabs_are_allowed_as_control_characters(control: str) -> None:
     for model, data, name in (
-        (requests.CreateGenerationRequest, ORDER, "prompt"),
-        (requests.GrantCredits, GRANT, "reason"),
+        (CreateGenerationRequest, ORDER, "prompt"),
+        (GrantCredits, GRANT, "reason"),
     ):
         assert accepts(model, data, name, f"a{control}fox") == (control in "\t\n\r")
 
@@ -525,7 +532,7 @@ def test_normalization_forms_are_different_keys(key: str) -> None:
 
 @given(value=TEXTS)
 def test_key_is_short_and_printable(value: str) -> None:
-    accepted = accepts(requests.GrantCredits, GRANT, "idempotencyKey", value)
+    accepted = accepts(GrantCredits, GRANT, "idempotencyKey", value)
     assert accepted == (1 <= len(value) <= 255 and value.isprintable())
     if accepted:
         assert schema_validator("GrantCredits", "idempotencyKey").is_valid(value)
@@ -555,7 +562,7 @@ def test_key_is_short_and_printable(value: str) -> None:
 @example("https://medium.example:22/")
 def test_photo_url_is_https_at_a_public_host_without_user_name(value: str) -> None:
     def photo(url: str) -> Any:
-        return parsed(requests.CreateGenerationRequest, {**ORDER, "input": {"type": "photo", "photoUrl": url}})
+        return parsed(CreateGenerationRequest, {**ORDER, "input": {"type": "photo", "photoUrl": url}})
 
     if accepted := photo(value):
         assert re.match("https://[^/?#]", value)
@@ -582,7 +589,7 @@ class Echo(BaseModel):
 
 
 ECHO: Operation[Any, Any] = Operation(
-    request=requests.CreateGenerationRequest,
+    request=CreateGenerationRequest,
     response=cast("Any", Echo),
     access=Access.OWNER,
     spends=False,
@@ -659,5 +666,5 @@ def test_longest_valid_call_fits_into_a_body() -> None:
         "input": {"type": "address", "address": "🦊" * 500},
         "idempotencyKey": "🦊" * 255,
     }
-    assert parsed(requests.CreateGenerationRequest, longest)
+    assert parsed(CreateGenerationRequest, longest)
     assert len(json.dumps({"data": longest}).encode()) <= BYTES_MAX

@@ -11,11 +11,11 @@ def refund(database: Database, request_id: str) -> None:
     document, user = database.read(request_path(request_id), user_path("user"))
     assert document.version is not None
     request = request_of(document)
-    account, entry = account_of(user).refund(request, FailureReason.GENERATION_FAILED, request.created_at)
+    account, entries = account_of(user).refund(request, FailureReason.GENERATION_FAILED, request.created_at)
     failure = Failure(FailureReason.GENERATION_FAILED, "Abandoned.", request.cost, account.wallet.credits.total)
     settled = settlement_fields(request.failed(failure, request.created_at))
     database.commit(
         Update(document.path, settled, document.version),
         update_account(user, account, request.week),
-        create_entry(entry),
+        *map(create_entry, entries),
     )

@@ -10,8 +10,9 @@ from werkzeug.datastructures import Headers
 from imagegen.api.auth import Access, Caller
 from imagegen.api.firebase import callable_function
 from imagegen.api.operation import Call, Operation, Received, operation
-from imagegen.api.requests import GetUserCredits, Repeat
+from imagegen.api.requests import Repeat
 from imagegen.api.responses import Response
+from imagegen.api.transactions import GetUserCredits
 from imagegen.bootstrap import Backend
 from imagegen.domain.ledger import Credits
 from imagegen.domain.limits import Limits
@@ -131,11 +132,12 @@ def test_function_for_everyone_names_no_owner_and_spends_nothing(name: str) -> N
     assert not function.spends or function.access is Access.OWNER
 
 
-def test_operation_without_access_does_not_start() -> None:
+def test_operation_without_access_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(TypeError, match="access"):
         operation()(handle)  # type: ignore[call-arg]
+    monkeypatch.setenv("FUNCTION_TARGET", "headerKey")
     with pytest.raises(TypeError, match="who may call"):
-        callable_function(handle)  # type: ignore[arg-type]
+        callable_function("idempotency.header_key")
 
 
 @pytest.mark.parametrize("setting", NOT_FALSE)

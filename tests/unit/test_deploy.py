@@ -19,7 +19,8 @@ from imagegen.adapters.firestore import CALL_TIMEOUT_SECONDS
 from imagegen.adapters.http_webhook_sender import TIMEOUT_SECONDS
 from imagegen.api.auth import CHECK_SECONDS
 from imagegen.api.bodies import SECONDS_MAX
-from imagegen.api.rest.routes import ROUTES, WAIT_MAX
+from imagegen.api.rest.generations import WAIT_MAX
+from imagegen.api.rest.routes import ROUTES
 from imagegen.bootstrap import RESERVING_TIMEOUT_SECONDS, SETTLING_TIMEOUT_SECONDS, SWEEPING_TIMEOUT_SECONDS
 from imagegen.deadlines import LATE_CALLS_MAX
 from imagegen.domain.catalog import Model
@@ -79,14 +80,21 @@ def test_manifest_has_every_function(manifest: dict[str, Any]) -> None:
         "createApiKey",
         "listApiKeys",
         "revokeApiKey",
+        "createPurchase",
+        "getPurchase",
+        "reconcilePurchase",
+        "listPurchases",
         "getWeeklyReport",
         "listWeeklyReports",
         "runWeeklyReport",
         "api",
+        "stripeWebhook",
     }
     assert all(endpoint["region"] == ["us-central1"] for endpoint in endpoints.values())
-    assert all("callableTrigger" in endpoints[name] for name in set(endpoints) - scheduled - queued - {"api"})
-    assert "httpsTrigger" in endpoints["api"]
+    assert all(
+        "callableTrigger" in endpoints[name] for name in set(endpoints) - scheduled - queued - {"api", "stripeWebhook"}
+    )
+    assert all("httpsTrigger" in endpoints[name] for name in ("api", "stripeWebhook"))
     schedule = endpoints["scheduleWeeklyReport"]["scheduleTrigger"]
     assert (schedule["schedule"], schedule["timeZone"]) == ("0 6 * * 1", "Etc/UTC")
     daily = endpoints["countDailyUsage"]["scheduleTrigger"]
@@ -197,14 +205,31 @@ def test_authentication_is_off_only_in_the_demo_project(manifest: dict[str, Any]
     assert Project.load(ROOT).id == "demo-imagegen"
 
 
-SECRETS: dict[str, tuple[str, set[str]]] = {
-    "REPORT_WEBHOOK_URL": ("REPORT_WEBHOOK_SECRET", {"scheduleWeeklyReport", "runWeeklyReport"}),
+SECRETS: dict[str, tuple[str, dict[str, set[str]]]] = {
+    "REPORT_WEBHOOK_URL": (
+        "https://example.com/hook",
+        {"REPORT_WEBHOOK_SECRET": {"scheduleWeeklyReport", "runWeeklyReport"}},
+    ),
     "OPENAI_PROVIDER": (
-        "OPENAI_API_KEY",
-        {"createGenerationRequest", "generateImage", "generateWithModelA", "generateWithModelB"},
+        "on",
+        {"OPENAI_API_KEY": {"createGenerationRequest", "generateImage", "generateWithModelA", "generateWithModelB"}},
+    ),
+    "PAYMENTS_ENABLED": (
+        "true",
+        {
+            "STRIPE_SECRET_KEY": {
+                "createPurchase",
+                "reconcilePurchase",
+                "getCatalog",
+                "api",
+                "stripeWebhook",
+                "sweepAbandonedRequests",
+            },
+            "STRIPE_WEBHOOK_SECRET": {"stripeWebhook"},
+        },
     ),
 }
-"""The secret of each feature and the functions that read it, by the setting that switches the feature on."""
+"""A value that switches a feature on, and the functions that read each of its secrets, by the feature's setting."""
 
 
 def discovered(**switches: str) -> dict[str, Any]:
@@ -251,16 +276,23 @@ def test_without_features_a_deploy_needs_no_secret(switches: dict[str, str]) -> 
 
 @pytest.mark.parametrize("switch", SECRETS)
 def test_feature_binds_its_secret_to_the_functions_that_read_it(switch: str) -> None:
-    secret, functions = SECRETS[switch]
-    manifest = discovered(**{switch: "https://example.com/hook"})
-    assert declared_secrets(manifest) == {secret}
-    assert secrets_by_function(manifest) == {function: [secret] for function in functions}
+    value, secrets = SECRETS[switch]
+    manifest = discovered(**{switch: value})
+    assert declared_secrets(manifest) == secrets.keys()
+    found = secrets_by_function(manifest)
+    assert {secret: {name for name, bound in found.items() if secret in bound} for secret in secrets} == secrets
+
+
+def test_switch_that_is_neither_on_nor_off_stops_the_deploy() -> None:
+    assert declared_secrets(discovered(PAYMENTS_ENABLED="False")) == set()
+    with pytest.raises(subprocess.CalledProcessError):
+        discovered(PAYMENTS_ENABLED="yes")
 
 
 def test_every_secret_has_a_switch_in_this_test() -> None:
     secrets = [setting for setting in vars(settings).values() if isinstance(setting, settings.Secret)]
-    assert {secret.switch.name: secret.name for secret in secrets} == {
-        switch: secret for switch, (secret, _) in SECRETS.items()
+    assert {(secret.switch.name, secret.name) for secret in secrets} == {
+        (switch, secret) for switch, (_, bound) in SECRETS.items() for secret in bound
     }
 
 

@@ -3,7 +3,7 @@
 import pytest
 from firebase_functions.https_fn import FunctionsErrorCode, HttpsError
 
-from imagegen.api.responses import ChargedRequest
+from imagegen.api.generation_details import ChargedRequest
 from imagegen.errors import ApiError, Code
 
 

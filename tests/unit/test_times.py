@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from google.api_core.datetime_helpers import DatetimeWithNanoseconds
 
-from imagegen.api.responses import TIME_PATTERN, WeeklyReport
+from imagegen.api.responses import TIME_PATTERN
+from imagegen.api.weekly_reports import WeeklyReport
 from imagegen.domain.times import rfc3339
 from imagegen.ports.webhook_sender import Answer, WebhookSender
 from imagegen.services.webhooks.signing import Event, send_signed

@@ -73,8 +73,8 @@ def _user(rng: random.Random, user_id: str, week: Week, requests: int) -> Iterat
         entries.append(entry)
         ended = at + timedelta(seconds=rng.lognormvariate(1.4, 0.5))
         if rng.random() < FAILURE_RATE:
-            account, entry = account.refund(request, FailureReason.GENERATION_FAILED, ended)
-            entries.append(entry)
+            account, refund = account.refund(request, FailureReason.GENERATION_FAILED, ended)
+            entries += refund
             reason = FailureReason.GENERATION_FAILED
             request = request.failed(Failure(reason, "", request.cost, account.wallet.credits.total), ended)
         else:

@@ -2,16 +2,19 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator
+from importlib import import_module
 from itertools import groupby
+from pkgutil import iter_modules
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, create_model
-from pydantic.alias_generators import to_camel, to_snake
+from pydantic.alias_generators import to_camel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 import main
-from imagegen.api import functions
+from imagegen import api
 from imagegen.api.fields import HEADER_KEY_LENGTH_MAX, HEADER_KEY_PATTERN
+from imagegen.api.firebase import OPERATIONS
 from imagegen.api.idempotency import KEY_HEADER, REPLAYED_HEADER
 from imagegen.api.operation import Operation
 from imagegen.errors import ApiError
@@ -51,16 +54,16 @@ LITERAL: Any = Literal  # Any, because type checkers reject a Literal of a compu
 
 
 def operations() -> dict[str, Operation[Any, Any]]:
-    """Return the deployed callable functions by name. Raises ValueError if ``main`` and ``functions`` differ."""
-    deployed = {
-        name
-        for name, function in vars(main).items()
-        if getattr(getattr(function, "__firebase_endpoint__", None), "callableTrigger", None) is not None
-    }
-    declared = {name: value for name, value in vars(functions).items() if isinstance(value, Operation)}
-    if different := {to_snake(name) for name in deployed} ^ declared.keys():
-        raise ValueError(f"only in main.py or only in functions.py, but needed in both: {different}")
-    return {name: declared[to_snake(name)] for name in sorted(deployed)}
+    """Return the operations of the deployed callable functions by name, in the order of ``main``.
+
+    Raises ValueError if an operation of ``imagegen.api`` is not deployed.
+    """
+    deployed = {name: OPERATIONS[name]() for name in vars(main) if name in OPERATIONS}
+    modules = [import_module(f"{api.__name__}.{module.name}") for module in iter_modules(api.__path__)]
+    declared = {value.name for module in modules for value in vars(module).values() if isinstance(value, Operation)}
+    if missing := declared - deployed.keys():
+        raise ValueError(f"not in main.py: {missing}")
+    return deployed
 
 
 def errors(parent: type[ApiError] = ApiError) -> Iterator[type[ApiError]]:
@@ -72,7 +75,7 @@ def errors(parent: type[ApiError] = ApiError) -> Iterator[type[ApiError]]:
 
 def document() -> Schema:
     """Return the OpenAPI document."""
-    callables = operations()
+    callables = dict(sorted(operations().items()))
     return {
         "openapi": "3.1.1",
         "info": {"title": "imagegen", "version": "1", "description": INTRODUCTION},

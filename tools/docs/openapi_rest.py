@@ -8,7 +8,7 @@ from pydantic import BaseModel, create_model
 
 from imagegen.api.idempotency import REPLAYED_HEADER
 from imagegen.api.operation import Operation
-from imagegen.api.rest import routes
+from imagegen.api.rest import generations
 from imagegen.api.rest.endpoint import PROBLEM_JSON
 from imagegen.api.rest.names import swapped, with_swapped_names
 from imagegen.api.rest.routes import ROUTES, Route
@@ -127,7 +127,7 @@ def _parameters(route: Route) -> list[Schema]:
     parameters: list[Schema] = []
     if operation.takes_key:
         parameters.append(openapi.key_parameter())
-    if operation is routes.create_generation:
+    if operation is generations.create_generation:
         parameters.append(_prefer_parameter())
     if _body_of(route) is None:
         fields = openapi.schemas([operation], _problem)[operation.request.__name__].get("properties", {})
@@ -150,7 +150,7 @@ def _prefer_parameter() -> Schema:
     return {
         "name": "Prefer",
         "in": "header",
-        "description": f"`wait=N` waits up to N seconds for the end of the request, {routes.WAIT_MAX} at most.",
+        "description": f"`wait=N` waits up to N seconds for the end of the request, {generations.WAIT_MAX} at most.",
         "schema": {"type": "string"},
         "example": "wait=30",
     }

@@ -8,12 +8,10 @@ from typing import Any, Union, get_args, get_origin
 
 from firebase_functions.params import Param
 from pydantic import BaseModel
-from pydantic.alias_generators import to_snake
 
-import main
 from imagegen import settings
-from imagegen.api import functions, requests, responses
-from imagegen.api.operation import Operation
+from imagegen.api.requests import Request
+from imagegen.api.responses import Response
 from imagegen.domain.catalog import Kind
 from tools.docs import openapi, openapi_rest, postman
 from tools.docs.generated_parts import between
@@ -57,12 +55,10 @@ def callables() -> Iterator[str]:
     """Yield the table of the callable functions: request, result, access and purpose."""
     yield "| function | request `data` | result | who may call | |"
     yield "|---|---|---|---|---|"
-    for name in vars(main):
-        operation = getattr(functions, to_snake(name), None)
-        if isinstance(operation, Operation):
-            request, result = (_shape(model) for model in (operation.request, operation.response))
-            purpose = operation.description.splitlines()[0]
-            yield f"| `{name}` | `{request}` | `{result}` | {operation.who_may_call} | {purpose} |"
+    for name, operation in openapi.operations().items():
+        request, result = (_shape(model) for model in (operation.request, operation.response))
+        purpose = operation.description.splitlines()[0]
+        yield f"| `{name}` | `{request}` | `{result}` | {operation.who_may_call} | {purpose} |"
 
 
 def _shape(model: type[BaseModel]) -> str:
@@ -84,8 +80,7 @@ def _inner(annotation: Any) -> str:
 
 
 def _is_model(annotation: Any) -> bool:
-    wire = (requests.Request, responses.Response)
-    return isinstance(annotation, type) and issubclass(annotation, wire)
+    return isinstance(annotation, type) and issubclass(annotation, (Request, Response))
 
 
 def _may_be_none(annotation: Any) -> bool:

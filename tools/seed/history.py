@@ -9,7 +9,7 @@ from math import exp
 from typing import Any
 
 from imagegen.adapters.generators.mock import MockOptions
-from imagegen.api import idempotency
+from imagegen.api import fingerprints
 from imagegen.domain.catalog import Catalog, Color, Kind, Model, Size, Style
 from imagegen.domain.generation import Fingerprint, Order
 from imagegen.domain.weeks import Week
@@ -123,5 +123,5 @@ def _order(rng: random.Random, settings: Mapping[str, Any], options: Catalog, us
         color=color,
         size=size,
         prompt=prompt,
-        fingerprint=Fingerprint(idempotency.sent({"userId": user_id, **named, "prompt": prompt})),
+        fingerprint=Fingerprint(fingerprints.sent({"userId": user_id, **named, "prompt": prompt})),
     )

@@ -64,10 +64,10 @@ def end_reading(connection: socket.socket) -> None:
         connection.shutdown(socket.SHUT_RD)
 
 
-def read(request: Request) -> None:
+def read(request: Request, bytes_max: int = BYTES_MAX) -> None:
     """Replace the request's stream by the body, as far as it is kept. ``problem_of`` tells if it is not whole.
 
-    Of a body that is too long, one byte more than BYTES_MAX is kept. The rest is dropped in pieces as it arrives: a
+    Of a body that is too long, one byte more than ``bytes_max`` is kept. The rest is dropped in pieces as it arrives: a
     client that is still sending would not see the answer.
     """
     connection: socket.socket | None = request.environ.get("gunicorn.socket")
@@ -76,7 +76,7 @@ def read(request: Request) -> None:
     kept, size = io.BytesIO(), 0
     try:
         while size <= DROPPED_BYTES_MAX and (chunk := request.stream.read(_CHUNK_BYTES)):
-            kept.write(chunk[: max(BYTES_MAX + 1 - size, 0)])
+            kept.write(chunk[: max(bytes_max + 1 - size, 0)])
             size += len(chunk)
     finally:
         in_time = connection is None or _deadlines.stop(connection)
@@ -86,8 +86,8 @@ def read(request: Request) -> None:
     request.stream = kept
     if not in_time:
         request.environ[_PROBLEM] = f"must arrive within {SECONDS_MAX:g} s"
-    elif size > BYTES_MAX:
-        request.environ[_PROBLEM] = f"must have at most {BYTES_MAX} bytes"
+    elif size > bytes_max:
+        request.environ[_PROBLEM] = f"must have at most {bytes_max} bytes"
 
 
 def problem_of(request: Request) -> str | None:

@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from http import HTTPStatus
+from importlib import import_module
 from typing import Any
 
 from firebase_functions.https_fn import CallableRequest, on_call, on_request
@@ -19,8 +20,9 @@ from firebase_functions.scheduler_fn import ScheduledEvent, on_schedule
 from firebase_functions.tasks_fn import on_task_dispatched
 from flask import Request, Response, g, jsonify
 from flask_cors import cross_origin
+from pydantic.alias_generators import to_camel
 
-from imagegen import bootstrap, events
+from imagegen import bootstrap, events, settings
 from imagegen.api import bodies, logs
 from imagegen.api.envelope import data_of
 from imagegen.api.idempotency import REPLAYED_HEADER
@@ -37,28 +39,45 @@ EVENT_STREAM = "text/event-stream"
 PREFLIGHT_MAX_AGE = timedelta(hours=2)
 """The time that a browser may cache a preflight. No browser caches it longer."""
 
+OPERATIONS: dict[str, Callable[[], Operation[Any, Any]]] = {}
+"""For each callable function by its name, a function that imports and returns its operation."""
 
-def callable_function(operation: Operation[Any, Any], **options: Any) -> Endpoint:
+
+def callable_function(place: str, **options: Any) -> Endpoint:
     """Return the endpoint of an operation. It answers ApiErrors as such and all other exceptions as INTERNAL.
 
-    Raises TypeError for anything but an Operation, so that every deployed function declares who may call it.
+    ``place`` is the operation's module in this package and its name there, such as ``catalog.get_catalog``. The module
+    is imported now in a process that serves this function, and otherwise with the first call, because each process
+    serves only one function. Raises TypeError for anything but an Operation, so that every served function declares who
+    may call it.
     """
-    if not isinstance(operation, Operation):
-        raise TypeError(f"{operation!r} is not an Operation: it does not declare who may call it")
+    module, _, name_there = place.partition(".")
+    name = to_camel(name_there)
+
+    @functools.cache
+    def operation() -> Operation[Any, Any]:
+        found = getattr(import_module(f"{__package__}.{module}"), name_there)
+        if not isinstance(found, Operation):
+            raise TypeError(f"{place} is not an Operation: it does not declare who may call it")
+        return found
+
+    if name == settings.served_function():
+        operation()
+    OPERATIONS[name] = operation
 
     def declared(_call: CallableRequest[Any]) -> None:
         """Stand for the operation in the SDK, which reads its name."""
 
-    declared.__name__ = operation.name  # the name of the deployed function
+    declared.__name__ = name
 
     @_with_bounded_body
     @cross_origin(methods="POST", max_age=PREFLIGHT_MAX_AGE, expose_headers=["Retry-After", REPLAYED_HEADER])
     @functools.wraps(on_call(**options)(declared))  # copies the attributes that discovery looks for
     def endpoint(request: Request) -> Response:
         def result() -> Wire:
-            return operation(bootstrap.backend(), Received(data_of(request), request.headers))
+            return operation()(bootstrap.backend(), Received(data_of(request), request.headers))
 
-        return _answered(request, operation.name, result)
+        return _answered(request, name, result)
 
     return endpoint
 
@@ -89,6 +108,27 @@ def rest_function(**options: Any) -> Endpoint:
             return problem(_internal(api.__name__))
 
     return endpoint
+
+
+def http_function(bytes_max: int, **options: Any) -> Callable[[Endpoint], Endpoint]:
+    """Return a decorator that makes the endpoint of a handler of raw bodies, of ``bytes_max`` bytes at most.
+
+    An exception is logged, and answered with a status of 500, so that the caller sends the same again.
+    """
+
+    def decorate(handler: Endpoint) -> Endpoint:
+        @functools.partial(_with_bounded_body, bytes_max=bytes_max)
+        @functools.wraps(on_request(**options)(handler))  # copies the attributes that discovery looks for
+        def endpoint(request: Request) -> Response:
+            logs.configure()
+            try:
+                return handler(request)
+            except Exception:  # noqa: BLE001 - logged, and answered as INTERNAL
+                return _error_response(_internal(handler.__name__))
+
+        return endpoint
+
+    return decorate
 
 
 def task_function(**options: Any) -> Callable[[Callable[[Any], None]], Endpoint]:
@@ -141,12 +181,12 @@ def scheduled_function(**options: Any) -> Callable[[Callable[[ScheduledEvent], W
     return decorate
 
 
-def _with_bounded_body(endpoint: Endpoint) -> Endpoint:
+def _with_bounded_body(endpoint: Endpoint, bytes_max: int = bodies.BYTES_MAX) -> Endpoint:
     """Return the endpoint with the body read first, so that nothing else reads more of it than its limits allow."""
 
     @functools.wraps(endpoint)
     def bounded(request: Request) -> Response:
-        bodies.read(request)
+        bodies.read(request, bytes_max)
         return endpoint(request)
 
     return bounded

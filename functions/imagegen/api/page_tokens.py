@@ -3,15 +3,46 @@
 import base64
 import hashlib
 import json
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from imagegen.api.fields import is_document_id
+from pydantic import BeforeValidator, ValidationInfo, WithJsonSchema
+
+from imagegen.api.fields import is_document_id, refuse
 from imagegen.domain.weeks import Week
 
 SEQUENCE = range(1, 2**63)  # entry numbers; Firestore's integers have 64 bits
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 TOKEN_LENGTH_MAX = 4_000
+TOKEN_SCHEMA = WithJsonSchema({"type": "string", "description": "The token of the next page, from the previous page."})
+
+
+def position(place_of: Callable[[list[Any]], Any], *query_fields: str) -> BeforeValidator:
+    """Return a validator that decodes a page token into a position in the results of a query.
+
+    The fields named ``query_fields`` make the query. They must be declared before the token. A token of another query
+    is refused.
+    """
+
+    def place(token: object, info: ValidationInfo) -> Any:
+        if token is None or token == "":  # as before the first page
+            return None
+        if not isinstance(token, str):
+            raise refuse("must be a string")
+        if not info.data.keys() >= set(query_fields):
+            return None  # a field of the query is invalid, and reported already
+        try:
+            return place_of(decode(token, query_of(info.data, query_fields)))
+        except ValueError:
+            raise refuse("is not a token from an earlier answer to this query") from None
+
+    return BeforeValidator(place)
+
+
+def query_of(fields: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """Return the fields of a request that make its query."""
+    return {name: fields[name] for name in names}
 
 
 def encode(query: object, *position: int | str) -> str:

@@ -12,7 +12,7 @@ from imagegen.documents.fields import Fields
 from imagegen.domain.account import Account, Usage
 from imagegen.domain.endpoints import Endpoint
 from imagegen.domain.grants import Bucket, Grant
-from imagegen.domain.ledger import GENESIS, Credits, EntryType, LedgerEntry, Wallet
+from imagegen.domain.ledger import GENESIS, OF_PURCHASES, Credits, Debt, EntryType, LedgerEntry, Wallet
 from imagegen.domain.limits import Activity
 from imagegen.domain.weeks import Week
 from imagegen.ports.database import Create, Snapshot, Update
@@ -69,7 +69,12 @@ def wallet_of(user: Snapshot) -> Wallet:
         seq=ledger.amount("seq", default=0),
         head=ledger.defaulted("head", GENESIS),
         lifetime={type: credits for type in EntryType if (credits := lifetime.optional(type.value, int))},
+        debts=tuple(map(_debt_of, fields.maps("debts"))) if user.data.get("debts") else (),
     )
+
+
+def _debt_of(debt: Fields) -> Debt:
+    return Debt(debt.id("purchaseId"), debt.amount("credits"))
 
 
 def account_of(user: Snapshot) -> Account:
@@ -111,7 +116,11 @@ def wallet_fields(wallet: Wallet) -> dict[str, Any]:
     return {
         "credits": bucket_fields(wallet.credits),
         "ledger": {"seq": wallet.seq, "head": wallet.head},
-        "lifetime": {type.value: wallet.lifetime.get(type, 0) for type in EntryType},
+        "lifetime": {
+            type.value: credits
+            for type in EntryType
+            if (credits := wallet.lifetime.get(type, 0)) or type not in OF_PURCHASES
+        },
     }
 
 
@@ -119,6 +128,8 @@ def create_user(
     wallet: Wallet, profile: Mapping[str, str], at: datetime, usage: Mapping[Week, Usage] | None = None
 ) -> Create:
     data = {"schemaVersion": SCHEMA_VERSION, **profile, "createdAt": at, **wallet_fields(wallet)}
+    if wallet.debts:
+        data["debts"] = _debts_data(wallet)
     if usage:
         data["usage"] = {str(week): usage_data(used) for week, used in usage.items()}
     return Create(user_path(wallet.user_id), data)
@@ -144,12 +155,24 @@ def update_wallet(user: Snapshot, wallet: Wallet) -> Update:
     fields = {
         f"{field}.{name}": value for field, values in wallet_fields(wallet).items() for name, value in values.items()
     }
+    if wallet.debts or user.data.get("debts"):
+        fields["debts"] = _debts_data(wallet)
     return Update(user.path, fields, user.version)
+
+
+def _debts_data(wallet: Wallet) -> list[dict[str, Any]]:
+    return [{"purchaseId": debt.purchase_id, "credits": debt.credits} for debt in wallet.debts]
 
 
 def update_endpoints(user: Snapshot, endpoints: Sequence[Endpoint]) -> Update:
     assert user.version is not None, "only a user who was read can be updated"
     return Update(user.path, endpoint_fields(endpoints), user.version)
+
+
+def update_purchases_earned_at(user: Snapshot, at: datetime) -> Update:
+    """Return the update of the time at which the user has earned all purchases made so far."""
+    assert user.version is not None, "only a user who was read can be updated"
+    return Update(user.path, {"purchasesEarnedAt": at}, user.version)
 
 
 def usage_data(usage: Usage) -> dict[str, int]:
@@ -192,6 +215,7 @@ def create_entry(entry: LedgerEntry) -> Create:
         "seq": entry.seq,
         "hash": entry.hash,
         "generationRequestId": entry.generation_request_id,
+        **({} if entry.purchase_id is None else {"purchaseId": entry.purchase_id}),
         "timestamp": entry.timestamp,
     }
     return Create(entry_path(entry.user_id, entry.id), data)
@@ -215,6 +239,7 @@ def entry_of(user_id: str, document: Snapshot) -> LedgerEntry:
         generation_request_id=fields.id("generationRequestId") if has_request else None,
         timestamp=fields.read("timestamp", datetime),
         hash=fields.read("hash", str),
+        purchase_id=fields.id("purchaseId") if type in OF_PURCHASES else None,
     )
 
 

@@ -59,8 +59,13 @@ class Account:
         usage = {**self.usage, request.week: used}
         return replace(self, wallet=wallet, usage=usage, activity=self.activity.started(request.id)), entry
 
-    def refund(self, request: GenerationRequest, reason: FailureReason, at: datetime) -> tuple["Account", LedgerEntry]:
-        """Return the account after refunding ``request`` to the buckets that paid for it, and the refund."""
+    def refund(
+        self, request: GenerationRequest, reason: FailureReason, at: datetime
+    ) -> tuple["Account", list[LedgerEntry]]:
+        """Return the account after refunding ``request`` to the buckets that paid for it, and the entries.
+
+        The first entry is the refund. If the user owes credits of purchases, the others take their part of it.
+        """
         wallet, entry = self.wallet.post(
             EntryType.REFUND,
             request.paid_from,
@@ -68,19 +73,20 @@ class Account:
             generation_request_id=request.id,
             timestamp=at,
         )
+        wallet, reversals = wallet.settle_debts(entry) if wallet.debts else (wallet, [])
         used = self.usage.get(request.week, Usage())
         failed = used.failed + (reason is not FailureReason.CANCELED)
         used = replace(used, failed=failed, credits_refunded=used.credits_refunded + request.cost)
         usage = {**self.usage, request.week: used}
-        return replace(self, wallet=wallet, usage=usage, activity=self.activity.ended(request.id)), entry
+        return replace(self, wallet=wallet, usage=usage, activity=self.activity.ended(request.id)), [entry, *reversals]
 
-    def cancel(self, request: GenerationRequest, limits: Limits, at: datetime) -> tuple["Account", LedgerEntry]:
-        """Return the account after canceling and refunding ``request``, and the refund.
+    def cancel(self, request: GenerationRequest, limits: Limits, at: datetime) -> tuple["Account", list[LedgerEntry]]:
+        """Return the account after canceling and refunding ``request``, and the entries of the refund.
 
         If the request's model runs, the operator may have to pay for the run, so each user can cancel only a limited
         number of runs. Raises TooFast for further ones.
         """
-        account, entry = self.refund(request, FailureReason.CANCELED, at)
+        account, entries = self.refund(request, FailureReason.CANCELED, at)
         if request.status is Status.PROCESSING:
             account = replace(account, activity=self.activity.run_canceled(limits, at))
-        return account, entry
+        return account, entries

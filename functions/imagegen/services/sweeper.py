@@ -1,7 +1,8 @@
 """Recovers stuck work.
 
 A request whose process died is refunded. A request or webhook whose task was lost gets another one. A request that has
-waited too long is refunded. The files of a request that was not completed are deleted after a day.
+waited too long is refunded. A purchase is reconciled, because its events may have been lost. The files of a request
+that was not completed are deleted after a day.
 
 Each document is recovered for itself. One that cannot be read or recovered is logged and left for the next sweep.
 """
@@ -11,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from imagegen import events
 from imagegen.documents.fields import Unreadable
@@ -39,14 +40,17 @@ from imagegen.services.generations.settlement import Failed, Settlements
 from imagegen.services.images.storage import Images
 from imagegen.services.webhooks.outbox import Outbox
 
+if TYPE_CHECKING:  # imported where payments are on
+    from imagegen.services.purchases.reconcile import Reconciliation
+
 PAGE_SIZE = 100
 PARALLEL_USERS = 8
 
 SWEEP_SECONDS = 210.0
 """The time after which a sweep begins no further document. It leaves time for the last ones before the timeout."""
 
-SHARES = 3
-"""The number of equal shares of that time. Leftover files are deleted in the time that webhooks leave of theirs."""
+WITHOUT_SHARE = 1
+"""The number of parts without a share of that time of their own: leftover files are deleted in what webhooks leave."""
 
 REPLACED_MAX = 10
 """The number of requests, and of webhooks, that a sweep gives another task although the queue knows their task.
@@ -95,7 +99,8 @@ class Sweeper:
 
     Sweeps may overlap, stop halfway, or compete with a process that finishes late: the first commit wins.
     ``settlements`` retries for seconds only. ``run`` works on several users at a time. The documents of one user are
-    recovered one after the other, because they change the same account.
+    recovered one after the other, because they change the same account. ``reconciliation`` is None where payments are
+    off.
     """
 
     database: Database
@@ -105,13 +110,15 @@ class Sweeper:
     outbox: Outbox
     catalogs: Catalogs
     images: Images
+    reconciliation: "Callable[[], Reconciliation] | None" = None
     run: Run[Sequence[Snapshot], int] = in_threads
 
     def sweep(self) -> int:
         """Recover requests whose process died, requests that wait, overdue webhooks and leftover files.
 
-        Return the number of recovered documents. The four parts are independent: if one cannot be read from the
-        database, the others still run. Raises DatabaseUnavailable at the end in this case.
+        Where payments are on, reconcile the purchases that are due too. Return the number of recovered documents. The
+        parts are independent: if one cannot be read from the database, the others still run. Raises DatabaseUnavailable
+        at the end in this case.
         """
         parts = [
             Part(self._expired(Status.PROCESSING), self._abandon, Event.REQUEST_NOT_SWEPT),
@@ -127,13 +134,17 @@ class Sweeper:
             ),
             Part(self._with_leftovers(), self._delete_leftovers, Event.IMAGES_NOT_SWEPT),
         ]
+        if self.reconciliation is not None:
+            purchases = self.reconciliation()
+            parts.insert(2, Part(purchases.due(PAGE_SIZE), purchases.check, Event.PURCHASE_NOT_RECONCILED))
+        shares = len(parts) - WITHOUT_SHARE
         swept = 0
         unavailable: DatabaseUnavailable | None = None
         logged: set[str] = set()
         began = self.clock.monotonic()
         for number, part in enumerate(parts, start=1):
             try:
-                swept += sum(self._recover_all(part, began + SWEEP_SECONDS * min(number / SHARES, 1), logged))
+                swept += sum(self._recover_all(part, began + SWEEP_SECONDS * min(number / shares, 1), logged))
             except DatabaseUnavailable as error:
                 unavailable = error
         if unavailable is not None:

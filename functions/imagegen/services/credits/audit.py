@@ -24,14 +24,25 @@ from imagegen.documents.accounts import (
 )
 from imagegen.documents.fields import Unreadable
 from imagegen.documents.generations import REQUESTS, request_of, request_path
+from imagegen.documents.purchases import PURCHASES, purchase_of, purchase_path
 from imagegen.domain.account import Account, Usage, usage_of_requests
 from imagegen.domain.generation import REFUNDED, GenerationRequest, entry_id
-from imagegen.domain.ledger import GENESIS, Credits, EntryType, LedgerEntry
+from imagegen.domain.ledger import GENESIS, OF_PURCHASES, Credits, EntryType, LedgerEntry, Wallet
+from imagegen.domain.purchases import (
+    PAID_STATUSES,
+    Purchase,
+    PurchaseTotals,
+    purchase_entry_id,
+    totals_by_purchase,
+)
 from imagegen.ports.clock import Clock
 from imagegen.ports.database import Database, Snapshot
 from imagegen.services.credits.accounts import WELCOME_GRANT
 
 READ_PAGE_SIZE = 200
+
+WITHOUT_REQUEST = (EntryType.GRANT, EntryType.CORRECTION, *OF_PURCHASES)
+"""The types of entries that may name no generation request."""
 
 T = TypeVar("T")
 
@@ -48,6 +59,7 @@ class Invariant(StrEnum):
     USAGE = "a user's weekly counters match their requests"
     END = "every request ends soon after its lease or its time in the queue expires"
     TRIAL = "each claim of trial credits has its grant"
+    PURCHASE = "a paid purchase is granted once, and what was refunded or disputed is taken back or owed"
 
 
 @dataclass(frozen=True)
@@ -72,6 +84,8 @@ class Audit:
             yield from self._requests(page)
         for page in _pages(self.database.scan(TRIAL_CLAIMS), READ_PAGE_SIZE):
             yield from self._trial_claims(page)
+        for page in _pages(self.database.scan(PURCHASES), READ_PAGE_SIZE):
+            yield from self._purchases(page)
 
     def _user(self, user: Snapshot) -> Iterator[Finding]:
         """Yield the violations in a user's account. Leave out the checks that need a document that cannot be read."""
@@ -91,6 +105,8 @@ class Audit:
                 yield from _usage(user.path, account, requests.values())
         readable = [entry for entry in entries if entry.generation_request_id not in unreadable_requests]
         yield from _ownership(readable, requests)
+        for account in accounts:
+            yield from self._purchases_of(account.wallet, entries)
 
     def _requests_of(self, entries: Iterable[LedgerEntry]) -> tuple[dict[str, GenerationRequest], set[str]]:
         """Return the existing requests that the ledger entries name, by id, and the ids of those that are unreadable.
@@ -125,6 +141,36 @@ class Audit:
                     f"The request is open, but its lease expired at {request.must_end_by:%Y-%m-%d %H:%M:%S}.",
                     (request_path(request.id),),
                 )
+
+    def _purchases_of(self, wallet: Wallet, entries: Sequence[LedgerEntry]) -> Iterator[Finding]:
+        """Yield the violations in the ledger entries of a user's purchases, and in what the user owes for them.
+
+        ``_purchases`` yields the findings of the purchases that cannot be read.
+        """
+        booked = totals_by_purchase(entries)
+        for page in _pages({**booked, **{debt.purchase_id: None for debt in wallet.debts}}, READ_PAGE_SIZE):
+            for document in self.database.read(*(purchase_path(purchase_id) for purchase_id in page)):
+                readable, _ = _read("The purchase", _existing_purchase, [document])
+                for purchase in readable:
+                    totals = booked.get(document.id, PurchaseTotals())
+                    yield from _purchase(document.path, purchase, wallet, totals)
+
+    def _purchases(self, documents: Sequence[Snapshot]) -> Iterator[Finding]:
+        """Yield the purchases that cannot be read, differ from their session, or are not granted though paid."""
+        purchases, unreadable = _read("The purchase", purchase_of, documents)
+        yield from unreadable
+        grants = self.database.read(
+            *(entry_path(purchase.user_id, purchase_entry_id(purchase.id)) for purchase in purchases)
+        )
+        for purchase, grant in zip(purchases, grants, strict=True):
+            if purchase.discrepancy is not None:
+                message = f"The purchase differs from what the payment provider says: {purchase.discrepancy}."
+                yield Finding(Invariant.PURCHASE, message, (purchase_path(purchase.id),))
+            if (purchase.status in PAID_STATUSES) is not grant.exists:
+                message = (
+                    f"The purchase is {purchase.status}, and its credits are {'' if grant.exists else 'not '}granted."
+                )
+                yield Finding(Invariant.PURCHASE, message, (purchase_path(purchase.id), grant.path))
 
     def _trial_claims(self, claims: Sequence[Snapshot]) -> Iterator[Finding]:
         """Yield the claims that cannot be read, or whose user exists without the grant."""
@@ -205,7 +251,7 @@ def _wallet(path: str, account: Account, entries: Sequence[LedgerEntry]) -> Iter
 def _ownership(entries: Sequence[LedgerEntry], requests: dict[str, GenerationRequest]) -> Iterator[Finding]:
     booked: dict[str, dict[EntryType, list[LedgerEntry]]] = defaultdict(lambda: defaultdict(list))
     for entry in entries:
-        if entry.generation_request_id is None and entry.type in (EntryType.GRANT, EntryType.CORRECTION):
+        if entry.generation_request_id is None and entry.type in WITHOUT_REQUEST:
             continue
         request = requests.get(entry.generation_request_id or "")
         if request is None or request.user_id != entry.user_id:
@@ -238,6 +284,31 @@ def _ownership(entries: Sequence[LedgerEntry], requests: dict[str, GenerationReq
                 f"The request is {request.status} and has {len(deductions)} deductions and {len(refunds)} refunds.",
                 (request_path(request_id), *(_path(entry) for entry in (*deductions, *refunds))),
             )
+
+
+def _existing_purchase(document: Snapshot) -> Purchase | None:
+    return purchase_of(document) if document.exists else None
+
+
+def _purchase(path: str, purchase: Purchase | None, wallet: Wallet, booked: PurchaseTotals) -> Iterator[Finding]:
+    user = user_path(wallet.user_id)
+    if purchase is None or purchase.user_id != wallet.user_id:
+        message = "The entries or the debt of a purchase do not belong to a purchase of their user."
+        yield Finding(Invariant.OWNERSHIP, message, (path, user))
+        return
+    if (booked.entries, booked.granted) != ((1, purchase.credits) if purchase.credits_granted else (0, 0)):
+        message = (
+            f"The purchase granted {purchase.credits_granted} credits, but the ledger has {booked.granted} in "
+            f"{booked.entries} entries."
+        )
+        yield Finding(Invariant.PURCHASE, message, (path, user))
+    owed = wallet.debt_of(purchase.id)
+    if booked.taken + owed != purchase.credits_due:
+        message = (
+            f"{purchase.credits_due} credits of the purchase are to be taken back, but {booked.taken} were taken, and "
+            f"{owed} are owed."
+        )
+        yield Finding(Invariant.PURCHASE, message, (path, user))
 
 
 def _usage(path: str, account: Account, requests: Iterable[GenerationRequest]) -> Iterator[Finding]:

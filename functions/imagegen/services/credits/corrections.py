@@ -5,7 +5,7 @@ Entries are never changed or deleted. If an entry was tampered with, restore it 
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from imagegen.documents.accounts import (
     create_correction_reason,
@@ -18,9 +18,11 @@ from imagegen.documents.accounts import (
     wallet_of,
 )
 from imagegen.documents.generations import request_of, request_path
+from imagegen.documents.purchases import purchase_of, purchase_path
 from imagegen.domain.account import usage_of_requests
 from imagegen.domain.generation import GenerationRequest
-from imagegen.domain.ledger import Credits, EntryType, LedgerEntry, Wallet
+from imagegen.domain.ledger import Credits, Debt, EntryType, LedgerEntry, Wallet
+from imagegen.domain.purchases import totals_by_purchase
 from imagegen.ports.clock import Clock
 from imagegen.ports.database import Database
 from imagegen.services.credits.accounts import require_user
@@ -80,6 +82,7 @@ class Corrections:
             wallet = Wallet(user_id)
             for entry in entries:
                 wallet = _following(wallet, entry)
+            wallet = replace(wallet, debts=self._debts(entries))
             if user.exists or not entries:
                 self.database.commit(update_wallet(require_user(user), wallet))
             else:
@@ -88,6 +91,15 @@ class Corrections:
             return wallet
 
         return self.retry(attempt)
+
+    def _debts(self, entries: Sequence[LedgerEntry]) -> tuple[Debt, ...]:
+        """Return what the user owes for purchases: what is due by their documents, and was not taken by the entries."""
+        debts = []
+        for purchase_id, totals in totals_by_purchase(entries).items():
+            [document] = self.database.read(purchase_path(purchase_id))
+            if document.exists and (owed := purchase_of(document).credits_due - totals.taken) > 0:
+                debts.append(Debt(purchase_id, owed))
+        return tuple(debts)
 
     def _requests_of(self, entries: Sequence[LedgerEntry]) -> Iterator[GenerationRequest]:
         """Yield the requests that the ledger entries name."""
@@ -111,6 +123,7 @@ def _following(wallet: Wallet, entry: LedgerEntry) -> Wallet:
         entry.amount,
         entry_id=entry.id,
         generation_request_id=entry.generation_request_id,
+        purchase_id=entry.purchase_id,
         timestamp=entry.timestamp,
     )
     if expected != entry:

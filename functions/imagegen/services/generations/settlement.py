@@ -113,10 +113,11 @@ class Settlements:
             events.error(Event.REFUND_WITHOUT_USER, path=user.path, generationRequestId=request.id)
             return request.failed(Failure(outcome.reason, outcome.message, 0, 0), now), []
         account = account_of(user)
-        account, refund = (
+        account, entries = (
             account.cancel(request, self.limits, now)
             if outcome.reason is FailureReason.CANCELED
             else account.refund(request, outcome.reason, now)
         )
         failure = Failure(outcome.reason, outcome.message, request.cost, account.wallet.credits.total)
-        return request.failed(failure, now), [update_account(user, account, request.week), create_entry(refund)]
+        refund: list[Write] = [create_entry(entry) for entry in entries]
+        return request.failed(failure, now), [update_account(user, account, request.week), *refund]

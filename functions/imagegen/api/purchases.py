@@ -1,0 +1,224 @@
+"""The operations on purchases of credits."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, AliasPath, Field
+from pydantic_core import Url
+
+from imagegen import settings
+from imagegen.api import page_tokens
+from imagegen.api.auth import Access
+from imagegen.api.fields import PAGE_SIZE_DEFAULT, URL_LENGTH_MAX, DocumentId, IdempotencyKey, PageSize, refuse
+from imagegen.api.operation import Call, operation
+from imagegen.api.requests import OfUser, Request, example
+from imagegen.api.responses import NEXT_PAGE, REPLAYED, Described, Number, Replayed, Response, Time
+from imagegen.bootstrap import Backend
+from imagegen.domain.api_keys import Scope
+from imagegen.domain.purchases import PurchaseStatus
+from imagegen.errors import (
+    Contention,
+    IdempotencyMismatch,
+    PackageNotFound,
+    PaymentsUnavailable,
+    PurchaseNotFound,
+    ServiceUnavailable,
+    TooManyPurchases,
+    UserNotFound,
+)
+from imagegen.ports.payments import PaymentsDown, PaymentsRefused
+from imagegen.services.pagination import Page
+from imagegen.services.purchases.create import CreatedPurchase, Order
+from imagegen.services.purchases.queries import PurchaseDetails
+
+
+def _return_url(value: str) -> str:
+    """Return the URL as normalized by the URL standard. Its origin must be one that the operator allows."""
+    url = _parsed(value)
+    if url is None or url.username or url.password or not value.isprintable():
+        raise refuse("is not a URL")
+    if _origin(url) not in [_origin(_parsed(origin)) for origin in settings.return_origins()]:
+        raise refuse("must be on a site of this project")
+    return str(url)
+
+
+def _parsed(text: str) -> Url | None:
+    try:
+        return Url(text)
+    except ValueError:
+        return None
+
+
+def _origin(url: Url | None) -> tuple[object, ...] | None:
+    return None if url is None else (url.scheme, url.host, url.port)
+
+
+class CreatePurchase(OfUser):
+    model_config = example(userId="user-100", package="starter", idempotencyKey="order-1")
+
+    package: DocumentId = Field(description="The id of a package in getCatalog.")
+    return_url: (
+        Annotated[
+            str,
+            Field(
+                max_length=URL_LENGTH_MAX,
+                description="The page that the buyer returns to from the checkout. Its query gets the `purchaseId`, "
+                "and `checkout` as `success` or `canceled`. The default is the project's site.",
+            ),
+            AfterValidator(_return_url),
+        ]
+        | None
+    ) = None
+    idempotency_key: IdempotencyKey | None = None
+
+
+class OfPurchase(Request):
+    model_config = example(purchaseId="1aa7461d823928a4c28ea9321b47fa56")
+
+    purchase_id: DocumentId
+
+
+class GetPurchase(OfPurchase):
+    pass
+
+
+class ReconcilePurchase(OfPurchase):
+    pass
+
+
+_LIST_QUERY = ("user_id",)
+
+
+class FilteredPurchases(OfUser):
+    """The purchases of a user, and the page of them."""
+
+    after: Annotated[
+        tuple[datetime, str] | None,
+        page_tokens.position(page_tokens.moment_and_id, *_LIST_QUERY),
+        page_tokens.TOKEN_SCHEMA,
+    ] = Field(default=None, alias="pageToken")
+
+    def next_token(self, page: Page[PurchaseDetails]) -> str | None:
+        """Return the token of the page that follows, or None."""
+        if not page.has_more:
+            return None
+        last = page.items[-1].purchase
+        return page_tokens.encode(
+            page_tokens.query_of(vars(self), _LIST_QUERY), page_tokens.moment(last.created_at), last.id
+        )
+
+
+class ListPurchases(FilteredPurchases):
+    model_config = example(userId="user-100", pageSize=20)
+
+    page_size: PageSize = PAGE_SIZE_DEFAULT
+
+
+CHECKOUT_URL = "The page on which the buyer pays, while the purchase is open."
+
+
+class PurchaseCheckout(Response):
+    """The created purchase, and the page to pay it."""
+
+    purchase_id: str
+    status: PurchaseStatus
+    checkout_url: str | None = Field(description=CHECKOUT_URL)
+    expires_at: Time = Field(description="The time until which the purchase can be paid.")
+    replayed: Replayed = REPLAYED
+
+    @classmethod
+    def of(cls, created: CreatedPurchase) -> Self:
+        purchase = created.purchase
+        return cls(
+            purchase_id=purchase.id,
+            status=purchase.status,
+            checkout_url=purchase.checkout_url,
+            expires_at=purchase.expires_at,
+            replayed=created.is_replay or None,
+        )
+
+
+class Purchase(Described):
+    """A purchase. Amounts are in minor units of the currency, such as cents."""
+
+    purchase_id: str = Field(validation_alias=AliasPath("purchase", "id"))
+    user_id: str = Field(validation_alias=AliasPath("purchase", "user_id"))
+    package: str = Field(validation_alias=AliasPath("purchase", "package"))
+    status: PurchaseStatus = Field(validation_alias=AliasPath("purchase", "status"))
+    amount: Number = Field(validation_alias=AliasPath("purchase", "amount"))
+    currency: str = Field(validation_alias=AliasPath("purchase", "currency"))
+    credits: Number = Field(validation_alias=AliasPath("purchase", "credits"))
+    credits_granted: Number = Field(validation_alias=AliasPath("purchase", "credits_granted"))
+    credits_reversed: Number = Field(description="The credits that were taken back after refunds and disputes.")
+    uncollected: Number = Field(
+        description="The credits that could not be taken back, because they were spent. They are taken from your next "
+        "purchases, and from refunds of generations that purchased credits paid for."
+    )
+    amount_refunded: Number = Field(validation_alias=AliasPath("purchase", "amount_refunded"))
+    amount_disputed: Number = Field(validation_alias=AliasPath("purchase", "amount_disputed"))
+    checkout_url: str | None = Field(validation_alias=AliasPath("purchase", "checkout_url"), description=CHECKOUT_URL)
+    created_at: Time = Field(validation_alias=AliasPath("purchase", "created_at"))
+    expires_at: Time = Field(validation_alias=AliasPath("purchase", "expires_at"))
+    paid_at: Time | None = Field(validation_alias=AliasPath("purchase", "paid_at"))
+
+
+class PurchaseList(Response):
+    purchases: list[Purchase]
+    next_page_token: str | None = Field(description=NEXT_PAGE)
+
+    @classmethod
+    def of(cls, params: ListPurchases, page: Page[PurchaseDetails]) -> Self:
+        return cls(purchases=[Purchase.of(details) for details in page.items], next_page_token=params.next_token(page))
+
+
+@contextmanager
+def _provider_errors() -> Iterator[None]:
+    """Convert the errors of the payment provider."""
+    try:
+        yield
+    except (PaymentsDown, PaymentsRefused) as error:
+        raise ServiceUnavailable("The payment provider does not answer. Send the same call again.") from error
+
+
+@operation(
+    UserNotFound,
+    PaymentsUnavailable,
+    PackageNotFound,
+    TooManyPurchases,
+    IdempotencyMismatch,
+    Contention,
+    access=Access.OWNER,
+)
+def create_purchase(backend: Backend, call: Call[CreatePurchase]) -> PurchaseCheckout:
+    """Returns the checkout page on which the buyer pays for a package. The credits follow when it is paid."""
+    params = call.params
+    return_url = params.return_url or f"{settings.return_origins()[0]}/"
+    order = Order(params.user_id, params.package, return_url, params.idempotency_key)
+    with _provider_errors():
+        return PurchaseCheckout.of(backend.checkout.create(order))
+
+
+@operation(PurchaseNotFound, access=Access.OWNER_OR_ADMIN, scope=Scope.READ)
+def get_purchase(backend: Backend, call: Call[GetPurchase]) -> Purchase:
+    """Returns one purchase as it was last reconciled."""
+    return Purchase.of(backend.purchases.get(call.params.purchase_id, call.allows))
+
+
+@operation(PurchaseNotFound, PaymentsUnavailable, Contention, access=Access.OWNER_OR_ADMIN)
+def reconcile_purchase(backend: Backend, call: Call[ReconcilePurchase]) -> Purchase:
+    """Asks the payment provider about a purchase, grants what is due, and returns the purchase.
+
+    It is for the page that the buyer returns to. Within five seconds after such a call, the provider is not asked
+    again.
+    """
+    with _provider_errors():
+        return Purchase.of(backend.reconciliation.look(call.params.purchase_id, call.allows))
+
+
+@operation(access=Access.OWNER_OR_ADMIN, scope=Scope.READ)
+def list_purchases(backend: Backend, call: Call[ListPurchases]) -> PurchaseList:
+    """Returns a page of a user's purchases, newest first."""
+    params = call.params
+    return PurchaseList.of(params, backend.purchases.list(params.user_id, params.page_size, params.after))

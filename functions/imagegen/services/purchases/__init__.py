@@ -1,0 +1,1 @@
+"""Purchases: packages on sale, creating, reconciling and reading purchases."""

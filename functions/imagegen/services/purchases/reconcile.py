@@ -1,0 +1,140 @@
+"""Reconciles a purchase with the payment provider's record.
+
+Every event, the landing page, the sweeper and the operator end here. The record is read, and one commit writes the
+difference to what was booked before. So it does not matter which events arrive, how often and in which order.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from imagegen import events
+from imagegen.documents.accounts import create_entry, update_wallet, user_path, wallet_of
+from imagegen.documents.purchases import PURCHASES, purchase_of, purchase_path, update_looked_at, update_purchase
+from imagegen.domain.ledger import Wallet
+from imagegen.domain.purchases import LOOK, Discrepancy, Purchase
+from imagegen.errors import ServiceUnavailable
+from imagegen.events import Event
+from imagegen.ports.clock import Clock
+from imagegen.ports.database import CommitRefused, Database, Query, Snapshot, Version, Where, Write
+from imagegen.ports.payments import Payment, Payments, PaymentsDown, SessionState
+from imagegen.services.purchases.queries import PurchaseDetails, details_of, purchase_not_found
+from imagegen.services.retry import Retry
+
+
+@dataclass(frozen=True)
+class Reconciliation:
+    """Reconciles purchases. If the retries fail, the methods raise like ``Retry``.
+
+    They raise PaymentsDown and PaymentsRefused if the record cannot be read, and TooManyDebts. Nothing was written
+    then, and a later call does it.
+    """
+
+    database: Database
+    payments: Payments
+    clock: Clock
+    retry: Retry
+
+    def reconcile(self, purchase_id: str, session_id: str | None = None) -> Purchase:
+        """Commit what the provider's record says about a purchase, and return the purchase.
+
+        ``session_id`` is the session that an event names. It is used if the purchase has none yet. A purchase of the
+        other mode, live or test, is returned as it is. Raises PurchaseNotFound.
+        """
+        record: Payment | None = None
+        version: Version | None = None
+
+        def attempt(_tries: int) -> Purchase:
+            nonlocal record, version
+            [document] = self.database.read(purchase_path(purchase_id))
+            if not document.exists:
+                raise purchase_not_found(purchase_id)
+            purchase = purchase_of(document)
+            if purchase.livemode is not self.payments.is_live:
+                return purchase
+            # The record is read after the document. A commit of another process then either is known to this one, or
+            # refuses this one's, which would apply an older record.
+            if version != document.version:
+                version, record = document.version, self._record(purchase, session_id)
+            return self._commit(document, purchase, record)
+
+        return self.retry(attempt)
+
+    def look(self, purchase_id: str, may_look: Callable[[Purchase], bool]) -> PurchaseDetails:
+        """Reconcile a purchase for its buyer, at most once in a while, and return it.
+
+        Too early, it is returned as stored. Raises PurchaseNotFound if there is none, or ``may_look`` returns False.
+        """
+        [document] = self.database.read(purchase_path(purchase_id))
+        if not document.exists or not may_look(purchase := purchase_of(document)):
+            raise purchase_not_found(purchase_id)
+        if self._may_look(document, purchase):
+            purchase = self.reconcile(purchase_id)
+        [user] = self.database.read(user_path(purchase.user_id))
+        return details_of(purchase, user)
+
+    def _may_look(self, document: Snapshot, purchase: Purchase) -> bool:
+        """Return whether the last look is long enough ago. Of simultaneous calls, only one may look."""
+        now = self.clock.now()
+        if purchase.looked_at is not None and now < purchase.looked_at + LOOK:
+            return False
+        try:
+            self.database.commit(update_looked_at(document, now))
+        except CommitRefused:
+            return False
+        return True
+
+    def check(self, document: Snapshot) -> bool:
+        """Reconcile a purchase that is due, and return True. Raises ServiceUnavailable if the record cannot be read."""
+        try:
+            self.reconcile(document.id)
+        except PaymentsDown as error:
+            raise ServiceUnavailable("The payment provider does not answer.") from error
+        return True
+
+    def due(self, limit: int) -> Query:
+        """Return the query for the purchases that the sweeper checks now."""
+        where = (Where("livemode", "==", self.payments.is_live), Where("checkAt", "<", self.clock.now()))
+        return Query(PURCHASES, where, order_by="checkAt", ascending=True, limit=limit)
+
+    def _record(self, purchase: Purchase, session_id: str | None) -> Payment | None:
+        """Return the provider's record of a purchase, or None without a session."""
+        if purchase.session_id is not None and session_id not in (None, purchase.session_id):
+            self._report_second_session(purchase, session_id or "")
+        found = purchase.session_id or session_id
+        if found is None and purchase.is_unanswered(self.clock.now()):
+            found = self.payments.find_session(purchase.id)
+        return None if found is None else self.payments.payment(found)
+
+    def _report_second_session(self, purchase: Purchase, session_id: str) -> None:
+        """Log a second session of a purchase that was paid. The purchase cannot be granted twice."""
+        payment = self.payments.payment(session_id)
+        if payment is not None and payment.session.state is SessionState.PAID:
+            events.error(Event.PURCHASE_DIFFERS, purchaseId=purchase.id, sessionId=session_id, field="session")
+
+    def _commit(self, document: Snapshot, purchase: Purchase, record: Payment | None) -> Purchase:
+        now = self.clock.now()
+        writes: list[Write] = []
+        if record is None:
+            after = self._without_record(purchase, now)
+        else:
+            [user] = self.database.read(user_path(purchase.user_id))
+            before = wallet_of(user) if user.exists else Wallet(purchase.user_id)
+            after, wallet, entries = purchase.reconciled(record, before, now)
+            if wallet != before and not user.exists:
+                after = replace(purchase, discrepancy=Discrepancy.USER)
+            elif wallet != before:
+                writes = [update_wallet(user, wallet), *map(create_entry, entries)]
+        if after.discrepancy is not None:
+            events.error(Event.PURCHASE_DIFFERS, purchaseId=purchase.id, field=after.discrepancy.value)
+        if after != purchase or purchase.is_check_due(now):
+            after = after.checked(now)
+            self.database.commit(update_purchase(document, after), *writes)
+            events.info(Event.PURCHASE_RECONCILED, purchaseId=purchase.id, status=after.status.value)
+        return after
+
+    def _without_record(self, purchase: Purchase, now: datetime) -> Purchase:
+        """Return a purchase whose session does not exist: expired, once no session is created any more."""
+        if purchase.session_id is not None:
+            return replace(purchase, discrepancy=Discrepancy.SESSION)
+        return purchase.without_session() if purchase.is_unanswered(now) else purchase
