@@ -1,43 +1,59 @@
 """`make audit`: checks every invariant of the credits, in the running emulators or in a deployed project.
 
-Exit codes: 0 if every invariant holds, 1 if there are findings, 2 if the audit could not run.
+Where payments are on, it also compares the purchases with Stripe's record. For a deployed project, that needs a key of
+your Stripe account in the environment variable STRIPE_SECRET_KEY.
+
+Exit codes: 0 if every invariant holds, 1 if there are findings, 2 if the audit could not run to the end.
 """
 
 import sys
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
 from google.auth.exceptions import GoogleAuthError
-from google.cloud import firestore
 from rich.console import Console
 
-from imagegen.adapters.firestore import FirestoreDatabase
-from imagegen.ports.clock import SystemClock
+from imagegen import settings
+from imagegen.bootstrap import Backend, on_firestore
 from imagegen.ports.database import DatabaseUnavailable
-from imagegen.services.credits.audit import Audit
-from tools.emulators.client import operator_client
-from tools.emulators.project import Problem, Project
+from imagegen.ports.payments import PaymentsDown, PaymentsRefused
+from imagegen.services.credits.audit import Finding
+from imagegen.services.purchases.audit import PaymentAudit
+from tools.emulators.client import client_with_parameters
+from tools.emulators.project import Problem
 
 
 def main(arguments: Sequence[str], console: Console) -> int:
     """Audit the project named by the first argument, with your Google credentials, or else the running emulators."""
-    findings = 0
+    count = 0
     try:
-        client = firestore.Client(project=arguments[0]) if arguments else operator_client(Project.load(Path.cwd()))
+        client = client_with_parameters(arguments[0] if arguments else None)
         with console.status("Auditing"):
-            for finding in Audit(FirestoreDatabase(client), SystemClock()).findings():
-                findings += 1
+            for finding in _findings(on_firestore(client)):
+                count += 1
                 console.print(f"{finding.invariant.name}: {finding.message}", style="red", markup=False)
                 for document in finding.documents:
                     console.print(f"    {document}", markup=False, highlight=False)
     except (Problem, DatabaseUnavailable, GoogleAuthError) as problem:
         console.print(str(problem), style="red", markup=False)
         return 2
-    if findings:
-        console.print(f"\nFindings: {findings}. To repair them, see docs/runbook.md.", markup=False)
+    except (PaymentsDown, PaymentsRefused) as problem:
+        console.print(f"Not compared with Stripe, which did not answer ({problem}).", style="red", markup=False)
+        return 2
+    if count:
+        console.print(f"\nFindings: {count}. To repair them, see docs/runbook.md.", markup=False)
         return 1
     console.print("Every invariant holds.", style="green")
     return 0
+
+
+def _findings(backend: Backend) -> Iterator[Finding]:
+    """Yield the violations in the database, and then the differences to Stripe's record, if payments are on."""
+    yield from backend.audit.findings()
+    if backend.payments is None:
+        return
+    if not settings.STRIPE_SECRET_KEY.value:
+        raise Problem("Not compared with Stripe. Put a key of your account into the variable STRIPE_SECRET_KEY.")
+    yield from PaymentAudit(backend.database, backend.payments, backend.clock).findings()
 
 
 if __name__ == "__main__":

@@ -77,7 +77,7 @@ def press(url: str, session_id: str, button: str, **fields: str) -> requests.Res
     return requests.post(f"{url}/checkout/{session_id}/{button}", data=fields, timeout=30, allow_redirects=False)
 
 
-def control(url: str, path: str, /, secret_key: str = "sk_test_demo", **body: object) -> Any:
+def control(url: str, path: str, secret_key: str = "sk_test_demo", /, **body: object) -> Any:
     """Use a control of an emulator, and return its answer. Without a body, read a list."""
     method = "POST" if body else "GET"
     headers = {"Authorization": f"Bearer {secret_key}"}

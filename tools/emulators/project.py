@@ -62,8 +62,15 @@ class Project:
 
     def parameters(self) -> dict[str, str]:
         """Return the parameters of the functions in the emulators, from the same files as the Firebase CLI."""
+        return self._parameters(".env", ".env." + self.id, ".env.local", ".secret.local")
+
+    def deployed_parameters(self) -> dict[str, str]:
+        """Return the parameters of the deployed functions. Secrets are not among them."""
+        return self._parameters(".env", ".env." + self.id)
+
+    def _parameters(self, *names: str) -> dict[str, str]:
         parameters: dict[str, str] = {}
-        for name in (".env", ".env." + self.id, ".env.local", ".secret.local"):
+        for name in names:
             path = self.directory / "functions" / name
             if path.exists():
                 lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())

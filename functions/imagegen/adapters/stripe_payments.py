@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -23,6 +23,7 @@ from imagegen.ports.payments import (
 
 if TYPE_CHECKING:  # imported on first use, because few functions need it
     from stripe import Dispute, Refund, StripeClient
+    from stripe.checkout import Session as CheckoutSession
 
 TIMEOUT_SECONDS = 6.0
 RETRIES = 1
@@ -130,6 +131,29 @@ class StripePayments:
             return None
 
         return self._call(found)
+
+    def paid_sessions(self) -> Iterator[Session]:
+        after = None
+        while sessions := self._complete_sessions(after):
+            for session in sessions:
+                # The account can also sell other things. A purchase is in the metadata too.
+                metadata = session.metadata.to_dict() if session.metadata else {}
+                found = _session(session)
+                if found.state is SessionState.PAID and metadata.get("purchaseId") == found.purchase_id:
+                    yield found
+            after = sessions[-1].id
+
+    def _complete_sessions(self, after: str | None) -> Sequence["CheckoutSession"]:
+        """Return the next page of complete sessions, newest first."""
+
+        def listed(client: "StripeClient") -> Sequence["CheckoutSession"]:
+            if after is None:
+                return client.v1.checkout.sessions.list({"status": "complete", "limit": PAGE_SIZE}).data
+            return client.v1.checkout.sessions.list(
+                {"status": "complete", "limit": PAGE_SIZE, "starting_after": after}
+            ).data
+
+        return self._call(listed)
 
     def purchase_of(self, payment_intent_id: str) -> str | None:
         def named(client: "StripeClient") -> str | None:
