@@ -265,22 +265,32 @@ def _bounded(items: Iterable[T]) -> list[T]:
     return found
 
 
-def _event(content: Mapping[str, Any]) -> PaymentEvent:
-    """Return the event of a JSON object. Raises KeyError, TypeError and ValueError."""
-    if content["object"] != "event":  # a thin event has no object in it
+def _event(content: object) -> PaymentEvent:
+    """Return the event of a JSON value. Raises KeyError, TypeError and ValueError."""
+    # A thin event, which has no object in it, says so.
+    if not isinstance(content, Mapping) or content.get("object", "event") != "event":
         raise ValueError("not an event")
-    type, about = content["type"], content["data"]["object"]
-    if not isinstance(about, Mapping) or not isinstance(content["livemode"], bool):
+    about = content["data"]["object"]
+    if not isinstance(about, Mapping):
+        raise TypeError("not an event")
+    livemode = content.get("livemode", about.get("livemode"))
+    if not isinstance(livemode, bool):
         raise TypeError("not an event")
     is_session = about.get("object") == "checkout.session"
     return PaymentEvent(
-        id=_text(content["id"]) or "",
-        type=_text(type) or "",
-        livemode=content["livemode"],
-        purchase_id=_text(about.get("client_reference_id")) if is_session else None,
+        id=_text(content.get("id")) or "",
+        type=_text(content["type"]) or "",
+        livemode=livemode,
+        purchase_id=_purchase_named(about) if is_session else None,
         session_id=_text(about.get("id")) if is_session else None,
         payment_intent_id=_text(about.get("payment_intent")),
     )
+
+
+def _purchase_named(session: Mapping[str, Any]) -> str | None:
+    metadata = session.get("metadata")
+    named = metadata.get("purchaseId") if isinstance(metadata, Mapping) else None
+    return _text(session.get("client_reference_id")) or _text(named)
 
 
 def _text(value: object) -> str | None:
