@@ -10,12 +10,14 @@ import requests
 import stripe
 from stripe import APIConnectionError, APIError, AuthenticationError, IdempotencyError, InvalidRequestError
 
+from imagegen.services.purchases.payment_events import OF_PAYMENTS, OF_SESSIONS
 from tests.support.progress import eventually
 from tests.support.stripe import RETURN_URL, Shop, open_shop
 from tools.stripe_emulator import account
 from tools.stripe_emulator.account import Account, Price
 from tools.stripe_emulator.app import BODY_BYTES_MAX
 from tools.stripe_emulator.clock import MovableClock
+from tools.stripe_emulator.deliveries import SUBSCRIBED
 from tools.stripe_emulator.idempotency import SAVED_SECONDS
 from tools.stripe_emulator.objects import Object
 
@@ -357,6 +359,10 @@ def test_held_events_are_doubled_reordered_and_lost(shop: Shop) -> None:
         assert shop.control("deliveries/send", event=event) == {"status": 200}
     assert [event.id for event in shop.events()] == [refunded, refunded]
     assert shop.client.v1.events.retrieve(completed).type == "checkout.session.completed"
+
+
+def test_webhook_handles_the_events_that_are_sent() -> None:
+    assert SUBSCRIBED == OF_SESSIONS | OF_PAYMENTS
 
 
 def test_controls_need_the_secret_key(shop: Shop) -> None:

@@ -31,7 +31,7 @@ SUBSCRIBED = frozenset(
         "charge.dispute.funds_reinstated",
     }
 )
-"""The types of events that are sent. docs/purchases.md names the same for Stripe's dashboard."""
+"""The types of events that are sent: those that the webhook handles, as docs/deploying.md says."""
 TIMEOUT_SECONDS = 30
 RETRY_WINDOW_SECONDS = 3 * 86_400
 QUEUED_MAX = 10_000
