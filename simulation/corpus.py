@@ -7,15 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from imagegen.adapters import cloud_tasks, firestore, firestore_messages
-from imagegen.api import auth, operation
+from imagegen.adapters import cloud_tasks, firestore, firestore_messages, stripe_payments
+from imagegen.api import auth, operation, payment_webhook
+from imagegen.api import purchases as purchases_api
 from imagegen.api.rest import generations
-from imagegen.domain import account, endpoints, generation, ledger, limits, people, receivers, webhooks
+from imagegen.domain import account, endpoints, generation, ledger, limits, people, purchases, receivers, webhooks
 from imagegen.reports import reconciliation, weekly
 from imagegen.services import api_keys, call_rates, retry, server_keys, sweeper
 from imagegen.services.credits import accounts
 from imagegen.services.generations import cancellation, create, execution, queue, settlement, worker
 from imagegen.services.images import storage
+from imagegen.services.purchases import create as purchase_create
+from imagegen.services.purchases import payment_events, reconcile
 from imagegen.services.webhooks import deliveries, delivery_worker, outbox, secrets
 
 
@@ -43,6 +46,7 @@ READ_BOTH = "self.database.read(*paths)"
 READ_USER = "self.database.read(user_path(request.user_id))"
 RESERVATION = "create_request(request), update_account(user, account, request.week), create_entry(deduction)"
 WEBHOOK_LOAD = "tests/simulation/test_webhook_load.py"
+PURCHASE_RULES = "tests/unit/test_purchases.py"
 TRIAL_TESTS = "tests/integration/test_trial_credits.py"
 
 MUTANTS = [
@@ -654,7 +658,7 @@ MUTANTS = [
         test="tests/integration/test_webhooks.py -k rotation",
     ),
     # The ledger
-    Mutant("a deduction adds credits", ledger, "-1 if self is EntryType.DEDUCTION else 1", "1"),
+    Mutant("a deduction adds credits", ledger, "-1 if self in TAKING else 1", "1"),
     Mutant("an entry has the number of the previous entry", ledger, "seq=self.seq + 1", "seq=self.seq"),
     Mutant(
         "an entry states the balance before it",
@@ -847,5 +851,153 @@ MUTANTS = [
         "answer = self._commit(request,",
         'answer = self._read_options["retry"](self._commit)(request,',
         test="tests/integration/test_firestore.py",
+    ),
+    # Purchases
+    Mutant(
+        "a purchase is granted before it is paid",
+        purchases,
+        "if session.state is not SessionState.PAID:",
+        "if session.state is SessionState.OPEN:",
+        test=f"{PURCHASE_RULES}::test_unpaid_purchase_is_not_granted",
+    ),
+    Mutant(
+        "each paid event grants the credits",
+        purchases,
+        "if not purchase.credits_granted:",
+        "if True:",
+        test=f"{PURCHASE_RULES}::test_paid_purchase_is_granted_once",
+    ),
+    Mutant(
+        "a session with another amount is granted",
+        purchases,
+        "return Discrepancy.AMOUNT if session.amount != self.amount else None",
+        "return None",
+        test=f"{PURCHASE_RULES}::test_session_that_differs_grants_nothing",
+    ),
+    Mutant(
+        "each partial refund is rounded for itself",
+        purchases,
+        "due = purchase.credits_granted * returned // purchase.amount",
+        "due = self.credits_due + purchase.credits_granted * amount // purchase.amount",
+        test=f"{PURCHASE_RULES}::test_parts_of_refunds_add_up_to_the_whole",
+    ),
+    Mutant(
+        "a reversal takes more than there is",
+        ledger,
+        "taken = min(credits, self.credits.paid)",
+        "taken = credits",
+        test=f"{PURCHASE_RULES}::test_spent_credits_become_a_debt_that_the_next_purchase_settles",
+    ),
+    Mutant(
+        "a reversal forgets what it could not take",
+        ledger,
+        "wallet = self._owing(purchase_id, self.debt_of(purchase_id) + credits - taken)",
+        "wallet = self",
+        test=f"{PURCHASE_RULES}::test_spent_credits_become_a_debt_that_the_next_purchase_settles",
+    ),
+    Mutant(
+        "a debt takes trial credits",
+        ledger,
+        "wallet, left, reversals = self, entry.amount.paid, []",
+        "wallet, left, reversals = self, entry.amount.total, []",
+        test=f"{PURCHASE_RULES}::test_refund_of_a_generation_settles_no_more_than_it_returns",
+    ),
+    Mutant(
+        "the refund of a generation settles no debt",
+        account,
+        "wallet.settle_debts(entry) if wallet.debts else (wallet, [])",
+        "(wallet, [])",
+        test="tests/unit/test_purchase_reversals.py::test_spent_credits_are_taken_from_the_refunds_of_generations",
+    ),
+    Mutant(
+        "a won dispute reinstates what is still owed",
+        ledger,
+        "canceled = min(owed, credits)",
+        "canceled = 0",
+        test=f"{PURCHASE_RULES}::test_won_dispute_cancels_the_debt_and_reinstates_the_rest",
+    ),
+    Mutant(
+        "a record that was read before another commit is applied",
+        reconcile,
+        "if version != document.version:",
+        "if version is None:",
+        test="tests/unit/test_payment_events.py::test_older_record_does_not_undo_a_newer_one",
+    ),
+    Mutant(
+        "a record that changes nothing does not refuse an older one",
+        reconcile,
+        "reconciliations=purchase.reconciliations + 1",
+        "reconciliations=purchase.reconciliations",
+        test="tests/unit/test_payment_events.py::test_older_record_does_not_undo_a_newer_one",
+    ),
+    Mutant(
+        "an event is dropped if its id was seen, also after a failure",
+        payment_events,
+        "ignored = self._handle(event)",
+        "ignored = None if vars(self).setdefault(event.id, event) is not event else self._handle(event)",
+        test="tests/unit/test_payment_events.py::test_event_is_accepted_only_after_the_commit",
+    ),
+    Mutant(
+        "an event of the other mode is handled",
+        payment_events,
+        "if event.livemode is not self.payments.is_live:",
+        "if False:",
+        test="tests/unit/test_payment_events.py::test_event_of_the_other_mode_is_ignored",
+    ),
+    Mutant(
+        "a test purchase is reconciled with live keys",
+        reconcile,
+        "if purchase.livemode is not self.payments.is_live:",
+        "if False:",
+        test="tests/unit/test_payment_events.py::test_test_purchase_is_not_granted_with_live_keys",
+    ),
+    Mutant(
+        "an event is accepted although nothing was committed",
+        payment_webhook,
+        "return _refused(HTTPStatus.SERVICE_UNAVAILABLE, ServiceUnavailable.reason)",
+        "return _refused(HTTPStatus.OK, ServiceUnavailable.reason)",
+        test="tests/unit/test_payment_events.py::test_event_is_accepted_only_after_the_commit",
+    ),
+    Mutant(
+        "a refund is looked up by its charge",
+        stripe_payments,
+        'about.get("payment_intent")',
+        'about.get("charge")',
+        test="tests/unit/test_stripe_payments.py::test_refund_leads_to_its_payment_intent_and_not_to_its_charge",
+    ),
+    Mutant(
+        "an event needs no signature",
+        stripe_payments,
+        "if not any(map(is_signed_with, self._secrets)):",
+        "if False:",
+        test="tests/unit/test_stripe_payments.py::test_forged_signature_is_refused",
+    ),
+    Mutant(
+        "an inquiry takes the credits back",
+        stripe_payments,
+        'dispute.status == "won" or dispute.status.startswith("warning_")',
+        'dispute.status == "won"',
+        test="tests/unit/test_stripe_payments.py::test_inquiry_that_has_withdrawn_money_before_is_not_in_effect",
+    ),
+    Mutant(
+        "a second session is created after the key is forgotten",
+        purchase_create,
+        "if purchase.is_unanswered(self.clock.now()) or purchase.livemode is not self.payments.is_live:",
+        "if False:",
+        test="tests/unit/test_purchase_creation.py::test_purchase_without_an_answered_session_expires_after_23_hours",
+    ),
+    Mutant(
+        "a buyer can make the provider be asked at any rate",
+        reconcile,
+        "if self._may_look(document, purchase):",
+        "if True:",
+        test="tests/unit/test_purchase_recovery.py::test_landing_page_looks_once_in_a_while",
+    ),
+    Mutant(
+        "a buyer returns to any site",
+        purchases_api,
+        "if _origin(url) not in",
+        "if _origin(url) is None and _origin(url) not in",
+        test="tests/unit/test_purchase_creation.py::test_buyer_returns_only_to_allowed_sites",
     ),
 ]

@@ -126,7 +126,7 @@ class Backend:
 
         return Purchases(self.database)
 
-    # Where payments are off, these raise PaymentsUnavailable.
+    # These need payments. Where they are off, each raises PaymentsUnavailable.
 
     @cached_property
     def packages(self) -> "Packages":
@@ -162,10 +162,20 @@ class Backend:
     def reports(self) -> "Reports":
         from imagegen.reports.alerts import Alerts
         from imagegen.reports.reconciliation import Reconciler
+        from imagegen.reports.sales import SalesCounting
         from imagegen.reports.weekly import Reports
 
-        usage, reconciler = self.usage, Reconciler(self.database)
-        return Reports(self.database, usage, usage.counting, reconciler, Alerts(self.channels), self.retry, self.clock)
+        sells = self.payments is not None
+        return Reports(
+            self.database,
+            self.usage,
+            self.usage.counting,
+            Reconciler(self.database, sells),
+            SalesCounting(self.database) if sells else None,
+            Alerts(self.channels),
+            self.retry,
+            self.clock,
+        )
 
     @cached_property
     def audit(self) -> "Audit":

@@ -239,10 +239,11 @@ class GrantLimitReached(ApiError):
 
 
 class PaymentsUnavailable(ApiError):
-    code = Code.UNAVAILABLE
+    code = Code.FAILED_PRECONDITION
+    rest_status = 409
     reason = "PAYMENTS_UNAVAILABLE"
-    situation = "credits are not for sale here, or the price of the package cannot be read"
-    retryable = "no where payments are off, otherwise yes"
+    situation = "credits are not for sale here, or the payment provider refuses the sale"
+    retryable = "after the operator has corrected it"
 
 
 class PackageNotFound(ApiError):

@@ -16,6 +16,7 @@ from imagegen.domain.ledger import Credits
 from imagegen.domain.limits import Limits
 from imagegen.ports.clock import Clock, SystemClock
 from imagegen.ports.database import Put
+from imagegen.ports.payments import Payments
 from imagegen.ports.task_queue import TaskQueue
 from imagegen.ports.webhook_sender import WebhookSender
 from imagegen.reports.alerts import Channel
@@ -87,6 +88,12 @@ def files() -> FileStore:
 
 
 @pytest.fixture
+def payments() -> Payments | None:
+    """Return the payment provider, or None where payments are off."""
+    return None
+
+
+@pytest.fixture
 def backend(
     faulty: FaultyDatabase,
     queue: TaskQueue,
@@ -96,12 +103,23 @@ def backend(
     limits: Limits,
     listeners: Sequence[Channel],
     files: FileStore,
+    payments: Payments | None,
 ) -> Backend:
     ids, rng = itertools.count(1), random.Random(1)
     generators = with_retries_and_deadlines(clock, {"mock": provider, "canvas": CanvasGenerator()})
     images = Images(files)
     return Backend.on(
-        faulty, queue, receiver, generators, images, clock, rng, lambda: f"id-{next(ids)}", limits, listeners
+        faulty,
+        queue,
+        receiver,
+        generators,
+        images,
+        clock,
+        rng,
+        lambda: f"id-{next(ids)}",
+        limits,
+        listeners,
+        payments=payments,
     )
 
 

@@ -16,6 +16,8 @@ from imagegen.api.operation import Operation
 from imagegen.api.rest.routes import ROUTES
 from imagegen.bootstrap import Backend
 from imagegen.domain.api_keys import Scope
+from imagegen.ports.clock import Clock
+from simulation.payments import FakePayments
 from tests.support.access import ALLOWED, CallerKind
 from tests.support.accounts import Accounts
 from tests.support.api import Api
@@ -33,7 +35,9 @@ USER_IDS = {
     CallerKind.ADMIN: "admin",
 }
 ALLOWED_CALL = "allowed"
-DENIED = {"UNAUTHENTICATED", "SCOPE_MISSING", "PERMISSION_DENIED", "EMAIL_NOT_VERIFIED", "REQUEST_NOT_FOUND"}
+NOT_FOUND = {"generation_request_id": "REQUEST_NOT_FOUND", "purchase_id": "PURCHASE_NOT_FOUND"}
+"""The reason that hides another user's document, by the field that names the document."""
+DENIED = {"UNAUTHENTICATED", "SCOPE_MISSING", "PERMISSION_DENIED", "EMAIL_NOT_VERIFIED", *NOT_FOUND.values()}
 
 
 @dataclass(frozen=True)
@@ -67,11 +71,18 @@ def expected(operation: Operation[Any, Any], kind: CallerKind, scope: Scope | No
     if scope is not None and scope is not operation.scope:
         return "SCOPE_MISSING"
     if kind not in ALLOWED[operation.access]:
-        names_document = not operation.names_owner and operation.access is not Access.ADMIN
-        return "REQUEST_NOT_FOUND" if names_document else "PERMISSION_DENIED"
+        if operation.names_owner or operation.access is Access.ADMIN:
+            return "PERMISSION_DENIED"
+        [named] = NOT_FOUND.keys() & operation.request.model_fields.keys()
+        return NOT_FOUND[named]
     if operation.spends and kind is CallerKind.UNVERIFIED:
         return "EMAIL_NOT_VERIFIED"
     return ALLOWED_CALL
+
+
+@pytest.fixture
+def payments(clock: Clock) -> FakePayments:
+    return FakePayments(clock.now)
 
 
 @pytest.fixture
@@ -80,11 +91,14 @@ def fields(api: Api, add_user: AddUser) -> dict[str, str]:
     for user_id in ("user", "other", "admin"):
         add_user(user_id, paid=100)
     request_id = api.result("createGenerationRequest", order(mode="async"))["generationRequestId"]
+    purchase_id = api.result("createPurchase", {"userId": "user", "package": "starter"})["purchaseId"]
     return {
         "userId": "user",
         "user_id": "user",
         "generationRequestId": request_id,
         "generation_request_id": request_id,
+        "purchaseId": purchase_id,
+        "purchase_id": purchase_id,
     }
 
 

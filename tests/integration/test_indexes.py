@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from imagegen.domain.weeks import Week
+from imagegen.ports.clock import Clock
+from simulation.payments import FakePayments
 from tests.support.api import Api
 from tests.support.backend import AddUser
 from tests.support.indexes import Indexes, Need
@@ -18,7 +20,12 @@ DEDUCTIONS = Need("creditTransactions", frozenset({"type"}), (("seq", "DESCENDIN
 
 
 @pytest.fixture
-def needs(api: Api, client: ObservedClient, add_user: AddUser) -> list[Need]:
+def payments(clock: Clock) -> FakePayments:
+    return FakePayments(clock.now)
+
+
+@pytest.fixture
+def needs(api: Api, client: ObservedClient, add_user: AddUser, payments: FakePayments) -> list[Need]:
     """Return the index needs of all queries, including those of the report and of a second page."""
     this_week = Week.of(datetime.now(UTC))
     data.fill(client.project, this_week, requests=150, users=3)  # enough for the report to count them
@@ -36,6 +43,10 @@ def needs(api: Api, client: ObservedClient, add_user: AddUser) -> list[Need]:
         api.result("listGenerationRequests", {**params, "includeTotalCount": True})
     api.result("listWebhookDeliveries", {"userId": "user"})
     api.result("listWebhookDeliveries", {"userId": "user", "generationRequestId": "any"})
+    purchase_id = api.result("createPurchase", {"userId": "user", "package": "starter"})["purchaseId"]
+    payments.pay(client.document(f"purchases/{purchase_id}").get().get("sessionId"))
+    api.result("reconcilePurchase", {"purchaseId": purchase_id})
+    api.result("listPurchases", {"userId": "user"})
     next_week = {"X-CloudScheduler-ScheduleTime": (datetime.now(UTC) + timedelta(weeks=1)).isoformat()}
     assert api.http.post("/scheduleWeeklyReport", headers=next_week).status_code == 200
     assert api.http.post("/sweepAbandonedRequests").status_code == 200
@@ -52,14 +63,19 @@ def test_every_declared_index_serves_a_query(needs: list[Need]) -> None:
     assert len(served) == len(INDEXES.composite)
 
 
-def test_no_time_has_an_index_of_its_own(api: Api, client: ObservedClient, add_user: AddUser) -> None:
+def test_no_time_has_an_index_of_its_own(
+    api: Api, client: ObservedClient, add_user: AddUser, payments: FakePayments
+) -> None:
     """Firestore takes 500 writes a second to a collection with an index on a field that only grows."""
     add_user(paid=20)
     webhook = {"mode": "async", "webhookUrl": "https://hooks.example.com"}
     request_id = api.result("createGenerationRequest", {**ORDER, **webhook})["generationRequestId"]
     api.result("cancelGenerationRequest", {"generationRequestId": request_id})
     client.document(f"webhookDeliveries/{request_id}-canceled").update({"resentAt": datetime.now(UTC)})
-    for collection in ("generationRequests", "webhookDeliveries"):
+    purchase_id = api.result("createPurchase", {"userId": "user", "package": "starter"})["purchaseId"]
+    payments.pay(client.document(f"purchases/{purchase_id}").get().get("sessionId"))
+    api.result("reconcilePurchase", {"purchaseId": purchase_id})
+    for collection in ("generationRequests", "webhookDeliveries", "purchases"):
         for document in client.collection(collection).stream():
             times = {name for name, value in (document.to_dict() or {}).items() if isinstance(value, datetime)}
             assert {name for name in times if (collection, name) not in INDEXES.exempt} == set()

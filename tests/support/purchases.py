@@ -3,13 +3,14 @@
 import itertools
 import random
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from imagegen.bootstrap import Backend, with_retries_and_deadlines
 from imagegen.domain.ledger import Credits
+from imagegen.domain.purchases import Purchase
 from imagegen.ports.database import Database, Put
-from imagegen.ports.payments import PaymentEvent
+from imagegen.ports.payments import PaymentEvent, PaymentsDown
 from imagegen.services.credits.accounts import new_account
 from imagegen.services.credits.audit import Audit
 from imagegen.services.images.storage import Images
@@ -21,6 +22,24 @@ from tools.fakes import NO_LIMITS, AcceptingSender, FileStore, ImmediateGenerato
 from tools.seed import history
 
 START = datetime(2026, 11, 9, 12, tzinfo=UTC)
+PURCHASE = Purchase(
+    id="p1",
+    user_id="user",
+    package="starter",
+    credits=50,
+    amount=500,
+    currency="usd",
+    price_id="price_1",
+    livemode=False,
+    return_url="https://app.example.com/",
+    fingerprint="f",
+    created_at=START,
+)
+
+
+def down(_call: str) -> None:
+    """Stand for a payment provider that does not answer."""
+    raise PaymentsDown("down")
 
 
 class Shop:
@@ -55,6 +74,18 @@ class Shop:
         """Create a purchase. Return the answer."""
         return self.api.result("createPurchase", {"userId": "user", "package": package, **more})
 
+    def bought(self, package: str = "starter") -> tuple[str, str]:
+        """Create a purchase. Return its id and the id of its session."""
+        purchase_id = self.buy(package)["purchaseId"]
+        return purchase_id, self.session_of(purchase_id)
+
+    def paid(self) -> tuple[str, str]:
+        """Create a purchase, pay it and deliver the event. Return its id and the id of its session."""
+        purchase_id, session_id = self.bought()
+        self.payments.pay(session_id)
+        self.deliver(*self.payments.events[-1:])
+        return purchase_id, session_id
+
     def session_of(self, purchase_id: str) -> str:
         found: str = self.stored(purchase_id)["sessionId"]
         return found
@@ -77,6 +108,19 @@ class Shop:
     def balance(self, user_id: str = "user") -> int:
         balance: int = self.api.result("getUserCredits", {"userId": user_id})["currentCredits"]
         return balance
+
+    def entries(self) -> list[tuple[str, int]]:
+        """Return the types and amounts of all entries of the user's ledger, oldest first."""
+        listed = self.api.result("listCreditTransactions", {"userId": "user"})["transactions"]
+        return [(entry["type"], entry["credits"]) for entry in reversed(listed)]
+
+    def report(self, week: str = "2026-W46") -> Any:
+        """Run the report of the week that began at START. Return its document."""
+        self.clock.at = START + timedelta(days=7)
+        next_monday = {"X-CloudScheduler-ScheduleTime": self.clock.at.isoformat()}
+        assert self.api.http.post("/scheduleWeeklyReport", headers=next_monday).status_code == 200
+        [document] = self.database.read(f"weeklyReports/{week}")
+        return document.data
 
     def spend(self, credits: int) -> list[str]:
         """Make requests that stay pending. Return their ids."""

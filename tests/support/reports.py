@@ -8,7 +8,17 @@ from imagegen.domain.ledger import EntryType
 from imagegen.domain.weeks import Week
 from imagegen.reports.anomalies import ALL_REQUESTS, Anomaly, AnomalyKind, Band, Findings, Scope, Severity, Subject
 from imagegen.reports.forecast import Forecast
-from imagegen.reports.model import Daily, Popularity, Processing, Reconciliation, Report, Revision, Tally, Users
+from imagegen.reports.model import (
+    Daily,
+    Popularity,
+    Processing,
+    Reconciliation,
+    Report,
+    Revision,
+    Sales,
+    Tally,
+    Users,
+)
 
 WEEK = Week.parse("2026-W46")
 
@@ -46,6 +56,7 @@ def sample_report() -> Report:
         trial_credits=100,
         processing=Processing(370, 5_240.0, 8_611.0),
         users=Users(new=2, active=7),
+        sales=[Sales("usd", 4, 8_000, 800, 500, 1_500)],
         top_users=[("user-<b>", Usage(125, 12, 375, 36))],
         popular_styles=[Popularity("<i>anime</i>", 410, 1.0, 0.9, 0.8)],
         forecast=Forecast(WEEK + 1, 1_240, 980, 1_560),

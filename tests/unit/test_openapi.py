@@ -206,7 +206,13 @@ def test_rest_document_names_all_fields_in_snake_case() -> None:
 
 @pytest.mark.parametrize("error", declared_errors(), ids=lambda error: error.__name__)
 def test_status_of_an_error_is_that_of_its_code_or_a_more_exact_one(error: type[ApiError]) -> None:
-    exact = {"INSUFFICIENT_CREDITS": 402, "IDEMPOTENCY_MISMATCH": 422, "REQUEST_ENDED": 409, "PRICE_TOO_HIGH": 409}
+    exact = {
+        "INSUFFICIENT_CREDITS": 402,
+        "IDEMPOTENCY_MISMATCH": 422,
+        "REQUEST_ENDED": 409,
+        "PRICE_TOO_HIGH": 409,
+        "PAYMENTS_UNAVAILABLE": 409,
+    }
     assert error.rest_status == exact.get(error.reason, error.code.http_status)
 
 

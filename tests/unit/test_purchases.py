@@ -3,7 +3,7 @@
 import itertools
 import random
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
@@ -11,21 +11,9 @@ from imagegen.domain import ledger
 from imagegen.domain.ledger import Credits, EntryType, LedgerEntry, TooManyDebts, Wallet
 from imagegen.domain.purchases import Discrepancy, Purchase, PurchaseStatus
 from imagegen.ports.payments import Adjustment, AdjustmentKind, Payment, Session, SessionState
+from tests.support.purchases import PURCHASE, START
 
-NOW = datetime(2026, 11, 9, 12, tzinfo=UTC)
-PURCHASE = Purchase(
-    id="p1",
-    user_id="user",
-    package="starter",
-    credits=50,
-    amount=500,
-    currency="usd",
-    price_id="price_1",
-    livemode=False,
-    return_url="https://app.example.com/",
-    fingerprint="f",
-    created_at=NOW,
-)
+NOW = START
 PAID = Session("cs_1", "p1", SessionState.PAID, 500, "usd", livemode=False, payment_intent_id="pi_1")
 
 

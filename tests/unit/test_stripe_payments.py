@@ -296,6 +296,22 @@ def test_refunds_and_disputes_are_listed_by_payment_intent(stripe: Stripe, payme
     ]
 
 
+def test_inquiry_that_has_withdrawn_money_before_is_not_in_effect(stripe: Stripe, payments: StripePayments) -> None:
+    stripe.answers["/v1/checkout/sessions/cs_1"] = 200, SESSION
+    stripe.lists("/v1/refunds")
+    inquiry = {
+        "id": "dp_1",
+        "object": "dispute",
+        "amount": 20,
+        "status": "warning_closed",
+        "balance_transactions": ["t"],
+    }
+    stripe.lists("/v1/disputes", inquiry)
+    payment = payments.payment("cs_1")
+    assert payment is not None
+    assert [adjustment.in_effect for adjustment in payment.adjustments] == [False]
+
+
 def test_payment_with_too_many_refunds_is_not_read(stripe: Stripe, payments: StripePayments) -> None:
     stripe.answers["/v1/checkout/sessions/cs_1"] = 200, SESSION
     refund = {"id": "re_1", "object": "refund", "amount": 10, "status": "succeeded"}

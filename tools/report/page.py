@@ -39,6 +39,7 @@ def page(report: Report) -> str:
         columns=text.COLUMNS,
         tables=list(text.tables(report)),
         reconciliation=text.reconciliation(report),
+        sales=list(text.sales(report)),
         revisions=list(text.revisions(report)),
         colors=charts.COLORS,
         **drawings,

@@ -28,6 +28,8 @@ def show(report: Report, console: Console) -> None:
     reconciled = report.reconciliation
     if reconciled and not reconciled.difference:
         console.print(f"[green]Reconciliation.[/] {escape(text.reconciliation(report))}", highlight=False)
+    for sentence in text.sales(report):
+        console.print(f"[cyan]Sales.[/] {escape(sentence)}", highlight=False)
     for at, what in text.revisions(report):
         console.print(f"[yellow]Corrected {at}.[/] {escape(what)}", highlight=False)
 

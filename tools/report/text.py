@@ -72,6 +72,24 @@ def reconciliation(report: Report) -> str:
     return f"Balanced: {found.opening:,} credits at the start, {moves}, {found.closing:,} at the end."
 
 
+def sales(report: Report) -> Iterator[str]:
+    """Yield a sentence for the sales of each currency, and one for the credits sold and spent."""
+    if report.sales is None:
+        return
+    for sold in report.sales:
+        yield (
+            f"Sold: {sold.purchases:,} packages for {money(sold.amount, sold.currency)}. Of these, "
+            f"{money(sold.refunded, sold.currency)} were refunded, and {money(sold.disputed, sold.currency)} disputed."
+        )
+    credits = sum(sold.credits for sold in report.sales)
+    yield f"{credits:,} credits were sold, and {report.total.credits_net:,} were spent."
+
+
+def money(amount: int, currency: str) -> str:
+    """Return an amount in minor units as such, because not every currency has hundredths."""
+    return f"{amount:,} {currency} (minor units)"
+
+
 def revisions(report: Report) -> Iterator[tuple[str, str]]:
     """Yield the time of each later run that corrected the report, and the corrected figures."""
     for revision in report.revisions:

@@ -65,6 +65,7 @@ def _progress(purchase: Purchase) -> dict[str, Any]:
             for booked in purchase.booked
         ],
         "checkAt": purchase.check_at,
+        "reconciliations": purchase.reconciliations,
         "discrepancy": None if purchase.discrepancy is None else purchase.discrepancy.value,
     }
 
@@ -100,6 +101,7 @@ def purchase_of(document: Snapshot) -> Purchase:
         check_at=fields.optional("checkAt", datetime),
         looked_at=fields.optional("lookedAt", datetime),
         discrepancy=fields.optional("discrepancy", Discrepancy),
+        reconciliations=fields.amount("reconciliations", default=0),
     )
 
 

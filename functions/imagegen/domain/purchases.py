@@ -133,7 +133,7 @@ class Purchase:
 
     ``credits_due`` is the part of ``credits_granted`` to take back, whether or not it could be taken. ``booked`` are
     the adjustments that it follows from. The sweeper checks the purchase at ``check_at``. ``looked_at`` is the last
-    look that the buyer caused.
+    look that the buyer caused. ``reconciliations`` counts how often it was reconciled.
     """
 
     id: str
@@ -158,6 +158,7 @@ class Purchase:
     check_at: datetime | None = None
     looked_at: datetime | None = None
     discrepancy: Discrepancy | None = None
+    reconciliations: int = 0
 
     @property
     def expires_at(self) -> datetime:
@@ -202,9 +203,6 @@ class Purchase:
         if session.currency != self.currency:
             return Discrepancy.CURRENCY
         return Discrepancy.AMOUNT if session.amount != self.amount else None
-
-    def is_check_due(self, now: datetime) -> bool:
-        return self.check_at is not None and self.check_at <= now
 
     def checked(self, now: datetime) -> "Purchase":
         """Return the purchase with the time of the sweeper's next check: after as long as it exists, or None."""

@@ -8,11 +8,14 @@ from typing import Protocol
 
 
 class PaymentsDown(Exception):
-    """The provider did not answer, or could not say. The call may have had an effect."""
+    """The provider did not answer, or could not say. The call may have had an effect.
+
+    The message holds nothing private.
+    """
 
 
 class PaymentsRefused(Exception):
-    """The provider refused the call as invalid. It had no effect."""
+    """The provider refused the call as invalid. It had no effect. The message is the provider's code."""
 
 
 class NotAnEvent(Exception):

@@ -20,6 +20,7 @@ from imagegen.reports.model import (
     Reconciliation,
     Report,
     Revision,
+    Sales,
     Tally,
     Users,
     total,
@@ -67,6 +68,7 @@ def report_data(report: Report) -> dict[str, Any]:
             "p95Ms": report.processing.p95_ms,
         },
         "users": {"new": report.users.new, "active": report.users.active},
+        **({} if report.sales is None else {"sales": [_sales(sales) for sales in report.sales]}),
         "topUsers": [{"userId": user_id, **usage_data(usage)} for user_id, usage in report.top_users],
         "popularStyles": [
             {
@@ -135,6 +137,7 @@ def _report_of(fields: Fields) -> Report:
         trial_credits=data.get("paidFrom", {}).get("trial", 0),
         processing=Processing(processing.get("requests", 0), processing.get("medianMs"), processing.get("p95Ms")),
         users=Users(**data.get("users", {})),
+        sales=[_sales_of(sales) for sales in fields.maps("sales")] if "sales" in data else None,
         top_users=[(user.id("userId"), usage_of(user)) for user in fields.maps("topUsers")],
         popular_styles=[
             Popularity(style["name"], style["requests"], style["share"], style["shareBefore"], style["shareFourWeeks"])
@@ -200,6 +203,28 @@ def _forecast(forecast: Forecast | None) -> dict[str, Any] | None:
         "low": forecast.low,
         "high": forecast.high,
     }
+
+
+def _sales(sales: Sales) -> dict[str, Any]:
+    return {
+        "currency": sales.currency,
+        "purchases": sales.purchases,
+        "amount": sales.amount,
+        "credits": sales.credits,
+        "amountRefunded": sales.refunded,
+        "amountDisputed": sales.disputed,
+    }
+
+
+def _sales_of(fields: Fields) -> Sales:
+    return Sales(
+        fields.read("currency", str),
+        fields.amount("purchases"),
+        fields.amount("amount"),
+        fields.amount("credits"),
+        fields.amount("amountRefunded"),
+        fields.amount("amountDisputed"),
+    )
 
 
 def _forecast_of(data: Mapping[str, Any] | None) -> Forecast | None:

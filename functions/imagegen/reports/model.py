@@ -135,6 +135,21 @@ class Processing:
 
 
 @dataclass(frozen=True)
+class Sales:
+    """The purchases that were paid in the week in one currency. Amounts are in its minor units, such as cents.
+
+    ``refunded`` and ``disputed`` are the parts of ``amount`` that were refunded and disputed until the report.
+    """
+
+    currency: str
+    purchases: int
+    amount: int
+    credits: int
+    refunded: int = 0
+    disputed: int = 0
+
+
+@dataclass(frozen=True)
 class Users:
     """The number of users who registered in the week, and of users who made requests in it."""
 
@@ -179,7 +194,7 @@ class Report:
     """A weekly report.
 
     ``days`` and the options of each kind add up to ``total``. ``trial_credits`` are the deducted credits from trial
-    buckets. ``revisions`` are the changes by reruns, newest first.
+    buckets. ``sales`` is None where payments are off. ``revisions`` are the changes by reruns, newest first.
     """
 
     week: Week
@@ -189,6 +204,7 @@ class Report:
     trial_credits: int = 0
     processing: Processing = Processing()
     users: Users = Users()
+    sales: Sequence[Sales] | None = None
     top_users: Sequence[tuple[str, Usage]] = ()
     popular_styles: Sequence[Popularity] = ()
     forecast: Forecast | None = None

@@ -13,6 +13,16 @@ from imagegen.reports.model import Reconciliation
 ADDING = tuple(type for type in EntryType if type.sign > 0)
 TAKING = tuple(type for type in EntryType if type.sign < 0)
 
+BY_TYPE = {type: (type,) for type in EntryType}
+
+WITHOUT_PURCHASES = {
+    EntryType.GRANT: (EntryType.GRANT, EntryType.PURCHASE, EntryType.REINSTATEMENT),
+    EntryType.DEDUCTION: (EntryType.DEDUCTION, EntryType.REVERSAL),
+    EntryType.REFUND: (EntryType.REFUND,),
+    EntryType.CORRECTION: (EntryType.CORRECTION,),
+}
+"""The types that are summed together where payments are off. There are few of the others, from before, if any."""
+
 BEGINNING = datetime(2024, 1, 1, tzinfo=UTC)
 """Earlier than every ledger entry. A range with two ends can be divided if its count takes too long."""
 
@@ -23,10 +33,12 @@ class Reconciler:
 
     One commit writes a wallet and its ledger entry, so at any moment the sum of the balances equals the sum of the
     ledgers. The closing balance of a week is the sum of the balances now, minus the entries after the week. The first
-    report of a week keeps it: a balance or an entry that changes later shows in the week in which it changes.
+    report of a week keeps it: a balance or an entry that changes later shows in the week in which it changes. Without
+    ``has_payments``, no type costs a query that only purchases have.
     """
 
     database: Database
+    has_payments: bool = False
 
     def reconciliation(self, week: Week, before: Reconciliation | None) -> Reconciliation:
         """Return the week's reconciliation. Raises DatabaseUnavailable.
@@ -35,19 +47,20 @@ class Reconciler:
         An unexplained change is reported only in the week it happened. Repairing it with ``make repair ARGS="rebuild
         ..."`` produces the opposite difference in the week of the repair.
         """
+        groups = BY_TYPE if self.has_payments else WITHOUT_PURCHASES
         start, end = week.start, week.end
         in_week = (Where("timestamp", ">=", start), Where("timestamp", "<", end))
         earlier_on = (Where("timestamp", ">=", BEGINNING), Where("timestamp", "<", start))
         later_on = (Where("timestamp", ">=", end),)
         found = self.database.totals(
             *(Sum(Query(USERS), (f"credits.{bucket}",)) for bucket in ("trial", "paid")),
-            *(_credits((type,), *in_week) for type in EntryType),
+            *(_credits(types, *in_week) for types in groups.values()),
             *(_credits(types, *period) for period in (earlier_on, later_on) for types in (ADDING, TAKING)),
         )
         trial, paid, *by_type, added_earlier, taken_earlier, added_later, taken_later = (
             credits for totals in found for credits in totals.sums
         )
-        booked = {type: type.sign * credits for type, credits in zip(EntryType, by_type, strict=True)}
+        booked = {type: type.sign * credits for type, credits in zip(groups, by_type, strict=True)}
         earlier = added_earlier - taken_earlier
         return Reconciliation(
             opening=earlier if before is None else before.closing,

@@ -21,6 +21,7 @@ from imagegen.reports.forecast import forecast
 from imagegen.reports.model import POPULARITY_WEEKS, TOP_USERS, Reconciliation, Report, Users, popularity
 from imagegen.reports.reconciliation import Reconciler
 from imagegen.reports.revisions import revision
+from imagegen.reports.sales import SalesCounting
 from imagegen.reports.usage import DailyUsage, daily
 from imagegen.services.pagination import Page, page
 from imagegen.services.retry import Retry
@@ -40,13 +41,14 @@ class Reports:
 
     Days that were counted before are not counted again. So an interrupted run can be repeated, and the report's
     document is written in one commit. If two runs overlap, the first to finish writes the report, and both return it.
-    A rerun lists the changed figures in ``revisions``.
+    A rerun lists the changed figures in ``revisions``. ``sales`` is None where payments are off.
     """
 
     database: Database
     usage: DailyUsage
     counting: Counting
     reconciler: Reconciler
+    sales: SalesCounting | None
     alerts: Alerts
     retry: Retry
     clock: Clock
@@ -103,6 +105,7 @@ class Reports:
             trial_credits=self.counting.trial_credits(week),
             processing=self.counting.processing(week),
             users=self._users(week),
+            sales=None if self.sales is None else self.sales.sales(week),
         )
 
     def _users(self, week: Week) -> Users:

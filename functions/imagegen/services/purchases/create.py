@@ -103,10 +103,10 @@ class Checkout:
         return CreatedPurchase(self._with_session(created.purchase), created.is_replay)
 
     def _offer(self, package: str) -> Offer:
-        """Return the package on sale. Raises PackageNotFound and PaymentsUnavailable."""
+        """Return the package on sale. Raises PackageNotFound and ServiceUnavailable."""
         offers = self.packages.current()
         if offers is None:
-            raise PaymentsUnavailable("The prices cannot be read. Nothing was bought. Try again.")
+            raise ServiceUnavailable("The prices cannot be read. Nothing was bought. Try again.")
         for offer in offers:
             if offer.package.id == package:
                 return offer
@@ -160,11 +160,12 @@ class Checkout:
         try:
             session = self.payments.create_session(new_session(purchase))
         except PaymentsDown as error:
+            events.warning(Event.PURCHASE_NOT_CREATED, purchaseId=purchase.id, problem=str(error))
             raise ServiceUnavailable(
                 "The payment provider does not answer. Nothing was bought. Send the same call again."
             ) from error
         except PaymentsRefused as error:
-            events.exception(Event.PURCHASE_NOT_CREATED, purchaseId=purchase.id)
+            events.error(Event.PURCHASE_NOT_CREATED, purchaseId=purchase.id, problem=str(error))
             raise PaymentsUnavailable("The payment provider refused the purchase. Nothing was bought.") from error
         return self._recorded(purchase.id, session)
 

@@ -25,7 +25,7 @@ STALE_MAX_SECONDS = 3_600.0
 """The maximum age of prices that are used while the provider is away. Prices never change under their ids."""
 
 LOAD_WAIT_SECONDS = 6.0
-"""The time after which calls no longer wait for a load."""
+"""The time after which calls no longer wait for a load. They do not wait at all while there are older prices."""
 
 RELOAD_DELAY_SECONDS = 10.0
 """The time after a failed load until the next load may start."""
@@ -40,7 +40,7 @@ class Offer:
 
 
 class Packages:
-    """Loads the packages on sale and caches them for ``MAX_AGE_SECONDS``. One thread loads at a time."""
+    """Loads the packages on sale and caches them for ``MAX_AGE_SECONDS``. One call loads at a time."""
 
     def __init__(self, database: Database, payments: Payments, clock: Clock) -> None:
         self._database = database
@@ -54,7 +54,8 @@ class Packages:
         """Return the packages on sale, in their order, or None if they cannot be loaded."""
         if (offers := self._younger_than(MAX_AGE_SECONDS)) is not None:
             return offers
-        if self._lock.acquire(timeout=LOAD_WAIT_SECONDS):
+        can_wait = self._younger_than(STALE_MAX_SECONDS) is None
+        if self._lock.acquire(timeout=LOAD_WAIT_SECONDS if can_wait else 0):
             try:
                 if self._younger_than(MAX_AGE_SECONDS) is None and self._clock.monotonic() >= self._next_load_at:
                     self._load()
@@ -71,7 +72,7 @@ class Packages:
         try:
             self._loaded = self._read(), began
         except (DatabaseUnavailable, PaymentsDown, PaymentsRefused) as error:
-            events.warning(Event.PACKAGES_NOT_LOADED, error=type_of(error))
+            events.warning(Event.PACKAGES_NOT_LOADED, error=type_of(error), problem=str(error))
             self._next_load_at = self._clock.monotonic() + RELOAD_DELAY_SECONDS
 
     def _read(self) -> Sequence[Offer]:

@@ -17,7 +17,7 @@ from imagegen.errors import ServiceUnavailable
 from imagegen.events import Event
 from imagegen.ports.clock import Clock
 from imagegen.ports.database import CommitRefused, Database, Query, Snapshot, Version, Where, Write
-from imagegen.ports.payments import Payment, Payments, PaymentsDown, SessionState
+from imagegen.ports.payments import Payment, Payments, PaymentsDown, PaymentsRefused, SessionState
 from imagegen.services.purchases.queries import PurchaseDetails, details_of, purchase_not_found
 from imagegen.services.retry import Retry
 
@@ -55,7 +55,8 @@ class Reconciliation:
             # The record is read after the document. A commit of another process then either is known to this one, or
             # refuses this one's, which would apply an older record.
             if version != document.version:
-                version, record = document.version, self._record(purchase, session_id)
+                record = self._record(purchase, session_id)
+                version = document.version
             return self._commit(document, purchase, record)
 
         return self.retry(attempt)
@@ -99,6 +100,13 @@ class Reconciliation:
 
     def _record(self, purchase: Purchase, session_id: str | None) -> Payment | None:
         """Return the provider's record of a purchase, or None without a session."""
+        try:
+            return self._read_record(purchase, session_id)
+        except (PaymentsDown, PaymentsRefused) as error:
+            events.warning(Event.PURCHASE_NOT_RECONCILED, purchaseId=purchase.id, problem=str(error))
+            raise
+
+    def _read_record(self, purchase: Purchase, session_id: str | None) -> Payment | None:
         if purchase.session_id is not None and session_id not in (None, purchase.session_id):
             self._report_second_session(purchase, session_id or "")
         found = purchase.session_id or session_id
@@ -127,10 +135,10 @@ class Reconciliation:
                 writes = [update_wallet(user, wallet), *map(create_entry, entries)]
         if after.discrepancy is not None:
             events.error(Event.PURCHASE_DIFFERS, purchaseId=purchase.id, field=after.discrepancy.value)
-        if after != purchase or purchase.is_check_due(now):
-            after = after.checked(now)
-            self.database.commit(update_purchase(document, after), *writes)
-            events.info(Event.PURCHASE_RECONCILED, purchaseId=purchase.id, status=after.status.value)
+        # Also without a change, so that the commit of a process that has read an older record is refused.
+        after = replace(after.checked(now), reconciliations=purchase.reconciliations + 1)
+        self.database.commit(update_purchase(document, after), *writes)
+        events.info(Event.PURCHASE_RECONCILED, purchaseId=purchase.id, status=after.status.value)
         return after
 
     def _without_record(self, purchase: Purchase, now: datetime) -> Purchase:

@@ -1,0 +1,119 @@
+"""Tests of reconciling a purchase without its events, and of lists. An audit follows each test."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.support.accounts import Accounts
+from tests.support.purchases import Shop, down
+
+
+def test_landing_page_looks_once_in_a_while(shop: Shop) -> None:
+    purchase_id, session_id = shop.bought()
+    shop.payments.pay(session_id)
+    assert shop.purchase(purchase_id)["status"] == "open"
+    assert shop.api.result("reconcilePurchase", {"purchaseId": purchase_id})["status"] == "paid"
+    calls = len(shop.payments.calls)
+    shop.payments.refund(session_id, 500)
+    assert shop.api.result("reconcilePurchase", {"purchaseId": purchase_id})["status"] == "paid"
+    assert len(shop.payments.calls) == calls
+    shop.clock.sleep(5)
+    assert shop.api.result("reconcilePurchase", {"purchaseId": purchase_id})["status"] == "refunded"
+
+
+def test_simultaneous_looks_call_the_provider_once(shop: Shop) -> None:
+    purchase_id, _ = shop.bought()
+    calls = len(shop.payments.calls)
+    with ThreadPoolExecutor(8) as pool:
+        found = [*pool.map(lambda _: shop.api.call("reconcilePurchase", {"purchaseId": purchase_id}), range(8))]
+    assert {answer.status_code for answer in found} == {200}
+    assert len(shop.payments.calls) == calls + 1
+
+
+def test_stranger_causes_no_call_to_the_provider(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    accounts = Accounts()
+    monkeypatch.setattr("imagegen.api.auth.auth.get_user", accounts.get_user)
+    monkeypatch.setattr("imagegen.api.auth.auth.verify_id_token", accounts.verify_id_token)
+    purchase_id, _ = shop.bought()
+    calls = len(shop.payments.calls)
+    for function in ("getPurchase", "reconcilePurchase"):
+        for id in (purchase_id, "unknown"):
+            answer = shop.api.call(function, {"purchaseId": id}, Authorization="Bearer stranger")
+            assert answer.get_json()["error"]["details"] == {"reason": "PURCHASE_NOT_FOUND", "purchaseId": id}
+    assert len(shop.payments.calls) == calls
+
+
+def test_landing_page_says_that_the_provider_is_away(shop: Shop) -> None:
+    purchase_id, _ = shop.bought()
+    shop.payments.before = down
+    error = shop.api.error("reconcilePurchase", {"purchaseId": purchase_id})
+    assert error["details"]["reason"] == "SERVICE_UNAVAILABLE"
+
+
+def test_sweeper_finds_what_lost_events_told(shop: Shop) -> None:
+    made = [shop.bought() for _ in range(4)]
+    shop.payments.pay(made[0][1])
+    shop.payments.pay_later(made[1][1])
+    shop.payments.expire(made[2][1])
+    assert shop.api.http.post("/sweepAbandonedRequests").get_json() == {"swept": 0}
+    shop.clock.sleep(601)
+    assert shop.api.http.post("/sweepAbandonedRequests").get_json() == {"swept": 4}
+    assert [shop.purchase(id)["status"] for id, _ in made] == ["paid", "processing", "expired", "open"]
+    shop.payments.refund(made[0][1], 500)
+    shop.payments.settle(made[1][1], arrived=True)
+    shop.clock.sleep(86_400)
+    shop.api.http.post("/sweepAbandonedRequests")
+    assert [shop.purchase(id)["status"] for id, _ in made[:2]] == ["refunded", "paid"]
+    assert shop.balance() == 50
+
+
+def test_purchase_that_cannot_be_reconciled_stops_no_other(shop: Shop) -> None:
+    broken, _ = shop.bought()
+    _, other = shop.bought()
+    shop.payments.pay(other)
+    [document] = shop.database.read(f"purchases/{broken}")
+    shop.database.database.edit(document.path, credits="many")  # type: ignore[attr-defined]
+    shop.clock.sleep(601)
+    assert shop.api.http.post("/sweepAbandonedRequests").get_json() == {"swept": 1}
+    assert shop.balance() == 50
+    assert shop.findings() == ["READABLE: The purchase cannot be read: the field credits is missing or not valid."]
+    listed = shop.api.result("listPurchases", {"userId": "user"})["purchases"]
+    assert [purchase["status"] for purchase in listed] == ["paid"]
+    shop.database.database.edit(document.path, credits=50)  # type: ignore[attr-defined]
+
+
+def test_sweeper_survives_a_provider_that_is_away(shop: Shop) -> None:
+    _, session = shop.bought()
+    shop.payments.pay(session)
+    shop.payments.before = down
+    shop.clock.sleep(601)
+    assert shop.api.http.post("/sweepAbandonedRequests").get_json() == {"swept": 0}
+    shop.payments.before = lambda _call: None
+    assert shop.api.http.post("/sweepAbandonedRequests").get_json() == {"swept": 1}
+
+
+def test_purchases_are_listed_newest_first_page_by_page(shop: Shop) -> None:
+    made = []
+    for _ in range(5):
+        made.append(shop.bought()[0])
+        shop.clock.sleep(1)
+    first = shop.api.result("listPurchases", {"userId": "user", "pageSize": 3})
+    token = first["nextPageToken"]
+    second = shop.api.result("listPurchases", {"userId": "user", "pageSize": 3, "pageToken": token})
+    found = [purchase["purchaseId"] for purchase in (*first["purchases"], *second["purchases"])]
+    assert found == made[::-1]
+    assert "nextPageToken" not in second
+    assert shop.api.result("listPurchases", {"userId": "other"}) == {"purchases": []}
+
+
+def test_rest_api_has_purchases_too(shop: Shop) -> None:
+    created = shop.api.rest("POST", "/v1/purchases", {"user_id": "user", "package": "starter"})
+    assert (created.status_code, created.get_json()["status"]) == (201, "open")
+    purchase_id = created.get_json()["purchase_id"]
+    assert created.headers["Location"] == f"purchases/{purchase_id}"
+    shop.payments.pay(shop.session_of(purchase_id))
+    reconciled = shop.api.rest("POST", f"/v1/purchases/{purchase_id}/reconcile")
+    assert reconciled.get_json()["credits_granted"] == 50
+    assert shop.api.rest("GET", f"/v1/purchases/{purchase_id}").get_json() == reconciled.get_json()
+    listed = shop.api.rest("GET", "/v1/purchases?user_id=user&limit=5").get_json()
+    assert listed == {"items": [reconciled.get_json()]}
