@@ -20,6 +20,7 @@ from tools.stripe_emulator.clock import MovableClock
 from tools.stripe_emulator.deliveries import SUBSCRIBED
 from tools.stripe_emulator.idempotency import SAVED_SECONDS
 from tools.stripe_emulator.objects import Object
+from tools.stripe_emulator.sessions import create_session
 
 DAY = 86_400
 SESSIONS = "/v1/checkout/sessions"
@@ -379,8 +380,8 @@ def test_oldest_objects_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     events: list[Object] = []
     kept = Account([Price("price_1", "key", "Credits", 100)], MovableClock(), events.append)
     params = {"mode": "payment", "line_items": [{"price": "price_1", "quantity": 1}], "success_url": RETURN_URL}
-    sessions = [kept.create_session(params)["id"] for _ in range(5)]
-    assert [session["id"] for session in kept.all("checkout.session")] == sessions[:1:-1]
+    created = [create_session(kept, params)["id"] for _ in range(5)]
+    assert [session["id"] for session in kept.all("checkout.session")] == created[:1:-1]
 
 
 def test_long_body_is_refused(shop: Shop) -> None:

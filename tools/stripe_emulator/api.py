@@ -8,6 +8,7 @@ from typing import Any
 from stripe import params
 from stripe.params import checkout
 
+from tools.stripe_emulator import adjustments, sessions
 from tools.stripe_emulator.account import Account
 from tools.stripe_emulator.errors import InvalidRequest, NotFound
 from tools.stripe_emulator.expand import expand, list_of
@@ -140,12 +141,18 @@ def _search(account: Account, _id: str, parameters: Parameters) -> Object:
 
 def _line_items(account: Account, id: str, _parameters: Parameters) -> Object:
     session = account.find("checkout.session", id)
-    return list_of(account.line_items(id), f"/v1/checkout/sessions/{session['id']}/line_items")
+    return list_of(account.line_items[id], f"/v1/checkout/sessions/{session['id']}/line_items")
 
 
 _SESSIONS = "/v1/checkout/sessions"
 ROUTES = (
-    Route("POST", _SESSIONS, checkout.SessionCreateParams, lambda account, _, p: account.create_session(p), _SESSION),
+    Route(
+        "POST",
+        _SESSIONS,
+        checkout.SessionCreateParams,
+        lambda account, _, p: sessions.create_session(account, p),
+        _SESSION,
+    ),
     _list("checkout.session", _SESSIONS, checkout.SessionListParams, _equal("payment_intent", "status")),
     _retrieve("checkout.session", _SESSIONS, checkout.SessionRetrieveParams),
     Route("GET", f"{_SESSIONS}/<id>/line_items", checkout.SessionListLineItemsParams, _line_items),
@@ -153,7 +160,7 @@ ROUTES = (
         "POST",
         f"{_SESSIONS}/<id>/expire",
         checkout.SessionExpireParams,
-        lambda account, id, _: account.expire_session(account.find("checkout.session", id)),
+        lambda account, id, _: sessions.expire_session(account, account.find("checkout.session", id)),
     ),
     Route("GET", "/v1/prices", params.PriceListParams, _prices, (*_PAGING, *_PRICES.filters)),
     _retrieve("price", "/v1/prices", params.PriceRetrieveParams),
@@ -172,7 +179,7 @@ ROUTES = (
         "POST",
         "/v1/refunds",
         params.RefundCreateParams,
-        lambda account, _, p: account.create_refund(p),
+        lambda account, _, p: adjustments.create_refund(account, p),
         ("amount", "charge", "expand", "metadata", "payment_intent", "reason"),
     ),
     _list("refund", "/v1/refunds", params.RefundListParams, _equal("charge", "payment_intent")),

@@ -20,6 +20,7 @@ from tools.stripe_emulator.faults import HANGS_SECONDS_MAX, Fault, Faults, Kind
 from tools.stripe_emulator.idempotency import Response as Answer
 from tools.stripe_emulator.idempotency import SavedResponses
 from tools.stripe_emulator.parameters import parse
+from tools.stripe_emulator.sessions import expire_due_sessions
 
 BODY_BYTES_MAX = 65_536
 _JSON = "application/json"
@@ -70,7 +71,7 @@ class Api:
             if key is not None and (saved := self.saved.get(key, request.path, parameters)):
                 return _http(saved, replayed=True)
             validated = route.parse(parameters)
-            self.account.expire_due_sessions()
+            expire_due_sessions(self.account)
             answer = _execute(partial(route.respond, self.account, id, validated), fault)
             if key is not None:
                 self.saved.save(key, request.path, parameters, answer)

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from flask import Blueprint, Response, make_response, redirect, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
+from tools.stripe_emulator import adjustments, sessions
 from tools.stripe_emulator.account import Account
 from tools.stripe_emulator.errors import ApiError, InvalidRequest, NotFound
 from tools.stripe_emulator.objects import Object
@@ -26,7 +27,7 @@ def pages(account: Account) -> Blueprint:
     @blueprint.get("/checkout/<id>")
     def show(id: str) -> Response:
         with account.lock:
-            account.expire_due_sessions()
+            sessions.expire_due_sessions(account)
             return _show(account, id)
 
     @blueprint.post("/checkout/<id>/<action>")
@@ -34,7 +35,7 @@ def pages(account: Account) -> Blueprint:
         if request.headers.get("Origin", request.host_url.rstrip("/")) != request.host_url.rstrip("/"):
             return make_response("The form is not from this page.", 403)
         with account.lock:
-            account.expire_due_sessions()
+            sessions.expire_due_sessions(account)
             try:
                 session = account.find("checkout.session", id)
                 _act(account, session, action)
@@ -54,11 +55,11 @@ def pages(account: Account) -> Blueprint:
 def _act(account: Account, session: Object, action: str) -> None:
     """Do what a button of the page says. Raises ApiError if the session does not allow it."""
     buyer: dict[str, Callable[[], object]] = {
-        "pay": lambda: account.pay(session),
-        "pay_later": lambda: account.pay_later(session),
-        "decline": lambda: account.decline(session),
-        "settle": lambda: account.settle(session, succeeds=True),
-        "fail": lambda: account.settle(session, succeeds=False),
+        "pay": lambda: sessions.pay(account, session),
+        "pay_later": lambda: sessions.pay_later(account, session),
+        "decline": lambda: sessions.decline(account, session),
+        "settle": lambda: sessions.settle(account, session, succeeds=True),
+        "fail": lambda: sessions.settle(account, session, succeeds=False),
     }
     if action in buyer:
         buyer[action]()
@@ -68,15 +69,15 @@ def _act(account: Account, session: Object, action: str) -> None:
         raise InvalidRequest("The session is not paid.")
     disputes, refunds = account.disputes_of(charge["id"]), _refunds_of(account, charge)
     merchant: dict[str, Callable[[], object]] = {
-        "refund": lambda: account.refund(charge, _amount()),
-        "refund_later": lambda: account.refund(charge, _amount(), pending=True),
-        "dispute": lambda: account.dispute(charge, _amount()),
-        "inquiry": lambda: account.dispute(charge, _amount(), inquiry=True),
-        "fail_refund": lambda: account.settle_refund(refunds[0], succeeds=False),
-        "settle_refund": lambda: account.settle_refund(refunds[0], succeeds=True),
-        "escalate": lambda: account.escalate(disputes[0]),
-        "close": lambda: account.close_dispute(disputes[0]),
-        "win": lambda: account.close_dispute(disputes[0], won=True),
+        "refund": lambda: adjustments.refund(account, charge, _amount()),
+        "refund_later": lambda: adjustments.refund(account, charge, _amount(), pending=True),
+        "dispute": lambda: adjustments.dispute(account, charge, _amount()),
+        "inquiry": lambda: adjustments.dispute(account, charge, _amount(), inquiry=True),
+        "fail_refund": lambda: adjustments.settle_refund(account, refunds[0], succeeds=False),
+        "settle_refund": lambda: adjustments.settle_refund(account, refunds[0], succeeds=True),
+        "escalate": lambda: adjustments.escalate(account, disputes[0]),
+        "close": lambda: adjustments.close_dispute(account, disputes[0]),
+        "win": lambda: adjustments.close_dispute(account, disputes[0], won=True),
     }
     try:
         merchant[action]()
@@ -113,7 +114,7 @@ def _show(account: Account, id: str, *, error: str = "", status: int = 200) -> R
     response = _page(
         "checkout.html",
         session=session,
-        items=account.line_items(id),
+        items=account.line_items[id],
         processing=bool(intent and intent["status"] == "processing"),
         charge=charge,
         refunds=_refunds_of(account, charge) if charge else [],

@@ -13,6 +13,7 @@ from tools.stripe_emulator.clock import MovableClock
 from tools.stripe_emulator.deliveries import Deliveries
 from tools.stripe_emulator.errors import ApiError
 from tools.stripe_emulator.faults import FAULTS_MAX, Fault, Faults, Kind
+from tools.stripe_emulator.sessions import expire_due_sessions
 
 SECONDS_MAX = 400 * 86_400
 _WAIT_SECONDS_MAX = 60
@@ -84,7 +85,7 @@ class Controls:
         """Move the clock forward, expire sessions, and send what is then due."""
         self.clock.advance(_Advance.model_validate_json(body).seconds)
         with self.account.lock:
-            self.account.expire_due_sessions()
+            expire_due_sessions(self.account)
         self.deliveries.wake()
         return {"now": self.clock.now()}
 

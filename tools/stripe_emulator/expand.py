@@ -34,7 +34,7 @@ def _expand(account: Account, object: Object, fields: Sequence[str], path: str) 
         return {**object, "data": [_expand(account, item, rest, path) if rest else item for item in object["data"]]}
     value = object.get(field)
     if object["object"] == "checkout.session" and field == "line_items":
-        value = list_of(account.line_items(object["id"]), f"/v1/checkout/sessions/{object['id']}/line_items")
+        value = list_of(account.line_items[object["id"]], f"/v1/checkout/sessions/{object['id']}/line_items")
     elif object["object"] == "charge" and field == "refunds":
         refunds = [refund for refund in account.all("refund") if refund["charge"] == object["id"]]
         value = list_of(refunds, f"/v1/charges/{object['id']}/refunds")

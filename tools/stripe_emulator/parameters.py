@@ -3,7 +3,7 @@
 import re
 import sys
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
@@ -62,6 +62,14 @@ def validate(type: Any, parameters: dict[str, Any]) -> dict[str, Any]:
             raise InvalidRequest(f"Missing required param: {name}.", name, "parameter_missing") from None
         raise InvalidRequest(f"Invalid {name}: {first['msg']}", name) from None
     return validated
+
+
+def check_metadata(name: str, metadata: Mapping[str, str]) -> None:
+    """Raise InvalidRequest if metadata is larger than Stripe allows."""
+    if len(metadata) > 50 or any(len(key) > 40 or len(value) > 500 for key, value in metadata.items()):
+        raise InvalidRequest(
+            "Metadata can have up to 50 keys, of up to 40 characters, with values of up to 500 characters.", name
+        )
 
 
 @cache
