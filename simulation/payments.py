@@ -5,7 +5,7 @@ The world acts on it by ``pay``, ``refund``, ``dispute`` and so on. Each act add
 
 import itertools
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -85,6 +85,11 @@ class FakePayments:
         self._call("find_session")
         tried = (session for session in self.sessions.values() if session.payment_intent_id is not None)
         return next((session.id for session in tried if session.purchase_id == purchase_id), None)
+
+    def paid_sessions(self) -> Iterator[Session]:
+        self._call("paid_sessions")
+        paid = (session for session in self.sessions.values() if session.state is SessionState.PAID)
+        return reversed(list(paid))
 
     def purchase_of(self, payment_intent_id: str) -> str | None:
         self._call("purchase_of")

@@ -1,28 +1,28 @@
 """`make audit`: checks every invariant of the credits, in the running emulators or in a deployed project.
 
-Stores what it covered and found in ``audits/latest``, which the function getAudit returns.
+Where payments are on, it also compares the purchases with Stripe's record. For a deployed project, that needs a key of
+your Stripe account in the environment variable STRIPE_SECRET_KEY. It stores what it covered and found in
+``audits/latest``, which the function getAudit returns.
 
-Exit codes: 0 if every invariant holds, 1 if there are findings, 2 if the audit could not run.
+Exit codes: 0 if every invariant holds, 1 if there are findings, 2 if the audit could not run to the end.
 """
 
 import sys
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
 from google.api_core.exceptions import GoogleAPICallError
 from google.auth.exceptions import GoogleAuthError
-from google.cloud import firestore
 from rich.console import Console
 
-from imagegen.adapters.firestore import FirestoreDatabase
+from imagegen import settings
+from imagegen.bootstrap import Backend, on_firestore
 from imagegen.documents.audits import LATEST
 from imagegen.domain.audit import FINDINGS_KEPT, Coverage, Finding
-from imagegen.ports.clock import SystemClock
 from imagegen.ports.database import CommitRefused, DatabaseUnavailable, OutcomeUnknown
-from imagegen.services.credits.audit import Audit
-from imagegen.services.credits.daily_audit import DailyAudit
-from tools.emulators.client import operator_client
-from tools.emulators.project import Problem, Project
+from imagegen.ports.payments import PaymentsDown, PaymentsRefused
+from imagegen.services.purchases.audit import PaymentAudit
+from tools.emulators.client import client_with_parameters
+from tools.emulators.project import Problem
 
 
 def main(arguments: Sequence[str], console: Console) -> int:
@@ -30,15 +30,13 @@ def main(arguments: Sequence[str], console: Console) -> int:
 
     A second argument names another database of the project, such as a restored backup.
     """
-    clock, coverage = SystemClock(), Coverage()
-    began, kept, findings = clock.now(), list[Finding](), 0
+    coverage, kept, count = Coverage(), list[Finding](), 0
     try:
-        client = _client_of(arguments) if arguments else operator_client(Project.load(Path.cwd()))
-        database = FirestoreDatabase(client)
-        audit = Audit(database, clock)
+        backend = on_firestore(client_with_parameters(*arguments))
+        began = backend.clock.now()
         with console.status("Auditing"):
-            for finding in audit.findings(coverage):
-                findings += 1
+            for finding in _findings(backend, coverage):
+                count += 1
                 if len(kept) < FINDINGS_KEPT:
                     kept.append(finding)
                 console.print(f"{finding.invariant.name}: {finding.message}", style="red", markup=False)
@@ -47,20 +45,28 @@ def main(arguments: Sequence[str], console: Console) -> int:
     except (Problem, DatabaseUnavailable, GoogleAuthError) as problem:
         console.print(str(problem), style="red", markup=False)
         return 2
+    except (PaymentsDown, PaymentsRefused) as problem:
+        console.print(f"Not compared with Stripe, which did not answer ({problem}).", style="red", markup=False)
+        return 2
     try:
-        DailyAudit(database, clock, audit).store(began, coverage, kept, findings)
+        backend.daily_audit.store(began, coverage, kept, count)
     except (CommitRefused, OutcomeUnknown, DatabaseUnavailable, GoogleAPICallError) as problem:
         console.print(f"The result could not be stored in {LATEST}: {type(problem).__name__}", style="yellow")
-    if findings:
-        console.print(f"\nFindings: {findings}. To repair them, see docs/runbook.md.", markup=False)
+    if count:
+        console.print(f"\nFindings: {count}. To repair them, see docs/runbook.md.", markup=False)
         return 1
     console.print("Every invariant holds.", style="green")
     return 0
 
 
-def _client_of(arguments: Sequence[str]) -> firestore.Client:
-    project, *database = arguments
-    return firestore.Client(project=project, database=database[0] if database else None)
+def _findings(backend: Backend, coverage: Coverage) -> Iterator[Finding]:
+    """Yield the violations in the database, and then the differences to Stripe's record, if payments are on."""
+    yield from backend.audit.findings(coverage)
+    if backend.payments is None:
+        return
+    if not settings.STRIPE_SECRET_KEY.value:
+        raise Problem("Not compared with Stripe. Put a key of your account into the variable STRIPE_SECRET_KEY.")
+    yield from PaymentAudit(backend.database, backend.payments, backend.clock).findings()
 
 
 if __name__ == "__main__":

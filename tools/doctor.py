@@ -86,7 +86,7 @@ def _port(port: Port, running: Mapping[str, int]) -> Finding:
         need,
         Status.IN_USE,
         f"needed by the {port.emulator} emulator. Stop the process that uses it (find it with "
-        f"`lsof -i :{port.number}`), or change the port in firebase.json.",
+        f"`lsof -i :{port.number}`), or change {port.setting}.",
     )
 
 

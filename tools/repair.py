@@ -8,29 +8,23 @@ repair correct USER --paid -3 --key INCIDENT-12 --reason "refunded twice" [--tri
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from google.auth.exceptions import GoogleAuthError
-from google.cloud import firestore
 
 from imagegen.bootstrap import Backend, on_firestore
 from imagegen.domain.ledger import Credits
 from imagegen.errors import ApiError
 from imagegen.ports.database import CommitRefused, DatabaseUnavailable, OutcomeUnknown
 from imagegen.ports.payments import PaymentsDown, PaymentsRefused
-from tools.emulators.client import operator_client
-from tools.emulators.project import Problem, Project
+from tools.emulators.client import client_with_parameters
+from tools.emulators.project import Problem
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run a repair. Return exit code 0 if it was written, or 2 if it failed; the error is printed to stderr."""
     options = _parser().parse_args(arguments)
     try:
-        if options.project:
-            client = firestore.Client(project=options.project)
-        else:
-            client = operator_client(Project.load(Path.cwd()))
-        print(_repaired(on_firestore(client), options))
+        print(_repaired(on_firestore(client_with_parameters(options.project)), options))
     except (
         Problem,
         ApiError,

@@ -6,6 +6,7 @@ At a deploy, Firebase asks for parameters without a value, so that file sets eac
 import json
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -111,12 +112,19 @@ class Secret:
     feature is on. The CLI loads functions/.env before it imports the functions, so the switch can be read on import.
     """
 
-    def __init__(self, name: str, *, switch: Variable, description: str) -> None:
+    def __init__(
+        self, name: str, *, switch: Variable, description: str, emulator: Callable[[], str | None] = lambda: None
+    ) -> None:
+        """Declare the secret, unless ``emulator`` returns the address of an emulator that takes it.
+
+        The value for an emulator is in `.env.demo-imagegen`. The CLI would ask Secret Manager for a declared one.
+        """
         self.name = name
         self.switch = switch
         self.description = description
-        self.declared = [SecretParam(name, description=description)] if switch.value else []
-        """The secret for the option ``secrets`` of each function that reads it, or nothing where the feature is off."""
+        is_needed = switch.value and not emulator()
+        self.declared = [SecretParam(name, description=description)] if is_needed else []
+        """The secret for the option ``secrets`` of each function that reads it, or nothing where it is not needed."""
 
     @property
     def value(self) -> str:
@@ -148,19 +156,32 @@ OPENAI_API_KEY = Secret(
 PAYMENTS_ENABLED = Switch(
     "PAYMENTS_ENABLED", description="Set it to `true` to sell credits through Stripe. `false` is the default."
 )
+STRIPE_API_URL = Variable(
+    "STRIPE_API_URL",
+    description="The address of a server that speaks Stripe's API. Used only in the emulators.",
+)
+
+
+def stripe_api_url() -> str | None:
+    """Return the address of the emulator of Stripe. In a deployed project, there is none, whatever is set."""
+    return STRIPE_API_URL.value or None if _in_emulator() else None
+
+
+def _in_emulator() -> bool:
+    return os.environ.get("FUNCTIONS_EMULATOR") == "true"
+
+
 STRIPE_SECRET_KEY = Secret(
     "STRIPE_SECRET_KEY",
     switch=PAYMENTS_ENABLED,
+    emulator=stripe_api_url,
     description="The secret key of your Stripe account, or a restricted key. Its prefix says whether it is live.",
 )
 STRIPE_WEBHOOK_SECRET = Secret(
     "STRIPE_WEBHOOK_SECRET",
     switch=PAYMENTS_ENABLED,
+    emulator=stripe_api_url,
     description="The signing secret of the webhook endpoint in Stripe. While you roll it, both, with a comma between.",
-)
-STRIPE_API_URL = Variable(
-    "STRIPE_API_URL",
-    description="The address of a server that speaks Stripe's API. Used only in the emulators.",
 )
 PURCHASE_RETURN_URLS = Variable(
     "PURCHASE_RETURN_URLS",
@@ -208,15 +229,6 @@ def return_origins() -> tuple[str, ...]:
 def stripe_webhook_secrets() -> tuple[str, ...]:
     """Return the secrets that Stripe's webhooks can be signed with."""
     return tuple(re.split(r"[\s,]+", STRIPE_WEBHOOK_SECRET.value)) if STRIPE_WEBHOOK_SECRET.value else ()
-
-
-def stripe_api_url() -> str | None:
-    """Return the address of a stand-in for Stripe. In a deployed project, there is none, whatever is set."""
-    return STRIPE_API_URL.value or None if _in_emulator() else None
-
-
-def _in_emulator() -> bool:
-    return os.environ.get("FUNCTIONS_EMULATOR") == "true"
 
 
 def mail_collection() -> str:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.support.buying import create, lost_webhooks, press_button, session_of
 from tests.support.live import Live
 from tools.emulators.project import ROOT
 from tools.emulators.suite import Suite, workspace
@@ -53,6 +54,20 @@ def test_correction_is_made_from_the_command_line(suite: Suite, live: Live) -> N
     assert refused.returncode == 2
     assert "below zero" in refused.stderr
     assert live.credits(user) == 3
+
+
+def test_payment_whose_webhook_was_lost_is_found_and_repaired(suite: Suite, live: Live) -> None:
+    purchase = create(live, live.add_user(), "lost")
+    with lost_webhooks(live):
+        press_button(live, session_of(purchase), "pay")
+    printed = audit(suite.project.directory)
+    assert printed.returncode == 1
+    assert "PAYMENT: The payment provider says paid, 50 credits granted" in printed.stdout
+    assert f"purchases/{purchase['purchaseId']}" in printed.stdout
+    repaired = run(suite.project.directory, "repair", "reconcile", purchase["purchaseId"])
+    assert "is paid. Granted: 50 credits." in repaired.stdout, repaired.stderr
+    printed = audit(suite.project.directory)
+    assert (printed.returncode, printed.stdout) == (0, "Every invariant holds.\n")
 
 
 def test_audit_without_running_emulators_exits_with_2(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ def test_doctor_accepts_ports_of_its_own_running_emulators(
     monkeypatch.setattr(doctor, "ROOT", suite.project.directory)
     assert doctor.main() == 0
     output = capsys.readouterr().out
-    for name in ("functions", "firestore", "auth", "hub"):
+    for name in ("functions", "firestore", "auth", "hub", "stripe"):
         assert f"used by the running {name} emulator of this project" in output
 
 

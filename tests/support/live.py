@@ -137,6 +137,10 @@ class Live:
         self._logged[:] = len(self._sent), self.suite.output().count(FINISHED)
         return self.suite.output()
 
+    def count_cut_off(self, function: str, times: int) -> None:
+        """Expect no end in the log of this many calls, which another program made and the CLI cut off."""
+        self._cut_off.extend([function] * times)
+
     # The accounts
 
     @cached_property

@@ -311,6 +311,13 @@ def test_feature_binds_its_secret_to_the_functions_that_read_it(switch: str) -> 
     assert {secret: {name for name, bound in found.items() if secret in bound} for secret in secrets} == secrets
 
 
+def test_secrets_of_an_emulated_service_are_not_declared() -> None:
+    """The CLI would ask Secret Manager for them. A deployed project has no emulators."""
+    emulated = {"PAYMENTS_ENABLED": "true", "STRIPE_API_URL": "http://127.0.0.1:12111"}
+    assert declared_secrets(discovered(**emulated, FUNCTIONS_EMULATOR="true")) == set()
+    assert declared_secrets(discovered(**emulated)) == {"STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET"}
+
+
 def test_switch_that_is_neither_on_nor_off_stops_the_deploy() -> None:
     assert declared_secrets(discovered(PAYMENTS_ENABLED="False")) == set()
     with pytest.raises(subprocess.CalledProcessError):

@@ -176,6 +176,14 @@ def test_genuine_signature_over_something_else_is_refused(body: str) -> None:
         PAYMENTS.event(body.encode(), signed(body))
 
 
+def test_event_needs_only_its_type_and_its_object() -> None:
+    """Another emulator of Stripe, npm's emulate, sends nothing more."""
+    about = {"id": "cs_1", "object": "checkout.session", "livemode": False, "metadata": {"purchaseId": "p1"}}
+    body = json.dumps({"type": "checkout.session.completed", "data": {"object": about}})
+    event = PAYMENTS.event(body.encode(), signed(body))
+    assert (event.purchase_id, event.session_id, event.livemode) == ("p1", "cs_1", False)
+
+
 def test_body_that_is_not_text_is_refused() -> None:
     with pytest.raises(NotAnEvent):
         PAYMENTS.event(b"\xff\xfe", signed("x"))

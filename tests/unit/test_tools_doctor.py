@@ -18,6 +18,7 @@ from tools.emulators.hub import running_emulators
 from tools.emulators.ports import Port
 from tools.emulators.project import ROOT, Project
 from tools.emulators.suite import workspace
+from tools.stripe_emulator.emulator import StripeEmulator
 
 IMPORTED = (
     "doctor",
@@ -111,6 +112,18 @@ def test_running_emulators_are_those_of_this_directory(
         found = running_emulators(project)
     assert found.keys() == running
     assert running_emulators(project) == {}
+
+
+def test_stripe_runs_if_its_emulator_answers(tmp_path: Path) -> None:
+    project = Project.load(workspace(tmp_path / "project", seed=None))
+    own = {"backends": [{"directory": str(project.directory / "functions")}]}
+    functions, hub, stripe = (project.ports()[name] for name in ("functions", "hub", "stripe"))
+    with serving({"/backends": own, "/emulators": {}}, functions, hub):
+        assert running_emulators(project) == {}
+        with serving({"/health": {"emulator": "another"}}, stripe):
+            assert running_emulators(project) == {}
+        with StripeEmulator("http://127.0.0.1:1/", port=stripe.number):
+            assert running_emulators(project) == {"stripe": stripe.number}
 
 
 def test_port_in_use_by_another_program_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

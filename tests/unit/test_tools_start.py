@@ -11,6 +11,7 @@ import pytest
 from tools.emulators import binaries, java, start
 from tools.emulators.project import ROOT, Problem, Project
 from tools.emulators.suite import workspace
+from tools.stripe_emulator.emulator import StripeEmulator
 
 EMULATORS = {
     name: binaries.Emulator(name, "Google Cloud CLI", Path("/sdk") / name)
@@ -98,7 +99,7 @@ def test_only_option_limits_the_emulators(project: Project, monkeypatch: pytest.
     install(monkeypatch, "ui")
     for arguments in (["--only", "auth,functions"], ["--only=auth,functions:default"]):
         launch = start.prepare(project, arguments)
-        assert launch.ports.keys() == {"auth", "functions", "hub", "ui"}
+        assert launch.ports.keys() == {"auth", "functions", "hub", "stripe", "ui"}
         assert "curl" not in launch.summary(), "there would be no database"
 
 
@@ -118,9 +119,29 @@ def test_port_in_use_raises_with_its_purpose_process_and_remedy(project: Project
     with socket.create_server((taken.host, taken.number)), pytest.raises(Problem) as problem:
         start.prepare(project, [])
     message = str(problem.value)
-    assert f"Port {taken.number}, which firebase.json gives to the functions emulator, is in use" in message
+    assert f"Port {taken.number} of the functions emulator is in use" in message
     assert f"by process {os.getpid()} (" in message
     assert "Stop that process (another `make start`?), or change the port in firebase.json" in message
+
+
+def test_stripe_is_emulated_where_payments_are_on_and_name_this_machine(project: Project) -> None:
+    local = project.directory / "functions" / ".env.local"
+    launch = start.prepare(project, [])
+    assert f"  Stripe       http://{project.ports()['stripe']}\n" in launch.summary()
+    assert "stripe" not in json.loads((project.directory / start.CONFIG).read_text())["emulators"]
+    with launch.stripe() as stripe:
+        assert isinstance(stripe, StripeEmulator)
+        assert stripe.deliveries.url == f"http://{launch.ports['functions']}/demo-imagegen/us-central1/stripeWebhook"
+        with pytest.raises(Problem, match=r"or change STRIPE_API_URL in functions/\.env\.local"):
+            start.prepare(project, [])
+    assert "stripe" not in start.prepare(project, ["--only", "auth,firestore"]).ports
+    address = local.read_text()
+    for settings in ("STRIPE_API_URL=", "STRIPE_API_URL=https://stripe.example", f"PAYMENTS_ENABLED=false\n{address}"):
+        local.write_text(settings)
+        launch = start.prepare(project, [])
+        assert "stripe" not in launch.ports, settings
+        with launch.stripe() as nothing:
+            assert nothing is None
 
 
 def test_hosting_gets_another_port_if_its_port_is_in_use(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
@@ -174,7 +195,8 @@ def test_workspace_does_not_copy_local_settings(tmp_path: Path) -> None:
     for name in ("main.py", ".env", ".env.demo-imagegen", ".env.local", "imagegen/clock.py"):
         (functions / name).touch()
     copy = workspace(tmp_path / "project", functions=functions) / "functions"
-    assert {path.name for path in copy.iterdir()} == {"main.py", ".env", ".env.demo-imagegen", "imagegen"}
+    assert {path.name for path in copy.iterdir()} == {"main.py", ".env", ".env.demo-imagegen", ".env.local", "imagegen"}
+    assert (copy / ".env.local").read_text().startswith("STRIPE_API_URL=http://127.0.0.1:")
     assert (copy / "imagegen" / "clock.py").is_file()
 
 

@@ -7,7 +7,7 @@ import json
 import os
 from typing import Any
 
-from tools.emulators.ports import Port
+from tools.emulators.ports import STRIPE, Port
 from tools.emulators.project import Project
 
 _TIMEOUT_SECONDS = 5
@@ -20,9 +20,19 @@ def running_emulators(project: Project) -> dict[str, int]:
         directories = [backend["directory"] for backend in _get(ports["functions"], "/backends")["backends"]]
         if os.path.realpath(project.directory / "functions") not in map(os.path.realpath, directories):
             return {}
-        return {name: details["port"] for name, details in _get(ports["hub"], "/emulators").items()}
+        running = {name: details["port"] for name, details in _get(ports["hub"], "/emulators").items()}
     except (OSError, http.client.HTTPException, ValueError, LookupError, TypeError, AttributeError):
         return {}  # Nothing listens on the port, or a different program does.
+    if STRIPE in ports and _is_stripe(ports[STRIPE]):
+        running[STRIPE] = ports[STRIPE].number
+    return running
+
+
+def _is_stripe(port: Port) -> bool:
+    try:
+        return bool(_get(port, "/health") == {"emulator": STRIPE})
+    except (OSError, http.client.HTTPException, ValueError):
+        return False
 
 
 def _get(port: Port, path: str) -> Any:

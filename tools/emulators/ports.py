@@ -11,6 +11,8 @@ from dataclasses import dataclass
 # could take a free port before the server starts.
 _FIRST, _LAST = 20_000, 32_000
 _SHARES = 16
+STRIPE = "stripe"
+"""The name of our emulator of Stripe, which is not one of Firebase's."""
 _given: set[int] = set()
 
 
@@ -33,6 +35,11 @@ class Port:
             except OSError:
                 return False
         return True
+
+    @property
+    def setting(self) -> str:
+        """Where the port is set."""
+        return "STRIPE_API_URL in functions/.env.local" if self.emulator == STRIPE else "the port in firebase.json"
 
     def __str__(self) -> str:
         return f"{self.host}:{self.number}"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tools.emulators.ports import Port
+from tools.emulators.ports import STRIPE, Port
 
 ROOT = Path(__file__).resolve().parents[2]
 STORAGE = "firebase.storage.json"
@@ -47,12 +48,35 @@ class Project:
         return section
 
     def ports(self) -> dict[str, Port]:
-        """Return the ports in firebase.json, by emulator."""
-        return {
+        """Return the ports of the emulators by name: those in firebase.json, and Stripe's where it is emulated."""
+        ports = {
             name: Port(name, settings.get("host", "127.0.0.1"), settings["port"])
             for name, settings in self.emulators.items()
             if isinstance(settings, dict) and "port" in settings
         }
+        parameters = self.parameters()
+        address = re.fullmatch(r"http://(127\.0\.0\.1|localhost):(\d+)/?", parameters.get("STRIPE_API_URL", ""))
+        if address and parameters.get("PAYMENTS_ENABLED") == "true":
+            ports[STRIPE] = Port(STRIPE, "127.0.0.1", int(address[2]))
+        return ports
+
+    def parameters(self) -> dict[str, str]:
+        """Return the parameters of the functions in the emulators, from the same files as the Firebase CLI."""
+        return self._parameters(".env", ".env." + self.id, ".env.local", ".secret.local")
+
+    def deployed_parameters(self) -> dict[str, str]:
+        """Return the parameters of the deployed functions. Secrets are not among them."""
+        return self._parameters(".env", ".env." + self.id)
+
+    def _parameters(self, *names: str) -> dict[str, str]:
+        parameters: dict[str, str] = {}
+        for name in names:
+            path = self.directory / "functions" / name
+            if path.exists():
+                lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
+                pairs = (line.partition("=") for line in lines if not line.startswith("#"))
+                parameters.update({key.strip(): value.strip().strip("'\"") for key, _, value in pairs if key})
+        return parameters
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ import psutil
 
 from tools.emulators import binaries, console, java, storage_rules
 from tools.emulators.log_file import LogFile
-from tools.emulators.ports import Port, free_ports
+from tools.emulators.ports import STRIPE, Port, free_ports
 from tools.emulators.project import Problem, Project
 from tools.emulators.supervisor import run
 
@@ -51,6 +52,7 @@ _TITLES = {
     "firestore": "Firestore",
     "auth": "Auth",
     "storage": "Storage",
+    STRIPE: "Stripe",
 }
 _EXAMPLE = {
     "userId": "user-100",
@@ -70,6 +72,21 @@ class Launch:
     command: list[str]
     environment: dict[str, str]
     ports: dict[str, Port]
+
+    def stripe(self) -> AbstractContextManager[object]:
+        """Return the emulator of Stripe, to be entered, or nothing where Stripe is not emulated."""
+        if STRIPE not in self.ports:
+            return nullcontext()
+        from tools.stripe_emulator.emulator import StripeEmulator  # takes a second, and is not always needed
+
+        parameters = self.project.parameters()
+        return StripeEmulator(
+            f"http://{self.ports['functions']}/{self.project.id}/{REGION}/stripeWebhook",
+            port=self.ports[STRIPE].number,
+            secret_key=parameters["STRIPE_SECRET_KEY"],
+            webhook_secrets=parameters["STRIPE_WEBHOOK_SECRET"].replace(",", " ").split(),
+            report=_report,
+        )
 
     def summary(self) -> str:
         """Return the addresses of the emulators, and a first request to paste."""
@@ -145,13 +162,15 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _wanted(project: Project, only: list[str] | None) -> set[str]:
-    """Return the emulators in firebase.json, or only those that --only selects."""
+    """Return the emulators in firebase.json, or only those that --only selects. Stripe's goes with the functions."""
     names = {name for name, settings in project.emulators.items() if isinstance(settings, dict)}
+    names |= project.ports().keys() & {STRIPE}
     if project.emulators.get("ui", {}).get("enabled") is False:
         names.discard("ui")
     if only is None:
         return names
-    return names & {"hub", "ui", *(name.split(":")[0] for name in only)}
+    selected = {name.split(":")[0] for name in only}
+    return names & {"hub", "ui", *selected, *({STRIPE} if "functions" in selected else ())}
 
 
 def _find(wanted: set[str]) -> dict[str, binaries.Emulator]:
@@ -181,8 +200,8 @@ def _environment() -> dict[str, str]:
 def _write_config(project: Project, left_out: Collection[str], ports: Mapping[str, Port]) -> None:
     """Write the project's configuration without the emulators that are left out, and with these ports."""
     section = {name: value for name, value in project.emulators.items() if name not in left_out}
-    for name, port in ports.items():
-        section[name] = {**section[name], "port": port.number}
+    for name in section.keys() & ports.keys():
+        section[name] = {**section[name], "port": ports[name].number}
     if "ui" in left_out:
         section["ui"] = {"enabled": False}
     hosting = console.with_emulators(project.config.get("hosting", {}), ports)
@@ -192,8 +211,8 @@ def _write_config(project: Project, left_out: Collection[str], ports: Mapping[st
 
 def _port_taken(port: Port) -> str:
     return (
-        f"Port {port.number}, which firebase.json gives to the {port.emulator} emulator, is in use"
-        f"{_holder(port)}. Stop that process (another `make start`?), or change the port in firebase.json."
+        f"Port {port.number} of the {port.emulator} emulator is in use{_holder(port)}. "
+        f"Stop that process (another `make start`?), or change {port.setting}."
     )
 
 
@@ -207,6 +226,11 @@ def _holder(port: Port) -> str:
     except psutil.Error:
         pass  # On some systems, only the administrator may list connections.
     return ""
+
+
+def _report(line: str) -> None:
+    with suppress(OSError):  # the terminal is closed
+        print(f"{STRIPE}: {line}", flush=True)
 
 
 class _Screen:
@@ -236,12 +260,14 @@ def main(arguments: Sequence[str]) -> int:
         launch = prepare(Project.load(Path.cwd()), arguments)
         if "hosting" in launch.ports:
             console.build(launch.project.directory)
+        stripe = launch.stripe()
     except Problem as problem:
         print(f"\n{problem}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 0
-    return run(launch.command, launch.environment, _Screen(launch).edit)
+    with stripe:
+        return run(launch.command, launch.environment, _Screen(launch).edit)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from typing import Any
 import requests
 
 from tools.emulators import start
-from tools.emulators.ports import free_ports
+from tools.emulators.ports import STRIPE, free_ports
 from tools.emulators.progress import wait_until
 from tools.emulators.project import ROOT, STORAGE, Project
 
@@ -45,9 +45,9 @@ def workspace(
         # A developer's .env.local must not affect the tests.
         if entry.suffix != ".local":
             (directory / "functions" / entry.name).symlink_to(entry)
-    if settings:
-        local = "".join(f"{name}={value}\n" for name, value in settings.items())
-        (directory / "functions" / ".env.local").write_text(local, encoding="utf-8")
+    address = {"STRIPE_API_URL": f"http://127.0.0.1:{free_ports(1)[0]}"}
+    local = "".join(f"{name}={value}\n" for name, value in {**address, **settings}.items())
+    (directory / "functions" / ".env.local").write_text(local, encoding="utf-8")
     shutil.copytree(ROOT / "hosting", directory / "hosting", ignore=shutil.ignore_patterns("console"))
     if seed and seed.is_dir():
         # A copy, because the CLI does not follow a link to a directory and would start empty.
@@ -118,6 +118,11 @@ class Suite:
     def storage_host(self) -> str:
         """The host and port in the form of STORAGE_EMULATOR_HOST, without its scheme."""
         return self._host("storage")
+
+    @property
+    def stripe_url(self) -> str:
+        """The address of the emulator of Stripe."""
+        return f"http://{self._host(STRIPE)}"
 
     def output(self) -> str:
         """Return the output of the CLI and the functions so far."""

@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -23,6 +23,7 @@ from imagegen.ports.payments import (
 
 if TYPE_CHECKING:  # imported on first use, because few functions need it
     from stripe import Dispute, Refund, StripeClient
+    from stripe.checkout import Session as CheckoutSession
 
 TIMEOUT_SECONDS = 6.0
 RETRIES = 1
@@ -130,6 +131,29 @@ class StripePayments:
             return None
 
         return self._call(found)
+
+    def paid_sessions(self) -> Iterator[Session]:
+        after = None
+        while sessions := self._complete_sessions(after):
+            for session in sessions:
+                # The account can also sell other things. A purchase is in the metadata too.
+                metadata = session.metadata.to_dict() if session.metadata else {}
+                found = _session(session)
+                if found.state is SessionState.PAID and metadata.get("purchaseId") == found.purchase_id:
+                    yield found
+            after = sessions[-1].id
+
+    def _complete_sessions(self, after: str | None) -> Sequence["CheckoutSession"]:
+        """Return the next page of complete sessions, newest first."""
+
+        def listed(client: "StripeClient") -> Sequence["CheckoutSession"]:
+            if after is None:
+                return client.v1.checkout.sessions.list({"status": "complete", "limit": PAGE_SIZE}).data
+            return client.v1.checkout.sessions.list(
+                {"status": "complete", "limit": PAGE_SIZE, "starting_after": after}
+            ).data
+
+        return self._call(listed)
 
     def purchase_of(self, payment_intent_id: str) -> str | None:
         def named(client: "StripeClient") -> str | None:
@@ -241,22 +265,32 @@ def _bounded(items: Iterable[T]) -> list[T]:
     return found
 
 
-def _event(content: Mapping[str, Any]) -> PaymentEvent:
-    """Return the event of a JSON object. Raises KeyError, TypeError and ValueError."""
-    if content["object"] != "event":  # a thin event has no object in it
+def _event(content: object) -> PaymentEvent:
+    """Return the event of a JSON value. Raises KeyError, TypeError and ValueError."""
+    # A thin event, which has no object in it, says so.
+    if not isinstance(content, Mapping) or content.get("object", "event") != "event":
         raise ValueError("not an event")
-    type, about = content["type"], content["data"]["object"]
-    if not isinstance(about, Mapping) or not isinstance(content["livemode"], bool):
+    about = content["data"]["object"]
+    if not isinstance(about, Mapping):
+        raise TypeError("not an event")
+    livemode = content.get("livemode", about.get("livemode"))
+    if not isinstance(livemode, bool):
         raise TypeError("not an event")
     is_session = about.get("object") == "checkout.session"
     return PaymentEvent(
-        id=_text(content["id"]) or "",
-        type=_text(type) or "",
-        livemode=content["livemode"],
-        purchase_id=_text(about.get("client_reference_id")) if is_session else None,
+        id=_text(content.get("id")) or "",
+        type=_text(content["type"]) or "",
+        livemode=livemode,
+        purchase_id=_purchase_named(about) if is_session else None,
         session_id=_text(about.get("id")) if is_session else None,
         payment_intent_id=_text(about.get("payment_intent")),
     )
+
+
+def _purchase_named(session: Mapping[str, Any]) -> str | None:
+    metadata = session.get("metadata")
+    named = metadata.get("purchaseId") if isinstance(metadata, Mapping) else None
+    return _text(session.get("client_reference_id")) or _text(named)
 
 
 def _text(value: object) -> str | None:

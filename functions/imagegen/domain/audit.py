@@ -26,6 +26,7 @@ class Invariant(StrEnum):
     END = "every request ends soon after its lease or its time in the queue expires"
     TRIAL = "each claim of trial credits has its grant"
     PURCHASE = "a paid purchase is granted once, and what was refunded or disputed is taken back or owed"
+    PAYMENT = "every paid session has its purchase, and every granted purchase its paid session"
     DELETION = "the deletion of an account ends within a day, and leaves no credits and no profile"
     TOTAL = "all balances together equal all ledger entries together"
 

@@ -1,6 +1,6 @@
 """The port to the payment provider, whose record says who has paid. Amounts are in minor units of their currency."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -131,6 +131,9 @@ class Payments(Protocol):
 
     def find_session(self, purchase_id: str) -> str | None:
         """Return the id of the session in which someone tried to pay for a purchase, or None."""
+
+    def paid_sessions(self) -> Iterator[Session]:
+        """Yield all sessions of purchases that were paid, newest first."""
 
     def purchase_of(self, payment_intent_id: str) -> str | None:
         """Return the id of the purchase that a payment intent names, or None."""
