@@ -32,8 +32,8 @@ def test_simultaneous_looks_call_the_provider_once(shop: Shop) -> None:
 
 def test_stranger_causes_no_call_to_the_provider(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     accounts = Accounts()
-    monkeypatch.setattr("imagegen.api.auth.auth.get_user", accounts.get_user)
-    monkeypatch.setattr("imagegen.api.auth.auth.verify_id_token", accounts.verify_id_token)
+    monkeypatch.setattr("firebase_admin.auth.get_user", accounts.get_user)
+    monkeypatch.setattr("firebase_admin.auth.verify_id_token", accounts.verify_id_token)
     purchase_id, _ = shop.bought()
     calls = len(shop.payments.calls)
     for function in ("getPurchase", "reconcilePurchase"):
