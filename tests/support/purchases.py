@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from imagegen.bootstrap import Backend, with_retries_and_deadlines
+from imagegen.documents.accounts import ledger_path
 from imagegen.domain.ledger import Credits
 from imagegen.domain.purchases import Purchase
 from imagegen.ports.database import Database, Put
@@ -122,6 +123,11 @@ class Shop:
         """Return the types and amounts of all entries of the user's ledger, oldest first."""
         listed = self.api.result("listCreditTransactions", {"userId": "user"})["transactions"]
         return [(entry["type"], entry["credits"]) for entry in reversed(listed)]
+
+    def ledger(self, user_id: str = "user") -> list[tuple[str, int]]:
+        """Return the stored types and amounts of all entries of a ledger, oldest first."""
+        entries = sorted(self.database.scan(ledger_path(user_id)), key=lambda entry: entry.data["seq"])
+        return [(entry.data["type"], entry.data["credits"]) for entry in entries]
 
     def report(self, week: str = "2026-W46") -> Any:
         """Run the report of the week that began at START. Return its document."""

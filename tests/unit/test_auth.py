@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
+from unittest.mock import Mock
 
 import pytest
 from werkzeug.datastructures import Headers
@@ -85,7 +86,7 @@ def call(monkeypatch: pytest.MonkeyPatch) -> CallAs:
 
     def call(operation: Operation[Any, Any], kind: CallerKind, **data: object) -> object:
         monkeypatch.setattr(Caller, "of", lambda *_: CALLERS[kind])
-        backend = SimpleNamespace(catalogs=SimpleNamespace(current=None), call_rates=UNLIMITED)
+        backend = SimpleNamespace(catalogs=SimpleNamespace(current=None), call_rates=UNLIMITED, accounts=Mock())
         received = Received(data, Headers())
         return operation(cast("Any", backend), received)["text"]
 

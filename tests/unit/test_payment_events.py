@@ -195,3 +195,15 @@ def test_payment_of_a_lost_account_is_a_finding(shop: Shop) -> None:
     shop.database.database.collections["users"]["user"] = user  # type: ignore[attr-defined]
     shop.backend.reconciliation.reconcile(purchase_id)
     assert shop.balance() == 50
+
+
+def test_payment_for_a_deleted_account_is_booked_and_forfeited(shop: Shop) -> None:
+    purchase_id, session_id = shop.bought()
+    shop.api.result("deleteAccount", {"userId": "user", "confirmUserId": "user"})
+    shop.payments.pay(session_id)
+    assert shop.deliver() == [200]
+    assert shop.ledger() == [("purchase", 50), ("forfeit", 50)]
+    shop.payments.refund(session_id, 500)
+    assert shop.deliver() == [200] * 2
+    assert shop.stored(purchase_id)["status"] == "refunded"
+    assert shop.ledger() == [("purchase", 50), ("forfeit", 50)]

@@ -48,6 +48,7 @@ def test_weekly_report_has_the_sales_of_each_currency(shop: Shop) -> None:
         "purchase": 200,
         "reversal": -70,
         "reinstatement": 0,
+        "forfeit": 0,
     }
 
 
@@ -59,4 +60,10 @@ def test_weekly_report_balances_after_payments_were_switched_off(shop: Shop, mon
     report = shop.report()
     assert "sales" not in report
     assert report["reconciliation"]["difference"] == 0
-    assert report["reconciliation"]["booked"] == {"grant": 50, "deduction": -10, "refund": 0, "correction": 0}
+    assert report["reconciliation"]["booked"] == {
+        "grant": 50,
+        "deduction": -10,
+        "refund": 0,
+        "correction": 0,
+        "forfeit": 0,
+    }

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import firebase_admin
 import jwt
@@ -126,7 +127,9 @@ def google(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGoogle]:
 def backend() -> SimpleNamespace:
     """Return a backend that has only a catalog and no limits, since refused calls need no more."""
     call_rates = CallRates(NO_LIMITS.calls, SystemClock())
-    return SimpleNamespace(catalogs=SimpleNamespace(current=history.catalog), call_rates=call_rates)
+    return SimpleNamespace(
+        catalogs=SimpleNamespace(current=history.catalog), call_rates=call_rates, accounts=Mock(), payments=None
+    )
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from tools.stripe_emulator.objects import Object
 KEPT_MAX = 10_000
 """The number of objects of each kind that are kept. The oldest ones are forgotten."""
 SEARCH_DELAY_SECONDS = 60
-API_VERSION = stripe.api_version or "2026-10-28.endive"
+API_VERSION = stripe.api_version or ""
 
 
 @dataclass(frozen=True)

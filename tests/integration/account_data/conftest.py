@@ -15,6 +15,7 @@ from imagegen.domain.ledger import Credits
 from imagegen.domain.weeks import Week
 from imagegen.ports.database import Put
 from imagegen.services.images.storage import Images
+from simulation.payments import FakePayments
 from tests.support.account_data import MARK, TRIAL, USER, Account, FailingSender, ProcessDied, die, fail, picture
 from tests.support.api import Api
 from tests.support.backend import Provider
@@ -76,6 +77,7 @@ def backend(
         lambda: f"id-{next(ids)}",
         NO_LIMITS,
         mail_collection="mail",
+        payments=FakePayments(clock.now),
         auth_accounts=auth_accounts,
     )
 
@@ -109,6 +111,8 @@ def account(new_account: Account) -> Account:
         account.create()
     account.provider.generate = picture
     account.create(mode="async", webhookUrl=hook, idempotencyKey="waiting")
+    account.call("createPurchase", package="starter")
+    account.database.commit(Put("catalogChanges/change", {"changedBy": USER}))
     account.backend.corrections.correct(USER, Credits(paid=1), reason=MARK, key="correction")
     # As earlier versions stored them.
     account.database.edit(f"users/{USER}/creditTransactions/welcome-grant", reason=f"welcome {MARK}")

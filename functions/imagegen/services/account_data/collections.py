@@ -9,7 +9,9 @@ from enum import StrEnum
 from imagegen.documents import account_data
 from imagegen.documents.accounts import GRANTS, LEDGER, TRIAL_CLAIMS, USERS
 from imagegen.documents.api_keys import API_KEYS, KEY_RINGS
+from imagegen.documents.catalog_changes import CATALOG_CHANGES
 from imagegen.documents.generations import REQUESTS
+from imagegen.documents.purchases import PURCHASES
 from imagegen.documents.receivers import RECEIVERS, SENDING
 from imagegen.documents.secrets import WEBHOOK_SECRETS
 from imagegen.documents.webhooks import DELIVERIES
@@ -118,6 +120,13 @@ USER_DATA = (
         withholds_id=True,
     ),
     UserData(
+        PURCHASES,
+        Found.BY_FIELD,
+        Deletion.KEPT,
+        "A purchase proves a payment and its ledger entries, which refunds and disputes can still change. It holds no "
+        "name and no address. Stripe has these.",
+    ),
+    UserData(
         MAIL,
         Found.BY_REQUEST,
         Deletion.DELETED,
@@ -138,6 +147,13 @@ USER_DATA = (
         export=False,
     ),
     UserData(
+        CATALOG_CHANGES,
+        Found.NOWHERE,
+        Deletion.KEPT,
+        "A change of the catalog names the admin who made it.",
+        export=False,
+    ),
+    UserData(
         "weeklyReports",
         Found.NOWHERE,
         Deletion.KEPT,
@@ -152,6 +168,7 @@ EXPORTED = tuple(data for data in USER_DATA if data.export)
 
 NO_USER_DATA = {
     **dict.fromkeys(("models", "styles", "colors", "sizes"), "The catalog."),
+    "packages": "The packages on sale.",
     "serverKeys": "Keys of the server.",
     "dailyUsage": "Sums of all users.",
 }

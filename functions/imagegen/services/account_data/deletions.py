@@ -121,7 +121,7 @@ class Deletions:
     def _advanced(self, deletion: Deletion, seconds: float) -> Deletion:
         """Run the steps for this time. Return the deletion as it is then."""
         user_id, until = deletion.user_id, self.clock.monotonic() + seconds
-        # Purchases are closed between these two, so that no refund of a purchase finds its credits forfeited.
+        # What an open purchase still grants is forfeited by its reconciliation.
         settled = self._done(user_id, until, self._settle_requests, self._forfeit)
         others = [
             self._done(user_id, until, step)

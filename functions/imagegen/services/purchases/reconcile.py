@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from imagegen import events
-from imagegen.documents.accounts import create_entry, update_wallet, user_path, wallet_of
+from imagegen.documents.accounts import create_entry, is_deleted, update_wallet, user_path, wallet_of
 from imagegen.documents.purchases import PURCHASES, purchase_of, purchase_path, update_looked_at, update_purchase
-from imagegen.domain.ledger import Wallet
+from imagegen.domain.ledger import EntryType, LedgerEntry, Wallet
 from imagegen.domain.purchases import LOOK, Discrepancy, Purchase
 from imagegen.errors import ServiceUnavailable
 from imagegen.events import Event
@@ -129,6 +129,9 @@ class Reconciliation:
             [user] = self.database.read(user_path(purchase.user_id))
             before = wallet_of(user) if user.exists else Wallet(purchase.user_id)
             after, wallet, entries = purchase.reconciled(record, before, now)
+            if wallet.credits.total and is_deleted(user):
+                wallet, forfeit = _forfeited(wallet, purchase, now)
+                entries = [*entries, forfeit]
             if wallet != before and not user.exists:
                 after = replace(purchase, discrepancy=Discrepancy.USER)
             elif wallet != before:
@@ -146,3 +149,14 @@ class Reconciliation:
         if purchase.session_id is not None:
             return replace(purchase, discrepancy=Discrepancy.SESSION)
         return purchase.without_session() if purchase.is_unanswered(now) else purchase
+
+
+def _forfeited(wallet: Wallet, purchase: Purchase, at: datetime) -> tuple[Wallet, LedgerEntry]:
+    """Return the wallet of a deleted account without credits, and the entry that ends them."""
+    return wallet.post(
+        EntryType.FORFEIT,
+        wallet.credits,
+        entry_id=f"{purchase.id}-forfeit-{purchase.reconciliations + 1}",
+        generation_request_id=None,
+        timestamp=at,
+    )
