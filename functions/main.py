@@ -4,36 +4,29 @@ import gc
 
 gc.disable()  # while the modules are imported, collections find no garbage, and take a tenth of the time
 
-from typing import Any
-
-import firebase_admin
-from firebase_admin import _http_client
-from firebase_functions.options import MemoryOption, RateLimits, RetryConfig, set_global_options
-from firebase_functions.scheduler_fn import ScheduledEvent
-from flask import Request, Response
+from typing import TYPE_CHECKING, Any
 
 from imagegen import bootstrap, settings
-from imagegen.api.firebase import callable_function, http_function, rest_function, scheduled_function, task_function
+from imagegen.api.firebase import (
+    callable_function,
+    http_function,
+    rest_function,
+    scheduled_function,
+    set_options,
+    task_function,
+)
+
+if TYPE_CHECKING:
+    from firebase_functions.scheduler_fn import ScheduledEvent
+    from flask import Request, Response
 
 # concurrency equals THREADS in .env. With more calls than threads, calls would wait inside an instance.
 # timeout_sec is longer than a model's 60 s plus reserving and settling, because a call that is cut off stays unsettled.
-set_global_options(
-    region="us-central1", memory=MemoryOption.MB_512, cpu=1, concurrency=16, max_instances=20, timeout_sec=300
-)
-# The timeout of each step of a call to Firebase Auth. CHECK_SECONDS limits all steps and retries together.
-AUTH_TIMEOUT_SECONDS = 3
-# By default, the SDK's clients wait for as long as a Retry-After header says. There is no public setting.
-_http_client.DEFAULT_RETRY_CONFIG.respect_retry_after_header = False
-
-try:
-    firebase_admin.get_app()
-except ValueError:  # discovery may load this file more than once in a process
-    firebase_admin.initialize_app(options={"httpTimeout": AUTH_TIMEOUT_SECONDS})
-
+set_options(region="us-central1", memory=512, cpu=1, concurrency=16, max_instances=20, timeout_sec=300)
 
 # A queue retries a failed task for as long as a request may wait, so no task is gone before its request has ended. A
 # task whose request has ended succeeds.
-TASK_RETRIES = RetryConfig(min_backoff_seconds=1, max_backoff_seconds=300, max_retry_seconds=86_400)
+TASK_RETRIES = {"min_backoff_seconds": 1, "max_backoff_seconds": 300, "max_retry_seconds": 86_400}
 
 # The secrets of the functions that run a report. They are declared only where alerts are on.
 REPORT_SECRETS = settings.REPORT_WEBHOOK_SECRET.declared
@@ -92,7 +85,7 @@ def _deliver(task: Any) -> None:
 
 # The event of a dispute holds its evidence, of which Stripe accepts 150,000 characters.
 @http_function(bytes_max=512 * 1024, secrets=[*PAYMENT_SECRETS, *settings.STRIPE_WEBHOOK_SECRET.declared])
-def stripeWebhook(request: Request) -> Response:
+def stripeWebhook(request: "Request") -> "Response":
     from imagegen.api.payment_webhook import answer  # the other functions do not need it
 
     return answer(request)
@@ -102,7 +95,7 @@ def stripeWebhook(request: Request) -> Response:
 
 
 @task_function(
-    rate_limits=RateLimits(max_concurrent_dispatches=20, max_dispatches_per_second=20),
+    rate_limits={"max_concurrent_dispatches": 20, "max_dispatches_per_second": 20},
     retry_config=TASK_RETRIES,
     secrets=MODEL_SECRETS,
 )
@@ -111,7 +104,7 @@ def generateImage(task: Any) -> None:
 
 
 @task_function(
-    rate_limits=RateLimits(max_concurrent_dispatches=50, max_dispatches_per_second=50),
+    rate_limits={"max_concurrent_dispatches": 50, "max_dispatches_per_second": 50},
     retry_config=TASK_RETRIES,
     secrets=MODEL_SECRETS,
 )
@@ -120,7 +113,7 @@ def generateWithModelA(task: Any) -> None:
 
 
 @task_function(
-    rate_limits=RateLimits(max_concurrent_dispatches=10, max_dispatches_per_second=5),
+    rate_limits={"max_concurrent_dispatches": 10, "max_dispatches_per_second": 5},
     retry_config=TASK_RETRIES,
     secrets=MODEL_SECRETS,
 )
@@ -130,11 +123,11 @@ def generateWithModelB(task: Any) -> None:
 
 # Each attempt is a task that waits until the attempt is due. The queue retries a task if its attempt could not be
 # recorded or came too early. In the emulator, tasks cannot wait, so every attempt but the first comes too early.
-WEBHOOK_RETRIES = RetryConfig(min_backoff_seconds=10, max_backoff_seconds=600, max_retry_seconds=259_200)
+WEBHOOK_RETRIES = {"min_backoff_seconds": 10, "max_backoff_seconds": 600, "max_retry_seconds": 259_200}
 
 
 @task_function(
-    rate_limits=RateLimits(max_concurrent_dispatches=50, max_dispatches_per_second=50), retry_config=WEBHOOK_RETRIES
+    rate_limits={"max_concurrent_dispatches": 50, "max_dispatches_per_second": 50}, retry_config=WEBHOOK_RETRIES
 )
 def deliverWebhook(task: Any) -> None:
     _deliver(task)
@@ -142,7 +135,7 @@ def deliverWebhook(task: Any) -> None:
 
 # All attempts but the first ones, so that failing receivers never take the slots of first attempts.
 @task_function(
-    rate_limits=RateLimits(max_concurrent_dispatches=50, max_dispatches_per_second=20), retry_config=WEBHOOK_RETRIES
+    rate_limits={"max_concurrent_dispatches": 50, "max_dispatches_per_second": 20}, retry_config=WEBHOOK_RETRIES
 )
 def retryWebhook(task: Any) -> None:
     _deliver(task)
@@ -156,19 +149,19 @@ def retryWebhook(task: Any) -> None:
     min_backoff_seconds=60,
     secrets=REPORT_SECRETS,
 )
-def scheduleWeeklyReport(event: ScheduledEvent) -> dict[str, Any]:
+def scheduleWeeklyReport(event: "ScheduledEvent") -> dict[str, Any]:
     bootstrap.backend().reports.write(event.schedule_time)
     return {"reportStatus": "success"}
 
 
 # An hour before the weekly report, which then has its last day counted.
 @scheduled_function(schedule="0 5 * * *", timezone="Etc/UTC", timeout_sec=540, retry_count=3, min_backoff_seconds=60)
-def countDailyUsage(event: ScheduledEvent) -> dict[str, Any]:
+def countDailyUsage(event: "ScheduledEvent") -> dict[str, Any]:
     return {"daysCounted": bootstrap.backend().usage.count_days_before(event.schedule_time)}
 
 
 @scheduled_function(schedule="*/5 * * * *", timezone="Etc/UTC", secrets=PAYMENT_SECRETS)
-def sweepAbandonedRequests(_event: ScheduledEvent) -> dict[str, Any]:
+def sweepAbandonedRequests(_event: "ScheduledEvent") -> dict[str, Any]:
     return {"swept": bootstrap.backend().sweeper.sweep()}
 
 

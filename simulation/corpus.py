@@ -743,8 +743,8 @@ MUTANTS = [
     Mutant(
         "an API key outlives its owner's account",
         auth,
-        "return key, _active_account(key.user_id)",
-        "return key, auth.get_user(key.user_id)",
+        "return key, active_account(key.user_id)",
+        "from firebase_admin import auth\n\n    return key, auth.get_user(key.user_id)",
         test="tests/integration/test_api_keys.py -k stops_with_its_owner",
     ),
     Mutant(

@@ -159,12 +159,7 @@ def run(seed: int) -> Load:
         lambda: f"id-{next(ids)}",
         NO_LIMITS,
     )
-    catalogs = FixedCatalogs()
-    backend = replace(
-        backend,
-        worker=replace(backend.worker, catalogs=catalogs),
-        sweeper=replace(backend.sweeper, catalogs=catalogs, run=map),
-    )
+    backend = replace(backend, catalogs=FixedCatalogs())
     for number in range(USERS):
         _, writes = new_account(f"user-{number}", {}, Credits(paid=10_000), START)
         store.commit(*writes)
@@ -181,6 +176,7 @@ def _simulate(plan: Plan, clock: ManualClock, queue: PacedQueue, backend: Backen
     """Run until the queue has been drained for a while, or until it must have drained."""
     arrivals = deque(enumerate(plan.arrivals()))
     swept_at = full_at = 0.0
+    sweeper = replace(backend.sweeper, run=map)  # threads would make the order random
     ticks = round(plan.drained_after_seconds / PACE_SECONDS)
     for tick in range(ticks):
         seconds = tick * PACE_SECONDS
@@ -196,7 +192,7 @@ def _simulate(plan: Plan, clock: ManualClock, queue: PacedQueue, backend: Backen
             return
         if seconds - swept_at >= SWEEP_SECONDS:
             swept_at = seconds
-            backend.sweeper.sweep()
+            sweeper.sweep()
 
 
 def _order(number: int) -> Order:

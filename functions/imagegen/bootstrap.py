@@ -31,25 +31,15 @@ from imagegen.ports.task_queue import TaskQueue
 from imagegen.ports.webhook_sender import WebhookSender
 from imagegen.services.call_rates import CallRates
 from imagegen.services.catalog import Catalogs
-from imagegen.services.credits.accounts import TRIAL_CLAIM_KEYS, Accounts
-from imagegen.services.credits.history import Histories
-from imagegen.services.generations.cancellation import Cancellations
 from imagegen.services.generations.create import Generations
 from imagegen.services.generations.execution import Execution
-from imagegen.services.generations.queries import Requests
 from imagegen.services.generations.queue import TICKET_KEYS, RequestQueue
 from imagegen.services.generations.settlement import Settlements
-from imagegen.services.generations.worker import Worker
 from imagegen.services.images.storage import Images
 from imagegen.services.retry import Retry
 from imagegen.services.server_keys import ServerKeys
-from imagegen.services.sweeper import Sweeper
 from imagegen.services.turns import Turns
-from imagegen.services.webhooks.deliveries import Deliveries
-from imagegen.services.webhooks.delivery_worker import DeliveryWorker
-from imagegen.services.webhooks.endpoints import Endpoints
 from imagegen.services.webhooks.outbox import Outbox
-from imagegen.services.webhooks.secrets import WebhookSecrets
 
 if TYPE_CHECKING:  # imported on first use
     from imagegen.ports.payments import Payments
@@ -57,14 +47,24 @@ if TYPE_CHECKING:  # imported on first use
     from imagegen.reports.usage import DailyUsage
     from imagegen.reports.weekly import Reports
     from imagegen.services.api_keys import ApiKeys
+    from imagegen.services.credits.accounts import Accounts
     from imagegen.services.credits.audit import Audit
     from imagegen.services.credits.corrections import Corrections
+    from imagegen.services.credits.history import Histories
+    from imagegen.services.generations.cancellation import Cancellations
+    from imagegen.services.generations.queries import Requests
+    from imagegen.services.generations.worker import Worker
     from imagegen.services.images.urls import ImageUrls
     from imagegen.services.purchases.create import Checkout
     from imagegen.services.purchases.packages import Packages
     from imagegen.services.purchases.payment_events import PaymentEvents
     from imagegen.services.purchases.queries import Purchases
     from imagegen.services.purchases.reconcile import Reconciliation
+    from imagegen.services.sweeper import Sweeper
+    from imagegen.services.webhooks.deliveries import Deliveries
+    from imagegen.services.webhooks.delivery_worker import DeliveryWorker
+    from imagegen.services.webhooks.endpoints import Endpoints
+    from imagegen.services.webhooks.secrets import WebhookSecrets
 
 RESERVING_TIMEOUT_SECONDS = 20.0
 SETTLING_TIMEOUT_SECONDS = 60.0  # longer, because the credits of an unsettled request stay taken
@@ -77,29 +77,105 @@ class Backend:
     """The services, ready to use, and the adapters that they share. ``payments`` is None where payments are off."""
 
     call_rates: CallRates
-    accounts: Accounts
     catalogs: Catalogs
     generations: Generations
-    worker: Worker
-    cancellations: Cancellations
-    delivery_worker: DeliveryWorker
-    deliveries: Deliveries
+    execution: Execution
     outbox: Outbox
-    endpoints: Endpoints
-    webhook_secrets: WebhookSecrets
     images: Images
-    requests: Requests
-    histories: Histories
-    sweeper: Sweeper
     database: Database
+    sender: WebhookSender
     clock: Clock
     rng: random.Random
-    retry: Retry
     new_id: Callable[[], str]
+    limits: Limits
+    retry: Retry
     channels: Sequence["Channel"]
     payments: "Payments | None"
 
     # Few functions need these, so the others do not import them.
+
+    @cached_property
+    def accounts(self) -> "Accounts":
+        from imagegen.services.credits.accounts import TRIAL_CLAIM_KEYS, Accounts
+
+        return Accounts(self.database, self.clock, self.retry, ServerKeys(TRIAL_CLAIM_KEYS, self.database, self.rng))
+
+    @cached_property
+    def requests(self) -> "Requests":
+        from imagegen.services.generations.queries import Requests
+
+        return Requests(self.database, self.clock)
+
+    @cached_property
+    def worker(self) -> "Worker":
+        from imagegen.services.generations.worker import Worker
+
+        tickets = self.generations.queue.tickets
+        return Worker(
+            self.database, tickets, self.catalogs, self.execution, self.clock, retry=self.retry, new_id=self.new_id
+        )
+
+    @cached_property
+    def cancellations(self) -> "Cancellations":
+        from imagegen.services.generations.cancellation import Cancellations
+
+        return Cancellations(self.database, self.execution.settlements)
+
+    @cached_property
+    def sweeper(self) -> "Sweeper":
+        from imagegen.services.sweeper import Sweeper
+
+        settlements = replace(self.execution.settlements, retry=Retry(self.clock, self.rng, SWEEPING_TIMEOUT_SECONDS))
+        queue = self.generations.queue
+        return Sweeper(
+            self.database,
+            self.clock,
+            settlements,
+            queue,
+            self.outbox,
+            self.catalogs,
+            self.images,
+            None if self.payments is None else replace(self.reconciliation, retry=settlements.retry),
+        )
+
+    @cached_property
+    def histories(self) -> "Histories":
+        from imagegen.services.credits.history import Histories
+
+        return Histories(self.database)
+
+    @cached_property
+    def webhook_secrets(self) -> "WebhookSecrets":
+        from imagegen.services.webhooks.secrets import WebhookSecrets
+
+        return WebhookSecrets(self.database, self.rng, self.clock, self.retry)
+
+    @cached_property
+    def endpoints(self) -> "Endpoints":
+        from imagegen.services.webhooks.endpoints import Endpoints
+
+        return Endpoints(self.database, self.webhook_secrets, self.clock, self.retry, self.new_id)
+
+    @cached_property
+    def deliveries(self) -> "Deliveries":
+        from imagegen.services.webhooks.deliveries import Deliveries
+
+        return Deliveries(self.database, self.outbox, self.clock, self.limits, self.retry)
+
+    @cached_property
+    def delivery_worker(self) -> "DeliveryWorker":
+        from imagegen.services.webhooks.delivery_worker import DeliveryWorker
+
+        return DeliveryWorker(
+            self.database,
+            self.sender,
+            self.webhook_secrets,
+            self.outbox,
+            self.clock,
+            self.rng,
+            self.retry,
+            self.new_id,
+        )
 
     @cached_property
     def api_keys(self) -> "ApiKeys":
@@ -136,7 +212,9 @@ class Backend:
 
     @cached_property
     def reconciliation(self) -> "Reconciliation":
-        return _reconciliation(self.database, self._provider, self.clock, self.retry)
+        from imagegen.services.purchases.reconcile import Reconciliation
+
+        return Reconciliation(self.database, self._provider, self.clock, self.retry)
 
     @cached_property
     def checkout(self) -> "Checkout":
@@ -217,51 +295,26 @@ class Backend:
         turns = Turns()
         settling = Retry(clock, rng, SETTLING_TIMEOUT_SECONDS)
         settlements = Settlements(database, outbox, clock, limits, turns, settling, mail_collection)
-        sweeping = replace(settlements, retry=Retry(clock, rng, SWEEPING_TIMEOUT_SECONDS))
         execution = Execution(generators, images, settlements)
         retry = Retry(clock, rng, RESERVING_TIMEOUT_SECONDS)
-        tickets = ServerKeys(TICKET_KEYS, database, rng)
-        queue = RequestQueue(tasks, tickets)
-        webhook_secrets = WebhookSecrets(database, rng, clock, retry)
+        queue = RequestQueue(tasks, ServerKeys(TICKET_KEYS, database, rng))
         return cls(
             call_rates=CallRates(limits.calls, clock),
-            accounts=Accounts(database, clock, retry, ServerKeys(TRIAL_CLAIM_KEYS, database, rng)),
             catalogs=catalogs,
             generations=Generations(database, execution, queue, clock, limits, turns, retry, new_id),
-            worker=Worker(database, tickets, catalogs, execution, clock, retry=retry, new_id=new_id),
-            cancellations=Cancellations(database, settlements),
-            delivery_worker=DeliveryWorker(database, sender, webhook_secrets, outbox, clock, rng, retry, new_id),
-            deliveries=Deliveries(database, outbox, clock, limits, retry),
+            execution=execution,
             outbox=outbox,
-            endpoints=Endpoints(database, webhook_secrets, clock, retry, new_id),
-            webhook_secrets=webhook_secrets,
             images=images,
-            requests=Requests(database, clock),
-            histories=Histories(database),
-            sweeper=Sweeper(
-                database,
-                clock,
-                sweeping,
-                queue,
-                outbox,
-                catalogs,
-                images,
-                None if payments is None else lambda: _reconciliation(database, payments, clock, sweeping.retry),
-            ),
             database=database,
+            sender=sender,
             clock=clock,
             rng=rng,
-            retry=retry,
             new_id=new_id,
+            limits=limits,
+            retry=retry,
             channels=channels,
             payments=payments,
         )
-
-
-def _reconciliation(database: Database, payments: "Payments", clock: Clock, retry: Retry) -> "Reconciliation":
-    from imagegen.services.purchases.reconcile import Reconciliation
-
-    return Reconciliation(database, payments, clock, retry)
 
 
 def providers(clock: Clock, rng: random.Random) -> dict[str, ProtectedGenerator]:

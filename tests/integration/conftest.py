@@ -135,8 +135,8 @@ def api(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> Api:
 def accounts(monkeypatch: pytest.MonkeyPatch) -> Accounts:
     """Replace Firebase Auth by a fake."""
     accounts = Accounts()
-    monkeypatch.setattr("imagegen.api.auth.auth.get_user", accounts.get_user)
-    monkeypatch.setattr("imagegen.api.auth.auth.verify_id_token", accounts.verify_id_token)
+    monkeypatch.setattr("firebase_admin.auth.get_user", accounts.get_user)
+    monkeypatch.setattr("firebase_admin.auth.verify_id_token", accounts.verify_id_token)
     return accounts
 
 

@@ -20,14 +20,9 @@ def mails(
     backend: Backend, api: Api, client: ObservedClient, add_user: AddUser, monkeypatch: pytest.MonkeyPatch
 ) -> Any:
     """Run the backend with e-mails. Return a function that returns all of them."""
-    settlements = replace(backend.cancellations.settlements, mail_collection="mail")
-    execution = replace(backend.worker.execution, settlements=settlements)
-    mailing = replace(
-        backend,
-        worker=replace(backend.worker, execution=execution),
-        generations=replace(backend.generations, execution=execution),
-        cancellations=replace(backend.cancellations, settlements=settlements),
-    )
+    settlements = replace(backend.execution.settlements, mail_collection="mail")
+    execution = replace(backend.execution, settlements=settlements)
+    mailing = replace(backend, execution=execution, generations=replace(backend.generations, execution=execution))
     monkeypatch.setattr("imagegen.bootstrap.backend", lambda: mailing)
     add_user(paid=20)
     return lambda: {mail.id: mail.to_dict() for mail in client.collection("mail").stream()}

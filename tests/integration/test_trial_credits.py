@@ -126,11 +126,11 @@ def test_first_registrations_of_all_instances_share_one_key(
     other = Backend.on(
         faulty.database,
         backend.generations.queue.tasks,
-        backend.delivery_worker.sender,
+        backend.sender,
         {},
-        backend.sweeper.images,
+        backend.images,
         backend.accounts.clock,
-        backend.delivery_worker.rng,
+        backend.rng,
         lambda: "id",
         backend.generations.limits,
     )

@@ -11,7 +11,7 @@ from firebase_admin import app_check
 from google.auth.credentials import AnonymousCredentials
 from werkzeug.datastructures import Headers
 
-import main  # noqa: F401 - initializes the Admin SDK
+from imagegen import admin_sdk  # noqa: F401 - initializes the SDK, which the tests initialize again
 from imagegen.api import auth
 from imagegen.api.auth import Caller
 from imagegen.deadlines import LATE_CALLS_MAX, Deadlines

@@ -11,7 +11,7 @@ from typing import Any
 import firebase_admin
 import pytest
 
-import main  # noqa: F401 - initializes the Admin SDK
+from imagegen import admin_sdk  # noqa: F401 - initializes the SDK, which the tests initialize again
 from imagegen.adapters import cloud_tasks
 from imagegen.adapters.cloud_tasks import CloudTasks
 from imagegen.deadlines import LATE_CALLS_MAX

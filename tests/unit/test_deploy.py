@@ -34,8 +34,9 @@ from tools.emulators.project import ROOT, Project
 
 FUNCTIONS = ROOT / "functions"
 
-MODULES_MAX = 1_073
-"""The modules that an instance imports at a cold start, 920 of which the SDK and the Firestore client bring."""
+MODULES_MAX = 931
+"""The modules that an instance of createGenerationRequest imports at a cold start. The bare implementation in
+tools/bench imports 921."""
 
 
 STORING_SECONDS = (1 + len(VARIANTS)) * CALL_SECONDS + 5
@@ -319,7 +320,7 @@ def test_cold_start_imports_few_modules() -> None:
     counted = subprocess.run(
         [FUNCTIONS / "venv" / "bin" / "python", "-W", "ignore", "-c", "import sys, main; print(len(sys.modules))"],
         cwd=FUNCTIONS,
-        env={**os.environ, "GOOGLE_CLOUD_PROJECT": "demo-modules"},
+        env={**os.environ, "GOOGLE_CLOUD_PROJECT": "demo-modules", "FUNCTION_TARGET": "createGenerationRequest"},
         capture_output=True,
         text=True,
         check=True,
@@ -327,6 +328,7 @@ def test_cold_start_imports_few_modules() -> None:
     count = int(counted.stdout)
     assert count <= MODULES_MAX, (
         f"`import main` loads {count} modules, and {MODULES_MAX} at most are allowed, because each cold start pays for "
-        "all of them. `python -X importtime -c 'import main'` lists them. Import what only one function needs inside "
-        "that function, as bootstrap.py does for the weekly report. If every function needs it, raise MODULES_MAX."
+        "all of them. `FUNCTION_TARGET=createGenerationRequest python -X importtime -c 'import main'` lists them. "
+        "Import what only one function needs inside that function, as bootstrap.py does for the weekly report. If "
+        "every function needs it, raise MODULES_MAX."
     )

@@ -25,6 +25,7 @@ from jwt.algorithms import RSAAlgorithm
 from werkzeug.datastructures import Headers
 from werkzeug.test import TestResponse
 
+from imagegen import admin_sdk  # noqa: F401 - initializes the SDK, which the tests initialize again
 from imagegen.api.auth import Caller
 from imagegen.domain.limits import Rate
 from imagegen.errors import EmailNotVerified

@@ -4,17 +4,19 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
 from ipaddress import ip_address
+from typing import TYPE_CHECKING
 
-import certifi
-import httpx
 from pydantic_core import Url
 
 from imagegen.domain.public_addresses import CONTAINER_HOST, Address, is_localhost_name, is_loopback, is_public
 from imagegen.ports.webhook_sender import Answer, Forbidden, Unreachable
+
+if TYPE_CHECKING:  # only the functions that send webhooks need it
+    import httpx
 
 TIMEOUT_SECONDS = 20.0
 """The timeout of an attempt, without name resolution. Standard Webhooks recommends 15 to 30 seconds."""
@@ -55,10 +57,12 @@ class HttpWebhookSender:
     """
 
     reach: Reach = Reach.PUBLIC
-    authorities: str = field(default_factory=certifi.where)
+    authorities: str | None = None
     timeout_seconds: float = TIMEOUT_SECONDS
 
     def send(self, url: str, body: str, headers: Mapping[str, str]) -> Answer:
+        import httpx
+
         target = _parsed(url)
         if target.scheme not in (("https",) if self.reach is Reach.PUBLIC else ("https", "http")):
             raise Forbidden("the address is not an https URL")
@@ -78,6 +82,8 @@ class HttpWebhookSender:
 
     async def _post(self, target: Url, addresses: Sequence[Address], body: str, headers: Mapping[str, str]) -> Answer:
         """Post to the first address that accepts a connection, while there is time left. Return the answer."""
+        import httpx
+
         time = asyncio.get_running_loop().time
         seconds = httpx.Timeout(self.timeout_seconds, connect=CONNECT_SHARE * self.timeout_seconds)
         last_start = time() + (1 - 2 * CONNECT_SHARE) * self.timeout_seconds
@@ -96,7 +102,9 @@ class HttpWebhookSender:
 
     @cached_property
     def _trust(self) -> ssl.SSLContext:
-        return ssl.create_default_context(cafile=self.authorities)
+        import certifi
+
+        return ssl.create_default_context(cafile=self.authorities or certifi.where())
 
 
 def _parsed(url: str) -> Url:
@@ -108,7 +116,7 @@ def _parsed(url: str) -> Url:
 
 
 async def _post_to(
-    http: httpx.AsyncClient, address: Address, target: Url, body: str, headers: Mapping[str, str]
+    http: "httpx.AsyncClient", address: Address, target: Url, body: str, headers: Mapping[str, str]
 ) -> Answer:
     host = f"[{address}]" if address.version == 6 else str(address)
     query = "" if target.query is None else f"?{target.query}"

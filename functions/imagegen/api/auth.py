@@ -1,15 +1,10 @@
 """Authentication of callers and access to operations."""
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
-from firebase_admin import app_check, auth
-from firebase_admin.exceptions import FirebaseError
-from google.auth.exceptions import GoogleAuthError
-from jwt import PyJWKClientConnectionError
 from werkzeug.datastructures import Headers
 
 from imagegen import settings
@@ -18,7 +13,6 @@ from imagegen.domain import people
 from imagegen.domain.api_keys import PREFIX, ApiKey, Scope, is_well_formed
 from imagegen.domain.people import Person
 from imagegen.errors import (
-    AppCheckRequired,
     EmailNotVerified,
     PermissionDenied,
     ScopeMissing,
@@ -28,8 +22,8 @@ from imagegen.errors import (
 from imagegen.ports.database import DatabaseUnavailable
 from imagegen.settings import AccountsWithoutEmail
 
-CLOCK_SKEW_SECONDS = 10
-"""The most that the clocks of Firebase Auth and of an instance may differ."""
+if TYPE_CHECKING:
+    from firebase_admin.auth import UserRecord
 
 CHECK_SECONDS = 10.0
 """The time to check the App Check token of a call, and again to check its ID token and to look up its account."""
@@ -74,23 +68,27 @@ class Caller:
             key, account = _in_time(lambda: _owner_of(secret, admit, find_key))
             return cls._of_account(account, key)
         if settings.app_check_enforced():
+            from imagegen.api import tokens
+
             app_token = headers.get("X-Firebase-AppCheck")
-            _in_time(lambda: _check_app(app_token))
+            _in_time(lambda: tokens.check_app(app_token))
         authorization = headers.get("Authorization")
         if authorization is None:
             if settings.auth_required():
                 raise Unauthenticated("Sign in first. This call needs a Firebase ID token.")
             return cls()
 
-        def checked() -> auth.UserRecord:
-            claims = _claims_of(authorization)
+        from imagegen.api import tokens  # imports the Admin SDK, which only calls with a token need
+
+        def checked() -> "UserRecord":
+            claims = tokens.claims_of(authorization)
             admit(claims["sub"])
-            return _account_of(claims)
+            return tokens.account_of(claims)
 
         return cls._of_account(_in_time(checked))
 
     @classmethod
-    def _of_account(cls, account: auth.UserRecord, api_key: ApiKey | None = None) -> Self:
+    def _of_account(cls, account: "UserRecord", api_key: ApiKey | None = None) -> Self:
         return cls(
             uid=account.uid,
             is_admin=(account.custom_claims or {}).get("admin") is True,
@@ -196,19 +194,6 @@ def _in_time(check: Callable[[], T]) -> T:
         raise ServiceUnavailable(UNCHECKED) from error
 
 
-def _check_app(token: str | None) -> None:
-    """Raise AppCheckRequired unless ``token`` is a valid App Check token.
-
-    Raises ServiceUnavailable if the keys of App Check cannot be fetched.
-    """
-    try:
-        app_check.verify_token(token)
-    except (PyJWKClientConnectionError, GoogleAuthError) as error:  # GoogleAuthError: no credentials of our own
-        raise ServiceUnavailable(UNCHECKED) from error
-    except Exception:  # noqa: BLE001 - a malformed token makes the SDK raise all kinds of errors
-        raise AppCheckRequired("This call needs a valid App Check token. Call it from your app.") from None
-
-
 def _api_key_in(headers: Headers) -> str | None:
     """Return the API key in the Authorization header, or None if there is something else."""
     scheme, _, token = headers.get("Authorization", "").partition(" ")
@@ -217,13 +202,15 @@ def _api_key_in(headers: Headers) -> str | None:
 
 def _owner_of(
     secret: str, admit: Callable[[str], None], find_key: Callable[[str], ApiKey | None]
-) -> tuple[ApiKey, auth.UserRecord]:
+) -> tuple[ApiKey, "UserRecord"]:
     """Return an API key and the account of its owner. A malformed key is refused before anything is read.
 
     Raises Unauthenticated, RateLimited and ServiceUnavailable.
     """
     if not is_well_formed(secret):
         raise Unauthenticated("The API key is malformed. Copy the whole key.")
+    from imagegen.api.tokens import active_account
+
     try:
         key = find_key(secret)
     except DatabaseUnavailable as error:
@@ -231,47 +218,4 @@ def _owner_of(
     if key is None:
         raise Unauthenticated("The API key does not exist in this project, or was revoked.")
     admit(key.user_id)
-    return key, _active_account(key.user_id)
-
-
-def _claims_of(authorization: str) -> Mapping[str, Any]:
-    """Return the claims of the ID token in an Authorization header, which are as they were when it was issued.
-
-    Raises Unauthenticated, and ServiceUnavailable if Google's certificates cannot be fetched.
-    """
-    scheme, _, token = authorization.partition(" ")
-    if scheme != "Bearer":
-        raise Unauthenticated("The Authorization header must be: Bearer <ID token>.")
-    try:
-        claims = auth.verify_id_token(token, clock_skew_seconds=CLOCK_SKEW_SECONDS)
-    except auth.CertificateFetchError as error:
-        raise ServiceUnavailable(UNCHECKED) from error
-    except Exception:  # noqa: BLE001 - a malformed token makes the SDK raise all kinds of errors
-        raise Unauthenticated("The token is invalid or expired. Sign in again.") from None
-    issued, expires = claims.get("iat"), claims.get("exp")  # the SDK does not check these under the Auth emulator
-    if not (isinstance(issued, int) and isinstance(expires, int)):
-        raise Unauthenticated("The token is invalid. Sign in again.")
-    if not issued - CLOCK_SKEW_SECONDS <= time.time() < expires + CLOCK_SKEW_SECONDS:
-        raise Unauthenticated("The token has expired. Sign in again.")
-    return dict(claims)
-
-
-def _account_of(claims: Mapping[str, Any]) -> auth.UserRecord:
-    """Return the account of a token. Raises Unauthenticated if the token is no longer valid, and ServiceUnavailable."""
-    account = _active_account(claims["sub"])
-    if claims["iat"] * 1000 < account.tokens_valid_after_timestamp:
-        raise Unauthenticated("The token was revoked. Sign in again.")
-    return account
-
-
-def _active_account(uid: str) -> auth.UserRecord:
-    """Return the account. Raises Unauthenticated if it was deleted or disabled, and ServiceUnavailable."""
-    try:
-        account = auth.get_user(uid)
-    except auth.UserNotFoundError:
-        raise Unauthenticated("The account was deleted.") from None
-    except (FirebaseError, GoogleAuthError) as error:
-        raise ServiceUnavailable("Your account could not be checked. Nothing was changed. Try again.") from error
-    if account.disabled:
-        raise Unauthenticated("The account is disabled.")
-    return account
+    return key, active_account(key.user_id)

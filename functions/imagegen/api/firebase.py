@@ -1,6 +1,6 @@
 """Firebase endpoints for operations, the REST API, task handlers and scheduled functions.
 
-The SDK declares the functions to the CLI. The callable protocol
+The callable protocol
 (https://firebase.google.com/docs/functions/callable-reference) is implemented here, because the SDK logs the tokens
 that it refuses, and answers without the reasons of the API's contract.
 """
@@ -13,11 +13,8 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from http import HTTPStatus
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from firebase_functions.https_fn import CallableRequest, on_call, on_request
-from firebase_functions.scheduler_fn import ScheduledEvent, on_schedule
-from firebase_functions.tasks_fn import on_task_dispatched
 from flask import Request, Response, g, jsonify
 from flask_cors import cross_origin
 from pydantic.alias_generators import to_camel
@@ -32,6 +29,9 @@ from imagegen.errors import ApiError, Internal
 from imagegen.events import Event
 from imagegen.services import unreadable
 
+if TYPE_CHECKING:
+    from firebase_functions.scheduler_fn import ScheduledEvent
+
 Wire = dict[str, Any]
 Endpoint = Callable[[Request], Response]
 
@@ -41,6 +41,14 @@ PREFLIGHT_MAX_AGE = timedelta(hours=2)
 
 OPERATIONS: dict[str, Callable[[], Operation[Any, Any]]] = {}
 """For each callable function by its name, a function that imports and returns its operation."""
+
+
+def set_options(**options: Any) -> None:
+    """Set the options of all functions that are declared later."""
+    if settings.served_function() is None:
+        from firebase_functions.options import set_global_options
+
+        set_global_options(**options)
 
 
 def callable_function(place: str, **options: Any) -> Endpoint:
@@ -65,14 +73,9 @@ def callable_function(place: str, **options: Any) -> Endpoint:
         operation()
     OPERATIONS[name] = operation
 
-    def declared(_call: CallableRequest[Any]) -> None:
-        """Stand for the operation in the SDK, which reads its name."""
-
-    declared.__name__ = name
-
+    @_declared("on_call", name, options)
     @_with_bounded_body
     @cross_origin(methods="POST", max_age=PREFLIGHT_MAX_AGE, expose_headers=["Retry-After", REPLAYED_HEADER])
-    @functools.wraps(on_call(**options)(declared))  # copies the attributes that discovery looks for
     def endpoint(request: Request) -> Response:
         def result() -> Wire:
             return operation()(bootstrap.backend(), Received(data_of(request), request.headers))
@@ -85,17 +88,13 @@ def callable_function(place: str, **options: Any) -> Endpoint:
 def rest_function(**options: Any) -> Endpoint:
     """Return the endpoint of the REST API, the function ``api``."""
 
-    def api(_request: Request) -> Response:
-        """Stand for the endpoint in the SDK, which reads its name."""
-        raise NotImplementedError
-
+    @_declared("on_request", "api", options)
     @_with_bounded_body
     @cross_origin(
         methods=["GET", "POST"],
         max_age=PREFLIGHT_MAX_AGE,
         expose_headers=["Location", "Retry-After", REPLAYED_HEADER],
     )
-    @functools.wraps(on_request(**options)(api))  # copies the attributes that discovery looks for
     def endpoint(request: Request) -> Response:
         from imagegen.api.rest.endpoint import answer, problem  # no other function needs it
 
@@ -105,7 +104,7 @@ def rest_function(**options: Any) -> Endpoint:
         except ApiError as error:
             return problem(error)
         except Exception:  # noqa: BLE001 - logged, and answered as INTERNAL
-            return problem(_internal(api.__name__))
+            return problem(_internal("api"))
 
     return endpoint
 
@@ -117,8 +116,8 @@ def http_function(bytes_max: int, **options: Any) -> Callable[[Endpoint], Endpoi
     """
 
     def decorate(handler: Endpoint) -> Endpoint:
+        @_declared("on_request", handler.__name__, options)
         @functools.partial(_with_bounded_body, bytes_max=bytes_max)
-        @functools.wraps(on_request(**options)(handler))  # copies the attributes that discovery looks for
         def endpoint(request: Request) -> Response:
             logs.configure()
             try:
@@ -135,8 +134,8 @@ def task_function(**options: Any) -> Callable[[Callable[[Any], None]], Endpoint]
     """Return a decorator that makes the endpoint of a task handler. After any error, the queue delivers again."""
 
     def decorate(handler: Callable[[Any], None]) -> Endpoint:
+        @_declared("on_task_dispatched", handler.__name__, options)
         @_with_bounded_body
-        @functools.wraps(on_task_dispatched(**options)(handler))  # copies the attributes that discovery looks for
         def endpoint(request: Request) -> Response:
             def run() -> None:
                 data = data_of(request)
@@ -153,29 +152,46 @@ def task_function(**options: Any) -> Callable[[Callable[[Any], None]], Endpoint]
     return decorate
 
 
-def scheduled_function(**options: Any) -> Callable[[Callable[[ScheduledEvent], Wire]], Endpoint]:
+def scheduled_function(**options: Any) -> Callable[[Callable[["ScheduledEvent"], Wire]], Endpoint]:
     """Return a decorator that makes the endpoint of a scheduled handler. The answer is the handler's result as JSON.
 
     After an exception, the answer is a 500 with only a correlation id, and the scheduler tries again.
     """
 
-    def decorate(handler: Callable[[ScheduledEvent], Wire]) -> Endpoint:
-        @on_schedule(**options)
-        @functools.wraps(handler)
-        def run(event: ScheduledEvent) -> None:
+    def decorate(handler: Callable[["ScheduledEvent"], Wire]) -> Endpoint:
+        def run(event: "ScheduledEvent") -> None:
             try:
                 g.answer = jsonify(handler(event))
             except Exception:  # noqa: BLE001 - logged, and answered as INTERNAL
                 g.answer = _error_response(_internal(handler.__name__))
 
+        @_declared("on_schedule", handler.__name__, options)
         @_with_bounded_body
-        @functools.wraps(run)
         def endpoint(request: Request) -> Response:
+            from firebase_functions.scheduler_fn import on_schedule  # parses the headers of Cloud Scheduler
+
             logs.configure()
-            run(request)  # type: ignore[call-arg, arg-type]  # typed as a response, but a function of a request
+            on_schedule(**options)(run)(request)  # type: ignore[call-arg, arg-type]  # typed as a response
             answer: Response = g.answer
             return answer
 
+        return endpoint
+
+    return decorate
+
+
+def _declared(kind: str, name: str, options: Mapping[str, Any]) -> Callable[[Endpoint], Endpoint]:
+    """Return a decorator that declares an endpoint to the CLI.
+
+    A process that serves a function needs no declarations. There, the import of the SDK's decorators would take a
+    seventh of a cold start.
+    """
+
+    def decorate(endpoint: Endpoint) -> Endpoint:
+        if settings.served_function() is None:
+            from imagegen.api.declarations import declare
+
+            declare(endpoint, kind, name, options)
         return endpoint
 
     return decorate

@@ -110,7 +110,7 @@ class Sweeper:
     outbox: Outbox
     catalogs: Catalogs
     images: Images
-    reconciliation: "Callable[[], Reconciliation] | None" = None
+    reconciliation: "Reconciliation | None" = None
     run: Run[Sequence[Snapshot], int] = in_threads
 
     def sweep(self) -> int:
@@ -135,8 +135,8 @@ class Sweeper:
             Part(self._with_leftovers(), self._delete_leftovers, Event.IMAGES_NOT_SWEPT),
         ]
         if self.reconciliation is not None:
-            purchases = self.reconciliation()
-            parts.insert(2, Part(purchases.due(PAGE_SIZE), purchases.check, Event.PURCHASE_NOT_RECONCILED))
+            due, check = self.reconciliation.due(PAGE_SIZE), self.reconciliation.check
+            parts.insert(2, Part(due, check, Event.PURCHASE_NOT_RECONCILED))
         shares = len(parts) - WITHOUT_SHARE
         swept = 0
         unavailable: DatabaseUnavailable | None = None
