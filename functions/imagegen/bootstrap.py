@@ -192,7 +192,7 @@ class Backend:
             self.outbox,
             self.catalogs,
             self.images,
-            None if payments is None else lambda: _reconciliation(self.database, payments, clock, settlements.retry),
+            None if payments is None else _reconciliation(self.database, payments, clock, settlements.retry),
             self.account_data.parts,
         )
 

@@ -19,12 +19,23 @@ import requests
 from google.cloud.firestore_v1.base_query import FieldFilter
 
 from imagegen.adapters.firestore import FirestoreDatabase
+from imagegen.adapters.stripe_payments import StripePayments
 from imagegen.documents.generations import REQUESTS, request_path
 from imagegen.domain.generation import keyed_request_id
 from imagegen.domain.images import LEFTOVERS_KEPT, SUFFIX
+from imagegen.ports.clock import SystemClock
 from imagegen.ports.database import Put
+from imagegen.services.purchases.audit import PaymentAudit
+from tests.support.buying import control_stripe, create, press_button, purchase_of, session_of
 from tests.support.catalog import COSTS
-from tests.support.crashes import CALLS_AT_ONCE, attempt, call_and_kill, warm_up
+from tests.support.crashes import (
+    CALLS_AT_ONCE,
+    CUT_OFF_AFTER_SECONDS,
+    attempt,
+    call_and_kill,
+    kill_all,
+    warm_up,
+)
 from tests.support.invariants import violations
 from tests.support.live import Live, cut_off, operator_of, order, until
 from tests.support.scale import scaled
@@ -37,9 +48,13 @@ KILLS = scaled(2, 25)
 KILLS_WHILE_PROCESSING_MIN = scaled(1, 5)
 ROUNDS_WITHOUT_KILLS = scaled(1, 3)
 ROUNDS_MAX = 30
+KILLS_OF_WEBHOOKS = scaled(3, 25)
+LONGEST_WEBHOOK_SECONDS = 0.5
+RETRIES_SECONDS = 86_400
 STORING_EVERY = scaled(4, 2)
 """One in so many calls stores its image. A restarted process takes seconds to import the client of the store."""
 
+STRIPE_WEBHOOK = "stripeWebhook"
 WORKER = "generateWithModelA"
 _CALLED = {"latencySeconds": 0.06, "timeoutSeconds": 5}
 _QUEUED = {"latencySeconds": 0.8, "timeoutSeconds": 5, "queue": WORKER}  # half of a round; the queue takes the rest
@@ -173,6 +188,42 @@ def test_every_queued_request_ends_and_no_credit_is_lost_when_workers_are_killed
         if request["status"] == "failed":
             assert request["error"]["refundedCredits"] == COSTS[request["size"]]
     check_files(live)
+
+
+def test_everything_paid_arrives_when_the_webhook_of_stripe_is_killed(live: Live) -> None:
+    """Every other process is killed while it waits for Stripe, so between the receipt of an event and its commit."""
+    rng = random.Random(SEED)
+    user_ids = [live.add_user() for _ in range(3)]
+    bought: dict[str, str] = {}
+    for number in range(KILLS_OF_WEBHOOKS):
+        user_id = rng.choice(user_ids)
+        purchase = create(live, user_id, f"key {number}")
+        bought[purchase["purchaseId"]] = user_id
+        session_id = session_of(purchase)
+        warm_up(live, STRIPE_WEBHOOK, lambda: live.send(STRIPE_WEBHOOK), at_once=1)
+        if number % 2 == 0:
+            control_stripe(live, "faults", path=f"/v1/checkout/sessions/{session_id}", method="GET", kind="hang")
+        press_button(live, session_id, "pay")
+        if number % 2 == 0:
+            until(lambda: not control_stripe(live, "faults"), seconds=CUT_OFF_AFTER_SECONDS)
+        else:
+            time.sleep(rng.uniform(0, LONGEST_WEBHOOK_SECONDS))
+        kill_all(live, STRIPE_WEBHOOK)
+
+    # An event whose attempts were all killed is otherwise sent again after minutes or hours.
+    control_stripe(live, "clock", seconds=RETRIES_SECONDS)
+    until(lambda: {purchase_of(live, id)["status"] for id in bought} == {"paid"}, seconds=60)
+    control_stripe(live, "deliveries/wait", seconds=60)
+    for user_id in user_ids:
+        credits = 50 * sum(buyer == user_id for buyer in bought.values())
+        assert live.credits(user_id) == credits
+    assert violations(live.operator) == []
+    stripe = StripePayments("sk_test_demo", (), live.suite.stripe_url)
+    assert list(PaymentAudit(FirestoreDatabase(live.operator), stripe, SystemClock()).findings()) == []
+    deliveries = [delivery["statuses"] for delivery in control_stripe(live, "deliveries")]
+    print(f"\nkilled {KILLS_OF_WEBHOOKS} times; {sum(len(each) > 1 for each in deliveries)} events were sent again")
+    assert sum(each[0] == 500 for each in deliveries) >= KILLS_OF_WEBHOOKS // 2
+    assert {each[-1] for each in deliveries} == {200}
 
 
 # Calls and kills

@@ -1,4 +1,4 @@
-"""Tests of the examples of README and docs/quickstart.md, run as a reader would paste them.
+"""Tests of the examples of README, docs/quickstart.md and docs/purchases.md, run as a reader would paste them.
 
 The examples are the only tests that use ``user-100``'s credits and the user ``newcomer``.
 """

@@ -36,14 +36,14 @@ def call_and_kill(
     assert not unnoticed
 
 
-def warm_up(live: Live, function: str, call: Callable[[], object]) -> None:
-    """Start a process for each of ``CALLS_AT_ONCE`` calls, each with its own port.
+def warm_up(live: Live, function: str, call: Callable[[], object], at_once: int = CALLS_AT_ONCE) -> None:
+    """Start a process for each of so many calls at once, each with its own port.
 
     The CLI chooses a port long before the process binds it. If two processes get the same port, even from another
     suite, one of them answers for both. Raises AssertionError if that happens five times.
     """
     for _ in range(5):
-        call_and_kill(live, function, [call] * CALLS_AT_ONCE, [])
+        call_and_kill(live, function, [call] * at_once, [])
         without_port = [process for process in processes(live, function) if not has_its_port(process)]
         if not without_port:
             return
@@ -88,6 +88,15 @@ def kill(shell: psutil.Process) -> None:
         for process in (shell, *shell.children(recursive=True)):
             with suppress(psutil.NoSuchProcess):
                 process.kill()
+
+
+def kill_all(live: Live, function: str) -> None:
+    """Kill all processes of a function, and wait until they have ended."""
+    running = processes(live, function)
+    for process in running:
+        kill(process)
+    _, unnoticed = psutil.wait_procs(running, timeout=10)
+    assert not unnoticed
 
 
 def attempt(live: Live, function: str, **arguments: Any) -> requests.Response | None:

@@ -17,14 +17,14 @@ from typing import Any
 
 from tools import browser
 from tools.docs.generated_parts import between
-from tools.docs.write import OPERATING, QUICKSTART, README
+from tools.docs.write import OPERATING, PURCHASES, QUICKSTART, README
 from tools.emulators.client import operator_client
 from tools.emulators.project import ROOT, Project
 from tools.emulators.suite import Suite, workspace
 from tools.seed import history
 
 EXAMPLE = re.compile(r"```bash\n(?P<command>.*?)```\s*```json\n(?P<answer>.*?)```", re.DOTALL)
-PAGES = (README, QUICKSTART)
+PAGES = (README, QUICKSTART, PURCHASES)
 """The pages with examples, in the order in which they run. A command on both pages runs once."""
 CHART = ROOT / "docs" / "report.svg"
 REPORT_LINES = 9

@@ -21,6 +21,7 @@ from tools.seed import history
 
 README = ROOT / "README.md"
 QUICKSTART = ROOT / "docs" / "quickstart.md"
+PURCHASES = ROOT / "docs" / "purchases.md"
 API = ROOT / "docs" / "api.md"
 WEBHOOKS = ROOT / "docs" / "webhooks.md"
 ARCHITECTURE = ROOT / "docs" / "architecture.md"

@@ -109,7 +109,7 @@ class Sweeper:
     outbox: Outbox
     catalogs: Catalogs
     images: Images
-    reconciliation: "Callable[[], Reconciliation] | None" = None
+    reconciliation: "Reconciliation | None" = None
     account_data: Callable[[], Sequence[Part]] = tuple
     run: Run[Sequence[Snapshot], int] = in_threads
 
@@ -152,7 +152,7 @@ class Sweeper:
 
     def _due_purchases(self) -> Iterator[Part]:
         if self.reconciliation is not None:
-            purchases = self.reconciliation()
+            purchases = self.reconciliation
             yield Part(purchases.due(PAGE_SIZE), purchases.check, Event.PURCHASE_NOT_RECONCILED)
 
     def _expired(self, status: Status) -> Query:
