@@ -31,6 +31,8 @@ OF_A_REQUEST = (EntryType.DEDUCTION, EntryType.REFUND)
 DELETED_AT = "deletedAt"
 """The field of a user whose account is being deleted, or was deleted. No other user has it."""
 
+_NAMES = [(type, type.value) for type in EntryType]  # once, because each call goes through them
+
 KEPT_OF_DELETED = ("schemaVersion", "createdAt", "credits", "ledger", "lifetime", "usage", "debts", DELETED_AT)
 """The fields that a user's document keeps when the account is deleted. All others are removed, also unknown ones."""
 
@@ -75,7 +77,7 @@ def wallet_of(user: Snapshot) -> Wallet:
         credits=balance,
         seq=ledger.amount("seq", default=0),
         head=ledger.defaulted("head", GENESIS),
-        lifetime={type: credits for type in EntryType if (credits := lifetime.optional(type.value, int))},
+        lifetime={type: credits for type, name in _NAMES if (credits := lifetime.optional(name, int))},
         debts=tuple(map(_debt_of, fields.maps("debts"))) if user.data.get("debts") else (),
     )
 
@@ -124,8 +126,8 @@ def wallet_fields(wallet: Wallet) -> dict[str, Any]:
         "credits": bucket_fields(wallet.credits),
         "ledger": {"seq": wallet.seq, "head": wallet.head},
         "lifetime": {
-            type.value: credits
-            for type in EntryType
+            name: credits
+            for type, name in _NAMES
             if (credits := wallet.lifetime.get(type, 0)) or type not in OF_PURCHASES
         },
     }

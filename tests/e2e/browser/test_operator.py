@@ -13,7 +13,8 @@ from tests.support.models import SWITCHED
 from tests.support.scale import only_full
 from tools.seed import history
 
-BURST_WEEK = "2026-W44"
+LAST_WEEK = str(history.weeks()[-1])
+BURST_WEEK = str(history.weeks()[-3])
 """A week whose report is part of the sample data, with failures of a model as its anomaly."""
 
 FOLLOW_MS = 20_000
@@ -25,7 +26,7 @@ REPORT_MS = 120_000
 VIEWS: dict[str, dict[str, dict[str, Any]]] = {
     "/operator/operations": {"getOperations": {}},
     "/operator/reports": {"listWeeklyReports": {}},
-    "/operator/reports/2026-W46": {"getWeeklyReport": {"week": "2026-W46"}, "runWeeklyReport": {"week": "2026-W46"}},
+    f"/operator/reports/{LAST_WEEK}": {"getWeeklyReport": {"week": LAST_WEEK}, "runWeeklyReport": {"week": LAST_WEEK}},
     "/operator/audit": {"getAudit": {}},
     "/operator/users": {"findUsers": {}},
     "/operator/users/user-ada": {

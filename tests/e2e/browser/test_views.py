@@ -13,11 +13,13 @@ from tests.e2e.browser.conftest import Visit
 from tests.support.browser import Visitor
 from tests.support.live import Live
 from tests.support.scale import only_full
+from tools.seed import history
 
 pytestmark = only_full
 
 LOOKS: dict[str, dict[str, bool]] = {"light": {}, "dark": {"dark": True}, "phone": {"phone": True}}
 USER = "Ada"
+WEEKS = history.weeks()
 
 
 @dataclass(frozen=True)
@@ -56,9 +58,9 @@ def views_of_user(live: Live) -> list[View]:
 def views_of_operator(live: Live) -> list[View]:
     return [
         View("operations", "/operator/operations", "Latest failures"),
-        View("reports", "/operator/reports", "2026-W39"),
-        View("report", "/operator/reports/2026-W44", "Top users"),
-        View("report-missing", "/operator/reports/2020-W01", "REPORT_NOT_FOUND"),
+        View("reports", "/operator/reports", str(WEEKS[0])),
+        View("report", f"/operator/reports/{WEEKS[-3]}", "Top users"),
+        View("report-missing", f"/operator/reports/{WEEKS[0] - 100}", "REPORT_NOT_FOUND"),
         View("audit", "/operator/audit", "The audit checks"),
         View("users", "/operator/users", "user-fumiko"),
         View("user", "/operator/users/user-ada", "Show more"),
