@@ -901,7 +901,33 @@ MUTANTS = [
         "progress]",
         test=f"{DELETION_TESTS}/test_deletion.py",
     ),
-    Mutant("a deletion settles no requests", deletions, "self._settle_requests, self._forfeit)", "self._forfeit)"),
+    Mutant(
+        "a deletion settles no requests",
+        deletions,
+        "settled = self._done(user_id, until, self._settle_requests)",
+        "settled = True",
+    ),
+    Mutant(
+        "a deletion leaves open purchases",
+        deletions,
+        "self._close_purchases, self._forfeit",
+        "self._forfeit",
+        test=f"{DELETION_TESTS}/test_deletion_purchases.py",
+    ),
+    Mutant(
+        "a deletion ends while an open purchase could not be closed",
+        deletions,
+        "done=ended and",
+        "done=",
+        test=f"{DELETION_TESTS}/test_deletion_purchases.py",
+    ),
+    Mutant(
+        "a purchase whose session is still open counts as closed",
+        reconcile,
+        'raise PaymentsRefused("the session is still open")',
+        "pass",
+        test=f"{DELETION_TESTS}/test_deletion_purchases.py",
+    ),
     Mutant(
         "a deletion erases requests that have not ended",
         deletions,
@@ -951,7 +977,10 @@ MUTANTS = [
         test=f"{DELETION_TESTS}/test_deletion.py",
     ),
     Mutant(
-        "a deletion ends although a step has failed", deletions, "done=erased and pictures and all(others)", "done=True"
+        "a deletion ends although a step has failed",
+        deletions,
+        "done=ended and erased and pictures and all(others)",
+        "done=True",
     ),
     Mutant(
         "a deletion limits the canceled runs",

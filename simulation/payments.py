@@ -74,6 +74,11 @@ class FakePayments:
         self.made[new.purchase_id] = new, session, self.now()
         return session
 
+    def expire_session(self, session_id: str) -> None:
+        self._call("expire_session")
+        if session_id in self.sessions and self.sessions[session_id].state is SessionState.OPEN:
+            self.expire(session_id)
+
     def payment(self, session_id: str) -> Payment | None:
         self._call("payment")
         session = self.sessions.get(session_id)

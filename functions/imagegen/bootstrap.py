@@ -87,7 +87,7 @@ SWEEPING_TIMEOUT_SECONDS = 5.0  # shorter, because the next sweep tries again
 class AccountData:
     """The exports and deletions of accounts. Their services are imported on first use, because few functions need them.
 
-    ``settlements`` retry for seconds only.
+    ``settlements`` retry for seconds only. ``payments`` is None where payments are off.
     """
 
     database: Database
@@ -95,6 +95,7 @@ class AccountData:
     images: Images
     tasks: TaskQueue
     auth_accounts: "AuthAccounts"
+    payments: "Payments | None"
     clock: Clock
     new_id: Callable[[], str]
 
@@ -113,7 +114,9 @@ class AccountData:
 
         limits = replace(self.settlements.limits, canceled_runs_per_day=UNLIMITED)
         settlements = replace(self.settlements, limits=limits)
-        return Deletions(self.database, settlements, self.images, self.auth_accounts, self.clock)
+        payments, retry = self.payments, settlements.retry
+        reconciliation = None if payments is None else _reconciliation(self.database, payments, self.clock, retry)
+        return Deletions(self.database, settlements, self.images, self.auth_accounts, self.clock, reconciliation)
 
     def parts(self) -> Sequence["Part"]:
         """Return the parts of a sweep."""
@@ -200,7 +203,14 @@ class Backend:
     def account_data(self) -> AccountData:
         settlements = replace(self.execution.settlements, retry=Retry(self.clock, self.rng, SWEEPING_TIMEOUT_SECONDS))
         return AccountData(
-            self.database, settlements, self.images, self.tasks, self.auth_accounts, self.clock, self.new_id
+            self.database,
+            settlements,
+            self.images,
+            self.tasks,
+            self.auth_accounts,
+            self.payments,
+            self.clock,
+            self.new_id,
         )
 
     @cached_property

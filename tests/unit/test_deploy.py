@@ -251,6 +251,7 @@ SECRETS: dict[str, tuple[str, dict[str, set[str]]]] = {
                 "getCatalog",
                 "api",
                 "stripeWebhook",
+                "deleteAccount",
                 "sweepAbandonedRequests",
             },
             "STRIPE_WEBHOOK_SECRET": {"stripeWebhook"},

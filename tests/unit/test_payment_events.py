@@ -199,11 +199,12 @@ def test_payment_of_a_lost_account_is_a_finding(shop: Shop) -> None:
 
 def test_payment_for_a_deleted_account_is_booked_and_forfeited(shop: Shop) -> None:
     purchase_id, session_id = shop.bought()
+    shop.payments.pay_later(session_id)
     shop.api.result("deleteAccount", {"userId": "user", "confirmUserId": "user"})
-    shop.payments.pay(session_id)
-    assert shop.deliver() == [200]
+    shop.payments.settle(session_id, arrived=True)
+    assert shop.deliver() == [200] * 2
     assert shop.ledger() == [("purchase", 50), ("forfeit", 50)]
     shop.payments.refund(session_id, 500)
-    assert shop.deliver() == [200] * 2
+    assert shop.deliver() == [200] * 3
     assert shop.stored(purchase_id)["status"] == "refunded"
     assert shop.ledger() == [("purchase", 50), ("forfeit", 50)]

@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -321,6 +322,21 @@ def test_payment_with_too_many_refunds_is_not_read(stripe: Stripe, payments: Str
     with pytest.raises(PaymentsDown):
         payments.payment("cs_1")
     assert len([path for _, path, _ in stripe.requests if path == "/v1/refunds"]) == 2
+
+
+def test_session_is_expired(stripe: Stripe, payments: StripePayments) -> None:
+    stripe.answers["/v1/checkout/sessions/cs_1/expire"] = 200, {**SESSION, "status": "expired"}
+    payments.expire_session("cs_1")
+    assert stripe.requests == [("POST", "/v1/checkout/sessions/cs_1/expire", {})]
+
+
+@pytest.mark.parametrize(("status", "error"), [(400, None), (404, None), (403, PaymentsDown), (409, PaymentsDown)])
+def test_session_that_is_not_open_is_left(
+    stripe: Stripe, payments: StripePayments, status: int, error: type[Exception] | None
+) -> None:
+    stripe.answers["/v1/checkout/sessions/cs_1/expire"] = status, {"error": {"type": "invalid_request_error"}}
+    with nullcontext() if error is None else pytest.raises(error):
+        payments.expire_session("cs_1")
 
 
 def test_session_that_does_not_exist_is_none(payments: StripePayments) -> None:

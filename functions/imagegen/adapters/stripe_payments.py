@@ -99,6 +99,19 @@ class StripePayments:
 
         return self._call(created)
 
+    def expire_session(self, session_id: str) -> None:
+        def expired(client: "StripeClient") -> None:
+            from stripe import InvalidRequestError
+
+            try:
+                client.v1.checkout.sessions.expire(session_id)
+            except InvalidRequestError as error:
+                # Stripe has no code for a session that is not open. Its state is read afterwards.
+                if error.http_status not in (400, 404):
+                    raise
+
+        self._call(expired)
+
     def payment(self, session_id: str) -> Payment | None:
         def read(client: "StripeClient") -> Session | None:
             from stripe import InvalidRequestError

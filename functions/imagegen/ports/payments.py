@@ -126,6 +126,9 @@ class Payments(Protocol):
     def create_session(self, new: NewSession) -> Session:
         """Create a session, or return the one that this purchase has. The provider remembers it for a day."""
 
+    def expire_session(self, session_id: str) -> None:
+        """End a session that is open, so that nobody can pay it any more. Any other session stays as it is."""
+
     def payment(self, session_id: str) -> Payment | None:
         """Return everything about a session, or None if there is no such session."""
 

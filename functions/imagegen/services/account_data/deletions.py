@@ -9,6 +9,7 @@ more, and only then the account that the user signs in with is deleted.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from imagegen import events
 from imagegen.documents.account_data import deletion_of, deletion_path, export_path, write_deletion
@@ -49,12 +50,16 @@ from imagegen.ports.database import (
     Write,
 )
 from imagegen.ports.object_store import ObjectStoreUnavailable
+from imagegen.ports.payments import PaymentsDown, PaymentsRefused
 from imagegen.services import unreadable
 from imagegen.services.account_data.exports import user_folder
 from imagegen.services.account_data.reading import PAGE_SIZE, requests_of
 from imagegen.services.credits.accounts import existing_user
 from imagegen.services.generations.settlement import Failed, Settlements
 from imagegen.services.images.storage import Images
+
+if TYPE_CHECKING:  # imported where payments are on
+    from imagegen.services.purchases.reconcile import Reconciliation
 
 FORFEIT = "forfeit"
 """The id of the entry that ends the balance. The fixed id makes a second one impossible."""
@@ -67,7 +72,14 @@ SWEEP_SECONDS = 40.0
 
 CANCELED = Failed(FailureReason.CANCELED, "The account was deleted.")
 
-TRANSIENT = (CommitRefused, OutcomeUnknown, DatabaseUnavailable, ObjectStoreUnavailable)
+TRANSIENT = (
+    CommitRefused,
+    OutcomeUnknown,
+    DatabaseUnavailable,
+    ObjectStoreUnavailable,
+    PaymentsDown,
+    PaymentsRefused,
+)
 """The errors that may have passed by the next sweep."""
 
 Step = Callable[[str], bool]
@@ -76,13 +88,17 @@ Step = Callable[[str], bool]
 
 @dataclass(frozen=True)
 class Deletions:
-    """The deletions of all accounts. ``settlements`` retry for seconds only, and do not limit canceled runs."""
+    """The deletions of all accounts. ``settlements`` retry for seconds only, and do not limit canceled runs.
+
+    ``reconciliation`` is None where payments are off. Purchases stay as they are then.
+    """
 
     database: Database
     settlements: Settlements
     images: Images
     auth_accounts: AuthAccounts
     clock: Clock
+    reconciliation: "Reconciliation | None"
 
     def delete(self, user_id: str, requested_by: str | None) -> Deletion:
         """Delete an account, and return the deletion, which a sweep finishes. A repeated call only returns it.
@@ -121,8 +137,9 @@ class Deletions:
     def _advanced(self, deletion: Deletion, seconds: float) -> Deletion:
         """Run the steps for this time. Return the deletion as it is then."""
         user_id, until = deletion.user_id, self.clock.monotonic() + seconds
-        # What an open purchase still grants is forfeited by its reconciliation.
-        settled = self._done(user_id, until, self._settle_requests, self._forfeit)
+        settled = self._done(user_id, until, self._settle_requests)
+        # What a purchase grants even later is forfeited by its reconciliation.
+        ended = settled and self._done(user_id, until, self._close_purchases, self._forfeit)
         others = [
             self._done(user_id, until, step)
             for step in (
@@ -136,7 +153,7 @@ class Deletions:
         # A request that has not ended needs its fields, and its end writes deliveries.
         erased = settled and self._done(user_id, until, self._erase_requests, self._delete_deliveries)
         pictures = self._done(user_id, until, self._delete_pictures)
-        return self._concluded(deletion, done=erased and pictures and all(others))
+        return self._concluded(deletion, done=ended and erased and pictures and all(others))
 
     def _done(self, user_id: str, until: float, *steps: Step) -> bool:
         """Run steps that build on each other. Return whether all are done. A step that fails ends them, but no others.
@@ -191,6 +208,10 @@ class Deletions:
         for document in documents:
             self.settlements.settle(StoredRequest.of(document), CANCELED)
         return len(documents) < PAGE_SIZE
+
+    def _close_purchases(self, user_id: str) -> bool:
+        """End the open purchases, so that nobody pays for them any more."""
+        return self.reconciliation is None or self.reconciliation.close_open(user_id)
 
     def _forfeit(self, user_id: str) -> bool:
         """End what is left of the balance with an entry of the ledger."""

@@ -28,7 +28,7 @@ from imagegen.events import Event
 from imagegen.ports.clock import Clock
 from imagegen.ports.database import Database, Query, Snapshot, Sum, Update, Where
 from imagegen.ports.payments import NewSession, Payments, PaymentsDown, PaymentsRefused, Session
-from imagegen.services.credits.accounts import require_user
+from imagegen.services.credits.accounts import refuse_deleted, require_user
 from imagegen.services.purchases.packages import Offer, Packages
 from imagegen.services.purchases.reconcile import Reconciliation
 from imagegen.services.retry import Retry
@@ -72,8 +72,9 @@ class Checkout:
     def create(self, order: Order) -> CreatedPurchase:
         """Create a purchase and its session, or return those that this idempotency key already created.
 
-        Raises UserNotFound, PackageNotFound, TooManyPurchases, RateLimited, IdempotencyMismatch, PaymentsUnavailable,
-        and ServiceUnavailable if the provider does not answer: then the same call finishes the same purchase.
+        Raises UserNotFound, AccountDeleted, PackageNotFound, TooManyPurchases, RateLimited, IdempotencyMismatch,
+        PaymentsUnavailable, and ServiceUnavailable if the provider does not answer: then the same call finishes the
+        same purchase.
         """
         key = order.idempotency_key
         purchase_id = self.new_id() if key is None else keyed_purchase_id(order.user_id, key)
@@ -81,6 +82,7 @@ class Checkout:
 
         def attempt(_tries: int) -> CreatedPurchase:
             user, document = self.database.read(user_path(order.user_id), purchase_path(purchase_id))
+            refuse_deleted(user)
             if document.exists:
                 purchase = purchase_of(document)
                 if purchase.fingerprint != order.fingerprint:

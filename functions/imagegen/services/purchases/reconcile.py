@@ -10,9 +10,10 @@ from datetime import datetime
 
 from imagegen import events
 from imagegen.documents.accounts import create_entry, is_deleted, update_wallet, user_path, wallet_of
+from imagegen.documents.fields import Unreadable
 from imagegen.documents.purchases import PURCHASES, purchase_of, purchase_path, update_looked_at, update_purchase
 from imagegen.domain.ledger import EntryType, LedgerEntry, Wallet
-from imagegen.domain.purchases import LOOK, Discrepancy, Purchase
+from imagegen.domain.purchases import LOOK, OPEN_MAX, Discrepancy, Purchase, PurchaseStatus
 from imagegen.errors import ServiceUnavailable
 from imagegen.events import Event
 from imagegen.ports.clock import Clock
@@ -92,6 +93,34 @@ class Reconciliation:
         except PaymentsDown as error:
             raise ServiceUnavailable("The payment provider does not answer.") from error
         return True
+
+    def close_open(self, user_id: str) -> bool:
+        """End the sessions of a user's next open purchases, and reconcile them. Return whether there are no more.
+
+        A buyer who was faster has paid. One whose session was not answered has no page to pay on, and expires later.
+        Raises Unreadable or PaymentsRefused after the others, if one cannot be read or closed.
+        """
+        is_open = Where("status", "==", PurchaseStatus.OPEN.value)
+        where = (Where("userId", "==", user_id), is_open, Where("livemode", "==", self.payments.is_live))
+        # Also purchases that stay open are found again. There are fewer of them than a page has.
+        documents = self.database.find(Query(PURCHASES, where, limit=OPEN_MAX + 1))
+        problem: Exception | None = None
+        for document in documents:
+            try:
+                self._close(purchase_of(document))
+            except (Unreadable, PaymentsRefused) as error:
+                problem = error
+        if problem is not None:
+            raise problem
+        return len(documents) <= OPEN_MAX
+
+    def _close(self, purchase: Purchase) -> None:
+        """End the session of a purchase, and reconcile it. Raises PaymentsRefused if it is still open."""
+        if purchase.session_id is not None:
+            self.payments.expire_session(purchase.session_id)
+        after = self.reconcile(purchase.id)
+        if after.status is PurchaseStatus.OPEN and after.session_id is not None and after.discrepancy is None:
+            raise PaymentsRefused("the session is still open")
 
     def due(self, limit: int) -> Query:
         """Return the query for the purchases that the sweeper checks now."""
