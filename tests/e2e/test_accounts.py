@@ -150,7 +150,7 @@ def test_verified_address_takes_effect_at_once(live: Live) -> None:
 
 def test_script_of_the_docs_makes_an_admin(live: Live) -> None:
     user, _ = live.sign_up()
-    script = re.findall(r"```python\n(.*?)```", DEPLOYING.read_text("utf-8"), re.DOTALL)[1]
+    [script] = re.findall(r"```python\n(.*?)```", DEPLOYING.read_text("utf-8"), re.DOTALL)
     subprocess.run(
         [sys.executable, "-c", script.replace("YOUR-PROJECT", live.suite.project_id).replace("UID", user)],
         env={**os.environ, "FIREBASE_AUTH_EMULATOR_HOST": live.suite.auth_host},

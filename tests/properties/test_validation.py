@@ -10,6 +10,7 @@ import unicodedata
 from datetime import UTC, datetime, timedelta, timezone
 from types import SimpleNamespace
 from typing import Any, cast
+from unittest.mock import Mock
 from urllib.parse import urlsplit
 
 import pytest
@@ -604,7 +605,8 @@ def key_used(header: str | None, *field: object) -> object:
     """Return the key of a call with this header and field, or False if the call is refused."""
     data = {**ORDER, "userId": "user"} | ({"idempotencyKey": field[0]} if field else {})
     call = Received(data, cast("Any", {} if header is None else {"Idempotency-Key": header}))
-    backend = SimpleNamespace(catalogs=SimpleNamespace(current=history.catalog), call_rates=SimpleNamespace(admit=None))
+    catalogs, call_rates = SimpleNamespace(current=history.catalog), SimpleNamespace(admit=None)
+    backend = SimpleNamespace(catalogs=catalogs, call_rates=call_rates, accounts=Mock())
     try:
         return ECHO(cast("Any", backend), call)["key"]
     except InvalidInput as refusal:

@@ -175,6 +175,34 @@ test('an API key is created, listed and revoked', async () => {
   assert.equal((await user.call('revokeApiKey', { keyId })).keyId, keyId);
 });
 
+test('a purchase is created, listed and reconciled', async () => {
+  const { purchaseId, status } = await user.call('createPurchase', { package: 'starter' });
+  assert.equal(status, 'open');
+  assert.equal((await user.call('getPurchase', { purchaseId })).credits, 50);
+  assert.equal((await user.call('reconcilePurchase', { purchaseId })).status, 'open');
+  assert.deepEqual((await user.call('listPurchases')).purchases.map((listed) => listed.purchaseId), [purchaseId]);
+});
+
+test('the functions for operators are for admins', async () => {
+  const found = await admin.call('findUsers', { query: user.uid });
+  assert.deepEqual(found.users.map(({ userId }) => userId), [user.uid]);
+  const { options } = await admin.call('listCatalogOptions');
+  const { kind, id } = options[0];
+  const stale = await admin.error('updateCatalogOption', { kind, id, version: 'stale', changes: { enabled: true } });
+  assert.equal(stale.details.reason, 'OPTION_CHANGED');
+  assert.ok((await admin.call('getOperations')).pending >= 0);
+  for (const name of ['listCatalogOptions', 'getOperations', 'getAudit']) {
+    assertRefused(await user.error(name), 'permission-denied', { reason: 'PERMISSION_DENIED' });
+  }
+});
+
+test('an account is exported and deleted', async () => {
+  assert.equal((await user.call('exportAccount')).status, 'running');
+  assert.equal((await user.call('getAccountExport')).userId, user.uid);
+  const error = await user.error('deleteAccount', { confirmUserId: 'someone else' });
+  assert.equal(error.details.reason, 'INVALID_INPUT');
+});
+
 test('every function was called', () => {
   assert.deepEqual([...called].sort(), suite.callables.toSorted());
 });
