@@ -48,6 +48,7 @@ def views_of_user(live: Live) -> list[View]:
         View("request-completed", f"/requests/{completed}", "None was sent for this request."),
         View("request-failed", f"/requests/{failed}", "refunded"),
         View("credits", "/credits", "Show more"),
+        View("purchases", "/purchases", "No purchases yet."),
         View("webhooks", "/webhooks", "No webhooks yet."),
         View("api-keys", "/api-keys", "No API keys yet."),
         View("not-found", "/nowhere", "There is no such page."),
