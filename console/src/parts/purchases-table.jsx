@@ -17,8 +17,7 @@ export function PurchasesTable({ of, canPay = false, hasUsers = false }) {
       caption="Purchases, newest first"
       columns={[
         "When",
-        ...(hasUsers ? ["User"] : []),
-        "Package",
+        hasUsers ? "User and package" : "Package",
         "Status",
         { title: "Price", isNumeric: true },
         { title: "Granted", isNumeric: true },
@@ -29,14 +28,16 @@ export function PurchasesTable({ of, canPay = false, hasUsers = false }) {
       {of.map((purchase) => (
         <tr key={purchase.purchaseId}>
           <td>
-            <Time at={purchase.createdAt} />
+            <Time at={purchase.createdAt} style={hasUsers ? "date" : "full"} />
           </td>
-          {hasUsers && (
-            <td>
-              <UserLink id={purchase.userId} />
-            </td>
-          )}
-          <td>{purchase.package}</td>
+          <td>
+            {hasUsers && (
+              <div>
+                <UserLink id={purchase.userId} />
+              </div>
+            )}
+            {purchase.package}
+          </td>
           <td>
             <Status of={purchase.status} />{" "}
             {canPay && purchase.status === "open" && purchase.checkoutUrl && (

@@ -63,6 +63,7 @@ def views_of_operator(live: Live) -> list[View]:
         View("report", f"/operator/reports/{WEEKS[-3]}", "Top users"),
         View("report-missing", f"/operator/reports/{WEEKS[0] - 100}", "REPORT_NOT_FOUND"),
         View("audit", "/operator/audit", "The audit checks"),
+        View("purchases-of-all", "/operator/purchases", "Purchases of all users."),
         View("users", "/operator/users", "user-fumiko"),
         View("user", "/operator/users/user-ada", "Show more"),
         View("catalog", "/operator/catalog", "1024x1792"),
