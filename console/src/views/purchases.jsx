@@ -120,7 +120,7 @@ function Package({ of, create }) {
     <li class="card stack">
       <h2>{of.name}</h2>
       <p>
-        <strong>{credits(of.credits)}</strong> for {price}
+        <strong>{credits(of.credits)}</strong>
       </p>
       <ActionButton action={buy} kind="primary" onClick={() => buy.run()}>
         Buy for {price}
