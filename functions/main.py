@@ -66,6 +66,7 @@ createPurchase = callable_function("purchases.create_purchase", secrets=PAYMENT_
 getPurchase = callable_function("purchases.get_purchase")
 reconcilePurchase = callable_function("purchases.reconcile_purchase", secrets=PAYMENT_SECRETS)
 listPurchases = callable_function("purchases.list_purchases")
+findPurchases = callable_function("purchases.find_purchases")
 getWeeklyReport = callable_function("weekly_reports.get_weekly_report")
 listWeeklyReports = callable_function("weekly_reports.list_weekly_reports")
 runWeeklyReport = callable_function("weekly_reports.run_weekly_report", timeout_sec=540, secrets=REPORT_SECRETS)

@@ -4,6 +4,7 @@ import { render } from "preact";
 import { App, Broken } from "./app.jsx";
 import { config, loadConfig } from "./config.js";
 import { connect } from "./firebase.js";
+import { landFromCheckout } from "./landing.js";
 import { watchRoute } from "./router.js";
 import { VIEWS } from "./routes.js";
 import { watchSession } from "./session.js";
@@ -23,6 +24,7 @@ try {
   await loadConfig();
   connect();
   watchSession();
+  landFromCheckout();
   watchRoute(VIEWS);
   root.replaceChildren();
   render(<App views={VIEWS} />, root);

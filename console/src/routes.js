@@ -5,11 +5,13 @@ import { creditHistory } from "./views/credits.jsx";
 import { audit } from "./views/operator/audit.jsx";
 import { catalog } from "./views/operator/catalog.jsx";
 import { operations } from "./views/operator/operations.jsx";
+import { purchasesOfAll } from "./views/operator/purchases.jsx";
 import { report } from "./views/operator/report.jsx";
 import { reports } from "./views/operator/reports.jsx";
 import { user } from "./views/operator/user.jsx";
 import { users } from "./views/operator/users.jsx";
 import { playground } from "./views/playground.jsx";
+import { purchases } from "./views/purchases.jsx";
 import { requestDetails } from "./views/request.jsx";
 import { requests } from "./views/requests.jsx";
 import { signInView } from "./views/sign-in.jsx";
@@ -22,6 +24,7 @@ export const VIEWS = [
   requests,
   requestDetails,
   creditHistory,
+  purchases,
   webhooks,
   apiKeys,
   // for operators
@@ -29,6 +32,7 @@ export const VIEWS = [
   reports,
   report,
   audit,
+  purchasesOfAll,
   users,
   user,
   catalog,

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 import requests
 
-from tests.support.buying import control_stripe, create, lost_webhooks, press_button, purchase_of, session_of
+from tests.support.buying import counted_webhooks, create, lost_webhooks, press_button, purchase_of, session_of
 from tests.support.live import Live, until
 
 ARRIVAL_SECONDS = 60
@@ -14,11 +14,8 @@ ARRIVAL_SECONDS = 60
 
 @pytest.fixture(autouse=True)
 def webhooks(live: Live) -> Iterator[None]:
-    """Tell the suite of webhooks that the CLI cut off, as with any call. The emulator of Stripe sends them again."""
-    yield
-    control_stripe(live, "deliveries/wait", seconds=30)
-    statuses = [status for delivery in control_stripe(live, "deliveries") for status in delivery["statuses"]]
-    live.count_cut_off("stripeWebhook", sum(status == 500 for status in statuses))
+    with counted_webhooks(live):
+        yield
 
 
 def test_paid_credits_arrive_and_refunds_and_disputes_take_them_back(live: Live) -> None:

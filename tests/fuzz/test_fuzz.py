@@ -75,6 +75,7 @@ ADMIN_OPERATIONS = (
     "listWeeklyReports",
     "runWeeklyReport",
     "findUsers",
+    "findPurchases",
     "listCatalogOptions",
     "updateCatalogOption",
     "getOperations",

@@ -58,6 +58,7 @@ def needs(
         assert api.http.post(f"/{function}").status_code == 200
     as_admin(api, "getOperations")
     as_admin(api, "findUsers", query="user")
+    as_admin(api, "findPurchases", status="disputed")
     api.result("deleteAccount", {"userId": "leaver", "confirmUserId": "leaver"})
     return [Need.of(query, sums) for _, query, sums in client.wire.queries]
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request
 
+from tests.support.live import Live
 from tests.support.scale import FULL
 from tools.emulators.project import ROOT
 from tools.emulators.suite import Suite
@@ -18,6 +20,9 @@ PICTURES = ROOT / ".local" / "console"
 
 DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
+
+PASSWORD = history.source("users")["password"]
+"""The password of all accounts of the tests."""
 
 HOME = "Playground"
 """The heading of the view that follows signing in."""
@@ -90,7 +95,7 @@ class Visitor:
         """Sign in with an e-mail address and the password that all accounts of the tests have."""
         self.open("/sign-in")
         self.page.get_by_role("textbox", name="E-mail address").fill(email)
-        self.page.get_by_label("Password").fill(history.source("users")["password"])
+        self.page.get_by_label("Password").fill(PASSWORD)
         self.page.get_by_role("button", name="Sign in", exact=True).click()
         self.page.get_by_role("heading", name=HOME).wait_for()
 
@@ -145,3 +150,10 @@ class Visitor:
             self.problems.append(f"request to {request.url}")
         if url.netloc == self.suite.functions_host and request.method == "POST":
             self.calls.append(url.path.rpartition("/")[2])
+
+
+def person(live: Live) -> str:
+    """Add a user with one credit and an account. Return the e-mail address."""
+    user_id, email = live.add_user(paid=1), f"{uuid.uuid4().hex}@example.com"
+    live.accounts.create_user(uid=user_id, email=email, email_verified=True, password=PASSWORD)
+    return email

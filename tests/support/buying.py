@@ -41,3 +41,17 @@ def lost_webhooks(live: Live) -> Iterator[None]:
 def purchase_of(live: Live, purchase_id: str) -> Any:
     """Return a purchase according to the API."""
     return live.result("getPurchase", {"purchaseId": purchase_id})
+
+
+@contextmanager
+def counted_webhooks(live: Live) -> Iterator[None]:
+    """Tell the suite of the block's webhooks that the CLI cut off. The emulator of Stripe sends them again."""
+    before = _cut_off_webhooks(live)
+    yield
+    control_stripe(live, "deliveries/wait", seconds=30)
+    live.count_cut_off("stripeWebhook", _cut_off_webhooks(live) - before)
+
+
+def _cut_off_webhooks(live: Live) -> int:
+    deliveries = control_stripe(live, "deliveries")
+    return sum(status == 500 for delivery in deliveries for status in delivery["statuses"])

@@ -87,6 +87,7 @@ def test_manifest_has_every_function(manifest: dict[str, Any]) -> None:
         "getPurchase",
         "reconcilePurchase",
         "listPurchases",
+        "findPurchases",
         "getWeeklyReport",
         "listWeeklyReports",
         "runWeeklyReport",

@@ -4,7 +4,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from imagegen.domain.ledger import Credits
 from tests.support.accounts import Accounts
+from tests.support.console import as_admin, refused
 from tests.support.purchases import Shop, down
 
 
@@ -104,6 +106,41 @@ def test_purchases_are_listed_newest_first_page_by_page(shop: Shop) -> None:
     assert found == made[::-1]
     assert "nextPageToken" not in second
     assert shop.api.result("listPurchases", {"userId": "other"}) == {"purchases": []}
+
+
+def test_admins_find_disputed_purchases_of_all_users_with_what_is_owed(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.open("other")
+    shop.paid()
+    disputed = []
+    for user_id in ("user", "other", "user"):
+        shop.clock.sleep(1)
+        purchase_id = shop.buy(userId=user_id)["purchaseId"]
+        session_id = shop.session_of(purchase_id)
+        shop.payments.pay(session_id)
+        shop.deliver(*shop.payments.events[-1:])
+        disputed.append((purchase_id, session_id))
+    shop.backend.corrections.correct("other", Credits(paid=-45), reason="spent", key="spent")
+    for _, session_id in disputed:
+        shop.payments.dispute(session_id, 500)
+        shop.deliver(*shop.payments.events[-1:])
+    accounts = Accounts()
+    monkeypatch.setattr("firebase_admin.auth.get_user", accounts.get_user)
+    monkeypatch.setattr("firebase_admin.auth.verify_id_token", accounts.verify_id_token)
+    first = as_admin(shop.api, "findPurchases", status="disputed", pageSize=2)
+    rest = as_admin(shop.api, "findPurchases", status="disputed", pageToken=first["nextPageToken"])
+    found = [*first["purchases"], *rest["purchases"]]
+    assert [purchase["purchaseId"] for purchase in found] == [purchase_id for purchase_id, _ in reversed(disputed)]
+    assert [(purchase["userId"], purchase["uncollected"]) for purchase in found] == [
+        ("user", 0),
+        ("other", 45),
+        ("user", 0),
+    ]
+    assert "nextPageToken" not in rest
+    assert as_admin(shop.api, "findPurchases", status="refunded") == {"purchases": []}
+    error = refused(shop.api, "findPurchases", status="paid", pageToken=first["nextPageToken"])
+    assert error["details"]["reason"] == "INVALID_INPUT"
 
 
 def test_rest_api_has_purchases_too(shop: Shop) -> None:

@@ -2,7 +2,7 @@
 
 import { useState } from "preact/hooks";
 import { call } from "../api.js";
-import { credits, number } from "../format.js";
+import { credits, number, signedCredits } from "../format.js";
 import { useDocument } from "../live.js";
 import { usePages } from "../load.js";
 import { Amount } from "../parts/amount.jsx";
@@ -16,9 +16,10 @@ import { RequestLink } from "../parts/request-link.jsx";
 import { Table } from "../parts/table.jsx";
 import { Time } from "../parts/time.jsx";
 import { Waiting } from "../parts/waiting.jsx";
+import { href } from "../router.js";
 import { session } from "../session.js";
 
-const TYPES = ["grant", "deduction", "refund", "correction"];
+const TYPES = ["grant", "deduction", "refund", "correction", "purchase", "reversal", "reinstatement"];
 
 /** @type {import("../router.js").View} */
 export const creditHistory = { path: "/credits", title: "Credits", nav: "user", component: Credits };
@@ -38,7 +39,7 @@ function Credits() {
 /** @param {{account: Record<string, any>}} props */
 function Buckets({ account }) {
   const { trial = 0, paid = 0 } = account.credits ?? {};
-  const { grant = 0, deduction = 0, refund = 0, correction = 0 } = account.lifetime ?? {};
+  const { grant = 0, deduction = 0, refund = 0, correction = 0, purchase = 0, reversal = 0, reinstatement = 0 } = account.lifetime ?? {};
   return (
     <section class="stack" aria-label="Balance">
       <Figures
@@ -51,7 +52,9 @@ function Buckets({ account }) {
       />
       <p class="muted">
         In all: {credits(grant)} granted, {number(deduction)} spent, {number(refund)} refunded
-        {correction !== 0 && `, ${number(correction)} corrected`}.
+        {correction !== 0 && `, ${number(correction)} corrected`}
+        {purchase !== 0 && `, ${number(purchase)} bought`}
+        {reversal !== 0 && `, ${number(reversal - reinstatement)} of these taken back`}. <a href={href("/purchases")}>Buy credits</a>
       </p>
     </section>
   );
@@ -109,7 +112,7 @@ function History({ entries }) {
                 </td>
                 <td>{entry.type}</td>
                 <td class="numeric">
-                  <Amount credits={entry.type === "deduction" ? -entry.credits : entry.credits} isSigned />
+                  <Amount credits={signedCredits(entry)} isSigned />
                 </td>
                 <td class="numeric">
                   <Amount credits={entry.balanceAfter} />

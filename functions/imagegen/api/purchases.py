@@ -102,18 +102,39 @@ class FilteredPurchases(OfUser):
 
     def next_token(self, page: Page[PurchaseDetails]) -> str | None:
         """Return the token of the page that follows, or None."""
-        if not page.has_more:
-            return None
-        last = page.items[-1].purchase
-        return page_tokens.encode(
-            page_tokens.query_of(vars(self), _LIST_QUERY), page_tokens.moment(last.created_at), last.id
-        )
+        return _next_token(page_tokens.query_of(vars(self), _LIST_QUERY), page)
+
+
+def _next_token(query: object, page: Page[PurchaseDetails]) -> str | None:
+    if not page.has_more:
+        return None
+    last = page.items[-1].purchase
+    return page_tokens.encode(query, page_tokens.moment(last.created_at), last.id)
 
 
 class ListPurchases(FilteredPurchases):
     model_config = example(userId="user-100", pageSize=20)
 
     page_size: PageSize = PAGE_SIZE_DEFAULT
+
+
+_FIND_QUERY = ("status",)
+
+
+class FindPurchases(Request):
+    model_config = example(status="disputed", pageSize=20)
+
+    status: Annotated[PurchaseStatus, Field(strict=False)]
+    page_size: PageSize = PAGE_SIZE_DEFAULT
+    after: Annotated[
+        tuple[datetime, str] | None,
+        page_tokens.position(page_tokens.moment_and_id, *_FIND_QUERY),
+        page_tokens.TOKEN_SCHEMA,
+    ] = Field(default=None, alias="pageToken")
+
+    def next_token(self, page: Page[PurchaseDetails]) -> str | None:
+        """Return the token of the page that follows, or None."""
+        return _next_token(page_tokens.query_of(vars(self), _FIND_QUERY), page)
 
 
 CHECKOUT_URL = "The page on which the buyer pays, while the purchase is open."
@@ -169,7 +190,7 @@ class PurchaseList(Response):
     next_page_token: str | None = Field(description=NEXT_PAGE)
 
     @classmethod
-    def of(cls, params: ListPurchases, page: Page[PurchaseDetails]) -> Self:
+    def of(cls, params: ListPurchases | FindPurchases, page: Page[PurchaseDetails]) -> Self:
         return cls(purchases=[Purchase.of(details) for details in page.items], next_page_token=params.next_token(page))
 
 
@@ -224,3 +245,10 @@ def list_purchases(backend: Backend, call: Call[ListPurchases]) -> PurchaseList:
     """Returns a page of a user's purchases, newest first."""
     params = call.params
     return PurchaseList.of(params, backend.purchases.list(params.user_id, params.page_size, params.after))
+
+
+@operation(access=Access.ADMIN, scope=Scope.READ)
+def find_purchases(backend: Backend, call: Call[FindPurchases]) -> PurchaseList:
+    """Returns a page of all users' purchases with a status, newest first, with what each user owes."""
+    params = call.params
+    return PurchaseList.of(params, backend.purchases.find(params.status, params.page_size, params.after))

@@ -32,6 +32,7 @@ VIEWS: dict[str, dict[str, dict[str, Any]]] = {
     "/operator/users/user-ada": {
         "getCreditBalance": {"userId": "user-ada"},
         "listCreditTransactions": {"userId": "user-ada"},
+        "listPurchases": {"userId": "user-ada"},
         "grantCredits": {
             "userId": "user-ada",
             "credits": 1,
@@ -40,6 +41,7 @@ VIEWS: dict[str, dict[str, dict[str, Any]]] = {
             "idempotencyKey": "console",
         },
     },
+    "/operator/purchases": {"findPurchases": {"status": "disputed"}},
     "/operator/catalog": {
         "listCatalogOptions": {},
         "updateCatalogOption": {"kind": "model", "id": "model-a", "version": "1", "changes": {"enabled": False}},
@@ -82,7 +84,9 @@ def test_admin_finds_a_user_and_grants_credits_once(admin: Visitor, live: Live) 
 
 
 @only_full
-def test_admin_reads_a_report_and_runs_it_again(admin: Visitor) -> None:
+def test_admin_reads_a_report_and_runs_it_again(admin: Visitor, live: Live) -> None:
+    sales = {"currency": "usd", "purchases": 3, "amount": 2_500, "credits": 300, "amountRefunded": 500}
+    live.operator.document(f"weeklyReports/{BURST_WEEK}").update({"sales": [{**sales, "amountDisputed": 0}]})
     page = admin.page
     admin.open("/operator/reports")
     page.get_by_role("link", name=BURST_WEEK).click()
@@ -93,11 +97,14 @@ def test_admin_reads_a_report_and_runs_it_again(admin: Visitor) -> None:
     days = page.get_by_role("table", name="Requests by day").locator("tbody").get_by_role("row")
     expect(days).to_have_count(7)
     expect(page.get_by_text("Balanced: ")).to_be_visible()
+    expect(row(page, "Sales by currency", "USD 3 $25.00 300 $5.00 $0.00")).to_be_visible()
+    admin.look("report-sales")
 
     made = page.get_by_text("Made at").inner_text()
     page.get_by_role("button", name="Run it again").click()
     expect(page.get_by_text("Made at")).not_to_have_text(made, timeout=REPORT_MS)
     expect(days).to_have_count(7)
+    expect(page.get_by_text("0 credits were sold")).to_be_visible()
 
 
 @only_full

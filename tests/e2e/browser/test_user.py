@@ -10,13 +10,11 @@ from datetime import datetime
 from playwright.sync_api import Page, expect
 
 from tests.e2e.browser.conftest import Visit
-from tests.support.browser import ZONE
+from tests.support.browser import PASSWORD, ZONE, person
 from tests.support.live import Live
 from tests.support.models import BROKEN, LATE
 from tests.support.scale import only_full
-from tools.seed import history
 
-PASSWORD = history.source("users")["password"]
 PAGE_SIZE = 20
 
 
@@ -155,10 +153,3 @@ def test_lost_connection_is_tried_again(visit: Visit) -> None:
     expect(page.get_by_role("alert")).to_contain_text("OFFLINE")
     page.get_by_role("button", name="Try again").click()
     expect(page.get_by_text("No API keys yet.")).to_be_visible()
-
-
-def person(live: Live) -> str:
-    """Add a user with an account. Return the e-mail address."""
-    user_id, email = live.add_user(paid=1), f"{uuid.uuid4().hex}@example.com"
-    live.accounts.create_user(uid=user_id, email=email, email_verified=True, password=PASSWORD)
-    return email

@@ -9,7 +9,7 @@ import { Loaded } from "../../parts/loaded.jsx";
 import { Page } from "../../parts/page.jsx";
 import { Table } from "../../parts/table.jsx";
 import { Time } from "../../parts/time.jsx";
-import { UserLink } from "./user-link.jsx";
+import { UserLink } from "../../parts/user-link.jsx";
 
 /** @type {import("../../router.js").View} */
 export const audit = {

@@ -13,7 +13,7 @@ import { Table } from "../../parts/table.jsx";
 import { Time } from "../../parts/time.jsx";
 import { OptionForm } from "./option-form.jsx";
 import { OptionRefusal } from "./option-refusal.jsx";
-import { UserLink } from "./user-link.jsx";
+import { UserLink } from "../../parts/user-link.jsx";
 
 /** @type {Record<string, string>} */
 const TITLES = { model: "Models", style: "Styles", color: "Colors", size: "Sizes" };

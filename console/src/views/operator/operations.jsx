@@ -13,7 +13,7 @@ import { Status } from "../../parts/status.jsx";
 import { Table } from "../../parts/table.jsx";
 import { navigate } from "../../router.js";
 import { Time } from "../../parts/time.jsx";
-import { UserLink } from "./user-link.jsx";
+import { UserLink } from "../../parts/user-link.jsx";
 
 const PERIODS = { 1: "The last hour", 24: "The last 24 hours", 72: "The last 3 days", 168: "The last 7 days" };
 const DEFAULT_HOURS = "24";

@@ -1,7 +1,7 @@
 /** Shows the report of one week. */
 
 import { call } from "../../api.js";
-import { duration, number, share } from "../../format.js";
+import { duration, money, number, share } from "../../format.js";
 import { useAction, useLoad } from "../../load.js";
 import { ActionButton } from "../../parts/action-button.jsx";
 import { ErrorNote } from "../../parts/error-note.jsx";
@@ -11,7 +11,7 @@ import { Page } from "../../parts/page.jsx";
 import { Table } from "../../parts/table.jsx";
 import { Time } from "../../parts/time.jsx";
 import { ReportDays } from "./report-days.jsx";
-import { UserLink } from "./user-link.jsx";
+import { UserLink } from "../../parts/user-link.jsx";
 import { REPORT_SECONDS, date } from "./weeks.js";
 
 /** @type {import("../../router.js").View} */
@@ -61,6 +61,7 @@ function Contents({ of }) {
       <ReportDays of={of} />
       <h2>Credits</h2>
       <p class="card">{reconciliation(of.reconciliation)}</p>
+      {of.sales && <Sales of={of.sales} spent={of.paidFrom.paid} />}
       <h2>Options</h2>
       <Tallies caption="Requests by model" title="Model" of={of.models} />
       <Tallies caption="Requests by style" title="Style" of={of.styles} />
@@ -143,6 +144,46 @@ function reconciliation(found) {
   return (
     `Balanced: ${number(found.opening)} credits at the start, ${moves.join(", ") || "no changes"}, ` +
     `${number(found.closing)} at the end.`
+  );
+}
+
+/** @param {{of: any[], spent: number}} props */
+function Sales({ of, spent }) {
+  const sold = of.reduce((sum, { credits }) => sum + credits, 0);
+  return (
+    <>
+      <h2>Sales</h2>
+      <p>
+        {number(sold)} credits were sold, and {number(spent)} paid credits were spent. Refunds and disputes are counted
+        until the report was made.
+      </p>
+      {of.length > 0 && (
+        <Table
+          caption="Sales by currency"
+          columns={[
+            "Currency",
+            { title: "Purchases", isNumeric: true },
+            { title: "Amount", isNumeric: true },
+            { title: "Credits", isNumeric: true },
+            { title: "Refunded", isNumeric: true },
+            { title: "Disputed", isNumeric: true },
+          ]}
+        >
+          {of.map((sales) => (
+            <tr key={sales.currency}>
+              <th scope="row">{sales.currency.toUpperCase()}</th>
+              <td class="numeric">{number(sales.purchases)}</td>
+              <td class="numeric">{money(sales.amount, sales.currency)}</td>
+              <td class="numeric">{number(sales.credits)}</td>
+              <td class="numeric">{money(sales.amountRefunded, sales.currency)}</td>
+              <td class={sales.amountDisputed ? "numeric bad" : "numeric"}>
+                {money(sales.amountDisputed, sales.currency)}
+              </td>
+            </tr>
+          ))}
+        </Table>
+      )}
+    </>
   );
 }
 

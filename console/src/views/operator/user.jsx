@@ -1,12 +1,13 @@
 /** Shows a user's balance and history, and grants credits. */
 
 import { call } from "../../api.js";
-import { number } from "../../format.js";
+import { number, signedCredits } from "../../format.js";
 import { useLoad, usePages } from "../../load.js";
 import { Amount } from "../../parts/amount.jsx";
 import { Figures } from "../../parts/figures.jsx";
 import { Loaded, Paged } from "../../parts/loaded.jsx";
 import { Page } from "../../parts/page.jsx";
+import { PurchasesTable } from "../../parts/purchases-table.jsx";
 import { RequestLink } from "../../parts/request-link.jsx";
 import { Table } from "../../parts/table.jsx";
 import { Time } from "../../parts/time.jsx";
@@ -31,6 +32,11 @@ function User({ params }) {
     (page) => page.transactions,
     [userId],
   );
+  const purchases = usePages(
+    (pageToken) => call("listPurchases", { userId, pageSize: 20, pageToken }),
+    (page) => page.purchases,
+    [userId],
+  );
   return (
     <Page title={profile?.displayName || userId} lead={profile?.email ?? "The user's credits, and their changes."}>
       <p class="muted">
@@ -52,6 +58,10 @@ function User({ params }) {
           void history.reload();
         }}
       />
+      <h2>Purchases</h2>
+      <Paged of={purchases} empty="This user has bought nothing yet.">
+        {(items) => <PurchasesTable of={items} />}
+      </Paged>
       <h2>History</h2>
       <Paged of={history} empty="This user has no transactions yet. Grant the first credits.">
         {(items) => <History of={items} />}
@@ -97,7 +107,7 @@ function History({ of }) {
           </td>
           <td>{entry.type}</td>
           <td class="numeric">
-            <Amount credits={entry.type === "deduction" ? -entry.credits : entry.credits} isSigned />
+            <Amount credits={signedCredits(entry)} isSigned />
           </td>
           <td class="numeric">{number(entry.balanceAfter)}</td>
           <td>{entry.generationRequestId && <RequestLink id={entry.generationRequestId} />}</td>

@@ -10,7 +10,7 @@ import { Page } from "../../parts/page.jsx";
 import { Table } from "../../parts/table.jsx";
 import { Time } from "../../parts/time.jsx";
 import { navigate } from "../../router.js";
-import { UserLink } from "./user-link.jsx";
+import { UserLink } from "../../parts/user-link.jsx";
 
 /** @type {import("../../router.js").View} */
 export const users = {

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from imagegen.documents.accounts import user_path, wallet_of
 from imagegen.documents.purchases import PURCHASES, purchase_of, purchase_path
-from imagegen.domain.purchases import Purchase
+from imagegen.domain.purchases import Purchase, PurchaseStatus
 from imagegen.errors import PurchaseNotFound
 from imagegen.ports.database import Database, Query, Snapshot, Where
 from imagegen.services.pagination import Page, page
@@ -38,7 +38,7 @@ def purchase_not_found(purchase_id: str) -> PurchaseNotFound:
 
 @dataclass(frozen=True)
 class Purchases:
-    """Purchases, read-only. Both methods raise DatabaseUnavailable."""
+    """Purchases, read-only. The methods raise DatabaseUnavailable."""
 
     database: Database
 
@@ -55,3 +55,12 @@ class Purchases:
         [user] = self.database.read(user_path(user_id))
         newest = Query(PURCHASES, (Where("userId", "==", user_id),), order_by="createdAt", start_after=after)
         return page(self.database, newest, size, lambda document: details_of(purchase_of(document), user))
+
+    def find(self, status: PurchaseStatus, size: int, after: tuple[datetime, str] | None) -> Page[PurchaseDetails]:
+        """Return up to ``size`` purchases of all users, newest first, starting after the cursor (created_at, id)."""
+        newest = Query(PURCHASES, (Where("status", "==", status.value),), order_by="createdAt", start_after=after)
+        found = page(self.database, newest, size, purchase_of)
+        paths = list(dict.fromkeys(user_path(purchase.user_id) for purchase in found.items))
+        users = dict(zip(paths, self.database.read(*paths), strict=True)) if paths else {}
+        details = [details_of(purchase, users[user_path(purchase.user_id)]) for purchase in found.items]
+        return Page(details, found.has_more)

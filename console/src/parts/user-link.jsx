@@ -1,6 +1,6 @@
 /** A link to a user's page for operators. */
 
-import { href } from "../../router.js";
+import { href } from "../router.js";
 
 /** @param {{id: string, children?: import("preact").ComponentChildren}} props */
 export function UserLink({ id, children }) {
