@@ -191,6 +191,7 @@ test('the functions for operators are for admins', async () => {
   const stale = await admin.error('updateCatalogOption', { kind, id, version: 'stale', changes: { enabled: true } });
   assert.equal(stale.details.reason, 'OPTION_CHANGED');
   assert.ok((await admin.call('getOperations')).pending >= 0);
+  assert.deepEqual((await admin.call('findPurchases', { status: 'disputed' })).purchases, []);
   for (const name of ['listCatalogOptions', 'getOperations', 'getAudit']) {
     assertRefused(await user.error(name), 'permission-denied', { reason: 'PERMISSION_DENIED' });
   }
