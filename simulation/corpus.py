@@ -835,8 +835,9 @@ MUTANTS = [
     Mutant(
         "the adapter forgets the version",
         firestore_messages,
-        "_set_timestamp(message.current_document.update_time, version)",
-        "message.current_document.exists = True",
+        "case Update(fields=fields, version=version):\n"
+        "            _set_timestamp(message.current_document.update_time, version)",
+        "case Update(fields=fields):\n            message.current_document.exists = True",
         test="tests/simulation/test_contract.py",
     ),
     Mutant(
