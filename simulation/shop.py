@@ -5,26 +5,16 @@ The provider's record never fails. Calls to it fail, and its events are doubled,
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TypeVar
 
 from imagegen.bootstrap import Backend
 from imagegen.domain.purchases import Package, Purchase, PurchaseStatus
 from imagegen.errors import ApiError, PaymentsUnavailable
 from imagegen.ports.clock import Clock
 from imagegen.ports.database import CommitRefused, DatabaseUnavailable, OutcomeUnknown
-from imagegen.ports.payments import (
-    AdjustmentKind,
-    NewSession,
-    Payment,
-    PaymentEvent,
-    PaymentsDown,
-    Price,
-    Session,
-    SessionState,
-)
+from imagegen.ports.payments import AdjustmentKind, PaymentEvent, PaymentsDown, SessionState
 from imagegen.services.purchases.create import Checkout, CreatedPurchase, Order
 from imagegen.services.purchases.packages import Offer, Packages
 from simulation import purchases
@@ -32,6 +22,7 @@ from simulation.calls import PERIOD_SECONDS
 from simulation.checks import Violation
 from simulation.faults import Faults
 from simulation.payments import SIGNATURE, FakePayments
+from simulation.provider import SimulatedPayments
 from simulation.scheduler import Scheduler
 from simulation.store import Store
 
@@ -41,8 +32,6 @@ CREDITS = {"credits-starter": 3, "credits-standard": 7}
 EXPECTED = (CommitRefused, DatabaseUnavailable, OutcomeUnknown, PaymentsDown, ApiError)
 DELIVERIES_MAX = 4
 RETRY_SECONDS = 30.0
-
-T = TypeVar("T")
 
 
 class FixedPackages(Packages):
@@ -60,52 +49,6 @@ class FixedPackages(Packages):
 
     def current(self) -> Sequence[Offer]:
         return self._offers
-
-
-@dataclass(frozen=True)
-class SimulatedPayments:
-    """The provider behind a faulty network. A call that fails may have had an effect."""
-
-    record: FakePayments
-    faults: Faults
-    rng: random.Random
-    is_live: bool = False
-
-    def prices(self, lookup_keys: Sequence[str]) -> list[Price]:
-        return self._answer(lambda: self.record.prices(lookup_keys))
-
-    def create_session(self, new: NewSession) -> Session:
-        return self._answer(lambda: self.record.create_session(new))
-
-    def payment(self, session_id: str) -> Payment | None:
-        return self._answer(lambda: self.record.payment(session_id))
-
-    def find_session(self, purchase_id: str) -> str | None:
-        return self._answer(lambda: self.record.find_session(purchase_id))
-
-    def paid_sessions(self) -> Iterator[Session]:
-        return self._answer(self.record.paid_sessions)
-
-    def purchase_of(self, payment_intent_id: str) -> str | None:
-        return self._answer(lambda: self.record.purchase_of(payment_intent_id))
-
-    def event(self, body: bytes, signature: str | None) -> PaymentEvent:
-        return self.record.event(body, signature)
-
-    def _answer(self, call: Callable[[], T]) -> T:
-        self._pass_latency()
-        if self.faults.occurs(self.faults.rates.lost_before):
-            self.faults.scheduler.note("provider: not reached")
-            raise PaymentsDown("not done")
-        answer = call()
-        self._pass_latency()
-        if self.faults.occurs(self.faults.rates.lost_after):
-            self.faults.scheduler.note("provider: answer lost")
-            raise PaymentsDown("perhaps done")
-        return answer
-
-    def _pass_latency(self) -> None:
-        self.faults.step(self.rng.choice((0.0, 0.01, 0.3)))
 
 
 @dataclass
