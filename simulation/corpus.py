@@ -835,8 +835,8 @@ MUTANTS = [
     Mutant(
         "the adapter forgets the version",
         firestore_messages,
-        "case Update(fields=fields, version=version):\n            "
-        "_set_timestamp(message.current_document.update_time, version)",
+        "case Update(fields=fields, version=version):\n"
+        "            _set_timestamp(message.current_document.update_time, version)",
         "case Update(fields=fields):\n            message.current_document.exists = True",
         test="tests/simulation/test_contract.py",
     ),
@@ -1089,14 +1089,12 @@ MUTANTS = [
         purchases,
         "if session.state is not SessionState.PAID:",
         "if session.state is SessionState.OPEN:",
-        test=f"{PURCHASE_RULES}::test_unpaid_purchase_is_not_granted",
     ),
     Mutant(
         "each paid event grants the credits",
         purchases,
         "if not purchase.credits_granted:",
         "if True:",
-        test=f"{PURCHASE_RULES}::test_paid_purchase_is_granted_once",
     ),
     Mutant(
         "a session with another amount is granted",
@@ -1110,21 +1108,18 @@ MUTANTS = [
         purchases,
         "due = purchase.credits_granted * returned // purchase.amount",
         "due = self.credits_due + purchase.credits_granted * amount // purchase.amount",
-        test=f"{PURCHASE_RULES}::test_parts_of_refunds_add_up_to_the_whole",
     ),
     Mutant(
         "a reversal takes more than there is",
         ledger,
         "taken = min(credits, self.credits.paid)",
         "taken = credits",
-        test=f"{PURCHASE_RULES}::test_spent_credits_become_a_debt_that_the_next_purchase_settles",
     ),
     Mutant(
         "a reversal forgets what it could not take",
         ledger,
         "wallet = self._owing(purchase_id, self.debt_of(purchase_id) + credits - taken)",
         "wallet = self",
-        test=f"{PURCHASE_RULES}::test_spent_credits_become_a_debt_that_the_next_purchase_settles",
     ),
     Mutant(
         "a debt takes trial credits",
@@ -1230,5 +1225,24 @@ MUTANTS = [
         "if _origin(url) not in",
         "if _origin(url) is None and _origin(url) not in",
         test="tests/unit/test_purchase_creation.py::test_buyer_returns_only_to_allowed_sites",
+    ),
+    Mutant("the sweeper checks no purchases", sweeper, "if self.reconciliation is not None:", "if False:"),
+    Mutant(
+        "a deleted account keeps what a purchase grants",
+        reconcile,
+        "if wallet.credits.total and is_deleted(user):",
+        "if False:",
+    ),
+    Mutant(
+        "a purchase and the credits that it grants are two commits",
+        reconcile,
+        "self.database.commit(update_purchase(document, after), *writes)",
+        "self.database.commit(update_purchase(document, after)); writes and self.database.commit(*writes)",
+    ),
+    Mutant(
+        "a checkout session is created before its purchase",
+        purchase_create,
+        "self.database.commit(create_purchase(purchase), paced)",
+        "self.payments.create_session(new_session(purchase)); self.database.commit(create_purchase(purchase), paced)",
     ),
 ]

@@ -22,7 +22,7 @@ from imagegen.ports.database import CommitRefused, DatabaseUnavailable, OutcomeU
 from imagegen.services.credits.accounts import new_account
 from imagegen.services.images.storage import Images
 from imagegen.services.webhooks import outbox
-from simulation import answers, bad_documents, calls, charges, checks, deletions, images, webhooks
+from simulation import answers, bad_documents, calls, charges, checks, deletions, images, purchases, webhooks
 from simulation.calls import ENDPOINTS_MAX, Call, Cancel, Resend
 from simulation.checks import Violation
 from simulation.faults import Faults, Rates
@@ -31,6 +31,7 @@ from simulation.network import RemoteDatabase
 from simulation.queue import SimulatedQueue
 from simulation.receiver import SimulatedReceiver
 from simulation.scheduler import Event, NoQuiescence, Scheduler, VirtualClock
+from simulation.shop import Shop
 from simulation.store import Store
 
 MIDNIGHT = datetime(2026, 11, 16, tzinfo=UTC)
@@ -43,6 +44,9 @@ ALL_LEASES_SECONDS = 600.0
 HOUR_SECONDS = 3600.0
 RETRY_HOURS = 75
 """The retry window of three days, and the time until a sweep finds an overdue last attempt."""
+
+PURCHASE_SWEEPS_MAX = 10
+"""The sweeps after which no purchase is open. The times between them double, up to a purchase's expiry."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,12 @@ class Simulation:
         self._files = images.SimulatedObjectStore(self._faults, rng)
         store = Images(self._files, images.encoded, self._new_id)
         self._auth_accounts = deletions.SimulatedAuthAccounts(self._faults)
+        # A source of its own, so that the other seeds do not depend on it.
+        of_purchases = random.Random(f"purchases {seed}")
+        sells = of_purchases.random() < 0.3
+        self._shop = (
+            Shop(self._store, self._scheduler, clock, self._faults, of_purchases, self._violations) if sells else None
+        )
         backend = Backend.on(
             database,
             self._queue,
@@ -98,6 +108,7 @@ class Simulation:
             rng,
             self._new_id,
             self._limits,
+            payments=None if self._shop is None else self._shop.payments,
             auth_accounts=self._auth_accounts,
         )
         self._generations = backend.generations
@@ -109,12 +120,16 @@ class Simulation:
         # Threads would run outside of the scheduler.
         self._sweeper = replace(backend.sweeper, catalogs=calls.FixedCatalogs(), run=map)
         accounts = calls.accounts(rng)
+        if self._shop is not None:  # few enough credits that bought ones are spent
+            accounts = {user_id: replace(granted, paid=0) for user_id, granted in accounts.items()}
         for user_id, granted in accounts.items():
             self._open(user_id, granted, start)
         # A source of its own, so that the calls of a seed do not depend on its endpoints.
         for user_id, endpoints in calls.endpoints(random.Random(f"endpoints {seed}"), accounts).items():
             self._add_endpoints(user_id, endpoints, start)
         self._deletions = deletions.plan(random.Random(f"deletions {seed}"), list(accounts))
+        if self._shop is not None:
+            self._shop.open(backend, list(accounts))
         self._granted = sum(granted.total for granted in accounts.values())
         self._calls = calls.plan(rng, list(accounts), self._limits)
         if rng.random() < 0.2:
@@ -128,10 +143,11 @@ class Simulation:
             at_rest = [*self._violations_at_rest()]
             self._sweep_until_webhooks_end()
             of_webhooks = [*self._webhook_violations()]
+            of_purchases = [*self._purchase_violations()]
             self._sweep_leftovers()
-            violations = [*self._violations, *at_rest, *of_webhooks, *self._file_violations()]
+            violations = [*self._violations, *at_rest, *of_webhooks, *of_purchases, *self._file_violations()]
             violations += deletions.violations(self._store, self._files.stored, self._auth_accounts.stored)
-            violations += checks.audit_findings(self._store) if self._deletions else []
+            violations += checks.audit_findings(self._store) if self._deletions or self._shop else []
         except NoQuiescence:
             violations = [*self._violations, Violation("LIVENESS", "the run never ends")]
         self._scheduler.close()
@@ -146,7 +162,7 @@ class Simulation:
                 yield Violation("IDEMPOTENCY", f"{call.name} got {answers.outcome_of(call)}")
         if self._store.version != version:
             yield Violation("IDEMPOTENCY", "a repeated call changed the database")
-        yield from checks.broken_invariants(self._store, self._granted)
+        yield from checks.broken_invariants(self._store, self._granted + purchases.bought(self._store))
         # The answers to users who have deleted their accounts are not in the database any more.
         requests, made = self._requests(), self._calls_of_others()
         yield from images.missing_files(self._files.stored, requests)
@@ -180,6 +196,15 @@ class Simulation:
         sent = [event for event in self._receiver.sent if not event.id.startswith(bad_documents.NAME)]
         yield from charges.misstated_by_webhooks(self._store, sent)
 
+    def _purchase_violations(self) -> Iterator[Violation]:
+        """Yield the violations of purchases, after the sweeper has repaired what the events lost."""
+        if (shop := self._shop) is None:
+            return
+        self._sweep_until_purchases_end(shop)
+        self._scheduler.spawn("buyer-last", shop.check_answers)
+        self._scheduler.run()
+        yield from purchases.violations(self._store, shop.record, shop.changes)
+
     def _run_actors(self) -> None:
         """Run the clients, the sweepers and the workers until all have ended."""
         for call in self._calls:
@@ -209,6 +234,17 @@ class Simulation:
                 break
             self._scheduler.spawn(f"sweeper-hour-{hour}", self._sweep, HOUR_SECONDS)
             self._scheduler.run()
+
+    def _sweep_until_purchases_end(self, shop: Shop) -> None:
+        """Run sweeps after the last change of the provider's record, until no purchase can be paid any more."""
+        for number in range(PURCHASE_SWEEPS_MAX):
+            if (seconds := shop.next_sweep_seconds()) is None:
+                break
+            self._scheduler.spawn("provider", shop.expire_old, max(seconds - 0.5, 0))
+            self._scheduler.spawn(f"sweeper-purchases-{number}", self._sweep, max(seconds, 0))
+            self._scheduler.run()
+            if not shop.has_open:
+                break
 
     def _sweep_leftovers(self) -> None:
         """Run a sweep after the leftovers of every request may be deleted."""
@@ -300,6 +336,7 @@ class Simulation:
 
     def _sweep(self) -> None:
         unfinished = webhooks.unfinished(self._store) + deletions.pending(self._store)
+        unfinished += purchases.unfinished(self._store)
         try:
             settled = self._sweeper.sweep()
         except DatabaseUnavailable:

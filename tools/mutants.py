@@ -44,7 +44,8 @@ catch each mutant, or the build fails. Use this page to see which check that is.
   seeds, or in the first seed in which any check fails. Some bugs cannot show in the simulation. For these, you see the
   test that fails.
 - *First seed* is the first seed in which a check fails. Run `make simulate SEED=...` to see that seed without the bug.
-- Checks named like those of the audit are in `services/credits/audit.py`. The others are in `simulation/`.
+- Checks named like those of the audit are in `services/credits/audit.py` and `services/purchases/audit.py`. The others
+  are in `simulation/`.
 
 | mutant | where | caught by | first seed |
 |---|---|---|---|

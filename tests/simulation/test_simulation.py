@@ -38,6 +38,11 @@ EVENTS = {
     *(f"worker: retryWebhook: {what}" for what in ("delivered", "failed", "pending", "skipped")),
     *(f"deleter: {what}" for what in ("deletion: running", "crash", "conflict")),
     *(f"network: arrived late, {what}" for what in ("applied", "refused")),
+    *(f"buyer: purchase: {what}" for what in ("CreatedPurchase", "SERVICE_UNAVAILABLE")),
+    *(f"payer: {what}" for what in ("pay", "pay later", "settle", "expire", "event lost")),
+    *(f"payer: {what}" for what in ("refund", "fail refund", "dispute", "inquiry", "withdraw", "close")),
+    *(f"{who}: {what}" for who in ("buyer", "stripe") for what in ("crash", "gave up", "conflict", "stall")),
+    *(f"{who}: provider: {what}" for who in ("buyer", "stripe") for what in ("not reached", "answer lost")),
 }
 
 
