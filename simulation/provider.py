@@ -30,6 +30,9 @@ class SimulatedPayments:
     def payment(self, session_id: str) -> Payment | None:
         return self._answer(lambda: self.record.payment(session_id))
 
+    def expire_session(self, session_id: str) -> None:
+        self._answer(lambda: self.record.expire_session(session_id))
+
     def find_session(self, purchase_id: str) -> str | None:
         return self._answer(lambda: self.record.find_session(purchase_id))
 

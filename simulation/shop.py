@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from imagegen.bootstrap import Backend
+from imagegen.documents.accounts import is_deleted, user_path
 from imagegen.domain.purchases import Package, Purchase, PurchaseStatus
-from imagegen.errors import ApiError, PaymentsUnavailable
+from imagegen.errors import AccountDeleted, ApiError, PaymentsUnavailable
 from imagegen.ports.clock import Clock
 from imagegen.ports.database import CommitRefused, DatabaseUnavailable, OutcomeUnknown
 from imagegen.ports.payments import AdjustmentKind, PaymentEvent, PaymentsDown, SessionState
@@ -246,9 +247,18 @@ class Shop:
         for buy in self.buys:
             found = [one for one in stored.values() if one.return_url == buy.order.return_url]
             if found and buy.order.idempotency_key:
-                again = self.checkout.create(buy.order)
-                if [again.purchase] != found or not again.is_replay:
-                    self.violations.append(Violation("IDEMPOTENCY", f"a repeated call got {again}, not {found}"))
+                self._check_repeated(buy.order, found)
         if self.store.version != version:
             self.violations.append(Violation("IDEMPOTENCY", "a repeated createPurchase changed the database"))
         self.violations += purchases.misstated(self.store, self.backend.purchases)
+
+    def _check_repeated(self, order: Order, found: Sequence[Purchase]) -> None:
+        try:
+            again = self.checkout.create(order)
+        except AccountDeleted:
+            [user] = self.store.read(user_path(order.user_id))
+            if not is_deleted(user):
+                self.violations.append(Violation("IDEMPOTENCY", "a repeated call was refused"))
+        else:
+            if [again.purchase] != found or not again.is_replay:
+                self.violations.append(Violation("IDEMPOTENCY", f"a repeated call got {again}, not {found}"))
