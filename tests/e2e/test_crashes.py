@@ -38,7 +38,7 @@ from tests.support.crashes import (
 )
 from tests.support.invariants import violations
 from tests.support.live import Live, cut_off, operator_of, order, until
-from tests.support.scale import scaled
+from tests.support.scale import only_full, scaled
 from tools.emulators.suite import Suite, workspace
 from tools.fakes import NO_LIMITS_SETTINGS
 from tools.seed import history
@@ -163,6 +163,7 @@ def test_no_credit_is_lost_or_created_when_processes_are_killed_during_calls(liv
     check_files(live)
 
 
+@only_full
 def test_every_queued_request_ends_and_no_credit_is_lost_when_workers_are_killed(live: Live) -> None:
     rng = random.Random(SEED)
     granted = {live.add_user(trial=5, paid=995): 1000 for _ in range(3)}
@@ -190,6 +191,7 @@ def test_every_queued_request_ends_and_no_credit_is_lost_when_workers_are_killed
     check_files(live)
 
 
+@only_full
 def test_everything_paid_arrives_when_the_webhook_of_stripe_is_killed(live: Live) -> None:
     """Every other process is killed while it waits for Stripe, so between the receipt of an event and its commit."""
     rng = random.Random(SEED)

@@ -61,6 +61,7 @@ def row(page: Page, table: str, name: str) -> Locator:
     return page.get_by_role("table", name=table).get_by_role("row", name=name)
 
 
+@only_full
 def test_admin_finds_a_user_and_grants_credits_once(admin: Visitor, live: Live) -> None:
     user_id = live.add_user(paid=5)
     page = admin.page
@@ -124,6 +125,7 @@ def test_admin_sees_what_the_audit_found(admin: Visitor, live: Live) -> None:
     expect(admin.page.get_by_text("Nothing is wrong.")).to_be_visible()
 
 
+@only_full
 def test_playground_follows_a_model_that_is_turned_off_and_on(admin: Visitor, visit: Visit) -> None:
     user = visit()
     user.sign_in_as("Hundred Credits")
