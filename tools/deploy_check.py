@@ -38,7 +38,7 @@ NOT_KNOWN = {
     "database": "whether the project is on the Blaze plan and has a Firestore database, Authentication and a bucket",
     "indexes": "whether they are built: firebase deploy --only firestore:indexes, then look at the console",
 }
-"""What only an account can tell."""
+"""The facts that only an account can tell."""
 
 Command = Callable[[Sequence[str]], str | None]
 """Runs a command in the project's folder. Returns the end of its output if it failed."""

@@ -38,7 +38,7 @@ class Port:
 
     @property
     def setting(self) -> str:
-        """Where the port is set."""
+        """The setting that has the port, for error messages."""
         return "STRIPE_API_URL in functions/.env.local" if self.emulator == STRIPE else "the port in firebase.json"
 
     def __str__(self) -> str:

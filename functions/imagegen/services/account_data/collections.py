@@ -31,7 +31,7 @@ class Found(StrEnum):
 
 
 class Deletion(StrEnum):
-    """What the deletion of an account does to the documents of a collection."""
+    """The fate of a collection's documents when an account is deleted."""
 
     DELETED = "deleted"
     ERASED = "kept without the personal parts"
