@@ -2,19 +2,16 @@
 
 import { useState } from "preact/hooks";
 import { call } from "../api.js";
-import { credits, number, signedCredits } from "../format.js";
+import { credits, number } from "../format.js";
 import { useDocument } from "../live.js";
 import { usePages } from "../load.js";
-import { Amount } from "../parts/amount.jsx";
 import { Empty } from "../parts/empty.jsx";
 import { ErrorNote } from "../parts/error-note.jsx";
 import { Field } from "../parts/field.jsx";
 import { Figures } from "../parts/figures.jsx";
 import { Paged } from "../parts/loaded.jsx";
 import { Page } from "../parts/page.jsx";
-import { RequestLink } from "../parts/request-link.jsx";
-import { Table } from "../parts/table.jsx";
-import { Time } from "../parts/time.jsx";
+import { TransactionsTable } from "../parts/transactions-table.jsx";
 import { Waiting } from "../parts/waiting.jsx";
 import { href } from "../router.js";
 import { session } from "../session.js";
@@ -94,34 +91,7 @@ function History({ entries }) {
           )
         }
       >
-        {(items) => (
-          <Table
-            caption="Changes of the balance"
-            columns={[
-              "When",
-              "Type",
-              { title: "Credits", isNumeric: true },
-              { title: "Balance after", isNumeric: true },
-              "Request",
-            ]}
-          >
-            {items.map((entry) => (
-              <tr key={entry.id}>
-                <td>
-                  <Time at={entry.timestamp} />
-                </td>
-                <td>{entry.type}</td>
-                <td class="numeric">
-                  <Amount credits={signedCredits(entry)} isSigned />
-                </td>
-                <td class="numeric">
-                  <Amount credits={entry.balanceAfter} />
-                </td>
-                <td>{entry.generationRequestId && <RequestLink id={entry.generationRequestId} />}</td>
-              </tr>
-            ))}
-          </Table>
-        )}
+        {(items) => <TransactionsTable caption="Changes of the balance" of={items} />}
       </Paged>
     </section>
   );

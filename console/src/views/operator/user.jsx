@@ -1,16 +1,14 @@
 /** Shows a user's balance and history, and grants credits. */
 
 import { call } from "../../api.js";
-import { number, signedCredits } from "../../format.js";
+import { number } from "../../format.js";
 import { useLoad, usePages } from "../../load.js";
-import { Amount } from "../../parts/amount.jsx";
 import { Figures } from "../../parts/figures.jsx";
 import { Loaded, Paged } from "../../parts/loaded.jsx";
 import { Page } from "../../parts/page.jsx";
 import { PurchasesTable } from "../../parts/purchases-table.jsx";
-import { RequestLink } from "../../parts/request-link.jsx";
-import { Table } from "../../parts/table.jsx";
 import { Time } from "../../parts/time.jsx";
+import { TransactionsTable } from "../../parts/transactions-table.jsx";
 import { GrantForm } from "./grant-form.jsx";
 
 /** @type {import("../../router.js").View} */
@@ -64,7 +62,7 @@ function User({ params }) {
       </Paged>
       <h2>History</h2>
       <Paged of={history} empty="This user has no transactions yet. Grant the first credits.">
-        {(items) => <History of={items} />}
+        {(items) => <TransactionsTable caption="History, newest first" of={items} />}
       </Paged>
     </Page>
   );
@@ -84,35 +82,5 @@ function Balance({ of }) {
         { name: "Spent in all", value: number(lifetime.spent), notes: [`${number(lifetime.refunded)} refunded`] },
       ]}
     />
-  );
-}
-
-/** @param {{of: any[]}} props */
-function History({ of }) {
-  return (
-    <Table
-      caption="History, newest first"
-      columns={[
-        "Time",
-        "Type",
-        { title: "Credits", isNumeric: true },
-        { title: "Balance after", isNumeric: true },
-        "Request",
-      ]}
-    >
-      {of.map((entry) => (
-        <tr key={entry.id}>
-          <td>
-            <Time at={entry.timestamp} />
-          </td>
-          <td>{entry.type}</td>
-          <td class="numeric">
-            <Amount credits={signedCredits(entry)} isSigned />
-          </td>
-          <td class="numeric">{number(entry.balanceAfter)}</td>
-          <td>{entry.generationRequestId && <RequestLink id={entry.generationRequestId} />}</td>
-        </tr>
-      ))}
-    </Table>
   );
 }
