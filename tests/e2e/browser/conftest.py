@@ -23,9 +23,12 @@ CUT_OFF = "Request to function failed"
 Visit = Callable[..., Visitor]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """Yield the system's browser."""
+    """Yield the system's browser.
+
+    Playwright runs an event loop in this thread until it is closed, so that no other test could run one of its own.
+    """
     path = executable()
     if path is None:
         (pytest.fail if FULL else pytest.skip)(MISSING)
