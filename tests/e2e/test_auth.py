@@ -35,11 +35,18 @@ CALLS = {name: openapi.example(operation) for name, operation in FUNCTIONS.items
 ELSEWHERE = {"exportAccount", "getAccountExport", "deleteAccount"}
 """The functions whose callers `tests/integration/account_data/test_refusals.py` tests, because one ends the account."""
 
-FOR_OWNERS = [
-    name
+ALIKE = {
+    (operation.access, operation.names_owner, operation.spends): name
     for name, operation in FUNCTIONS.items()
-    if operation.access in (Access.OWNER, Access.OWNER_OR_ADMIN) and name not in ELSEWHERE
-]
+    if name not in ELSEWHERE
+}
+TESTED = scaled([*ALIKE.values()], [name for name in FUNCTIONS if name not in ELSEWHERE])
+"""The functions to call: one of those whose callers are declared alike, or all with FULL=1.
+
+`tests/integration/test_access.py` and `tests/unit/test_tokens.py` test all functions in their own process.
+"""
+
+FOR_OWNERS = [name for name in TESTED if FUNCTIONS[name].access in (Access.OWNER, Access.OWNER_OR_ADMIN)]
 NAMING_OWNERS = [name for name in FOR_OWNERS if FUNCTIONS[name].names_owner]
 
 CLOSED = scaled(["createGenerationRequest", "getUserCredits", "grantCredits"], list(CALLS))
@@ -88,8 +95,8 @@ def wallet_and_ledger(live: Live, user_id: str = SEEDED) -> object:
 # Tokens
 
 
-@pytest.mark.parametrize("function", CALLS)
-def test_malformed_token_is_refused_by_every_function(live: Live, function: str) -> None:
+@pytest.mark.parametrize("function", TESTED)
+def test_malformed_token_is_refused(live: Live, function: str) -> None:
     before = wallet_and_ledger(live)
 
     for flaw, authorization in _flaws_to_test(MALFORMED, function).items():
@@ -99,8 +106,8 @@ def test_malformed_token_is_refused_by_every_function(live: Live, function: str)
     assert wallet_and_ledger(live) == before
 
 
-@pytest.mark.parametrize("function", CALLS)
-def test_forged_token_is_refused_by_every_function(live: Live, function: str) -> None:
+@pytest.mark.parametrize("function", TESTED)
+def test_forged_token_is_refused(live: Live, function: str) -> None:
     valid_token, before = live.sign_in(SEEDED), wallet_and_ledger(live)
 
     for flaw, claims in _flaws_to_test(FORGED, function).items():
@@ -212,7 +219,7 @@ def owner_data(live: Live) -> Iterator[OwnerData]:
 
 
 @pytest.mark.parametrize("kind", CallerKind)
-@pytest.mark.parametrize("function", [name for name in FUNCTIONS if name not in ELSEWHERE])
+@pytest.mark.parametrize("function", TESTED)
 def test_function_serves_exactly_the_callers_its_access_allows(
     live: Live, owner_data: OwnerData, function: str, kind: CallerKind
 ) -> None:
@@ -337,8 +344,8 @@ def test_app_check_is_not_enforced_in_the_emulators(closed: Live) -> None:
 # Browsers
 
 
-@pytest.mark.parametrize("function", CALLS)
-def test_cors_preflight_is_answered_by_every_function(live: Live, function: str) -> None:
+@pytest.mark.parametrize("function", TESTED)
+def test_cors_preflight_is_answered(live: Live, function: str) -> None:
     response = live.send(
         function,
         "OPTIONS",
