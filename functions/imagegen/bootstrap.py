@@ -185,7 +185,7 @@ class Backend:
     def sweeper(self) -> "Sweeper":
         from imagegen.services.sweeper import Sweeper
 
-        settlements = replace(self.execution.settlements, retry=Retry(self.clock, self.rng, SWEEPING_TIMEOUT_SECONDS))
+        settlements = self._sweeping
         queue, payments, clock = self.generations.queue, self.payments, self.clock
         return Sweeper(
             self.database,
@@ -200,11 +200,15 @@ class Backend:
         )
 
     @cached_property
+    def _sweeping(self) -> Settlements:
+        """The settlements of sweeps, which retry for seconds only."""
+        return replace(self.execution.settlements, retry=Retry(self.clock, self.rng, SWEEPING_TIMEOUT_SECONDS))
+
+    @cached_property
     def account_data(self) -> AccountData:
-        settlements = replace(self.execution.settlements, retry=Retry(self.clock, self.rng, SWEEPING_TIMEOUT_SECONDS))
         return AccountData(
             self.database,
-            settlements,
+            self._sweeping,
             self.images,
             self.tasks,
             self.auth_accounts,
