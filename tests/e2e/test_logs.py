@@ -97,4 +97,6 @@ def test_private_text_is_not_logged(live: Live, tokens: list[str]) -> None:
 
 def test_email_addresses_are_not_logged(live: Live, tokens: list[str]) -> None:
     assert tokens
-    assert re.findall(r"[\w.+-]*@example\.com", live.log()) == []
+    # The Auth emulator prints the mails that it does not send. A browser test asks for one.
+    logged = re.sub(r"To verify the email address \S+, follow this link", "", live.log())
+    assert re.findall(r"[\w.+-]*@example\.com", logged) == []
