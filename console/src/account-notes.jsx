@@ -11,26 +11,33 @@ import { checkVerification, sendVerification, session, verifyInEmulator } from "
 export function AccountNotes() {
   const user = session.value;
   const account = useDocument(user && `users/${user.uid}`);
+  // It also grants the trial credits of an account that is there, once the address is verified.
+  const open = useAction(() => call("registerUser"));
   return (
     <>
-      {user && !user.isVerified && <NotVerified email={user.email} />}
-      {account.value === null && <NoAccount />}
+      {user && !user.isVerified && <NotVerified email={user.email} onVerified={open.run} />}
+      {account.value === null && <NoAccount open={open} />}
+      <ErrorNote error={open.error} retry={account.value ? open.run : undefined} />
       <ErrorNote error={account.error} />
     </>
   );
 }
 
-/** @param {{email: string}} props */
-function NotVerified({ email }) {
+/** @param {{email: string, onVerified: () => Promise<void>}} props */
+function NotVerified({ email, onVerified }) {
   const send = useAction(async () => {
     await sendVerification();
     return `The link is on its way to ${email}.`;
   });
+  // The new token takes this note away, so that it could not show an error of the account.
   const check = useAction(async () => {
-    if (await checkVerification()) return "The address is verified.";
-    return "The address is not verified yet. Open the link in the e-mail first.";
+    if (!(await checkVerification())) return "The address is not verified yet. Open the link in the e-mail first.";
+    await onVerified();
+    return "The address is verified.";
   });
-  const verify = useAction(verifyInEmulator);
+  const verify = useAction(async () => {
+    if (await verifyInEmulator()) await onVerified();
+  });
   return (
     <section class="note" aria-label="E-mail verification">
       <p>
@@ -55,8 +62,8 @@ function NotVerified({ email }) {
   );
 }
 
-function NoAccount() {
-  const open = useAction(() => call("registerUser"));
+/** @param {{open: import("./load.js").Action<[]>}} props */
+function NoAccount({ open }) {
   return (
     <section class="note" aria-label="Account">
       <p>
@@ -65,7 +72,6 @@ function NoAccount() {
       <ActionButton action={open} onClick={() => open.run()}>
         Open the account
       </ActionButton>
-      <ErrorNote error={open.error} />
     </section>
   );
 }

@@ -81,13 +81,12 @@ export async function sendVerification() {
   if (auth.currentUser) await sendEmailVerification(auth.currentUser);
 }
 
-/** Look whether the address is verified by now. If so, ask for the trial credits. Return whether it is. */
+/** Look whether the address is verified by now. Return whether it is. */
 export async function checkVerification() {
   const user = auth.currentUser;
   await user?.reload();
   if (!user?.emailVerified) return false;
   await user.getIdToken(true); // the session follows the new token
-  await call("registerUser");
   return true;
 }
 

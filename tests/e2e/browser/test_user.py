@@ -7,10 +7,10 @@ import subprocess
 import uuid
 from datetime import datetime
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.e2e.browser.conftest import Visit
-from tests.support.browser import PASSWORD, ZONE, person
+from tests.support.browser import PASSWORD, ZONE, Visitor, person
 from tests.support.live import Live
 from tests.support.models import BROKEN, LATE
 from tests.support.scale import only_full
@@ -25,15 +25,44 @@ def make(page: Page, model: str, prompt: str) -> None:
     page.get_by_role("button", name="Make it for 1 credit").click()
 
 
+def sign_up(visitor: Visitor) -> None:
+    visitor.open("/sign-in")
+    visitor.page.get_by_role("textbox", name="E-mail address").fill(f"{uuid.uuid4().hex}@example.com")
+    visitor.page.get_by_label("Password").fill(PASSWORD)
+    visitor.page.get_by_role("button", name="Create an account").click()
+
+
+def balance_of(page: Page) -> Locator:
+    """Return the balance in the header."""
+    return page.get_by_role("banner").get_by_role("link", name=re.compile("^[0-9,]+ credits?$"))
+
+
+@only_full
+def test_trial_credits_can_be_asked_for_again_if_the_call_after_the_verification_fails(visit: Visit) -> None:
+    visitor = visit()
+    page = visitor.page
+    sign_up(visitor)
+    expect(balance_of(page)).to_be_visible()
+
+    error = {"status": "UNAVAILABLE", "message": "Firestore is down.", "details": {"reason": "SERVICE_UNAVAILABLE"}}
+    headers = {"Access-Control-Allow-Origin": "*"}
+    page.route("**/registerUser", lambda route: route.fulfill(json={"error": error}, headers=headers), times=1)
+    page.get_by_role("button", name="Verify it now (emulator)").click()
+    expect(page.get_by_role("alert")).to_contain_text("Firestore is down.")
+    expect(page.get_by_label("E-mail verification")).not_to_be_visible()
+
+    with page.expect_response("**/registerUser") as answered:
+        page.get_by_role("button", name="Try again").click()
+    assert answered.value.json()["result"]["totalAvailable"] == 10
+    expect(page.get_by_role("alert")).not_to_be_visible()
+
+
 def test_user_signs_up_and_makes_pictures(visit: Visit) -> None:
     visitor = visit()
     page = visitor.page
-    visitor.open("/sign-in")
-    page.get_by_role("textbox", name="E-mail address").fill(f"{uuid.uuid4().hex}@example.com")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Create an account").click()
+    sign_up(visitor)
     page.get_by_role("button", name="Verify it now (emulator)").click()
-    balance = page.get_by_role("banner").get_by_role("link", name=re.compile("^[0-9,]+ credits?$"))
+    balance = balance_of(page)
     expect(balance).to_have_text("10 credits")
 
     # The listener tells of the completion: the page does not ask.
