@@ -40,13 +40,14 @@ ALIKE = {
     for name, operation in FUNCTIONS.items()
     if name not in ELSEWHERE
 }
-TESTED = scaled([*ALIKE.values()], [name for name in FUNCTIONS if name not in ELSEWHERE])
+CALLED = scaled([*ALIKE.values()], list(CALLS))
 """The functions to call: one of those whose callers are declared alike, or all with FULL=1.
 
 `tests/integration/test_access.py` and `tests/unit/test_tokens.py` test all functions in their own process.
 """
 
-FOR_OWNERS = [name for name in TESTED if FUNCTIONS[name].access in (Access.OWNER, Access.OWNER_OR_ADMIN)]
+SERVED = [name for name in CALLED if name not in ELSEWHERE]
+FOR_OWNERS = [name for name in SERVED if FUNCTIONS[name].access in (Access.OWNER, Access.OWNER_OR_ADMIN)]
 NAMING_OWNERS = [name for name in FOR_OWNERS if FUNCTIONS[name].names_owner]
 
 CLOSED = scaled(["createGenerationRequest", "getUserCredits", "grantCredits"], list(CALLS))
@@ -95,7 +96,7 @@ def wallet_and_ledger(live: Live, user_id: str = SEEDED) -> object:
 # Tokens
 
 
-@pytest.mark.parametrize("function", TESTED)
+@pytest.mark.parametrize("function", CALLED)
 def test_malformed_token_is_refused(live: Live, function: str) -> None:
     before = wallet_and_ledger(live)
 
@@ -106,7 +107,7 @@ def test_malformed_token_is_refused(live: Live, function: str) -> None:
     assert wallet_and_ledger(live) == before
 
 
-@pytest.mark.parametrize("function", TESTED)
+@pytest.mark.parametrize("function", CALLED)
 def test_forged_token_is_refused(live: Live, function: str) -> None:
     valid_token, before = live.sign_in(SEEDED), wallet_and_ledger(live)
 
@@ -219,7 +220,7 @@ def owner_data(live: Live) -> Iterator[OwnerData]:
 
 
 @pytest.mark.parametrize("kind", CallerKind)
-@pytest.mark.parametrize("function", TESTED)
+@pytest.mark.parametrize("function", SERVED)
 def test_function_serves_exactly_the_callers_its_access_allows(
     live: Live, owner_data: OwnerData, function: str, kind: CallerKind
 ) -> None:
@@ -344,7 +345,7 @@ def test_app_check_is_not_enforced_in_the_emulators(closed: Live) -> None:
 # Browsers
 
 
-@pytest.mark.parametrize("function", TESTED)
+@pytest.mark.parametrize("function", CALLED)
 def test_cors_preflight_is_answered(live: Live, function: str) -> None:
     response = live.send(
         function,
