@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from imagegen.documents.accounts import USERS, account_of, entry_of, ledger_path
+from imagegen.documents.accounts import FORFEIT, USERS, account_of, entry_of, ledger_path
 from imagegen.documents.generations import REQUESTS, request_of
 from imagegen.domain.audit import Invariant
 from imagegen.domain.generation import REFUNDED, FailureReason, GenerationRequest, Status
@@ -13,7 +13,6 @@ from imagegen.domain.ledger import EntryType
 from imagegen.domain.limits import Limits, Rate
 from imagegen.errors import TooManyCanceled
 from imagegen.ports.database import Database
-from imagegen.services.account_data.deletions import FORFEIT
 from imagegen.services.credits.audit import Audit
 from simulation.calls import Call
 from simulation.models import ModelRun

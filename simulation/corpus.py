@@ -21,7 +21,7 @@ from imagegen.services.credits import accounts, daily_audit
 from imagegen.services.generations import cancellation, create, execution, queue, settlement, worker
 from imagegen.services.images import storage
 from imagegen.services.purchases import create as purchase_create
-from imagegen.services.purchases import payment_events, reconcile
+from imagegen.services.purchases import payment_events, reconcile, unspent
 from imagegen.services.webhooks import deliveries, delivery_worker, outbox, secrets
 
 
@@ -55,6 +55,7 @@ ENTRIES_OF_THE_PERIOD = (
 WEBHOOK_LOAD = "tests/simulation/test_webhook_load.py"
 DELETION_TESTS = "tests/integration/account_data"
 PURCHASE_RULES = "tests/unit/test_purchases.py"
+UNSPENT = "tests/integration/account_data/test_unspent_purchases.py"
 TRIAL_TESTS = "tests/integration/test_trial_credits.py"
 
 MUTANTS = [
@@ -1230,8 +1231,29 @@ MUTANTS = [
     Mutant(
         "a deleted account keeps what a purchase grants",
         reconcile,
-        "if wallet.credits.total and is_deleted(user):",
+        "if is_forfeited:",
         "if False:",
+    ),
+    Mutant(
+        "a repeated refund has no stored target",
+        unspent,
+        "missing = refunding.target - purchase.amount_refunded",
+        "missing = refunding.target",
+        test=f"{UNSPENT}::test_crash_after_the_refund_refunds_nothing_again",
+    ),
+    Mutant(
+        "an unspent purchase is refunded before its plan is stored",
+        unspent,
+        "        self._commit(document, deletion, planned)\n        return False",
+        "        return self._refund(document, deletion, planned)",
+        test=f"{UNSPENT}::test_plan_is_stored_before_the_refund",
+    ),
+    Mutant(
+        "a reconciliation forfeits before the balance has ended",
+        reconcile,
+        "is_deleted(user) and self._has_ended(user)",
+        "is_deleted(user)",
+        test=f"{UNSPENT}::test_buyer_who_was_faster_is_refunded",
     ),
     Mutant(
         "a purchase and the credits that it grants are two commits",

@@ -43,6 +43,10 @@ class FakePayments:
     calls: list[str] = field(default_factory=list)
     made: dict[str, tuple[NewSession, Session, datetime]] = field(default_factory=dict)
     """The saved answer for each idempotency key."""
+    refunded: dict[str, tuple[tuple[str, int], datetime]] = field(default_factory=dict)
+    """The last refund that was made for each idempotency key: its payment intent, amount and time."""
+    unspent_refunds: list[str] = field(default_factory=list)
+    """The ids of the refunds that were made through the port."""
     numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
     # The port
@@ -78,6 +82,22 @@ class FakePayments:
         self._call("expire_session")
         if session_id in self.sessions and self.sessions[session_id].state is SessionState.OPEN:
             self.expire(session_id)
+
+    def create_refund(self, payment_intent_id: str, amount: int, key: str) -> None:
+        self._call("create_refund")
+        call, (saved, at) = (payment_intent_id, amount), self.refunded.get(key, (None, self.now()))
+        if saved is not None and self.now() < at + KEY_REMEMBERED:
+            if saved != call:
+                raise PaymentsRefused("idempotency_error")
+            return
+        session = self._session_of(payment_intent_id)
+        known = [one for one in self.adjustments.get(payment_intent_id, {}).values() if one.in_effect]
+        if any(one.kind is AdjustmentKind.DISPUTE for one in known):
+            raise PaymentsRefused("charge_disputed")
+        if not 0 < amount <= session.amount - sum(one.amount for one in known):
+            raise PaymentsRefused("amount")
+        self.refunded[key] = call, self.now()
+        self.unspent_refunds.append(self.refund(session.id, amount))
 
     def payment(self, session_id: str) -> Payment | None:
         self._call("payment")

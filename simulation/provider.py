@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from imagegen.ports.payments import NewSession, Payment, PaymentEvent, PaymentsDown, Price, Session
@@ -19,6 +20,8 @@ class SimulatedPayments:
     record: FakePayments
     faults: Faults
     rng: random.Random
+    act: Callable[[str, Callable[[], None]], None]
+    """Changes the record, and sends the events."""
     is_live: bool = False
 
     def prices(self, lookup_keys: Sequence[str]) -> list[Price]:
@@ -26,6 +29,10 @@ class SimulatedPayments:
 
     def create_session(self, new: NewSession) -> Session:
         return self._answer(lambda: self.record.create_session(new))
+
+    def create_refund(self, payment_intent_id: str, amount: int, key: str) -> None:
+        create = partial(self.record.create_refund, payment_intent_id, amount, key)
+        self._answer(lambda: self.act("refund unspent", create))
 
     def payment(self, session_id: str) -> Payment | None:
         return self._answer(lambda: self.record.payment(session_id))

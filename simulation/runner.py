@@ -22,7 +22,18 @@ from imagegen.ports.database import CommitRefused, DatabaseUnavailable, OutcomeU
 from imagegen.services.credits.accounts import new_account
 from imagegen.services.images.storage import Images
 from imagegen.services.webhooks import outbox
-from simulation import answers, bad_documents, calls, charges, checks, deletions, images, purchases, webhooks
+from simulation import (
+    answers,
+    bad_documents,
+    calls,
+    charges,
+    checks,
+    deletions,
+    images,
+    purchases,
+    unspent,
+    webhooks,
+)
 from simulation.calls import ENDPOINTS_MAX, Call, Cancel, Resend
 from simulation.checks import Violation
 from simulation.faults import Faults, Rates
@@ -98,6 +109,7 @@ class Simulation:
         self._shop = (
             Shop(self._store, self._scheduler, clock, self._faults, of_purchases, self._violations) if sells else None
         )
+        self._refunds_unspent = random.Random(f"refunds {seed}").random() < 0.5
         backend = Backend.on(
             database,
             self._queue,
@@ -110,6 +122,7 @@ class Simulation:
             self._limits,
             payments=None if self._shop is None else self._shop.payments,
             auth_accounts=self._auth_accounts,
+            refunds_unspent=self._refunds_unspent,
         )
         self._generations = backend.generations
         self._worker = replace(backend.worker, catalogs=calls.FixedCatalogs())
@@ -204,6 +217,8 @@ class Simulation:
         self._scheduler.spawn("buyer-last", shop.check_answers)
         self._scheduler.run()
         yield from purchases.violations(self._store, shop.record, shop.changes)
+        if self._refunds_unspent:
+            yield from unspent.violations(self._store, shop.record)
 
     def _run_actors(self) -> None:
         """Run the clients, the sweepers and the workers until all have ended."""

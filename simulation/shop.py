@@ -81,7 +81,7 @@ class Shop:
 
     def __post_init__(self) -> None:
         self.record = FakePayments(self.clock.now)
-        self.payments = SimulatedPayments(self.record, self.faults, self.rng)
+        self.payments = SimulatedPayments(self.record, self.faults, self.rng, self._act)
 
     def open(self, backend: Backend, users: Sequence[str]) -> None:
         """Plan the purchases of ``users``: simultaneous and repeated calls, and the fate of each payment."""

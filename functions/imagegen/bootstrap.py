@@ -87,7 +87,8 @@ SWEEPING_TIMEOUT_SECONDS = 5.0  # shorter, because the next sweep tries again
 class AccountData:
     """The exports and deletions of accounts. Their services are imported on first use, because few functions need them.
 
-    ``settlements`` retry for seconds only. ``payments`` is None where payments are off.
+    ``settlements`` retry for seconds only. ``payments`` is None where payments are off. With ``refunds_unspent``,
+    deletions refund unspent purchases.
     """
 
     database: Database
@@ -96,6 +97,7 @@ class AccountData:
     tasks: TaskQueue
     auth_accounts: "AuthAccounts"
     payments: "Payments | None"
+    refunds_unspent: bool
     clock: Clock
     new_id: Callable[[], str]
 
@@ -116,7 +118,14 @@ class AccountData:
         settlements = replace(self.settlements, limits=limits)
         payments, retry = self.payments, settlements.retry
         reconciliation = None if payments is None else _reconciliation(self.database, payments, self.clock, retry)
-        return Deletions(self.database, settlements, self.images, self.auth_accounts, self.clock, reconciliation)
+        refunds = None
+        if reconciliation is not None and self.refunds_unspent:
+            from imagegen.services.purchases.unspent import UnspentRefunds
+
+            refunds = UnspentRefunds(self.database, reconciliation)
+        return Deletions(
+            self.database, settlements, self.images, self.auth_accounts, self.clock, reconciliation, refunds
+        )
 
     def parts(self) -> Sequence["Part"]:
         """Return the parts of a sweep."""
@@ -151,6 +160,7 @@ class Backend:
     retry: Retry
     channels: Sequence["Channel"]
     payments: "Payments | None"
+    refunds_unspent: bool
 
     # Few functions need these, so the others do not import them.
 
@@ -213,6 +223,7 @@ class Backend:
             self.tasks,
             self.auth_accounts,
             self.payments,
+            self.refunds_unspent,
             self.clock,
             self.new_id,
         )
@@ -385,6 +396,7 @@ class Backend:
         payments: "Payments | None" = None,
         *,
         auth_accounts: "AuthAccounts",
+        refunds_unspent: bool = False,
     ) -> Self:
         """Return the services, wired to the given adapters, clock, randomness, ids and limits.
 
@@ -392,7 +404,7 @@ class Backend:
         their pictures. ``rng`` also makes the keys and the webhook secrets, so in production it must be the operating
         system's. ``channels`` get the alerts of the weekly report. ``mail_collection`` gets the e-mails about queued
         requests; without one, there are none. Without ``payments``, credits are not for sale. ``auth_accounts`` are the
-        accounts that users sign in with.
+        accounts that users sign in with. With ``refunds_unspent``, deletions of accounts refund unspent purchases.
         """
         catalogs = Catalogs(database, generators, clock)
         outbox = Outbox(database, tasks, clock)
@@ -420,6 +432,7 @@ class Backend:
             retry=retry,
             channels=channels,
             payments=payments,
+            refunds_unspent=refunds_unspent,
         )
 
 
@@ -485,6 +498,7 @@ def on_firestore(client: firestore.Client) -> Backend:
         settings.mail_collection(),
         _stripe() if settings.PAYMENTS_ENABLED.value else None,
         auth_accounts=FirebaseAuthAccounts(),
+        refunds_unspent=bool(settings.REFUND_UNSPENT_PURCHASES.value),
     )
 
 

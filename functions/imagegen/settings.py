@@ -188,6 +188,11 @@ PURCHASE_RETURN_URLS = Variable(
     description="The origins that buyers can return to from Stripe, such as `https://app.example.com`, with commas "
     "between. The default is your site.",
 )
+REFUND_UNSPENT_PURCHASES = Switch(
+    "REFUND_UNSPENT_PURCHASES",
+    description="Set it to `true` to refund the unspent part of a user's purchases when the account is deleted. "
+    "`false` is the default.",
+)
 PUBLIC_BASE_URL = Variable(
     "PUBLIC_BASE_URL",
     description="The address of your site, without a slash at the end. A model's `imageUrl` can be a path on it. The "

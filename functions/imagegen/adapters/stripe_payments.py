@@ -112,6 +112,12 @@ class StripePayments:
 
         self._call(expired)
 
+    def create_refund(self, payment_intent_id: str, amount: int, key: str) -> None:
+        def created(client: "StripeClient") -> None:
+            client.v1.refunds.create({"payment_intent": payment_intent_id, "amount": amount}, {"idempotency_key": key})
+
+        self._call(created)
+
     def payment(self, session_id: str) -> Payment | None:
         def read(client: "StripeClient") -> Session | None:
             from stripe import InvalidRequestError

@@ -5,7 +5,7 @@ from typing import Any
 
 from imagegen.documents.accounts import SCHEMA_VERSION
 from imagegen.documents.fields import Fields
-from imagegen.domain.account_data import Deletion, Export, ExportFile, ExportStatus, Place
+from imagegen.domain.account_data import Deletion, Export, ExportFile, ExportStatus, Place, Refunding
 from imagegen.ports.database import Create, Query, Replace, Snapshot, Where
 
 EXPORTS = "accountExports"
@@ -74,6 +74,7 @@ def write_deletion(document: Snapshot, deletion: Deletion) -> Create | Replace:
         "dueAt": deletion.due_at,
         "erasedUpTo": deletion.erased_up_to,
         "finishedAt": deletion.finished_at,
+        **({} if deletion.refunding is None else {"refunding": _refunding_data(deletion.refunding)}),
     }
     return _write(document, data)
 
@@ -88,6 +89,28 @@ def deletion_of(document: Snapshot) -> Deletion:
         due_at=fields.nullable("dueAt", datetime),
         erased_up_to=fields.optional("erasedUpTo", str),
         finished_at=fields.nullable("finishedAt", datetime),
+        refunding=_refunding_of(fields.map("refunding")) if "refunding" in document.data else None,
+    )
+
+
+def _refunding_data(refunding: Refunding) -> dict[str, Any]:
+    created_at, purchase_id = refunding.after or (None, None)
+    return {
+        "unspent": refunding.unspent,
+        "createdAt": created_at,
+        "purchaseId": purchase_id,
+        "credits": refunding.credits,
+        "target": refunding.target,
+    }
+
+
+def _refunding_of(fields: Fields) -> Refunding:
+    created_at = fields.nullable("createdAt", datetime)
+    return Refunding(
+        unspent=fields.amount("unspent"),
+        after=None if created_at is None else (created_at, fields.id("purchaseId")),
+        credits=fields.amount("credits"),
+        target=None if fields.nullable("target", int) is None else fields.amount("target"),
     )
 
 

@@ -31,9 +31,25 @@ OF_A_REQUEST = (EntryType.DEDUCTION, EntryType.REFUND)
 DELETED_AT = "deletedAt"
 """The field of a user whose account is being deleted, or was deleted. No other user has it."""
 
+FORFEIT = "forfeit"
+"""The id of the entry that ends the balance. The fixed id makes a second one impossible."""
+
+BALANCE_ENDED_AT = "balanceEndedAt"
+"""The field of a deleted user whose balance has ended. What a purchase grants later is forfeited at once."""
+
 _NAMES = [(type, type.value) for type in EntryType]  # once, because each call goes through them
 
-KEPT_OF_DELETED = ("schemaVersion", "createdAt", "credits", "ledger", "lifetime", "usage", "debts", DELETED_AT)
+KEPT_OF_DELETED = (
+    "schemaVersion",
+    "createdAt",
+    "credits",
+    "ledger",
+    "lifetime",
+    "usage",
+    "debts",
+    DELETED_AT,
+    BALANCE_ENDED_AT,
+)
 """The fields that a user's document keeps when the account is deleted. All others are removed, also unknown ones."""
 
 
@@ -194,6 +210,17 @@ def is_deleted(user: Snapshot) -> bool:
 def mark_deleted(user: Snapshot, at: datetime) -> Update:
     assert user.version is not None, "only a user who was read can be updated"
     return Update(user.path, {DELETED_AT: at}, user.version)
+
+
+def has_ended(user: Snapshot) -> bool:
+    """Return whether the deletion of the account has ended the balance. Deletions of earlier versions left no mark."""
+    return user.data.get(BALANCE_ENDED_AT) is not None
+
+
+def end_balance(user: Snapshot, wallet: Wallet, at: datetime) -> Update:
+    """Return the update of the wallet, with the mark that the balance has ended."""
+    changed = update_wallet(user, wallet)
+    return Update(changed.path, {**changed.fields, BALANCE_ENDED_AT: at}, changed.version)
 
 
 def without_profile(user: Snapshot) -> Replace:

@@ -88,6 +88,32 @@ class Export:
         return None if self.status is ExportStatus.RUNNING else self.due_at
 
 
+REFUNDS_TRIED_FOR = timedelta(days=3)
+"""The time after which a refund that the payment provider does not make is given up, so that the deletion ends."""
+
+
+@dataclass(frozen=True)
+class Refunding:
+    """The state of the refunds of a deletion.
+
+    ``unspent`` are the credits that are not attributed to a purchase yet. ``after`` is the last purchase that was
+    looked at: the time of its creation and its id. While it is refunded, ``credits`` are its unspent ones, and
+    ``target`` is the amount of all its refunds together. A repetition refunds only what is missing to the target.
+    """
+
+    unspent: int
+    after: tuple[datetime, str] | None = None
+    credits: int = 0
+    target: int | None = None
+
+    def planned(self, after: tuple[datetime, str], credits: int, target: int) -> "Refunding":
+        return Refunding(self.unspent, after, credits, target)
+
+    def passed(self, after: tuple[datetime, str], credits: int) -> "Refunding":
+        """Return the state after a purchase to which ``credits`` are attributed."""
+        return Refunding(self.unspent - credits, after)
+
+
 class DeletionStatus(StrEnum):
     RUNNING = "running"
     FINISHED = "finished"
@@ -98,7 +124,7 @@ class Deletion:
     """The deletion of an account.
 
     ``erased_up_to`` is the id of the last request that was erased. At ``due_at``, the sweeper goes on. It is None after
-    the deletion has finished.
+    the deletion has finished. ``refunding`` is None before unspent purchases are refunded.
     """
 
     user_id: str
@@ -107,6 +133,7 @@ class Deletion:
     due_at: datetime | None
     erased_up_to: str | None = None
     finished_at: datetime | None = None
+    refunding: Refunding | None = None
 
     @property
     def status(self) -> DeletionStatus:

@@ -129,6 +129,12 @@ class Payments(Protocol):
     def expire_session(self, session_id: str) -> None:
         """End a session that is open, so that nobody can pay it any more. Any other session stays as it is."""
 
+    def create_refund(self, payment_intent_id: str, amount: int, key: str) -> None:
+        """Refund a part of a payment. For a day, a repetition with the same key changes nothing.
+
+        Whether the refund is in effect is read afterwards.
+        """
+
     def payment(self, session_id: str) -> Payment | None:
         """Return everything about a session, or None if there is no such session."""
 

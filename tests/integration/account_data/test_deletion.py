@@ -60,7 +60,16 @@ def test_user_document_keeps_only_what_the_audit_and_the_report_need(account: Ac
     before = account.document(f"users/{USER}")
     account.delete_to_the_end()
     after = account.document(f"users/{USER}")
-    assert after.keys() == {"schemaVersion", "createdAt", "credits", "ledger", "lifetime", "usage", "deletedAt"}
+    assert after.keys() == {
+        "schemaVersion",
+        "createdAt",
+        "credits",
+        "ledger",
+        "lifetime",
+        "usage",
+        "deletedAt",
+        "balanceEndedAt",
+    }
     assert after["credits"] == {"trial": 0, "paid": 0}
     assert after["lifetime"]["forfeit"] > 0
     assert after["usage"].keys() == before["usage"].keys()

@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING
 from imagegen import events
 from imagegen.documents.account_data import deletion_of, deletion_path, export_path, write_deletion
 from imagegen.documents.accounts import (
+    FORFEIT,
     create_entry,
+    end_balance,
     erase_reason,
+    has_ended,
     is_deleted,
     mark_deleted,
     reasons,
     remarks,
-    update_wallet,
     user_path,
     wallet_of,
     without_profile,
@@ -60,9 +62,7 @@ from imagegen.services.images.storage import Images
 
 if TYPE_CHECKING:  # imported where payments are on
     from imagegen.services.purchases.reconcile import Reconciliation
-
-FORFEIT = "forfeit"
-"""The id of the entry that ends the balance. The fixed id makes a second one impossible."""
+    from imagegen.services.purchases.unspent import UnspentRefunds
 
 CALL_SECONDS = 20.0
 """The time that a call spends on a deletion. Sweeps do the rest."""
@@ -90,7 +90,8 @@ Step = Callable[[str], bool]
 class Deletions:
     """The deletions of all accounts. ``settlements`` retry for seconds only, and do not limit canceled runs.
 
-    ``reconciliation`` is None where payments are off. Purchases stay as they are then.
+    ``reconciliation`` is None where payments are off. Purchases stay as they are then. ``refunds`` is None where
+    unspent purchases are not refunded.
     """
 
     database: Database
@@ -99,6 +100,7 @@ class Deletions:
     auth_accounts: AuthAccounts
     clock: Clock
     reconciliation: "Reconciliation | None"
+    refunds: "UnspentRefunds | None" = None
 
     def delete(self, user_id: str, requested_by: str | None) -> Deletion:
         """Delete an account, and return the deletion, which a sweep finishes. A repeated call only returns it.
@@ -139,7 +141,7 @@ class Deletions:
         user_id, until = deletion.user_id, self.clock.monotonic() + seconds
         settled = self._done(user_id, until, self._settle_requests)
         # What a purchase grants even later is forfeited by its reconciliation.
-        ended = settled and self._done(user_id, until, self._close_purchases, self._forfeit)
+        ended = settled and self._done(user_id, until, self._close_purchases, self._refund_purchases, self._forfeit)
         others = [
             self._done(user_id, until, step)
             for step in (
@@ -213,12 +215,20 @@ class Deletions:
         """End the open purchases, so that nobody pays for them any more."""
         return self.reconciliation is None or self.reconciliation.close_open(user_id)
 
+    def _refund_purchases(self, user_id: str) -> bool:
+        """Refund what is not spent of the purchases, if the operator wants it."""
+        return self.refunds is None or self.refunds.refund_some(user_id)
+
     def _forfeit(self, user_id: str) -> bool:
-        """End what is left of the balance with an entry of the ledger."""
+        """End what is left of the balance with an entry of the ledger, and mark the balance as ended.
+
+        The mark also refuses the commit of a reconciliation that read the user before.
+        """
 
         def attempt(_tries: int) -> bool:
             [user] = self.database.read(user_path(user_id))
             wallet = wallet_of(user)
+            entries = []
             if wallet.credits.total:
                 wallet, entry = wallet.post(
                     EntryType.FORFEIT,
@@ -227,7 +237,9 @@ class Deletions:
                     generation_request_id=None,
                     timestamp=self.clock.now(),
                 )
-                self.database.commit(update_wallet(user, wallet), create_entry(entry))
+                entries = [create_entry(entry)]
+            if entries or not has_ended(user):
+                self.database.commit(end_balance(user, wallet, self.clock.now()), *entries)
             return True
 
         return self.settlements.retry(attempt)

@@ -9,7 +9,17 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from imagegen import events
-from imagegen.documents.accounts import create_entry, is_deleted, update_wallet, user_path, wallet_of
+from imagegen.documents.account_data import deletion_path
+from imagegen.documents.accounts import (
+    FORFEIT,
+    create_entry,
+    entry_path,
+    has_ended,
+    is_deleted,
+    update_wallet,
+    user_path,
+    wallet_of,
+)
 from imagegen.documents.fields import Unreadable
 from imagegen.documents.purchases import PURCHASES, purchase_of, purchase_path, update_looked_at, update_purchase
 from imagegen.domain.ledger import EntryType, LedgerEntry, Wallet
@@ -152,13 +162,16 @@ class Reconciliation:
     def _commit(self, document: Snapshot, purchase: Purchase, record: Payment | None) -> Purchase:
         now = self.clock.now()
         writes: list[Write] = []
+        user: Snapshot | None = None
+        is_forfeited = False
         if record is None:
             after = self._without_record(purchase, now)
         else:
             [user] = self.database.read(user_path(purchase.user_id))
             before = wallet_of(user) if user.exists else Wallet(purchase.user_id)
             after, wallet, entries = purchase.reconciled(record, before, now)
-            if wallet.credits.total and is_deleted(user):
+            is_forfeited = wallet.credits.total > 0 and is_deleted(user) and self._has_ended(user)
+            if is_forfeited:
                 wallet, forfeit = _forfeited(wallet, purchase, now)
                 entries = [*entries, forfeit]
             if wallet != before and not user.exists:
@@ -171,7 +184,18 @@ class Reconciliation:
         after = replace(after.checked(now), reconciliations=purchase.reconciliations + 1)
         self.database.commit(update_purchase(document, after), *writes)
         events.info(Event.PURCHASE_RECONCILED, purchaseId=purchase.id, status=after.status.value)
+        has_failed = after.amount_refunded < purchase.amount_refunded and user is not None and is_deleted(user)
+        if is_forfeited or has_failed:
+            events.error(Event.PURCHASE_OF_DELETED, purchaseId=purchase.id, status=after.status.value)
         return after
+
+    def _has_ended(self, user: Snapshot) -> bool:
+        """Return whether the deletion of a user has ended the balance. The next entries are forfeited then."""
+        if has_ended(user):
+            return True
+        # Earlier versions set no mark. They wrote this entry, or the balance was empty.
+        deletion, forfeit = self.database.read(deletion_path(user.id), entry_path(user.id, FORFEIT))
+        return forfeit.exists or deletion.data.get("finishedAt") is not None
 
     def _without_record(self, purchase: Purchase, now: datetime) -> Purchase:
         """Return a purchase whose session does not exist: expired, once no session is created any more."""
