@@ -339,6 +339,13 @@ def test_session_that_is_not_open_is_left(
         payments.expire_session("cs_1")
 
 
+def test_refund_is_a_part_of_the_payment_with_the_given_key(stripe: Stripe, payments: StripePayments) -> None:
+    stripe.answers["/v1/refunds"] = 200, {"id": "re_1", "object": "refund", "amount": 20, "status": "pending"}
+    payments.create_refund("pi_1", 20, "unspent-p1-20")
+    assert stripe.requests == [("POST", "/v1/refunds", {"payment_intent": ["pi_1"], "amount": ["20"]})]
+    assert stripe.keys == ["unspent-p1-20"]
+
+
 def test_session_that_does_not_exist_is_none(payments: StripePayments) -> None:
     assert payments.payment("cs_unknown") is None
 

@@ -93,6 +93,11 @@ def deletion_of(document: Snapshot) -> Deletion:
     )
 
 
+def is_refunding(document: Snapshot) -> bool:
+    """Return whether a deletion has begun to refund unspent purchases. It no longer counts new credits then."""
+    return document.data.get("refunding") is not None
+
+
 def _refunding_data(refunding: Refunding) -> dict[str, Any]:
     created_at, purchase_id = refunding.after or (None, None)
     return {

@@ -1,11 +1,12 @@
 """Tests of the refunds of unspent purchases when an account is deleted. An audit follows each deletion."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import pytest
 
+from imagegen.adapters.stripe_payments import StripePayments
 from imagegen.bootstrap import Backend
 from imagegen.documents.purchases import purchase_of
 from imagegen.domain.ledger import Credits
@@ -14,6 +15,8 @@ from imagegen.services.account_data.deletions import Deletions
 from imagegen.services.purchases.audit import PaymentAudit
 from simulation.payments import FakePayments
 from tests.support.account_data import USER, Account, ProcessDied
+from tests.support.purchases import down
+from tests.support.stripe import SECRETS, open_shop, press
 
 LATER = timedelta(minutes=20)
 LEDGER = f"users/{USER}/creditTransactions"
@@ -188,6 +191,52 @@ def test_refund_that_fails_later_is_forfeited_and_reported(case: Case, caplog: p
     assert (case.refunded(purchase_id), case.forfeited()) == (0, 60)
     assert "PURCHASE_OF_DELETED" in [record.msg for record in caplog.records]
     case.assert_finished()
+
+
+def test_payment_that_arrives_during_the_refunds_is_reported(
+    case: Case, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The refunds have counted what is unspent, so this payment is forfeited with the rest of the balance."""
+    late: str = case.account.call("createPurchase", package="starter")["purchaseId"]
+    case.payments.pay_later(case.session(late))
+    case.backend.reconciliation.reconcile(late)
+    purchase_id = case.buy()
+    case.payments.before = lambda call: down(call) if call == "create_refund" else None
+    case.delete()
+    case.payments.settle(case.session(late), arrived=True)
+    case.backend.reconciliation.reconcile(late)
+    case.payments.before = lambda _call: None
+    case.sweep()
+    assert (case.refunded(purchase_id), case.refunded(late), case.forfeited()) == (500, 0, 60)
+    reported = [vars(record)["fields"]["purchaseId"] for record in caplog.records if "OF_DELETED" in record.msg]
+    assert reported == [late]
+    case.assert_finished()
+
+
+def test_unspent_part_is_refunded_once_at_the_emulator_of_stripe(
+    new_account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first call makes the refund, but its answer is an error, which Stripe saves for the key."""
+    account = new_account
+    account.clock.at = datetime.now(UTC)
+    with open_shop() as shop:
+        payments = StripePayments(shop.stripe.secret_key, SECRETS, shop.stripe.url)
+        backend = replace(account.backend, payments=payments, refunds_unspent=True)
+        monkeypatch.setattr("imagegen.bootstrap.backend", lambda: backend)
+        purchase_id: str = account.call("createPurchase", package="starter")["purchaseId"]
+        press(shop.stripe.url, str(account.document(f"purchases/{purchase_id}")["sessionId"]), "pay")
+        backend.reconciliation.reconcile(purchase_id)
+        backend.corrections.correct(USER, Credits(paid=-80), reason="spent", key="spend")
+        shop.control("faults", path="/v1/refunds", applied=True)
+        backend.account_data.deletions.delete(USER, USER)
+        assert account.document(f"users/{USER}")["credits"]["paid"] == 20
+        account.clock.at += LATER
+        backend.sweeper.sweep()
+        refunds = shop.client.v1.refunds.list().data
+        assert [(refund.amount, refund.status) for refund in refunds] == [(200, "succeeded")]
+        assert [*PaymentAudit(account.database, payments, account.clock).findings()] == []
+    assert account.document(f"accountDeletions/{USER}")["finishedAt"] is not None
+    assert account.findings() == []
 
 
 def test_late_payment_of_an_account_that_an_earlier_version_deleted_is_forfeited(case: Case) -> None:

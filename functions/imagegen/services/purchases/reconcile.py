@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from imagegen import events
-from imagegen.documents.account_data import deletion_path
+from imagegen.documents.account_data import deletion_path, is_refunding
 from imagegen.documents.accounts import (
     FORFEIT,
     create_entry,
@@ -163,7 +163,7 @@ class Reconciliation:
         now = self.clock.now()
         writes: list[Write] = []
         user: Snapshot | None = None
-        is_forfeited = False
+        is_forfeited = is_late = False
         if record is None:
             after = self._without_record(purchase, now)
         else:
@@ -174,6 +174,9 @@ class Reconciliation:
             if is_forfeited:
                 wallet, forfeit = _forfeited(wallet, purchase, now)
                 entries = [*entries, forfeit]
+            elif wallet.credits.total > before.credits.total and is_deleted(user):
+                [deletion] = self.database.read(deletion_path(user.id))
+                is_late = is_refunding(deletion)
             if wallet != before and not user.exists:
                 after = replace(purchase, discrepancy=Discrepancy.USER)
             elif wallet != before:
@@ -185,7 +188,7 @@ class Reconciliation:
         self.database.commit(update_purchase(document, after), *writes)
         events.info(Event.PURCHASE_RECONCILED, purchaseId=purchase.id, status=after.status.value)
         has_failed = after.amount_refunded < purchase.amount_refunded and user is not None and is_deleted(user)
-        if is_forfeited or has_failed:
+        if is_forfeited or is_late or has_failed:
             events.error(Event.PURCHASE_OF_DELETED, purchaseId=purchase.id, status=after.status.value)
         return after
 
