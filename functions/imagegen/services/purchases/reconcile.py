@@ -162,7 +162,6 @@ class Reconciliation:
     def _commit(self, document: Snapshot, purchase: Purchase, record: Payment | None) -> Purchase:
         now = self.clock.now()
         writes: list[Write] = []
-        user: Snapshot | None = None
         is_forfeited = is_late = False
         if record is None:
             after = self._without_record(purchase, now)
@@ -187,8 +186,7 @@ class Reconciliation:
         after = replace(after.checked(now), reconciliations=purchase.reconciliations + 1)
         self.database.commit(update_purchase(document, after), *writes)
         events.info(Event.PURCHASE_RECONCILED, purchaseId=purchase.id, status=after.status.value)
-        has_failed = after.amount_refunded < purchase.amount_refunded and user is not None and is_deleted(user)
-        if is_forfeited or is_late or has_failed:
+        if is_forfeited or is_late:
             events.error(Event.PURCHASE_OF_DELETED, purchaseId=purchase.id, status=after.status.value)
         return after
 
