@@ -912,8 +912,8 @@ MUTANTS = [
     Mutant(
         "a deletion leaves open purchases",
         deletions,
-        "self._close_purchases, self._forfeit",
-        "self._forfeit",
+        "self._close_purchases, self._refund_purchases",
+        "self._refund_purchases",
         test=f"{DELETION_TESTS}/test_deletion_purchases.py",
     ),
     Mutant(
@@ -940,7 +940,7 @@ MUTANTS = [
     Mutant(
         "a forfeit has no entry",
         deletions,
-        "update_wallet(user, wallet), create_entry(entry)",
+        "end_balance(user, wallet, self.clock.now()), *entries",
         "update_wallet(user, wallet)",
     ),
     Mutant(
@@ -953,10 +953,22 @@ MUTANTS = [
     Mutant(
         "a deletion loses the weekly counters",
         documents_of_accounts,
-        '"lifetime", "usage", "debts"',
-        '"lifetime", "debts"',
+        '    "usage",\n    "debts",\n',
+        '    "debts",\n',
     ),
-    Mutant("a deletion loses the tombstone", documents_of_accounts, '"debts", DELETED_AT)', '"debts")'),
+    Mutant(
+        "a deletion loses the tombstone",
+        documents_of_accounts,
+        "    DELETED_AT,\n    BALANCE_ENDED_AT,",
+        "    BALANCE_ENDED_AT,",
+    ),
+    Mutant(
+        "a deletion loses the end of the balance",
+        documents_of_accounts,
+        "    DELETED_AT,\n    BALANCE_ENDED_AT,",
+        "    DELETED_AT,",
+        test=f"{DELETION_TESTS}/test_deletion.py",
+    ),
     Mutant(
         "a deletion leaves the profile",
         documents_of_accounts,
