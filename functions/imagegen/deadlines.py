@@ -41,8 +41,7 @@ class Deadlines:
 
     def run(self, call: Callable[[], T], seconds: float) -> T:
         """Return the result of ``call``, or raise its exception. Raises DeadlineExceeded after ``seconds``."""
-        result: Future[T] = Future()
-        _start(partial(copy_context().run, call), result)
+        result = start(call)
         wait([result], timeout=seconds)
         if not result.done():
             self._still_late(result)
@@ -61,14 +60,16 @@ _idle: list[SimpleQueue[Work]] = []
 """The threads that wait for a call, each as its queue. To start one for each call would cost more than most calls."""
 
 
-def _start(call: Callable[[], Any], result: Future[Any]) -> None:
+def start(call: Callable[[], T]) -> Future[T]:
     """Run a call in an idle thread, or in a new one. So there are as many threads as calls ran at the same time."""
+    result: Future[T] = Future()
     try:
         queue = _idle.pop()
     except IndexError:
         queue = SimpleQueue()
-        threading.Thread(target=_run_all, args=(queue,), name="with-deadline", daemon=True).start()
-    queue.put((call, result))
+        threading.Thread(target=_run_all, args=(queue,), name="call", daemon=True).start()
+    queue.put((partial(copy_context().run, call), result))
+    return result
 
 
 def _run_all(queue: SimpleQueue[Work]) -> None:

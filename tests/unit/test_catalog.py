@@ -21,7 +21,7 @@ from imagegen.services.catalog import (
 )
 from simulation.store import Store
 from tests.support.catalog import names
-from tests.support.progress import PROGRESS_SECONDS
+from tests.support.progress import PROGRESS_SECONDS, eventually
 from tests.support.times import NOON
 from tools.fakes import ManualClock
 from tools.seed import history
@@ -35,7 +35,7 @@ class HangingStore(Store):
     def __init__(self) -> None:
         super().__init__()
         self.commit(*(Put(path, data) for path, data in history.documents()))
-        self.queries = 0
+        self.asked: list[Query] = []
         self.fails: Exception | None = None
         self.reached = threading.Event()
         self._answers = threading.Event()
@@ -49,7 +49,7 @@ class HangingStore(Store):
         self._answers.set()
 
     def find(self, query: Query) -> Sequence[Snapshot]:
-        self.queries += 1
+        self.asked.append(query)
         self.reached.set()
         assert self._answers.wait(PROGRESS_SECONDS)
         if self.fails is not None:
@@ -103,7 +103,16 @@ def test_simultaneous_callers_share_one_load(
     store.answer()
     got = {id(call.result(PROGRESS_SECONDS)) for call in (first, *others)}
     assert len(got) == 1
-    assert store.queries == len(Kind)
+    assert len(store.asked) == len(Kind)
+
+
+def test_collections_are_read_in_one_round_trip(
+    catalogs: Catalogs, store: HangingStore, callers: ThreadPoolExecutor
+) -> None:
+    first = begin(catalogs, callers, store)
+    eventually(lambda: len(store.asked) == len(Kind))  # while none of them has been answered
+    store.answer()
+    assert first.result(PROGRESS_SECONDS).names(Kind.SIZE) == names(Kind.SIZE)
 
 
 def test_all_callers_of_a_failing_load_are_refused_by_it(
@@ -115,7 +124,7 @@ def test_all_callers_of_a_failing_load_are_refused_by_it(
     store.answer()
     assert isinstance(first.exception(PROGRESS_SECONDS), ServiceUnavailable)
     assert all(call.result(PROGRESS_SECONDS) for call in others)
-    assert store.queries == 1
+    assert len(store.asked) == len(Kind)
 
 
 def test_callers_of_a_hanging_load_are_refused_at_once_after_the_wait(
@@ -142,7 +151,7 @@ def test_callers_are_refused_at_once_after_a_failed_load(
 ) -> None:
     store.fails = DatabaseUnavailable("down")
     assert all(is_refused(catalogs.current) for _ in range(CALLERS))
-    assert store.queries == 1
+    assert len(store.asked) == len(Kind)
     clock.sleep(RELOAD_DELAY_SECONDS)
     store.fails = None
     assert catalogs.current().names(Kind.SIZE) == names(Kind.SIZE)

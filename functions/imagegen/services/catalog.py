@@ -2,12 +2,15 @@
 
 import threading
 from collections.abc import Mapping
+from concurrent.futures import wait
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 from pydantic import ValidationError
 
 from imagegen import events
+from imagegen.deadlines import start
 from imagegen.domain.catalog import Catalog, Color, Kind, Model, Option, Size, Style
 from imagegen.errors import ServiceUnavailable
 from imagegen.events import Event, SafeText, type_of
@@ -127,14 +130,16 @@ class Catalogs:
     def _read(self) -> Catalog:
         """Read the catalog. Raises DatabaseUnavailable, and ServiceUnavailable if it has no options of some kind.
 
-        The collections are read one after the other, which takes four round trips every few seconds.
+        The four collections are read at the same time, as calls wait for them.
         """
-        catalog = Catalog(
-            models=self._options(Kind.MODEL, Model),
-            styles=self._options(Kind.STYLE, Style),
-            colors=self._options(Kind.COLOR, Color),
-            sizes=self._options(Kind.SIZE, Size),
+        models, styles, colors, sizes = (
+            start(partial(self._options, Kind.MODEL, Model)),
+            start(partial(self._options, Kind.STYLE, Style)),
+            start(partial(self._options, Kind.COLOR, Color)),
+            start(partial(self._options, Kind.SIZE, Size)),
         )
+        wait((models, styles, colors, sizes))  # also after an error, so that no read goes on when the next load starts
+        catalog = Catalog(models.result(), styles.result(), colors.result(), sizes.result())
         for kind in Kind:
             if not catalog.names(kind):
                 raise ServiceUnavailable(f"The catalog offers no {kind.collection}. Try again later.")
