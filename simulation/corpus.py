@@ -556,10 +556,11 @@ MUTANTS = [
         "resent_at=at, attempt_count=0,",
     ),
     Mutant(
-        "each resend of a waiting webhook queues another task",
+        "the resend of a waiting webhook queues another task",
         webhooks,
         "min(self.next_attempt_at, at) if self.is_pending else at",
         "at",
+        test="tests/integration/test_webhooks.py -k waits_for_its_task",
     ),
     Mutant(
         "a resend does not recognise its own commit",
@@ -953,8 +954,8 @@ MUTANTS = [
     Mutant(
         "a deletion loses the weekly counters",
         documents_of_accounts,
-        '    "usage",\n    "debts",\n',
-        '    "debts",\n',
+        '    "usage",\n    "debts",',
+        '    "debts",',
     ),
     Mutant(
         "a deletion loses the tombstone",

@@ -272,6 +272,14 @@ def test_repeated_resends_of_a_due_webhook_put_one_task_on_the_queue(
     assert len(queue.webhooks) == 2
 
 
+def test_resend_of_a_webhook_that_waits_for_its_task_puts_no_other_task_on_the_queue(
+    api: Api, queue: TimedTaskList, clock: ManualClock, delivery_id: str
+) -> None:
+    clock.sleep(1)
+    api.result(RESEND, {"deliveryId": delivery_id})
+    assert len(queue.webhooks) == 1
+
+
 # Attempts
 
 
