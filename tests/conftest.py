@@ -83,7 +83,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Shuffle the files. Files that share a suite run first, because they take the longest."""
     files = list(dict.fromkeys(item.path for item in items))
     random.Random(config.option.order_seed).shuffle(files)
-    items.sort(key=lambda item: (not _shares_suite(item.nodeid), files.index(item.path)))
+    position = {path: number for number, path in enumerate(files)}
+    items.sort(key=lambda item: (not _shares_suite(item.nodeid), position[item.path]))
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
