@@ -212,7 +212,6 @@ def schemas(
     return schemas
 
 
-@cache
 def _error(error: type[ApiError]) -> type[BaseModel]:
     """Return the model of the field ``error`` of a response."""
     details = facts_of(error, reason=LITERAL[error.reason])

@@ -158,7 +158,6 @@ def _prefer_parameter() -> Schema:
     }
 
 
-@cache
 def _problem(error: type[ApiError]) -> type[BaseModel]:
     """Return the model of the problem document of an error."""
     fields: dict[str, Any] = {
