@@ -102,7 +102,7 @@ class _ByFile(LoadScopeScheduling):
         return "tests/e2e" if _shares_suite(nodeid) else nodeid.partition("::")[0]
 
 
-_OWN_SUITES = ("tests/e2e/test_start.py", "tests/e2e/test_siege.py")
+_OWN_SUITES = ("tests/e2e/test_start.py", "tests/e2e/test_start_variants.py", "tests/e2e/test_siege.py")
 """These start hardly any function under the CLI, which may give two functions of two suites the same port."""
 
 
