@@ -56,8 +56,8 @@ catalog: $(TOOLS) ## write the catalog of a new project from seed/catalog.json [
 repair: $(TOOLS) ## repair a finding of the audit, as in docs/runbook.md [ARGS="rebuild user-100"]
 	@PYTHONPATH=functions .venv/bin/python -m tools.repair $(ARGS)
 
-crashes: $(EVERYTHING) ## kill real processes during 25 generations, and audit
-	@FULL=1 .venv/bin/python -m pytest -s tests/e2e/test_crashes.py
+crashes: $(EVERYTHING) ## kill real processes during 25 generations, and audit; end `make start` in several ways
+	@FULL=1 .venv/bin/python -m pytest -s tests/e2e/test_crashes.py tests/e2e/test_start_variants.py
 
 siege: $(EVERYTHING) ## attack production-like servers beside honest calls, for about two minutes
 	@PYTHONPATH=functions .venv/bin/python -m tools.siege

@@ -46,10 +46,16 @@ def _wait(process: subprocess.Popen[bytes]) -> int:
             return code if code >= 0 else 128 - code
 
 
-if __name__ == "__main__":
+def main(arguments: Sequence[str]) -> int:
+    """Run a command. Return its exit code, or die from Ctrl-C."""
     try:
-        sys.exit(run(sys.argv[1:]))
+        return run(arguments)
     except KeyboardInterrupt:
         # A shell continues with its next command unless this process died from the signal.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         signal.raise_signal(signal.SIGINT)
+        raise
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -2,10 +2,12 @@
 
 import re
 from datetime import UTC, datetime
+from io import StringIO
 from pathlib import Path
 
 import pytest
 from google.cloud import firestore
+from rich.console import Console
 
 from imagegen.documents.generations import REQUESTS
 from imagegen.domain.weeks import Week
@@ -14,6 +16,7 @@ from tests.support.weeks import QUIET_WEEK
 from tools.docs.examples import CHART, chart, report, report_block
 from tools.docs.write import OPERATING
 from tools.emulators.suite import Suite, workspace
+from tools.report.__main__ import main
 from tools.seed import history
 
 LAST_WEEK = history.weeks()[-1]
@@ -82,17 +85,23 @@ def test_a_given_week_is_reported(suite: Suite) -> None:
     assert f"Week {QUIET_WEEK}" in printed.stdout
 
 
-def test_an_invalid_week_is_an_error(suite: Suite) -> None:
-    printed = report(suite.project.directory, "nonsense")
-    assert printed.returncode == 1
-    assert "'nonsense' is not an ISO week like " in printed.stdout
-
-
-def test_a_week_that_is_not_over_is_an_error(suite: Suite) -> None:
-    # The current week may end before the report runs, so use the next week.
-    printed = report(suite.project.directory, str(Week.of(datetime.now(UTC)) + 1))
-    assert printed.returncode == 1
-    assert "is not over yet" in printed.stdout
+@pytest.mark.parametrize(
+    ("week", "error"),
+    [
+        ("nonsense", "'nonsense' is not an ISO week like "),
+        # The current week may end before the report runs, so use the next week.
+        (str(Week.of(datetime.now(UTC)) + 1), "is not over yet"),
+    ],
+    ids=["invalid", "not over"],
+)
+def test_a_week_that_cannot_be_reported_is_an_error(
+    suite: Suite, monkeypatch: pytest.MonkeyPatch, week: str, error: str
+) -> None:
+    monkeypatch.chdir(suite.project.directory)
+    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", suite.firestore_host)  # the command sets it
+    printed = StringIO()
+    assert main([week], Console(file=printed, width=80)) == 1
+    assert error in printed.getvalue()
 
 
 def test_without_running_emulators_the_error_names_make_start(tmp_path: Path) -> None:

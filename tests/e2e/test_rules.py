@@ -1,6 +1,6 @@
 """Tests of firestore.rules on the emulators, with tokens: clients may read their own data and write nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Literal
@@ -73,12 +73,13 @@ FORGED_CREDITS = {
 class Client:
     """A client of Firestore's REST API, with an ID token or without."""
 
+    http: requests.Session
     root: str
     token: str | None
 
     def send(self, method: str, path: str, body: Mapping[str, Any] | None = None, **params: str) -> requests.Response:
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
-        return requests.request(method, self.root + path, json=body, params=params, headers=headers, timeout=30)
+        return self.http.request(method, self.root + path, json=body, params=params, headers=headers, timeout=30)
 
     def query(self, collection: str, *, of: str | None, everywhere: bool = False) -> requests.Response:
         """Query a collection, or with ``everywhere`` its collection group, for one user's documents or all."""
@@ -106,10 +107,18 @@ def where(operator: str, value: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def clients(live: Live) -> dict[str, Client]:
+def http() -> Iterator[requests.Session]:
+    """Yield a session, which keeps its connection."""
+    with requests.Session() as session:
+        yield session
+
+
+@pytest.fixture(scope="module")
+def clients(live: Live, http: requests.Session) -> dict[str, Client]:
     """Return a client for each caller, signed in at the Auth emulator."""
     return {
-        caller: client_of(live, live.sign_in(user) if user is not None else None) for caller, user in CALLERS.items()
+        caller: client_of(live, http, live.sign_in(user) if user is not None else None)
+        for caller, user in CALLERS.items()
     }
 
 
@@ -134,9 +143,9 @@ def documents(live: Live) -> dict[str, str]:
     return paths
 
 
-def client_of(live: Live, token: str | None) -> Client:
+def client_of(live: Live, http: requests.Session, token: str | None) -> Client:
     databases = f"http://{live.suite.firestore_host}/v1/projects/{live.suite.project_id}/databases"
-    return Client(f"{databases}/(default)/documents", token)
+    return Client(http, f"{databases}/(default)/documents", token)
 
 
 def denied(response: requests.Response) -> bool:
@@ -255,9 +264,9 @@ def test_write_to_any_user_field_is_refused(clients: dict[str, Client], caller: 
     )
 
 
-def test_new_user_cannot_create_a_user_document(live: Live) -> None:
+def test_new_user_cannot_create_a_user_document(live: Live, http: requests.Session) -> None:
     user_id, token = live.sign_up()
-    newcomer = client_of(live, token)
+    newcomer = client_of(live, http, token)
 
     assert denied(newcomer.send("POST", "/users", FORGED_CREDITS, documentId=user_id))
     assert denied(newcomer.send("PATCH", f"/users/{user_id}", FORGED_CREDITS))

@@ -1,26 +1,24 @@
-"""Tests of `make start` with the real Firebase CLI: its output, its errors, and the end of its processes."""
+"""Tests of `make start` with the real Firebase CLI: its output, its errors, and the end of its processes.
+
+``test_start_variants.py`` ends its processes in more ways.
+"""
 
 import os
 import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 import psutil
 import pytest
 import requests
 
-from tests.support.live import until
+from tests.support.launched import FIRESTORE, LAUNCHER, cli_of, descendants, in_a_terminal, names, started, survivors
 from tools.emulators.project import ROOT, Project
 from tools.emulators.suite import Suite, workspace
 
-LAUNCHER = [sys.executable, "-m", "tools.emulators.start"]
-# Firestore alone starts in two seconds. The CLI starts it in a separate session.
-FIRESTORE = ("--only", "firestore")
 FUNCTIONS = ("--only", "functions,firestore")
 
 
@@ -28,39 +26,6 @@ FUNCTIONS = ("--only", "functions,firestore")
 def project(tmp_path: Path) -> Path:
     """Return a project with the functions, the sample data and free ports."""
     return workspace(tmp_path / "project")
-
-
-def descendants(pid: int) -> list[psutil.Process]:
-    """Return the process and all its descendants."""
-    process = psutil.Process(pid)
-    return [process, *process.children(recursive=True)]
-
-
-def cli_of(launcher_pid: int) -> psutil.Process:
-    """Return the process of the Firebase CLI, the only child of the launcher."""
-    [cli] = psutil.Process(launcher_pid).children()
-    return cli
-
-
-def names(processes: list[psutil.Process]) -> str:
-    return " ".join(process.name() for process in processes)
-
-
-def survivors(processes: list[psutil.Process], timeout_seconds: float = 15) -> list[psutil.Process]:
-    """Wait up to the timeout for the processes to end. Return those that are still running."""
-    deadline = time.monotonic() + timeout_seconds
-    while left := [process for process in processes if _is_alive(process)]:
-        if time.monotonic() > deadline:
-            break
-        time.sleep(0.05)
-    return left
-
-
-def _is_alive(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def start_error(project: Path, **environment: str) -> str:
@@ -100,51 +65,12 @@ def test_an_interrupt_leaves_no_process(project: Path) -> None:
         assert "You have forced the Emulator Suite to exit" not in suite.output()
 
 
-@pytest.mark.parametrize("send_sighup", [True, False])
-def test_a_killed_terminal_leaves_no_process(project: Path, send_sighup: bool) -> None:
-    """The launcher gets no SIGHUP if another process leads the terminal's session. Its writes fail in both cases."""
-    master, terminal = os.openpty()
-    launcher = subprocess.Popen(
-        [*LAUNCHER, *FIRESTORE],
-        cwd=project,
-        env={name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
-        | {"PYTHONPATH": str(ROOT)},
-        stdout=terminal,
-        stderr=terminal,
-        start_new_session=True,
-    )
-    os.close(terminal)
-    output = b""
-    while b"Press Ctrl-C to stop" not in output:
-        output += os.read(master, 10_000)
-    processes = descendants(launcher.pid)
-    assert "java" in names(processes)
-    os.close(master)
-    if send_sighup:
+def test_a_killed_terminal_leaves_no_process(project: Path) -> None:
+    with in_a_terminal(project) as (launcher, terminal, processes):
+        os.close(terminal)
         launcher.send_signal(signal.SIGHUP)
-    assert launcher.wait(30) == 0
-    assert survivors(processes, timeout_seconds=1) == []
-
-
-@contextmanager
-def started(project: Path, *command: str) -> Iterator[tuple["subprocess.Popen[bytes]", list[psutil.Process]]]:
-    """Run a command that starts the launcher. Yield it when the emulator runs, with all processes below it."""
-    log = project / "log"
-    with (
-        log.open("wb") as output,
-        subprocess.Popen(
-            command,
-            cwd=project,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        ) as process,
-    ):
-        until(lambda: "Press Ctrl-C to stop" in log.read_text(), seconds=60)
-        processes = descendants(process.pid)
-        assert "java" in names(processes)
-        yield process, processes
+        assert launcher.wait(30) == 0
+        assert survivors(processes, timeout_seconds=1) == []
 
 
 def test_a_killed_make_leaves_no_process(project: Path) -> None:
@@ -153,26 +79,6 @@ def test_a_killed_make_leaves_no_process(project: Path) -> None:
     with started(project, sys.executable, "-c", parent) as (make, processes):
         make.kill()
     assert survivors(processes) == []
-
-
-def test_a_terminated_make_leaves_no_process(project: Path) -> None:
-    """`make` forwards SIGTERM, but leaves SIGINT to the terminal."""
-    (project / "Makefile").write_text(f"start:\n\t@{' '.join([*LAUNCHER, *FIRESTORE])}\n")
-    with started(project, "make", "start") as (make, processes):
-        make.terminate()
-        assert survivors(processes) == []
-
-
-def test_a_second_interrupt_kills_a_cli_that_hangs(project: Path) -> None:
-    with Suite(project, *FIRESTORE) as suite:
-        processes = descendants(suite.process.pid)
-        cli_of(suite.process.pid).suspend()
-        suite.process.send_signal(signal.SIGINT)
-        with pytest.raises(subprocess.TimeoutExpired):
-            suite.process.wait(1)
-        suite.process.send_signal(signal.SIGINT)
-        assert suite.process.wait(5) == 0
-        assert survivors(processes, timeout_seconds=1) == []
 
 
 def test_emulators_and_functions_end_when_the_cli_dies(project: Path) -> None:

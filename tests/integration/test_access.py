@@ -4,18 +4,21 @@ The expected outcomes follow from the declaration of each operation. ``tests/e2e
 the functions with ID tokens.
 """
 
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from typing import Any
 
 import pytest
 
+from imagegen.adapters.firestore import FirestoreDatabase
 from imagegen.api.auth import Access
 from imagegen.api.operation import Operation
 from imagegen.api.rest.routes import ROUTES
-from imagegen.bootstrap import Backend
-from imagegen.domain.api_keys import Scope
+from imagegen.documents.api_keys import create_api_key
+from imagegen.domain.api_keys import ApiKey, Scope, key_id, new_secret
 from imagegen.ports.clock import Clock
 from simulation.payments import FakePayments
 from tests.support.access import ALLOWED, CallerKind
@@ -34,6 +37,7 @@ USER_IDS = {
     CallerKind.OTHER_USER: "other",
     CallerKind.ADMIN: "admin",
 }
+Keys = dict[tuple[str, Scope], str]
 ALLOWED_CALL = "allowed"
 NOT_FOUND = {"generation_request_id": "REQUEST_NOT_FOUND", "purchase_id": "PURCHASE_NOT_FOUND"}
 """The reason that hides another user's document, by the field that names the document."""
@@ -103,27 +107,34 @@ def fields(api: Api, add_user: AddUser) -> dict[str, str]:
     }
 
 
+@pytest.fixture
+def keys(database: FirestoreDatabase, clock: Clock) -> Keys:
+    """Add a key for each user and scope, in one commit. Return the keys in clear."""
+    rng, creations, keys = random.Random(1), [], {}
+    for user_id, scope in product(sorted({*USER_IDS.values()}), Scope):
+        keys[user_id, scope] = new_secret(rng)
+        key = ApiKey(key_id(keys[user_id, scope]), user_id, "server", frozenset({scope}), clock.now(), 1_000)
+        creations.append(create_api_key(key))
+    database.commit(*creations)
+    return keys
+
+
 @pytest.mark.parametrize("name", ENTRIES)
 def test_call_is_allowed_exactly_as_its_operation_declares(
-    api: Api, backend: Backend, client: ObservedClient, accounts: Accounts, fields: dict[str, str], name: str
+    api: Api, client: ObservedClient, accounts: Accounts, fields: dict[str, str], keys: Keys, name: str
 ) -> None:
     entry = ENTRIES[name]
     own = {field: value for field, value in fields.items() if field in entry.example}
     call = entry.call({**entry.example, **own})
-    keys = {
-        (user_id, scope): backend.api_keys.create(user_id, "server", [scope], 1_000)[0]
-        for user_id in sorted({*USER_IDS.values()})
-        for scope in Scope
-    }
     attempts: list[tuple[CallerKind, Scope | None]] = [(kind, scope) for kind in USER_IDS for scope in Scope]
     if call.is_rest:
         attempts += [(kind, None) for kind in CallerKind]
     right = {attempt: expected(entry.operation, *attempt) for attempt in attempts}
     found = {}
-    for kind, scope in sorted(attempts, key=lambda attempt: right[attempt] == ALLOWED_CALL):
+    before = _data(client)
+    for kind, scope in sorted(attempts, key=lambda attempt: right[attempt] == ALLOWED_CALL):  # the refused calls first
         accounts.unverified = {"user"} if kind is CallerKind.UNVERIFIED else set()
         user_id = USER_IDS.get(kind)
-        before = _data(client)
         reason = _reason(api, call, keys[user_id, scope] if user_id and scope else user_id)
         if reason in DENIED:
             assert _data(client) == before

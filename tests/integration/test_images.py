@@ -211,9 +211,12 @@ def test_what_is_not_a_picture_is_refunded_and_not_stored(
     assert files.files == {}
 
 
-@pytest.mark.parametrize("picture", [png(4096, PIXELS_MAX // 4096), png(30, 200), png(64, 64, "RGBA"), png(9, 9, "L")])
-def test_every_picture_is_fitted_exactly(picture: bytes) -> None:
-    main, *_ = encode(picture, 100, 60)
+@pytest.mark.parametrize(
+    ("width", "height", "mode"),
+    [(4096, PIXELS_MAX // 4096, "RGB"), (30, 200, "RGB"), (64, 64, "RGBA"), (9, 9, "L")],
+)
+def test_every_picture_is_fitted_exactly(width: int, height: int, mode: str) -> None:
+    main, *_ = encode(png(width, height, mode), 100, 60)
     with Image.open(io.BytesIO(main.content)) as fitted:
         assert (fitted.size, main.file.width, main.file.height) == ((100, 60), 100, 60)
 

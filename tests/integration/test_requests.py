@@ -138,30 +138,28 @@ def test_requests_of_the_same_time_are_all_listed(api: Api, clock: ManualClock, 
     assert set(found) == request_ids
 
 
-@pytest.mark.parametrize(
-    ("params", "expected"),
-    [
-        ({"status": "failed"}, [9, 6, 3, 0]),
-        ({"status": "processing"}, []),
-        ({"model": "Model B"}, [9, 6, 3, 0]),
-        ({"model": "model-b"}, [9, 6, 3, 0]),
-        ({"style": "anime"}, [10, 8, 6, 4, 2, 0]),
-        ({"color": "pastel"}, [11, 10, 9, 8, 7, 6]),
-        ({"size": "512x512"}, [10, 8, 6, 4, 2, 0]),
-        ({"createdFrom": "2026-11-18T20:00:00Z"}, [11, 10, 9, 8]),
-        ({"createdBefore": "2026-11-18T14:00:00Z"}, [1, 0]),
-        ({"createdFrom": "2026-11-18T14:00:00+01:00", "createdBefore": "2026-11-18T15:30:00Z"}, [3, 2, 1]),
-        ({"status": "completed", "style": "anime", "color": "pastel", "createdBefore": "2026-11-18T21:00:00Z"}, [8]),
-        ({"status": None, "model": None, "createdFrom": None, "pageToken": None, "pageSize": 2}, [11, 10]),
-    ],
-    ids=str,
-)
-def test_filters_apply_to_the_list_and_the_count(
-    api: Api, request_ids: list[str], params: dict[str, object], expected: list[int]
-) -> None:
-    assert listed(api, **params) == [request_ids[number] for number in expected]
-    counted = api.result(LIST, {"userId": "user", **params, "includeTotalCount": True})["totalCount"]
-    assert counted == (12 if "pageSize" in params else len(expected))
+FILTERS: list[tuple[dict[str, object], list[int]]] = [
+    ({"status": "failed"}, [9, 6, 3, 0]),
+    ({"status": "processing"}, []),
+    ({"model": "Model B"}, [9, 6, 3, 0]),
+    ({"model": "model-b"}, [9, 6, 3, 0]),
+    ({"style": "anime"}, [10, 8, 6, 4, 2, 0]),
+    ({"color": "pastel"}, [11, 10, 9, 8, 7, 6]),
+    ({"size": "512x512"}, [10, 8, 6, 4, 2, 0]),
+    ({"createdFrom": "2026-11-18T20:00:00Z"}, [11, 10, 9, 8]),
+    ({"createdBefore": "2026-11-18T14:00:00Z"}, [1, 0]),
+    ({"createdFrom": "2026-11-18T14:00:00+01:00", "createdBefore": "2026-11-18T15:30:00Z"}, [3, 2, 1]),
+    ({"status": "completed", "style": "anime", "color": "pastel", "createdBefore": "2026-11-18T21:00:00Z"}, [8]),
+    ({"status": None, "model": None, "createdFrom": None, "pageToken": None, "pageSize": 2}, [11, 10]),
+]
+"""Filters, each with the numbers of the requests that it lists."""
+
+
+def test_filters_apply_to_the_list_and_the_count(api: Api, request_ids: list[str]) -> None:
+    for params, expected in FILTERS:
+        assert listed(api, **params) == [request_ids[number] for number in expected], params
+        counted = api.result(LIST, {"userId": "user", **params, "includeTotalCount": True})["totalCount"]
+        assert counted == (12 if "pageSize" in params else len(expected)), params
 
 
 def test_count_is_made_only_on_request(api: Api, client: ObservedClient, request_ids: list[str]) -> None:

@@ -78,11 +78,15 @@ def listeners(channel: RecordingChannel) -> Sequence[RecordingChannel]:
 def week_with_requests(api: Api, clock: ManualClock, add_user: AddUser) -> None:
     """Create requests on each day of ``WEEK``, and set the clock to the time of its report."""
     add_user(paid=600, at=MONDAY - timedelta(days=1))
-    for number in range(12):  # for late requests, because the times of one user must not go back
-        add_user(f"late-{number}", paid=10, at=MONDAY - timedelta(days=1))
     for day in range(7):
         make(api, clock, MONDAY + timedelta(days=day), day + 1)
     clock.at = WEEK.end + timedelta(hours=6)
+
+
+def add_late_users(add_user: AddUser, count: int) -> None:
+    """Add users for late requests, because the times of one user must not go back."""
+    for number in range(count):
+        add_user(f"late-{number}", paid=10, at=MONDAY - timedelta(days=1))
 
 
 def without_time(data: Data) -> dict[str, Any]:
@@ -143,9 +147,10 @@ def test_a_report_whose_commit_has_an_unknown_outcome_is_written_once(
 
 @pytest.mark.usefixtures("week_with_requests")
 def test_the_first_of_two_concurrent_runs_to_finish_is_stored(
-    api: Api, backend: Backend, client: ObservedClient, faulty: FailingDatabase, clock: ManualClock
+    api: Api, backend: Backend, client: ObservedClient, faulty: FailingDatabase, clock: ManualClock, add_user: AddUser
 ) -> None:
     """The slower run counted before a late request. The faster run has counted the late request."""
+    add_late_users(add_user, 2)
     first = backend.reports.run(WEEK)
 
     def overtake() -> None:
@@ -165,8 +170,9 @@ def test_the_first_of_two_concurrent_runs_to_finish_is_stored(
 
 @pytest.mark.usefixtures("week_with_requests")
 def test_a_rerun_records_changes_as_revisions(
-    api: Api, backend: Backend, client: ObservedClient, clock: ManualClock
+    api: Api, backend: Backend, client: ObservedClient, clock: ManualClock, add_user: AddUser
 ) -> None:
+    add_late_users(add_user, 12)
     backend.reports.run(WEEK)
     client.document("weeklyReports/2026-W46").update({"note": "an operator's"})
     for number in range(12):
@@ -275,8 +281,9 @@ def test_a_late_loss_shows_in_the_week_in_which_it_happened(
 
 @pytest.mark.usefixtures("week_with_requests")
 def test_an_entry_that_is_committed_after_the_report_of_its_week_balances(
-    api: Api, backend: Backend, client: ObservedClient, clock: ManualClock
+    api: Api, backend: Backend, client: ObservedClient, clock: ManualClock, add_user: AddUser
 ) -> None:
+    add_late_users(add_user, 1)
     backend.reports.run(WEEK)
     make(api, clock, WEEK.end - timedelta(seconds=1), userId="late-0")
     clock.at = (WEEK + 1).end

@@ -15,7 +15,8 @@ from tests.support.scale import scaled
 from tools import simulate
 from tools.emulators.project import ROOT
 
-SEEDS = scaled(200, 2500)
+SEEDS = scaled(20, 2500)
+"""The seeds of the command. CI runs it with 2,500 seeds, and the next test runs more seeds than this one."""
 SOME_SEEDS = range(150)
 
 EVENTS = {

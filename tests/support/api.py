@@ -1,5 +1,6 @@
 """The deployed functions over HTTP, without a network."""
 
+from functools import cache
 from typing import Any
 
 from flask import Flask, Response, request
@@ -38,24 +39,30 @@ def _rest_app() -> Flask:
     return app
 
 
+@cache
+def _app() -> Flask:
+    """Return an app that serves all functions. It takes longer to make than most tests, and has no state."""
+    app = Flask("functions")
+    for name, function in vars(main).items():
+        if not hasattr(function, "__firebase_endpoint__") or function is main.api:
+            continue
+        app.add_url_rule(
+            f"/{name}",
+            endpoint=name,
+            view_func=lambda function=function: function(request),
+            methods=["GET", "POST", "PUT", "DELETE", "OPTIONS"],
+            provide_automatic_options=False,
+        )
+    app.after_request(_read_to_the_end)
+    app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {"/api": _rest_app().wsgi_app})  # type: ignore[method-assign]
+    return app
+
+
 class Api:
     """An HTTP client of the decorated functions, which Flask serves as functions-framework does."""
 
     def __init__(self) -> None:
-        app = Flask("functions")
-        for name, function in vars(main).items():
-            if not hasattr(function, "__firebase_endpoint__") or function is main.api:
-                continue
-            app.add_url_rule(
-                f"/{name}",
-                endpoint=name,
-                view_func=lambda function=function: function(request),
-                methods=["GET", "POST", "PUT", "DELETE", "OPTIONS"],
-                provide_automatic_options=False,
-            )
-        app.after_request(_read_to_the_end)
-        app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {"/api": _rest_app().wsgi_app})  # type: ignore[method-assign]
-        self.http = app.test_client()
+        self.http = _app().test_client()
 
     def call(self, function: str, data: object, **headers: str) -> TestResponse:
         """Call a function as the client SDKs do."""

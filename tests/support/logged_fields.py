@@ -2,6 +2,7 @@
 
 import ast
 from collections import defaultdict
+from functools import cache
 
 from imagegen.events import Event
 from tools.emulators.project import ROOT
@@ -9,6 +10,7 @@ from tools.emulators.project import ROOT
 LEVELS = ("info", "warning", "error", "exception")
 
 
+@cache
 def logged_fields() -> dict[str, set[str]]:
     """Return the fields of each event, from all calls of ``imagegen.events``.
 

@@ -70,7 +70,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         http.daemon_threads = True
         http.block_on_close = False
         state.url = f"http://127.0.0.1:{http.server_port}"
-        threading.Thread(target=http.serve_forever, daemon=True).start()
+        threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True).start()
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", state.url)
         monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "demo-imagegen")
         yield state

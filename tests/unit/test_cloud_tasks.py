@@ -136,6 +136,7 @@ def dripping_server() -> Iterator[HangingServer]:
 def tasks(monkeypatch: pytest.MonkeyPatch) -> Iterator[CloudTasks]:
     """Yield a queue with a short deadline, and with a new Admin SDK, which reads the server's address on first use."""
     monkeypatch.setattr(cloud_tasks, "ENQUEUE_SECONDS", 0.1)
+    monkeypatch.setattr("firebase_admin._http_client.DEFAULT_RETRY_CONFIG.backoff_factor", 0)
     firebase_admin.delete_app(firebase_admin.get_app())
     app = firebase_admin.initialize_app(options={"projectId": "demo-tasks"})
     queue = CloudTasks()

@@ -6,7 +6,10 @@ from typing import Any, cast
 
 from tests.conftest import pytest_collection_modifyitems
 
-FILES = [f"tests/unit/test_{number}.py" for number in range(20)] + ["tests/e2e/test_a.py", "tests/e2e/test_b.py"]
+FILES = [
+    *(f"tests/unit/test_{number}.py" for number in range(20)),
+    *("tests/e2e/test_a.py", "tests/e2e/test_b.py", "tests/e2e/test_start.py", "tests/fuzz/test_fuzz.py"),
+]
 
 
 def order(seed: int) -> list[str]:
@@ -30,4 +33,11 @@ def test_tests_of_a_file_stay_together_in_their_order() -> None:
 
 
 def test_files_that_share_a_suite_come_first() -> None:
-    assert all(name.startswith("tests/e2e/") for seed in range(10) for name in order(seed)[:4])
+    assert all(
+        name.startswith(("tests/e2e/test_a", "tests/e2e/test_b")) for seed in range(10) for name in order(seed)[:4]
+    )
+
+
+def test_files_with_a_suite_of_their_own_come_next() -> None:
+    own = ("tests/e2e/test_start", "tests/fuzz/")
+    assert all(name.startswith(own) for seed in range(10) for name in order(seed)[4:8])

@@ -39,7 +39,7 @@ def test_failed_session_fixture_is_reported_once(tmp_path: Path) -> None:
             "-p",
             "no:cacheprovider",
             "-p",
-            "no:randomly",
+            "no:schemathesis",
             "-p",
             "no:warnings",  # on some dates, Google's client library warns about old versions of Python
             "-rs",

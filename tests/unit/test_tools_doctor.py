@@ -75,7 +75,7 @@ def serving(answers: dict[str, object], *ports: Port) -> Iterator[None]:
     with ExitStack() as stack:
         for port in ports:
             server = stack.enter_context(ThreadingHTTPServer((port.host, port.number), Handler))
-            threading.Thread(target=server.serve_forever, daemon=True).start()
+            threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
             stack.callback(server.shutdown)
         yield
 

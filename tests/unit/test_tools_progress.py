@@ -11,7 +11,7 @@ import pytest
 
 from tools.emulators import progress
 
-STALL_SECONDS = 1.0
+STALL_SECONDS = 0.6
 SLEEP = "import time; time.sleep(60)"
 LOG = "import time\nwhile True: print('another line', flush=True); time.sleep(0.2)"
 WORK = "while True: pass"
@@ -58,6 +58,7 @@ def test_wait_ends_if_the_process_ends(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_wait_ends_after_the_time_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress, "_LIMIT_SECONDS", 1.5)
+    monkeypatch.setattr(progress, "STALL_SECONDS", 600)
+    monkeypatch.setattr(progress, "_LIMIT_SECONDS", 0.3)
     with running(LOG, tmp_path / "log") as wait_until:
         assert not wait_until(lambda: False)

@@ -47,10 +47,18 @@ WITH_CTRL_C = python(
 """Starts a command that Ctrl-C ends even if these tests run as a background job, which ignores Ctrl-C."""
 
 
-@pytest.mark.parametrize("command", ["sleep 600", IGNORING_CTRL_C])
-def test_ctrl_c_ends_the_command_and_its_shell(command: str) -> None:
+QUIETLY = f"{sys.executable} -m tools.quietly"
+IMPATIENT = (
+    f"{sys.executable} -c 'import sys; from tools import quietly; quietly._INTERRUPTED_SECONDS = 0.1; "
+    "sys.exit(quietly.main(sys.argv[1:]))'"
+)
+"""Waits less for a command to end after Ctrl-C."""
+
+
+@pytest.mark.parametrize(("quietly", "command"), [(QUIETLY, "sleep 600"), (IMPATIENT, IGNORING_CTRL_C)])
+def test_ctrl_c_ends_the_command_and_its_shell(quietly: str, command: str) -> None:
     shell = subprocess.Popen(
-        [*WITH_CTRL_C, "bash", "-c", f"{sys.executable} -m tools.quietly {command} || echo went on"],
+        [*WITH_CTRL_C, "bash", "-c", f"{quietly} {command} || echo went on"],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

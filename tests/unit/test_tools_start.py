@@ -33,12 +33,30 @@ def install(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
 
 def test_cli_uses_every_emulator_that_is_found(project: Project) -> None:
     launch = start.prepare(project, [])
-    assert launch.command == [str(binaries.CLI), "emulators:start", "--config", start.CONFIG]
+    assert launch.command[-4:] == [str(binaries.CLI), "emulators:start", "--config", start.CONFIG]
     assert launch.environment["FIRESTORE_EMULATOR_BINARY_PATH"] == "/sdk/firestore"
     assert launch.environment["PUBSUB_EMULATOR_BINARY_PATH"] == "/sdk/pubsub"
     assert launch.environment["PATH"].startswith("/jdk/bin:")
     written = json.loads((project.directory / start.CONFIG).read_text())
     assert written == {**project.config, "hosting": written["hosting"]}
+
+
+WITH_AN_INVALID_PATTERN = """
+const parameters = [{ name: "name", in: "query", schema: { type: "string", pattern: "(" } }];
+const paths = { "/path": { get: { parameters, responses: { 200: { description: "an answer" } } } } };
+const document = { openapi: "3.0.0", info: { title: "a title", version: "1" }, paths };
+require("exegesis-express").middleware(document, { controllers: {} }).then(() => console.log("ready"));
+"""
+"""A server of a document, made as in the CLI. Compiling the validator of its parameter fails."""
+
+
+def test_auth_emulator_does_not_compile_validators_at_the_start(project: Project) -> None:
+    command = start.prepare(project, ["--only", "auth"]).command
+    node = command[: command.index(str(binaries.CLI))]
+    run = subprocess.run(
+        [*node, "--eval", WITH_AN_INVALID_PATTERN], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert run.stdout == "ready\n"
 
 
 def test_bare_cli_does_not_download_the_rules_runtime() -> None:
@@ -83,7 +101,7 @@ def test_missing_emulators_are_left_out_with_a_line_each(
 ) -> None:
     install(monkeypatch, "firestore", "storage")
     launch = start.prepare(project, [])
-    assert launch.command[2:] == ["--config", start.CONFIG]
+    assert launch.command[-2:] == ["--config", start.CONFIG]
     config = json.loads((project.directory / start.CONFIG).read_text())
     expected = {**project.emulators, "ui": {"enabled": False}}
     del expected["pubsub"]
@@ -106,12 +124,12 @@ def test_only_option_limits_the_emulators(project: Project, monkeypatch: pytest.
 def test_seed_is_imported_unless_it_is_missing_or_import_is_given(
     project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert start.prepare(project, []).command[4:] == []
+    assert start.prepare(project, []).command[-2:] == ["--config", start.CONFIG]
     assert "no emulator-seed directory" in capsys.readouterr().out
     (project.directory / "emulator-seed").mkdir()
-    assert start.prepare(project, []).command[4:] == ["--import=emulator-seed"]
-    assert start.prepare(project, ["--import=other"]).command[4:] == ["--import=other"]
-    assert start.prepare(project, ["--import", "other"]).command[4:] == ["--import", "other"]
+    assert start.prepare(project, []).command[-1:] == ["--import=emulator-seed"]
+    assert start.prepare(project, ["--import=other"]).command[-1:] == ["--import=other"]
+    assert start.prepare(project, ["--import", "other"]).command[-2:] == ["--import", "other"]
 
 
 def test_port_in_use_raises_with_its_purpose_process_and_remedy(project: Project) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from importlib import import_module
 from itertools import groupby
 from pkgutil import iter_modules
@@ -73,8 +74,9 @@ def errors(parent: type[ApiError] = ApiError) -> Iterator[type[ApiError]]:
         yield from errors(error)
 
 
+@cache
 def document() -> Schema:
-    """Return the OpenAPI document."""
+    """Return the OpenAPI document. Do not change it, because all callers share it."""
     callables = dict(sorted(operations().items()))
     return {
         "openapi": "3.1.1",

@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import cache
 from typing import Any
 
 from pydantic import BaseModel, create_model
@@ -26,8 +27,9 @@ as left out. Errors are problem documents (RFC 9457) with a `reason`, which neve
 and may change."""
 
 
+@cache
 def document() -> Schema:
-    """Return the OpenAPI document."""
+    """Return the OpenAPI document. Do not change it, because all callers share it."""
     paths: Schema = {}
     for route in ROUTES:
         paths.setdefault(path_of(route), {})[route.method.lower()] = _operation(route)

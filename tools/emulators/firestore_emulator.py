@@ -15,9 +15,6 @@ from tools.emulators import binaries, java
 from tools.emulators.ports import free_ports
 from tools.emulators.progress import wait_until
 
-# Tests end before the optimizing compiler pays off. Without it, they use a quarter less CPU time.
-_JVM_OPTIONS = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
-
 
 class FirestoreEmulator:
     """Google's Firestore emulator on a free loopback port. It runs while the `with` block lasts.
@@ -38,7 +35,7 @@ class FirestoreEmulator:
         port, websocket_port = free_ports(2)
         self.host = f"127.0.0.1:{port}"
         runtime = java.require()
-        command = [str(runtime.executable), *_JVM_OPTIONS, "-Duser.language=en", "-jar"]
+        command = [str(runtime.executable), *java.SHORT_RUN_OPTIONS, "-Duser.language=en", "-jar"]
         command += [str(binaries.firestore_jar()), "--host=127.0.0.1", f"--port={port}"]
         command += [f"--websocket_port={websocket_port}"]
         if self._import_from:

@@ -28,6 +28,7 @@ CONFIG = ".firebase.start.json"
 SEED = "emulator-seed"
 REGION = "us-central1"
 
+_LAZY_VALIDATION = Path(__file__).with_name("lazy_validation.cjs")
 _OVERVIEW_END = "Issues? Report them at"
 _LEFT_OUT = {
     "pubsub": "the Pub/Sub emulator (it is not installed, and its download cannot be reached). The CLI will "
@@ -135,7 +136,7 @@ def prepare(project: Project, arguments: Sequence[str]) -> Launch:
         if "storage" in running - found.keys():
             environment |= _without_storage_rules(runtime, environment["PATH"])
 
-    command = [str(binaries.CLI), "emulators:start"]
+    command = [*_cli(running), "emulators:start"]
     print("".join(f"left out: {reason}\n" for _, reason in sorted(left_out.items())), end="")
     _write_config(project, left_out.keys(), ports)
     command += ["--config", CONFIG]
@@ -144,6 +145,11 @@ def prepare(project: Project, arguments: Sequence[str]) -> Launch:
     elif not options.imports:
         print(f"starting without data: there is no {SEED} directory (`make seed` writes it)")
     return Launch(project, [*command, *arguments], environment, ports)
+
+
+def _cli(running: Collection[str]) -> list[str]:
+    """Return the command of the Firebase CLI, which starts the Auth emulator faster than on its own."""
+    return ["node", "--require", str(_LAZY_VALIDATION), str(binaries.CLI)] if "auth" in running else [str(binaries.CLI)]
 
 
 def _without_storage_rules(runtime: java.Java, path: str) -> dict[str, str]:

@@ -15,7 +15,7 @@ from typing import Any
 
 import requests
 
-from tools.emulators import start
+from tools.emulators import java, start
 from tools.emulators.ports import STRIPE, free_ports
 from tools.emulators.progress import wait_until
 from tools.emulators.project import ROOT, STORAGE, Project
@@ -146,6 +146,7 @@ class Suite:
                     **os.environ,
                     "PYTHONPATH": str(ROOT),
                     "TMPDIR": str(temporary.resolve()),
+                    "JDK_JAVA_OPTIONS": " ".join(java.SHORT_RUN_OPTIONS),
                     **self._environment,
                 },
                 stdin=subprocess.DEVNULL,

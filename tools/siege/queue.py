@@ -31,6 +31,6 @@ def accepting_queue() -> Iterator[str]:
         daemon_threads = True
 
     with Queue(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield f"127.0.0.1:{server.server_port}"
         server.shutdown()
