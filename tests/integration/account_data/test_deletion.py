@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from imagegen import tracing
 from imagegen.domain.account_data import CALLS_END_AFTER
 from imagegen.domain.ledger import EntryType
 from imagegen.domain.weeks import Week
@@ -144,6 +145,12 @@ def test_operator_can_rebuild_the_wallet_of_a_deleted_account(account: Account) 
     assert account.findings() == []
     with pytest.raises(AccountDeleted):
         account.backend.corrections.correct(USER, TRIAL, reason="test", key="late")
+
+
+def test_later_lines_of_the_log_are_not_about_a_settled_request(account: Account) -> None:
+    tracing.begin(None)
+    account.backend.account_data.deletions.delete(USER, USER)
+    assert tracing.current().request_id is None
 
 
 def test_repeated_call_only_answers(account: Account) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from imagegen import events
+from imagegen import events, tracing
 from imagegen.documents.account_data import deletion_of, deletion_path, export_path, write_deletion
 from imagegen.documents.accounts import (
     FORFEIT,
@@ -208,7 +208,8 @@ class Deletions:
         is_open = Where("status", "in", tuple(status.value for status in OPEN))
         documents = self.database.find(Query(REQUESTS, (Where("userId", "==", user_id), is_open), limit=PAGE_SIZE))
         for document in documents:
-            self.settlements.settle(StoredRequest.of(document), CANCELED)
+            with tracing.own_work():  # the next lines of the log are not about this request
+                self.settlements.settle(StoredRequest.of(document), CANCELED)
         return len(documents) < PAGE_SIZE
 
     def _close_purchases(self, user_id: str) -> bool:
