@@ -161,6 +161,14 @@ USER_DATA = (
         "user's weekly counters, which are exported.",
         export=False,
     ),
+    UserData(
+        "audits",
+        Found.NOWHERE,
+        Deletion.KEPT,
+        "The latest audit names the ids of users with findings, and of those that it could not check. The next audit "
+        "replaces it.",
+        export=False,
+    ),
 )
 
 EXPORTED = tuple(data for data in USER_DATA if data.export)
