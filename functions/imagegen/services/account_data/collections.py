@@ -122,9 +122,9 @@ USER_DATA = (
     UserData(
         PURCHASES,
         Found.BY_FIELD,
-        Deletion.KEPT,
-        "A purchase proves a payment and its ledger entries, which refunds and disputes can still change. It holds no "
-        "name and no address. Stripe has these.",
+        Deletion.ERASED,
+        "A purchase proves a payment and its ledger entries, which refunds and disputes can still change. The page to "
+        "which the buyer returned goes. Stripe has it, and the buyer's name and address.",
     ),
     UserData(
         MAIL,

@@ -31,6 +31,7 @@ from imagegen.documents.api_keys import API_KEYS, key_ring_path
 from imagegen.documents.fields import Unreadable
 from imagegen.documents.generations import REQUESTS, StoredRequest, erase_request, is_erased
 from imagegen.documents.mail import mail_paths
+from imagegen.documents.purchases import erase_return_url, return_urls
 from imagegen.documents.receivers import RECEIVERS, sending_path
 from imagegen.documents.secrets import webhook_secret_path
 from imagegen.documents.webhooks import DELIVERIES
@@ -149,6 +150,7 @@ class Deletions:
                 self._delete_keys,
                 self._delete_receivers,
                 self._erase_remarks,
+                self._erase_return_urls,
                 self._delete_exports,
             )
         ]
@@ -276,6 +278,16 @@ class Deletions:
                 *self.database.find(remarks(user_id, PAGE_SIZE)),
             ]
             self._commit([erase_reason(document) for document in documents])
+            return len(documents) < PAGE_SIZE
+
+        return self.settlements.retry(attempt)
+
+    def _erase_return_urls(self, user_id: str) -> bool:
+        """Remove the pages to which the buyer returned from purchases. A caller chose their paths."""
+
+        def attempt(_tries: int) -> bool:
+            documents = self.database.find(return_urls(user_id, PAGE_SIZE))
+            self._commit([erase_return_url(document) for document in documents])
             return len(documents) < PAGE_SIZE
 
         return self.settlements.retry(attempt)
