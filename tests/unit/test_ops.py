@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -200,6 +201,23 @@ def test_dry_run_prints_the_commands_and_runs_none(capsys: pytest.CaptureFixture
     assert printed.count("gcloud ") == len(METRICS) + len(ALERTS) + 1 + 3
     assert printed.count("--notification-channels=mine") == len(ALERTS)
     assert "--enable-pitr" in printed
+
+
+def test_gcloud_cannot_ask_questions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its output is not shown, so nobody would see them."""
+    (tmp_path / "gcloud").write_text('#!/bin/sh\nread answer\necho "[$answer]"\n', "utf-8")
+    (tmp_path / "gcloud").chmod(0o700)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    ours, theirs = os.pipe()
+    os.write(theirs, b"y\n")
+    stdin = os.dup(0)
+    try:
+        os.dup2(ours, 0)
+        assert ops.gcloud(["secrets", "list"]).strip() == "[]"
+    finally:
+        os.dup2(stdin, 0)
+        for descriptor in (ours, theirs, stdin):
+            os.close(descriptor)
 
 
 def test_failure_of_gcloud_is_told(capsys: pytest.CaptureFixture[str]) -> None:
