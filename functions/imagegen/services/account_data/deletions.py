@@ -206,12 +206,21 @@ class Deletions:
     # The steps
 
     def _settle_requests(self, user_id: str) -> bool:
-        """Cancel and refund the requests that have not ended. There can be no new ones."""
+        """Cancel and refund the requests that have not ended. There can be no new ones.
+
+        Raises Unreadable after the others, if one cannot be read.
+        """
         is_open = Where("status", "in", tuple(status.value for status in OPEN))
         documents = self.database.find(Query(REQUESTS, (Where("userId", "==", user_id), is_open), limit=PAGE_SIZE))
+        problem: Unreadable | None = None
         for document in documents:
-            with tracing.own_work():  # the next lines of the log are not about this request
-                self.settlements.settle(StoredRequest.of(document), CANCELED)
+            try:
+                with tracing.own_work():  # the next lines of the log are not about this request
+                    self.settlements.settle(StoredRequest.of(document), CANCELED)
+            except Unreadable as error:
+                problem = error
+        if problem is not None:
+            raise problem
         return len(documents) < PAGE_SIZE
 
     def _close_purchases(self, user_id: str) -> bool:
