@@ -139,8 +139,10 @@ def _wrong_switches(env: Mapping[str, str]) -> Iterator[str]:
 
 
 def _wrong_addresses(env: Mapping[str, str]) -> Iterator[str]:
-    if env.get("MAIL_COLLECTION", "mail").strip() not in ("", "mail"):
-        yield "MAIL_COLLECTION is not mail: put its TTL policy into firestore.indexes.json"
+    indexes = json.loads((ROOT / "firestore.indexes.json").read_text("utf-8"))
+    expiring = {one["collectionGroup"] for one in indexes["fieldOverrides"] if one.get("ttl")}
+    if env.get("MAIL_COLLECTION", "").strip() not in {"", *expiring}:
+        yield "MAIL_COLLECTION has no TTL policy: put it into firestore.indexes.json, as the one of mail"
     bucket = env.get("STORAGE_BUCKET", "").strip()
     if bucket and not re.fullmatch("[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]", bucket):
         yield f"STORAGE_BUCKET must be the name of a bucket, such as my-project.firebasestorage.app, not {bucket!r}"

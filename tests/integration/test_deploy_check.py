@@ -77,7 +77,7 @@ def test_made_up_project_could_be_deployed(monkeypatch: pytest.MonkeyPatch, caps
         ("ENFORCE_APP_CHECK=yes", "ENFORCE_APP_CHECK must be true or false, not 'yes'"),
         ("OPENAI_PROVIDER=off", "OPENAI_PROVIDER must be on, or left out"),
         ("REFUND_UNSPENT_PURCHASES=true", "REFUND_UNSPENT_PURCHASES needs PAYMENTS_ENABLED=true"),
-        ("MAIL_COLLECTION=letters", "MAIL_COLLECTION is not mail"),
+        ("MAIL_COLLECTION=letters", "MAIL_COLLECTION has no TTL policy"),
         ("STORAGE_BUCKET=gs://shop/images", "STORAGE_BUCKET must be the name of a bucket"),
         ("PUBLIC_BASE_URL=shop.example.com", "PUBLIC_BASE_URL must be an address"),
         ("REPORT_WEBHOOK_URL=ftp://example.com", "REPORT_WEBHOOK_URL must be an address"),
