@@ -16,13 +16,16 @@ from imagegen.documents.account_data import deletion_of, deletion_path, export_p
 from imagegen.documents.accounts import (
     FORFEIT,
     create_entry,
+    create_trial_claim,
     end_balance,
+    entry_path,
     erase_reason,
     has_ended,
     is_deleted,
     mark_deleted,
     reasons,
     remarks,
+    trial_claim_path,
     user_path,
     wallet_of,
     without_profile,
@@ -57,7 +60,7 @@ from imagegen.ports.payments import PaymentsDown, PaymentsRefused
 from imagegen.services import unreadable
 from imagegen.services.account_data.exports import user_folder
 from imagegen.services.account_data.reading import PAGE_SIZE, requests_of
-from imagegen.services.credits.accounts import existing_user
+from imagegen.services.credits.accounts import WELCOME_GRANT, existing_user
 from imagegen.services.generations.settlement import Failed, Settlements
 from imagegen.services.images.storage import Images
 
@@ -103,8 +106,11 @@ class Deletions:
     reconciliation: "Reconciliation | None"
     refunds: "UnspentRefunds | None" = None
 
-    def delete(self, user_id: str, requested_by: str | None) -> Deletion:
+    def delete(self, user_id: str, requested_by: str | None, claim_id: str | None = None) -> Deletion:
         """Delete an account, and return the deletion, which a sweep finishes. A repeated call only returns it.
+
+        If the account has had the trial credits, ``claim_id`` is claimed, in case that it was created before the
+        claims: otherwise its person would get the credits again.
 
         Raises UserNotFound. If the account could not be marked as deleted, raises CommitRefused, OutcomeUnknown or
         DatabaseUnavailable.
@@ -113,14 +119,19 @@ class Deletions:
         mine: list[Deletion] = []  # a commit of this call may be applied although its answer was lost
 
         def attempt(_tries: int) -> Deletion:
-            user, document = self.database.read(user_path(user_id), deletion_path(user_id))
+            claim_paths = [] if claim_id is None else [trial_claim_path(claim_id)]
+            user, document, welcome, *claims = self.database.read(
+                user_path(user_id), deletion_path(user_id), entry_path(user_id, WELCOME_GRANT), *claim_paths
+            )
             existing_user(user)
             if document.exists and is_deleted(user):
                 return deletion_of(document)
             now = self.clock.now()
             deletion = Deletion(user_id, now, requested_by, due_at=now)
             mine.append(deletion)
-            self.database.commit(mark_deleted(user, now), write_deletion(document, deletion))
+            missing = [claim.id for claim in claims if welcome.exists and not claim.exists]
+            tombstones = [create_trial_claim(id, user_id, now) for id in missing]
+            self.database.commit(mark_deleted(user, now), write_deletion(document, deletion), *tombstones)
             return deletion
 
         deletion = self.settlements.retry(attempt)
