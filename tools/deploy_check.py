@@ -116,7 +116,7 @@ def main(arguments: Sequence[str], command: Command = run, ask: Ask = ops.gcloud
         nonlocal failed
         try:
             found = list(problems)
-        except (Problem, RuntimeError, ValueError, requests.RequestException) as problem:
+        except (Problem, RuntimeError, ValueError, OSError, subprocess.SubprocessError) as problem:
             if may_be_unknown:
                 lines = str(problem).splitlines() or ["no answer"]
                 reason = next((line for line in lines if line.startswith("ERROR")), lines[-1])

@@ -165,6 +165,13 @@ def test_discovery_that_fails_is_told() -> None:
         discovered(PROJECT, {"PAYMENTS_ENABLED": "yes"})
 
 
+def test_missing_program_fails_its_check(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setattr(deploy_check, "problems_of_rules", lambda: iter(()))
+    assert deploy_check.main([PROJECT], no_problem, not_signed_in) == 1
+    assert "No such file or directory: 'node'" in capsys.readouterr().out
+
+
 # What only an account can tell
 
 ACCOUNT = "7-compute@developer.gserviceaccount.com"
