@@ -1,7 +1,8 @@
 """The deletions of accounts in a run, and the checks of what they leave."""
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from imagegen.documents.account_data import DELETIONS, deletion_of, deletion_path
 from imagegen.documents.accounts import USERS, is_deleted, user_path, wallet_of
@@ -24,6 +25,9 @@ class SimulatedAuthAccounts:
     def __init__(self, faults: Faults) -> None:
         self._faults = faults
         self.stored = AuthAccountList()
+
+    def get(self, user_id: str) -> Mapping[str, Any] | None:
+        return self.stored.get(user_id)
 
     def delete(self, user_id: str) -> None:
         self._faults.step(1.0)

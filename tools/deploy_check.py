@@ -1,12 +1,12 @@
 """`make deploy-check PROJECT=…`: checks what can be known before a deploy, and prints what the deploy would create.
 
-It needs no account. What only an account can tell is listed as not known. Exit codes: 0 if no check failed, else 1.
+It needs no account. If you have signed in with gcloud, it also checks the project's secrets, roles and catalog. If not,
+it lists them as not known. Exit codes: 0 if no check failed, else 1.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -16,29 +16,19 @@ from pathlib import Path
 from typing import Any
 
 import requests
-import yaml
 
-from tools import catalog
+from tools import catalog, ops
+from tools.deploy_account import Ask, problems_of_catalog, problems_of_roles, problems_of_secrets
+from tools.deploy_parameters import FUNCTIONS, discovered, env_of, problems_of_parameters
 from tools.emulators.firestore_emulator import FirestoreEmulator
 from tools.emulators.project import ROOT, Problem, Project
 
-FUNCTIONS = ROOT / "functions"
 PROJECT_ID = re.compile(r"[a-z][a-z0-9-]{4,28}[a-z0-9]")
-DISCOVERY = (
-    "from firebase_functions.private.serving import functions_as_yaml, get_functions\n"
-    "print(functions_as_yaml(get_functions()))\n"
-    "from imagegen import settings\n"
-    "settings.limits(), settings.trial_credits(), settings.accounts_without_email(), settings.mail_collection()\n"
-)
 NOT_KNOWN = {
-    "secrets": "whether Secret Manager has them: npx firebase functions:secrets:access NAME --project {project}",
-    "roles": "whether the functions' service account has roles/cloudtasks.enqueuer, roles/run.invoker and "
-    "roles/iam.serviceAccountUser (docs/deploying.md)",
-    "catalog": "whether the project has one: make catalog PROJECT={project} creates what is missing",
     "database": "whether the project is on the Blaze plan and has a Firestore database, Authentication and a bucket",
     "indexes": "whether they are built: firebase deploy --only firestore:indexes, then look at the console",
 }
-"""The facts that only an account can tell."""
+"""The facts that only the console tells."""
 
 Command = Callable[[Sequence[str]], str | None]
 """Runs a command in the project's folder. Returns the end of its output if it failed."""
@@ -49,60 +39,11 @@ def run(command: Sequence[str]) -> str | None:
     return None if done.returncode == 0 else (done.stdout + done.stderr)[-1000:]
 
 
-def env_of(project: str, functions: Path = FUNCTIONS) -> dict[str, str]:
-    """Return the parameters that a deploy to the project uses, from .env and .env.PROJECT."""
-    values: dict[str, str] = {}
-    for name in (".env", f".env.{project}"):
-        if (functions / name).exists():
-            values |= dict(re.findall(r"^([A-Z_]+)=(.*)$", (functions / name).read_text("utf-8"), re.MULTILINE))
-    return values
-
-
-def discovered(project: str, env: Mapping[str, str]) -> dict[str, Any]:
-    """Return the manifest that the CLI would discover, without this shell's variables. Raises Problem."""
-    clean = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    clean |= {"GCLOUD_PROJECT": project, "FIREBASE_CONFIG": json.dumps({"projectId": project}), **env}
-    python = FUNCTIONS / "venv" / "bin" / "python"
-    done = subprocess.run(
-        [python, "-W", "ignore", "-c", DISCOVERY],
-        check=False,
-        cwd=FUNCTIONS,
-        env=clean,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    if done.returncode != 0:
-        raise Problem(f"The functions cannot be loaded:\n{done.stderr[-1000:]}")
-    manifest: dict[str, Any] = yaml.safe_load(done.stdout)
-    return manifest
-
-
 def problems_of_id(project: str) -> Iterator[str]:
     if not PROJECT_ID.fullmatch(project):
-        yield f"{project} is not a project id"
+        yield f"{project!r} is not a project id"
     if project.startswith("demo-"):
         yield "the CLI never deploys a project whose id starts with demo-"
-
-
-def problems_of_parameters(manifest: Mapping[str, Any], env: Mapping[str, str]) -> Iterator[str]:
-    for param in manifest["params"]:
-        name, kind = param["name"], param["type"]
-        if kind == "secret":
-            continue
-        value = env.get(name)
-        if value is None:
-            yield f"{name} is not set: a deploy would ask for it"
-        elif kind == "int" and not re.fullmatch("-?[0-9]+", value):
-            yield f"{name} must be a number, not {value!r}"
-        elif kind == "boolean" and value not in ("true", "false"):
-            yield f"{name} must be true or false, not {value!r}"
-    if env.get("REQUIRE_AUTH") == "false":
-        yield "REQUIRE_AUTH is false: anyone could spend anyone's credits"
-    if env.get("ALLOW_LOCAL_WEBHOOKS") == "true":
-        yield "ALLOW_LOCAL_WEBHOOKS is true: users could reach your network"
-    if env.get("MAIL_COLLECTION", "mail").strip() not in ("", "mail"):
-        yield "MAIL_COLLECTION is not mail: put its TTL policy into firestore.indexes.json"
 
 
 def problems_of_packages() -> Iterator[str]:
@@ -163,41 +104,53 @@ def _details(trigger: Mapping[str, Any]) -> str:
     return f" ({limits['maxConcurrentDispatches']} at once)" if "maxConcurrentDispatches" in limits else ""
 
 
-def main(arguments: Sequence[str], command: Command = run) -> int:
+def main(arguments: Sequence[str], command: Command = run, ask: Ask = ops.gcloud) -> int:
     if len(arguments) != 1:
         print("Name the project: make deploy-check PROJECT=YOUR-PROJECT", file=sys.stderr)
         return 1
     [project] = arguments
-    env, failed = env_of(project), False
+    manifest: dict[str, Any] = {}
+    failed = False
 
-    def check(name: str, problems: Iterator[str]) -> None:
+    def check(name: str, problems: Iterator[str], *, may_be_unknown: bool = False) -> None:
         nonlocal failed
         try:
             found = list(problems)
-        except (Problem, RuntimeError, requests.RequestException) as problem:
+        except (Problem, RuntimeError, ValueError, OSError, subprocess.SubprocessError) as problem:
+            if may_be_unknown:
+                lines = str(problem).splitlines() or ["no answer"]
+                reason = next((line for line in lines if line.startswith("ERROR")), lines[-1])
+                _print("not known", name, [f"sign in as docs/deploying.md says, and repeat the check: {reason}"])
+                return
             found = [str(problem)]
         failed = failed or bool(found)
-        print(f"{'failed' if found else 'ok':<10} {name}" + "".join(f"\n           {problem}" for problem in found))
+        _print("failed" if found else "ok", name, found)
 
-    manifest: dict[str, Any] | None = None
-
-    def discovery() -> Iterator[str]:
-        nonlocal manifest
-        manifest = discovered(project, env)
-        yield from ()
+    def parameters() -> Iterator[str]:
+        env = env_of(project)
+        manifest.update(discovered(project, env))
+        yield from problems_of_parameters(manifest, env)
 
     check("project id", problems_of_id(project))
-    check("discovery in a clean environment", discovery())
-    if manifest is not None:
-        check("parameters", problems_of_parameters(manifest, env))
+    if failed:
+        return 1  # the next checks read files and call services by this name
+    check("parameters, and discovery in a clean environment", parameters())
     check("packages", problems_of_packages())
     check("rules compile", problems_of_rules())
     check("an index for each query", problems_of_indexes(command))
+    if manifest:
+        check("secrets", problems_of_secrets(project, manifest, ask), may_be_unknown=True)
+    check("roles", problems_of_roles(project, ask), may_be_unknown=True)
+    check("catalog", problems_of_catalog(project, ask), may_be_unknown=True)
     for name, question in NOT_KNOWN.items():
-        print(f"{'not known':<10} {name}: {question.format(project=project)}")
-    if manifest is not None:
+        _print("not known", name, [question])
+    if manifest:
         print("\nThe deploy would create or update:", *plan(manifest), sep="\n  ")
     return int(failed)
+
+
+def _print(outcome: str, name: str, details: Sequence[str]) -> None:
+    print(f"{outcome:<10} {name}", *details, sep="\n           ")
 
 
 if __name__ == "__main__":

@@ -113,10 +113,15 @@ class FileStore:
 
 @dataclass
 class AuthAccountList:
-    """The accounts that users sign in with. It only records which were deleted, and is unreachable while ``down``."""
+    """The accounts that users sign in with. It records which were deleted, and is unreachable while ``down``."""
 
     deleted: list[str] = field(default_factory=list)
     down: bool = False
+
+    def get(self, user_id: str) -> Mapping[str, Any] | None:
+        if self.down:
+            raise AuthUnavailable("down")
+        return None if user_id in self.deleted else {"email": f"{user_id}@example.com", "phoneNumber": None}
 
     def delete(self, user_id: str) -> None:
         if self.down:

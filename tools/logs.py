@@ -7,7 +7,7 @@ request or the emulators do not run.
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,11 @@ from google.cloud import firestore
 from rich.console import Console
 from rich.text import Text
 
+from imagegen.api.fields import is_document_id
 from imagegen.documents.accounts import ledger_path
 from imagegen.documents.generations import request_path
 from imagegen.documents.webhooks import DELIVERIES
+from imagegen.domain.trace import trace_of
 from tools.emulators.client import operator_client
 from tools.emulators.log_file import LogFile
 from tools.emulators.project import Problem, Project
@@ -36,22 +38,28 @@ class Moment:
     text: str
     style: str = ""
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.at, datetime):
+            raise TypeError(f"{self.at!r} is not a time")
+
 
 def main(arguments: Sequence[str], console: Console) -> int:
     """Print the life of the request whose id is the only argument."""
     try:
-        if len(arguments) != 1 or "/" in arguments[0]:
+        if len(arguments) != 1 or not is_document_id(arguments[0]):
             raise Problem("Name one request: make logs REQUEST=ID")  # noqa: TRY301 - printed below
         project = Project.load(Path.cwd())
         moments, trace = life_of(arguments[0], operator_client(project), LogFile(project.directory))
     except Problem as problem:
         console.print(str(problem), style="red", markup=False)
         return 2
-    console.print(f"Request {arguments[0]}" + (f", trace {trace}" if trace else ""), style="bold", highlight=False)
+    console.print(
+        f"Request {arguments[0]}" + (f", trace {trace}" if trace else ""), style="bold", markup=False, highlight=False
+    )
     for moment in moments:
         time = moment.at.astimezone().isoformat(sep=" ", timespec="milliseconds")
         console.print(
-            Text(f"{time}  {moment.source:<8}  ").append(moment.text, style=moment.style),
+            Text(f"{time}  {moment.source:<8}  ").append(_printable(moment.text), style=moment.style),
             soft_wrap=True,
             highlight=False,
         )
@@ -69,10 +77,15 @@ def life_of(request_id: str, client: firestore.Client, log: LogFile) -> tuple[li
         )
     moments = [_moment_of(entry) for entry in logged]
     if stored is not None:
-        moments += _recorded(request_id, stored, client)
+        try:
+            moments.extend(_recorded(request_id, stored, client))
+        except (KeyError, TypeError, AttributeError) as error:  # the request that you look for may be damaged
+            problem = f"{request_path(request_id)} or a document of it cannot be read: {type(error).__name__} {error}"
+            moments.append(Moment(datetime.now(UTC), "document", problem, "red"))
     traceparent = (stored or {}).get("traceparent")
+    trace = trace_of(traceparent) if isinstance(traceparent, str) else None
     # The times of documents are those before a commit, and the log's those after it.
-    return sorted(moments, key=lambda moment: moment.at), traceparent and traceparent.split("-")[1]
+    return sorted(moments, key=lambda moment: moment.at), None if trace is None else trace.trace_id
 
 
 def _logged(request_id: str, log: LogFile) -> Iterator[dict[str, Any]]:
@@ -117,6 +130,11 @@ def _recorded(request_id: str, stored: Mapping[str, Any], client: firestore.Clie
         for attempt in data["attempts"]:
             facts = {name: attempt[name] for name in ("statusCode", "error") if attempt[name] is not None}
             yield Moment(attempt["at"], "document", _text(f"{path} attempted", facts))
+
+
+def _printable(text: str) -> str:
+    """Return the text without control characters, which a terminal would obey. Lines stay."""
+    return "".join(char if char.isprintable() or char == "\n" else ascii(char)[1:-1] for char in text)
 
 
 def _text(name: str, facts: Mapping[str, Any]) -> str:

@@ -29,7 +29,9 @@ Run = Callable[[Sequence[str]], str]
 
 def gcloud(command: Sequence[str]) -> str:
     try:
-        done = subprocess.run(["gcloud", *command], check=True, capture_output=True, text=True, timeout=300)
+        done = subprocess.run(  # without stdin, because nobody would see a question
+            ["gcloud", *command], check=True, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300
+        )
     except FileNotFoundError:
         raise Problem("gcloud is not installed: https://cloud.google.com/sdk/docs/install") from None
     except subprocess.TimeoutExpired:

@@ -106,7 +106,7 @@ class AccountData:
         from imagegen.services.account_data.exports import Exports
         from imagegen.services.account_data.reading import UserDocuments
 
-        documents = UserDocuments(self.database, self.settlements.mail_collection)
+        documents = UserDocuments(self.database, self.settlements.mail_collection, self.auth_accounts)
         store, retry = self.images.store, self.settlements.retry
         return Exports(self.database, documents, store, self.tasks, self.clock, retry, self.new_id)
 

@@ -278,7 +278,10 @@ class AccountsWithoutEmail(StrEnum):
 
 def accounts_without_email() -> AccountsWithoutEmail:
     """Return the accounts that need no e-mail address. Raises ValueError for any other value than the three."""
-    return AccountsWithoutEmail(ACCOUNTS_WITHOUT_EMAIL.value.strip().lower())
+    try:
+        return AccountsWithoutEmail(ACCOUNTS_WITHOUT_EMAIL.value.strip().lower())
+    except ValueError:
+        raise ValueError("ACCOUNTS_WITHOUT_EMAIL must be none, phone or all") from None
 
 
 def app_check_enforced() -> bool:

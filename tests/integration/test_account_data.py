@@ -53,7 +53,7 @@ def test_account_is_exported_and_deleted(
         for document in collection.stream()
         if "user" in (document.id, (document.to_dict() or {}).get("userId"))
     }
-    assert left == {"users", "generationRequests", "grants", "accountDeletions"}
+    assert left == {"users", "generationRequests", "grants", "trialClaims", "accountDeletions"}
     assert {request.get("prompt") for request in client.collection("generationRequests").stream()} == {""}
     assert client.document("grants/gift").get().get("reason") is None
     assert client.document("users/user/creditTransactions/welcome-grant").get().get("reason") is None

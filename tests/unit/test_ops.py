@@ -1,6 +1,8 @@
 """Tests of ops/: every filter names what the code logs, and the script that applies the files can be repeated."""
 
+import ast
 import json
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,10 +31,14 @@ SUBJECTS = {
     "webhook-failures",
     "provider-misconfigured",
     "provider-hangs",
+    "images-not-stored",
     "catalog-not-loaded",
     "report-anomalies",
     "audit-findings",
+    "audit-silent",
+    "account-data",
     "purchases-differ",
+    "sales-fail",
 }
 
 
@@ -95,13 +101,37 @@ def test_events_of_warnings_are_logged_as_warnings() -> None:
                     assert not re.search(rf"events\.info\(\s*Event\.{event}\b", text)
 
 
+def test_every_error_has_a_policy() -> None:
+    """Also the errors that a sweep logs for a document that it could not recover."""
+    logged = set()
+    for path in (ROOT / "functions" / "imagegen").rglob("*.py"):
+        calls = [node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Call)]
+        for call in calls:
+            named = [one.attr for one in call.args if isinstance(one, ast.Attribute) and one.attr in Event.__members__]
+            if ast.unparse(call.func) in ("events.error", "events.exception", "Part"):
+                logged |= set(named)
+    matched = {event for name in ALERTS for query in QUERIES[name] for event in re.findall("[A-Z]+(?:_[A-Z]+)+", query)}
+    matched |= {event for name in ALERTS for filter in LOG_FILTERS[name] for event in events_in(filter)}
+    assert len(logged) > 20
+    assert logged <= matched
+
+
+def test_operators_find_every_policy_in_the_docs() -> None:
+    text = (ROOT / "docs" / "operating.md").read_text("utf-8")
+    _, _, table = text.partition("| alert | when |")
+    listed = re.findall(r"`([a-z-]+)`", "".join(re.findall(r"^\|([^|]*)\|", table.partition("\n\n")[0], re.MULTILINE)))
+    assert sorted(listed) == sorted(ALERTS)
+
+
 def test_every_subject_has_a_policy_that_says_what_to_do() -> None:
     assert ALERTS.keys() == SUBJECTS
     for name, alert in ALERTS.items():
         assert alert["userLabels"] == {"imagegen": name}
         assert len(alert["documentation"]["content"]) > 20
-        for page in re.findall(r"docs/\w+\.md", alert["documentation"]["content"]):
-            assert (ROOT / page).exists()
+        for page, anchor in re.findall(r"(docs/\w+\.md)(?:#([\w-]+))?", alert["documentation"]["content"]):
+            headings = re.findall("^#+ (.*)", (ROOT / page).read_text("utf-8"), re.MULTILINE)
+            slugs = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+            assert not anchor or anchor in slugs
         is_log_match = "conditionMatchedLog" in alert["conditions"][0]
         assert ("notificationRateLimit" in alert["alertStrategy"]) is is_log_match  # Cloud Monitoring requires it
 
@@ -171,6 +201,23 @@ def test_dry_run_prints_the_commands_and_runs_none(capsys: pytest.CaptureFixture
     assert printed.count("gcloud ") == len(METRICS) + len(ALERTS) + 1 + 3
     assert printed.count("--notification-channels=mine") == len(ALERTS)
     assert "--enable-pitr" in printed
+
+
+def test_gcloud_cannot_ask_questions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its output is not shown, so nobody would see them."""
+    (tmp_path / "gcloud").write_text('#!/bin/sh\nread answer\necho "[$answer]"\n', "utf-8")
+    (tmp_path / "gcloud").chmod(0o700)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    ours, theirs = os.pipe()
+    os.write(theirs, b"y\n")
+    stdin = os.dup(0)
+    try:
+        os.dup2(ours, 0)
+        assert ops.gcloud(["secrets", "list"]).strip() == "[]"
+    finally:
+        os.dup2(stdin, 0)
+        for descriptor in (ours, theirs, stdin):
+            os.close(descriptor)
 
 
 def test_failure_of_gcloud_is_told(capsys: pytest.CaptureFixture[str]) -> None:

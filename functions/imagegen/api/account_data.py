@@ -125,7 +125,11 @@ def delete_account(backend: Backend, call: Call[DeleteAccount]) -> AccountDeleti
 
     This cannot be undone. It takes 15 minutes or more. Repeat the call to learn whether the deletion has finished.
     """
-    return AccountDeletion.of(backend.account_data.deletions.delete(call.params.user_id, call.caller.uid))
+    user_id, caller = call.params.user_id, call.caller
+    # An admin who deletes another account is not its person.
+    person = caller.person(user_id) if caller.uid in (None, user_id) else None
+    claim_id = backend.accounts.claim_id(person)
+    return AccountDeletion.of(backend.account_data.deletions.delete(user_id, caller.uid, claim_id))
 
 
 def write_account_export(backend: Backend, data: Any) -> None:

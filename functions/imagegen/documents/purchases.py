@@ -6,7 +6,7 @@ from typing import Any
 from imagegen.documents.accounts import SCHEMA_VERSION
 from imagegen.documents.fields import Fields
 from imagegen.domain.purchases import Booked, Discrepancy, Purchase, PurchaseStatus
-from imagegen.ports.database import Create, Snapshot, Update
+from imagegen.ports.database import Create, Query, Snapshot, Update, Where
 from imagegen.ports.payments import AdjustmentKind
 
 PACKAGES = "packages"
@@ -48,6 +48,18 @@ def update_looked_at(document: Snapshot, at: datetime) -> Update:
     return Update(document.path, {"lookedAt": at}, document.version)
 
 
+def return_urls(user_id: str, limit: int) -> Query:
+    """Return the query for the purchases of a user that name a page, to which the buyer returned."""
+    where = (Where("userId", "==", user_id), Where("returnUrl", ">=", ""))
+    return Query(PURCHASES, where, "returnUrl", ascending=True, limit=limit)
+
+
+def erase_return_url(document: Snapshot) -> Update:
+    """Return the write that removes the page to which the buyer returned, and the hash that covers it."""
+    assert document.version is not None, "purchases are never deleted"
+    return Update(document.path, {"returnUrl": None, "fingerprint": ""}, document.version)
+
+
 def _progress(purchase: Purchase) -> dict[str, Any]:
     return {
         "status": purchase.status.value,
@@ -87,7 +99,7 @@ def purchase_of(document: Snapshot) -> Purchase:
         currency=fields.read("currency", str),
         price_id=fields.read("priceId", str),
         livemode=fields.read("livemode", bool),
-        return_url=fields.read("returnUrl", str),
+        return_url=fields.nullable("returnUrl", str) or "",
         fingerprint=fields.read("fingerprint", str),
         created_at=fields.read("createdAt", datetime),
         status=fields.read("status", PurchaseStatus),

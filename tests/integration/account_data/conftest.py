@@ -111,7 +111,7 @@ def account(new_account: Account) -> Account:
         account.create()
     account.provider.generate = picture
     account.create(mode="async", webhookUrl=hook, idempotencyKey="waiting")
-    account.call("createPurchase", package="starter")
+    account.call("createPurchase", package="starter", returnUrl=f"https://localhost.web.app/{MARK}?name={MARK}")
     account.database.commit(Put("catalogChanges/change", {"changedBy": USER}))
     account.backend.corrections.correct(USER, Credits(paid=1), reason=MARK, key="correction")
     # As earlier versions stored them.

@@ -5,12 +5,15 @@ from datetime import timedelta
 
 import pytest
 
+from imagegen import tracing
 from imagegen.domain.account_data import CALLS_END_AFTER
 from imagegen.domain.ledger import EntryType
+from imagegen.domain.people import by_email
 from imagegen.domain.weeks import Week
 from imagegen.errors import AccountDeleted
 from imagegen.services.account_data.reading import PAGE_SIZE
 from tests.support.account_data import MARK, TRIAL, USER, Account, ProcessDied, die
+from tests.support.accounts import Accounts
 from tests.support.backend import Provider
 from tests.support.times import NOON
 from tools.fakes import NO_LIMITS, AuthAccountList, FileStore
@@ -126,6 +129,33 @@ def test_same_person_gets_no_second_trial_credits(account: Account) -> None:
         account.register()
 
 
+@pytest.mark.parametrize(("caller", "claimed"), [(USER, [USER]), ("admin", [])])
+def test_account_from_before_the_claims_is_claimed_by_its_owner(
+    account: Account, accounts: Accounts, monkeypatch: pytest.MonkeyPatch, caller: str, claimed: list[str]
+) -> None:
+    """Its person would get the trial credits again. An admin who deletes it is not its person."""
+    monkeypatch.setenv("REQUIRE_AUTH", "true")
+    account.database.collections["trialClaims"].clear()
+    data = {"userId": USER, "confirmUserId": USER}
+    assert account.api.call("deleteAccount", data, Authorization=f"Bearer {caller}").status_code == 200
+    for person in (USER, "admin"):
+        trial = account.backend.accounts.register(f"new-{person}", {}, by_email(f"{person}@example.com"), TRIAL)
+        assert trial.credits.trial == (0 if person in claimed else TRIAL.total)
+    assert account.findings() == []
+
+
+def test_account_without_trial_credits_is_not_claimed(
+    new_account: Account, accounts: Accounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUIRE_AUTH", "true")
+    new_account.backend.accounts.register("other", {}, None, TRIAL)
+    data = {"userId": "other", "confirmUserId": "other"}
+    assert new_account.api.call("deleteAccount", data, Authorization="Bearer other").status_code == 200
+    again = new_account.backend.accounts.register("other-2", {}, by_email("other@example.com"), TRIAL)
+    assert again.credits.trial == TRIAL.total
+    assert new_account.findings() == []
+
+
 def test_account_of_many_requests_is_erased_page_by_page(account: Account, files: FileStore) -> None:
     account.copies("generationRequests", 2 * PAGE_SIZE + 30)
     account.copies("webhookDeliveries", 2 * PAGE_SIZE + 30)
@@ -144,6 +174,12 @@ def test_operator_can_rebuild_the_wallet_of_a_deleted_account(account: Account) 
     assert account.findings() == []
     with pytest.raises(AccountDeleted):
         account.backend.corrections.correct(USER, TRIAL, reason="test", key="late")
+
+
+def test_later_lines_of_the_log_are_not_about_a_settled_request(account: Account) -> None:
+    tracing.begin(None)
+    account.backend.account_data.deletions.delete(USER, USER)
+    assert tracing.current().request_id is None
 
 
 def test_repeated_call_only_answers(account: Account) -> None:

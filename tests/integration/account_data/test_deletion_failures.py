@@ -1,6 +1,7 @@
 """Tests of deletions that crash, fail or compete with other calls: each ends, and nothing comes back."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -8,11 +9,14 @@ import pytest
 
 from imagegen.domain.grants import Bucket
 from imagegen.errors import AccountDeleted
+from imagegen.ports.auth_accounts import AuthUnavailable
+from imagegen.ports.object_store import ObjectStoreUnavailable
+from imagegen.ports.payments import PaymentsDown
 from imagegen.services.account_data.reading import PAGE_SIZE
 from tests.support.account_data import MARK, USER, Account, FailingSender, ProcessDied, picture
 from tests.support.backend import Provider
 from tests.support.faults import FaultyDatabase, Lost, refuse
-from tools.fakes import FileStore, TaskList
+from tools.fakes import AuthAccountList, FileStore, TaskList
 
 
 @pytest.fixture
@@ -57,6 +61,80 @@ def test_deletion_ends_whatever_commit_fails(
         account.sweep(timedelta(minutes=20))
         assert account.delete() == "finished"
         assert_gone(account, files)
+    assert number > 10
+
+
+@pytest.mark.parametrize("answer", ["never", "lost", "died before", "died after"])
+def test_deletion_ends_whatever_call_of_another_service_fails(
+    account: Account,
+    again: Callable[[], None],
+    files: FileStore,
+    auth_accounts: AuthAccountList,
+    monkeypatch: pytest.MonkeyPatch,
+    answer: str,
+) -> None:
+    calls: list[str] = []
+    failing = 0
+
+    def watch(service: Any, name: str, error: type[Exception]) -> None:
+        method = getattr(service, name)
+
+        def call(*given: Any) -> Any:
+            calls.append(name)
+            fails = len(calls) == failing
+            if fails and answer in ("never", "died before"):
+                raise error("down") if answer == "never" else ProcessDied
+            result = method(*given)
+            if fails:
+                raise error("lost") if answer == "lost" else ProcessDied
+            return result
+
+        monkeypatch.setattr(service, name, call)
+
+    watch(files, "delete", ObjectStoreUnavailable)
+    watch(auth_accounts, "delete", AuthUnavailable)
+    watch(account.backend.payments, "expire_session", PaymentsDown)
+    while len(calls) >= failing:
+        again()
+        calls.clear()
+        failing += 1
+        for step in (account.delete, lambda: account.sweep(timedelta(minutes=16))):
+            with suppress(ProcessDied):
+                step()
+        account.sweep(timedelta(minutes=16))
+        assert account.delete() == "finished"
+        assert_gone(account, files)
+    assert failing > 5
+
+
+@pytest.mark.parametrize("other", ["delete", "sweep", "register", "register another"])
+def test_deletion_ends_whatever_runs_between_its_commits(
+    account: Account, again: Callable[[], None], faulty: FaultyDatabase, files: FileStore, other: str
+) -> None:
+    def meanwhile() -> None:
+        match other:
+            case "delete":
+                account.delete()
+            case "sweep":
+                account.sweep(timedelta(minutes=16))
+            case "register":
+                with suppress(AccountDeleted):
+                    account.register()
+            case _:
+                assert account.register("person-8") == 0
+                account.database.edit("users/person-8", displayName="", email="", searchName="")
+
+    for number in range(100):
+        again()
+        faulty.faults = [*[None] * number, meanwhile]
+        account.delete()
+        has_run, faulty.faults = not faulty.faults, []
+        for _ in range(2):
+            account.sweep(timedelta(minutes=16))
+        assert account.delete() == "finished"
+        assert_gone(account, files)
+        if not has_run:
+            break
     assert number > 10
 
 
@@ -109,6 +187,15 @@ def test_request_that_cannot_be_read_keeps_only_the_requests(account: Account, f
     account.sweep()
     assert account.delete() == "finished"
     assert_gone(account, files)
+
+
+@pytest.mark.parametrize("status", ["processing", "pending"])
+def test_request_that_cannot_be_read_leaves_no_other_running(account: Account, status: str) -> None:
+    unended = {found.data["status"]: found.path for found in account.database.scan("generationRequests")}
+    account.database.edit(unended[status], cost="three")
+    account.delete()
+    [other] = {"processing", "pending"} - {status}
+    assert account.document(unended[other])["status"] == "canceled"
 
 
 # Calls and tasks that began before

@@ -10,9 +10,10 @@ from imagegen.domain.account_data import CALLS_END_AFTER, FILES_KEPT
 from imagegen.ports.object_store import ObjectStoreUnavailable
 from imagegen.services.account_data import exports
 from imagegen.services.account_data.collections import EXPORTED, MAIL, USER_DATA
+from imagegen.services.account_data.reading import AUTH
 from tests.support.account_data import MARK, USER, Account
 from tests.support.faults import FaultyDatabase, Lost, refuse
-from tools.fakes import FileStore, TaskList
+from tools.fakes import AuthAccountList, FileStore, TaskList
 
 
 def files_of(files: FileStore) -> dict[str, bytes]:
@@ -34,7 +35,12 @@ def run(account: Account) -> None:
 def test_export_has_everything_that_names_the_user(account: Account, files: FileStore) -> None:
     exported = lines(files)
     names = {data.name for data in EXPORTED}
-    assert {line["collection"] for line in exported} == (names - {MAIL}) | {"mail"}
+    assert {line["collection"] for line in exported} == (names - {MAIL}) | {"mail", AUTH}
+    assert exported[-1] == {
+        "collection": AUTH,
+        "id": USER,
+        "data": {"email": f"{USER}@example.com", "phoneNumber": None},
+    }
     stored = {path.split("/")[-2]: 0 for path in account.paths_with(USER) if path.split("/")[-2] in names}
     for path in account.paths_with(USER):
         if (collection := path.split("/")[-2]) in stored:
@@ -157,6 +163,18 @@ def test_export_whose_files_cannot_be_stored_fails_after_a_day(
     export = account.call("getAccountExport")
     assert (export["status"], export["files"]) == ("failed", [])
     assert files_of(files) == {}
+
+
+def test_export_waits_for_firebase_auth(account: Account, files: FileStore, auth_accounts: AuthAccountList) -> None:
+    account.clock.at += CALLS_END_AFTER
+    account.call("exportAccount")
+    auth_accounts.down = True
+    [(function, task)] = [task for task in account.queue.put_so_far if task[0] == exports.QUEUE]
+    assert account.api.http.post(f"/{function}", json={"data": task}).status_code == 503
+    auth_accounts.down = False
+    run(account)
+    assert account.call("getAccountExport")["status"] == "ready"
+    assert lines(files)[-1]["collection"] == AUTH
 
 
 def test_lost_task_is_replaced(account: Account, files: FileStore, queue: TaskList) -> None:

@@ -59,6 +59,20 @@ def crash() -> None:
     raise ProcessDied
 
 
+def test_api_key_stops_with_the_mark(account: Account, accounts: Accounts, faulty: FaultyDatabase) -> None:
+    key = account.call("createApiKey", name="server", scopes=["read"])["apiKey"]
+    [balance] = [route for route in ROUTES if route.path == "/v1/credits/balance"]
+    call = of_route(balance, {})
+    call = replace(call, headers={**call.headers, "Authorization": f"Bearer {key}"})
+    assert reason(account, call) is None
+    faulty.faults = [None, crash]
+    with pytest.raises(ProcessDied):
+        account.delete()
+    assert reason(account, call) == "ACCOUNT_DELETED"
+    account.delete_to_the_end()
+    assert reason(account, call) == "UNAUTHENTICATED"
+
+
 def test_calls_of_an_existing_account_are_not_refused(account: Account, accounts: Accounts) -> None:
     accounts.admins.add(USER)
     assert "ACCOUNT_DELETED" not in refusals(account).values()

@@ -122,9 +122,9 @@ USER_DATA = (
     UserData(
         PURCHASES,
         Found.BY_FIELD,
-        Deletion.KEPT,
-        "A purchase proves a payment and its ledger entries, which refunds and disputes can still change. It holds no "
-        "name and no address. Stripe has these.",
+        Deletion.ERASED,
+        "A purchase proves a payment and its ledger entries, which refunds and disputes can still change. The page to "
+        "which the buyer returned goes. Stripe has it, and the buyer's name and address.",
     ),
     UserData(
         MAIL,
@@ -159,6 +159,14 @@ USER_DATA = (
         Deletion.KEPT,
         "Reports name the ids of the biggest users and of users with unusual activity. The numbers are those of the "
         "user's weekly counters, which are exported.",
+        export=False,
+    ),
+    UserData(
+        "audits",
+        Found.NOWHERE,
+        Deletion.KEPT,
+        "The latest audit names the ids of users with findings, and of those that it could not check. The next audit "
+        "replaces it.",
         export=False,
     ),
 )

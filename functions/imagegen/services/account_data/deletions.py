@@ -11,18 +11,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from imagegen import events
+from imagegen import events, tracing
 from imagegen.documents.account_data import deletion_of, deletion_path, export_path, write_deletion
 from imagegen.documents.accounts import (
     FORFEIT,
     create_entry,
+    create_trial_claim,
     end_balance,
+    entry_path,
     erase_reason,
     has_ended,
     is_deleted,
     mark_deleted,
     reasons,
     remarks,
+    trial_claim_path,
     user_path,
     wallet_of,
     without_profile,
@@ -31,6 +34,7 @@ from imagegen.documents.api_keys import API_KEYS, key_ring_path
 from imagegen.documents.fields import Unreadable
 from imagegen.documents.generations import REQUESTS, StoredRequest, erase_request, is_erased
 from imagegen.documents.mail import mail_paths
+from imagegen.documents.purchases import erase_return_url, return_urls
 from imagegen.documents.receivers import RECEIVERS, sending_path
 from imagegen.documents.secrets import webhook_secret_path
 from imagegen.documents.webhooks import DELIVERIES
@@ -56,7 +60,7 @@ from imagegen.ports.payments import PaymentsDown, PaymentsRefused
 from imagegen.services import unreadable
 from imagegen.services.account_data.exports import user_folder
 from imagegen.services.account_data.reading import PAGE_SIZE, requests_of
-from imagegen.services.credits.accounts import existing_user
+from imagegen.services.credits.accounts import WELCOME_GRANT, existing_user
 from imagegen.services.generations.settlement import Failed, Settlements
 from imagegen.services.images.storage import Images
 
@@ -102,8 +106,11 @@ class Deletions:
     reconciliation: "Reconciliation | None"
     refunds: "UnspentRefunds | None" = None
 
-    def delete(self, user_id: str, requested_by: str | None) -> Deletion:
+    def delete(self, user_id: str, requested_by: str | None, claim_id: str | None = None) -> Deletion:
         """Delete an account, and return the deletion, which a sweep finishes. A repeated call only returns it.
+
+        If the account has had the trial credits, ``claim_id`` is claimed, in case that it was created before the
+        claims: otherwise its person would get the credits again.
 
         Raises UserNotFound. If the account could not be marked as deleted, raises CommitRefused, OutcomeUnknown or
         DatabaseUnavailable.
@@ -112,14 +119,19 @@ class Deletions:
         mine: list[Deletion] = []  # a commit of this call may be applied although its answer was lost
 
         def attempt(_tries: int) -> Deletion:
-            user, document = self.database.read(user_path(user_id), deletion_path(user_id))
+            claim_paths = [] if claim_id is None else [trial_claim_path(claim_id)]
+            user, document, welcome, *claims = self.database.read(
+                user_path(user_id), deletion_path(user_id), entry_path(user_id, WELCOME_GRANT), *claim_paths
+            )
             existing_user(user)
             if document.exists and is_deleted(user):
                 return deletion_of(document)
             now = self.clock.now()
             deletion = Deletion(user_id, now, requested_by, due_at=now)
             mine.append(deletion)
-            self.database.commit(mark_deleted(user, now), write_deletion(document, deletion))
+            missing = [claim.id for claim in claims if welcome.exists and not claim.exists]
+            tombstones = [create_trial_claim(id, user_id, now) for id in missing]
+            self.database.commit(mark_deleted(user, now), write_deletion(document, deletion), *tombstones)
             return deletion
 
         deletion = self.settlements.retry(attempt)
@@ -149,6 +161,7 @@ class Deletions:
                 self._delete_keys,
                 self._delete_receivers,
                 self._erase_remarks,
+                self._erase_return_urls,
                 self._delete_exports,
             )
         ]
@@ -204,11 +217,21 @@ class Deletions:
     # The steps
 
     def _settle_requests(self, user_id: str) -> bool:
-        """Cancel and refund the requests that have not ended. There can be no new ones."""
+        """Cancel and refund the requests that have not ended. There can be no new ones.
+
+        Raises Unreadable after the others, if one cannot be read.
+        """
         is_open = Where("status", "in", tuple(status.value for status in OPEN))
         documents = self.database.find(Query(REQUESTS, (Where("userId", "==", user_id), is_open), limit=PAGE_SIZE))
+        problem: Unreadable | None = None
         for document in documents:
-            self.settlements.settle(StoredRequest.of(document), CANCELED)
+            try:
+                with tracing.own_work():  # the next lines of the log are not about this request
+                    self.settlements.settle(StoredRequest.of(document), CANCELED)
+            except Unreadable as error:
+                problem = error
+        if problem is not None:
+            raise problem
         return len(documents) < PAGE_SIZE
 
     def _close_purchases(self, user_id: str) -> bool:
@@ -275,6 +298,16 @@ class Deletions:
                 *self.database.find(remarks(user_id, PAGE_SIZE)),
             ]
             self._commit([erase_reason(document) for document in documents])
+            return len(documents) < PAGE_SIZE
+
+        return self.settlements.retry(attempt)
+
+    def _erase_return_urls(self, user_id: str) -> bool:
+        """Remove the pages to which the buyer returned from purchases. A caller chose their paths."""
+
+        def attempt(_tries: int) -> bool:
+            documents = self.database.find(return_urls(user_id, PAGE_SIZE))
+            self._commit([erase_return_url(document) for document in documents])
             return len(documents) < PAGE_SIZE
 
         return self.settlements.retry(attempt)

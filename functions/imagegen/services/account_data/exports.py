@@ -25,6 +25,7 @@ from imagegen.domain.account_data import (
 from imagegen.domain.limits import TooFast
 from imagegen.errors import ExportNotFound, RateLimited, ServiceUnavailable
 from imagegen.events import Event, type_of
+from imagegen.ports.auth_accounts import AuthUnavailable
 from imagegen.ports.clock import Clock
 from imagegen.ports.database import CommitRefused, Database, DatabaseUnavailable, Delete, OutcomeUnknown, Snapshot
 from imagegen.ports.object_store import ObjectStore, ObjectStoreUnavailable
@@ -130,7 +131,7 @@ class Exports:
                 if self.clock.monotonic() >= until:
                     self._enqueue(export)
                     return
-        except (CommitRefused, OutcomeUnknown, DatabaseUnavailable, ObjectStoreUnavailable) as error:
+        except (CommitRefused, OutcomeUnknown, DatabaseUnavailable, ObjectStoreUnavailable, AuthUnavailable) as error:
             raise ServiceUnavailable("A file of the export was not written.") from error
 
     def recover(self, document: Snapshot) -> bool:

@@ -13,28 +13,41 @@ from imagegen.documents.generations import REQUESTS
 from imagegen.documents.mail import mail_paths
 from imagegen.domain.account_data import Place
 from imagegen.domain.times import rfc3339
+from imagegen.ports.auth_accounts import AuthAccounts
 from imagegen.ports.database import Database, Query, Snapshot, Where
 from imagegen.services.account_data.collections import EXPORTED, Found, UserData
 
 PAGE_SIZE = 100
 
+AUTH = "firebaseAuth"
+"""The name of the lines about the account that a user signs in with."""
+
 
 @dataclass(frozen=True)
 class UserDocuments:
-    """The documents of all users. Methods raise DatabaseUnavailable."""
+    """The documents of all users, and their accounts in Firebase Auth.
+
+    Methods raise DatabaseUnavailable and AuthUnavailable.
+    """
 
     database: Database
     mail_collection: str
+    auth_accounts: AuthAccounts
 
     def page(self, user_id: str, place: Place) -> tuple[list[bytes], Place | None]:
-        """Return the next lines of a user's export, and the place after them, or None at the end."""
+        """Return the next lines of a user's export, and the place after them, or None at the end.
+
+        After all collections follows the account that the user signs in with.
+        """
+        if place.collection == len(EXPORTED):
+            account = self.auth_accounts.get(user_id)
+            return [] if account is None else [_json(AUTH, {"id": user_id}, account)], None
         data = EXPORTED[place.collection]
         documents, after = self._documents(data, user_id, place.after)
         lines = [_line(data, document) for document in documents if document.exists]
         if after is not None:
             return lines, Place(place.collection, after)
-        is_last = place.collection + 1 == len(EXPORTED)
-        return lines, None if is_last else Place(place.collection + 1)
+        return lines, Place(place.collection + 1)
 
     def _documents(self, data: UserData, user_id: str, after: str | None) -> tuple[Sequence[Snapshot], str | None]:
         """Return a page of documents, and the id that the next page starts after, or None at the end."""
@@ -77,10 +90,13 @@ def by_id(query: Query, after: str | None) -> Query:
 
 
 def _line(data: UserData, document: Snapshot) -> bytes:
-    fields = {name: _plain(value) for name, value in document.data.items() if name not in data.withheld}
-    id = {} if data.withholds_id else {"id": document.id}
-    collection = document.path.split("/")[-2]
-    return json.dumps({"collection": collection, **id, "data": fields}, ensure_ascii=False).encode() + b"\n"
+    fields = {name: value for name, value in document.data.items() if name not in data.withheld}
+    return _json(document.path.split("/")[-2], {} if data.withholds_id else {"id": document.id}, fields)
+
+
+def _json(collection: str, id: Mapping[str, str], data: Mapping[str, Any]) -> bytes:
+    line = {"collection": collection, **id, "data": _plain(data)}
+    return json.dumps(line, ensure_ascii=False).encode() + b"\n"
 
 
 def _plain(value: Any) -> Any:

@@ -119,7 +119,7 @@ class Accounts:
         """
 
         def attempt(_tries: int) -> Wallet:
-            claim_id = None if person is None else self.claim_keys.digest(person)
+            claim_id = self.claim_id(person)
             claim_paths = [] if claim_id is None else [trial_claim_path(claim_id)]
             user, welcome, *claims = self.database.read(
                 user_path(user_id), entry_path(user_id, WELCOME_GRANT), *claim_paths
@@ -143,6 +143,10 @@ class Accounts:
             return wallet
 
         return self.retry(attempt)
+
+    def claim_id(self, person: Person | None) -> str | None:
+        """Return the id of a person's claim of the trial credits, or None for nobody. Raises like ``ServerKeys``."""
+        return None if person is None else self.claim_keys.digest(person)
 
     def _check_has_no_ledger(self, user_id: str) -> None:
         """Raise AccountLost if a user without a document has a ledger, or CommitRefused if it has a document now."""
