@@ -1,11 +1,11 @@
 """Loads the catalog from Firestore and caches it for a few seconds."""
 
 import threading
-from collections.abc import Mapping
-from concurrent.futures import wait
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -138,7 +138,8 @@ class Catalogs:
             start(partial(self._options, Kind.COLOR, Color)),
             start(partial(self._options, Kind.SIZE, Size)),
         )
-        wait((models, styles, colors, sizes))  # also after an error, so that no read goes on when the next load starts
+        reads: Sequence[Future[Any]] = (models, styles, colors, sizes)
+        wait(reads)  # also after an error, so that no read goes on when the next load starts
         catalog = Catalog(models.result(), styles.result(), colors.result(), sizes.result())
         for kind in Kind:
             if not catalog.names(kind):
