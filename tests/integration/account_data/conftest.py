@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import pytest
 
+from imagegen import settings
 from imagegen.bootstrap import Backend, with_retries_and_deadlines
 from imagegen.domain.grants import Bucket
 from imagegen.domain.ledger import Credits
@@ -111,7 +112,7 @@ def account(new_account: Account) -> Account:
         account.create()
     account.provider.generate = picture
     account.create(mode="async", webhookUrl=hook, idempotencyKey="waiting")
-    account.call("createPurchase", package="starter", returnUrl=f"https://localhost.web.app/{MARK}?name={MARK}")
+    account.call("createPurchase", package="starter", returnUrl=f"{settings.public_base_url()}/{MARK}?name={MARK}")
     account.database.commit(Put("catalogChanges/change", {"changedBy": USER}))
     account.backend.corrections.correct(USER, Credits(paid=1), reason=MARK, key="correction")
     # As earlier versions stored them.
