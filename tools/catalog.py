@@ -23,7 +23,7 @@ def options(path: Path = CATALOG) -> Iterator[tuple[str, dict[str, Any]]]:
     for collection, listed in json.loads(path.read_text("utf-8")).items():
         for order, option in enumerate(listed):
             fields = {name: value for name, value in option.items() if name != "id"}
-            yield f"{collection}/{option['id']}", {"order": order, **fields}
+            yield f"{collection}/{option['id']}", {"schemaVersion": 1, "enabled": True, "order": order, **fields}
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -76,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     correct.add_argument("--trial", type=int, default=0, help="trial credits to add; a negative number removes credits")
     correct.add_argument("--paid", type=int, default=0, help="paid credits to add; a negative number removes credits")
     correct.add_argument("--request", help="the id of the generation request that is corrected")
-    correct.add_argument("--reason", required=True, help="the reason, stored in the ledger entry")
+    correct.add_argument("--reason", required=True, help="the reason, stored in grants")
     correct.add_argument("--key", required=True, help="an idempotency key: a key is written at most once")
     return parser
 

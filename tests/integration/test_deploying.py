@@ -6,10 +6,13 @@ from imagegen.adapters.firestore import FirestoreDatabase
 from imagegen.domain.catalog import Kind
 from imagegen.ports.clock import SystemClock
 from imagegen.services.catalog import Catalogs
+from imagegen.services.purchases.packages import Packages
+from simulation.payments import FakePayments
 from tests.support.backend import Provider
 from tests.support.catalog import CATALOG
 from tests.support.wire import ObservedClient
 from tools import catalog
+from tools.seed.history import source
 
 
 def test_catalog_is_created_and_never_overwritten(
@@ -21,6 +24,9 @@ def test_catalog_is_created_and_never_overwritten(
     for kind in Kind:
         assert written.names(kind) == CATALOG.names(kind)
     assert [size.credit_cost for size in written.sizes] == [size.credit_cost for size in CATALOG.sizes]
+    clock = SystemClock()
+    offers = Packages(FirestoreDatabase(client), FakePayments(clock.now), clock).current()
+    assert [offer.package.id for offer in offers or ()] == [package["id"] for package in source("catalog")["packages"]]
 
     client.document("sizes/512x512").update({"creditCost": 9})
     assert catalog.main([client.project]) == 0

@@ -13,6 +13,7 @@ from imagegen.api import fingerprints
 from imagegen.domain.catalog import Catalog, Color, Kind, Model, Size, Style
 from imagegen.domain.generation import Fingerprint, Order
 from imagegen.domain.weeks import Week
+from tools.catalog import options
 from tools.emulators.project import ROOT
 
 SOURCES = ROOT / "seed"
@@ -40,21 +41,18 @@ def source(name: str) -> Any:
 
 
 def documents() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the path and the data of each document of the catalog."""
-    for collection, options in source("catalog").items():
-        for order, option in enumerate(options):
-            fields = {name: value for name, value in option.items() if name != "id"}
-            yield f"{collection}/{option['id']}", {"schemaVersion": 1, "enabled": True, "order": order, **fields}
+    """Return the path and the data of each document of the catalog, as `make catalog` writes them."""
+    return options()
 
 
 def catalog() -> Catalog:
     """Return the catalog as the backend reads it."""
-    options = source("catalog")
+    listed = source("catalog")
     return Catalog(
-        models=[Model.model_validate(option) for option in options["models"]],
-        styles=[Style.model_validate(option) for option in options["styles"]],
-        colors=[Color.model_validate(option) for option in options["colors"]],
-        sizes=[Size.model_validate(option) for option in options["sizes"]],
+        models=[Model.model_validate(option) for option in listed["models"]],
+        styles=[Style.model_validate(option) for option in listed["styles"]],
+        colors=[Color.model_validate(option) for option in listed["colors"]],
+        sizes=[Size.model_validate(option) for option in listed["sizes"]],
     )
 
 
