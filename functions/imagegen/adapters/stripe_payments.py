@@ -200,7 +200,7 @@ class StripePayments:
     def _call(self, call: Callable[["StripeClient"], T]) -> T:
         """Return what ``call`` returns by its deadline. Raises PaymentsDown and PaymentsRefused."""
         if self._deadlines.is_full:
-            raise PaymentsDown("too many calls to Stripe have not ended")
+            raise PaymentsDown("too_many_late_calls")
         try:
             return self._deadlines.run(lambda: call(self._opened()), CALL_SECONDS)
         except Exception as error:

@@ -84,8 +84,8 @@ class LedgerTransaction(Described):
     type: EntryType
     credits: int = Field(
         validation_alias=AliasPath("amount", "total"),
-        description="The amount. A deduction or a reversal takes it from the balance, and each other type adds it. "
-        "Only a correction can be negative.",
+        description="The amount. A deduction, a reversal or a forfeit takes it from the balance, and each other type "
+        "adds it. Only a correction can be negative.",
     )
     balance_after: Number = Field(description="The balance after this transaction.")
     generation_request_id: str | None

@@ -10,7 +10,7 @@ from typing import Protocol
 class PaymentsDown(Exception):
     """The provider did not answer, or could not say. The call may have had an effect.
 
-    The message holds nothing private.
+    The message is a code, or the name of an error.
     """
 
 

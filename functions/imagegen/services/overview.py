@@ -1,4 +1,4 @@
-"""Reports what runs now and what failed lately, for admins."""
+"""Reports what runs now and what failed recently, for admins."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ class Ended:
 
 @dataclass(frozen=True)
 class ModelNow:
-    """The requests of a model: how many wait and run now, and how many ended lately. It may be disabled."""
+    """The requests of a model: how many wait and run now, and how many ended recently. It may be disabled."""
 
     name: str
     enabled: bool

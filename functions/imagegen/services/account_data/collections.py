@@ -86,7 +86,7 @@ USER_DATA = (
         WEBHOOK_SECRETS,
         Found.BY_ID,
         Deletion.DELETED,
-        "It holds only secrets, which `getWebhookSecret` returns. A file that many may see must not.",
+        "It holds only secrets, which `getWebhookSecret` returns. An export holds none.",
         export=False,
     ),
     UserData(

@@ -130,7 +130,7 @@ class Reconciliation:
             self.payments.expire_session(purchase.session_id)
         after = self.reconcile(purchase.id)
         if after.status is PurchaseStatus.OPEN and after.session_id is not None and after.discrepancy is None:
-            raise PaymentsRefused("the session is still open")
+            raise PaymentsRefused("session_open")
 
     def due(self, limit: int) -> Query:
         """Return the query for the purchases that the sweeper checks now."""
