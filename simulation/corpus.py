@@ -927,7 +927,7 @@ MUTANTS = [
     Mutant(
         "a purchase whose session is still open counts as closed",
         reconcile,
-        'raise PaymentsRefused("the session is still open")',
+        'raise PaymentsRefused("session_open")',
         "pass",
         test=f"{DELETION_TESTS}/test_deletion_purchases.py",
     ),
