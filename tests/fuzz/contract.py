@@ -14,6 +14,7 @@ from imagegen.documents.accounts import LEDGER, TRIAL_CLAIMS, entry_path, grant_
 from imagegen.documents.api_keys import api_key_path, key_ring_path
 from imagegen.documents.generations import request_path
 from imagegen.documents.keys import server_keys_path
+from imagegen.documents.purchases import purchase_path
 from imagegen.documents.receivers import RECEIVERS, SENDING
 from imagegen.documents.secrets import webhook_secret_path
 from imagegen.documents.webhooks import delivery_path
@@ -293,6 +294,18 @@ def _written_paths(answer: Answer) -> set[str]:
         case "runWeeklyReport":
             week = Week.parse(answered["report"]["week"])
             return {report_path(week), *map(usage_path, week.days)}
+    return _written_for_purchases(answer)
+
+
+def _written_for_purchases(answer: Answer) -> set[str]:
+    """Return the paths of the documents that an accepted call about a purchase writes."""
+    answered = answer.result_or_details
+    match answer.call.operation:
+        case "createPurchase" | "create_purchase":
+            user_id = str(answer.data.get("userId") or answer.caller)
+            return {purchase_path(answered["purchaseId"]), user_path(user_id)}
+        case "getPurchase" | "get_purchase" | "reconcilePurchase" | "reconcile_purchase":
+            return {purchase_path(answered["purchaseId"])}
     return set()
 
 

@@ -5,7 +5,8 @@ refused call must not change anything. `make test` sends a part of the calls. Ev
 order.
 
 One functions-framework server, as in production, serves all functions without rate limits. Nothing changes in the
-background: the queue delivers no task, so queued requests stay pending, and webhooks are not sent.
+background: the queue delivers no task, so queued requests stay pending, and no webhooks are sent. An emulator of Stripe
+answers, and sends no events.
 """
 
 import time
@@ -38,6 +39,7 @@ from tools.fakes import NO_LIMITS_SETTINGS
 from tools.seed import history
 from tools.siege.queue import accepting_queue
 from tools.siege.server import Server
+from tools.stripe_emulator.emulator import StripeEmulator
 
 STEP = scaled(20, 1)
 """Each caller sends every STEP-th generated call."""
@@ -92,12 +94,15 @@ EXPECTED_OUTCOMES = {
     "deleteWebhookEndpoint": "ENDPOINT_NOT_FOUND",
     "revokeApiKey": "API_KEY_NOT_FOUND",
     "updateCatalogOption": "OPTION_CHANGED",
+    **dict.fromkeys(("getPurchase", "get_purchase", "reconcilePurchase", "reconcile_purchase"), "PURCHASE_NOT_FOUND"),
     "exportAccount": "SERVICE_UNAVAILABLE",
     "getAccountExport": "EXPORT_NOT_FOUND",
 }
 """The outcomes of some examples. The others are answered with 200. In the sample data, all requests have ended, and
-there are no stored images, no webhooks and no keys. The suite has no bucket, so there are no exports."""
+there are no stored images, no webhooks, no keys and no purchases. The example of ``create_purchase`` repeats that of
+``createPurchase``. The suite has no bucket, so there are no exports."""
 
+PACKAGE = EXAMPLES["createPurchase"]["package"]
 KNOWN_USERS = [USER, EXAMPLES["createGenerationRequest"]["userId"], ADMIN, "user-0"]
 
 
@@ -115,7 +120,16 @@ def live(tmp_path_factory: pytest.TempPathFactory, log: Path) -> Iterator[Live]:
         operator = stack.enter_context(operator_of(suite))
         for model, failure_rate in FAILURE_RATES.items():
             operator.document(f"models/{model}").update({"failureRate": failure_rate})
-        settings = {**SETTINGS, "CLOUD_TASKS_EMULATOR_HOST": stack.enter_context(accepting_queue())}
+        stripe = stack.enter_context(StripeEmulator(RECEIVER))
+        stripe.deliveries.held = True
+        settings = {
+            **SETTINGS,
+            "CLOUD_TASKS_EMULATOR_HOST": stack.enter_context(accepting_queue()),
+            "FUNCTIONS_EMULATOR": "true",  # only then, another address than Stripe's is used
+            "PAYMENTS_ENABLED": "true",
+            "STRIPE_API_URL": stripe.url,
+            "STRIPE_SECRET_KEY": stripe.secret_key,
+        }
         server = Server("all_functions", suite, log, settings, ALL_FUNCTIONS)
         stack.enter_context(server)
         yield Live(suite, operator, server.url.rstrip("/"))
@@ -230,6 +244,8 @@ def test_all_answers_and_changes_match_the_openapi_documents(live: Live, log: Pa
         fuzzer.send(anonymous, of_function("createGenerationRequest", params))
         request_id = (fuzzer.answers[-1].result or {})["generationRequestId"]
         values[field_name].append(f"{request_id}-completed" if mode == "sync" else request_id)
+    fuzzer.send(anonymous, of_function("createPurchase", {"userId": USER, "package": PACKAGE}))
+    values["purchaseId"].append((fuzzer.answers[-1].result or {})["purchaseId"])
     started = time.monotonic()
     routes = [route.operation.handle.__name__ for route in FUZZED_ROUTES]
     calls = [*generated(_only(DOCUMENT, FUNCTIONS), values), *generated(_only(REST_DOCUMENT, routes), values, REST)]
@@ -279,6 +295,8 @@ def _values(live: Live) -> dict[str, list[Any]]:
         "generationRequestId": [request["generationRequestId"], *EXAMPLES["getGenerationRequest"].values()],
         "pageToken": [page["nextPageToken"] for page in pages],
         "deliveryId": [],
+        "package": [PACKAGE],
+        "purchaseId": [],
         "webhookUrl": [RECEIVER],
         "week": [str(week) for week in history.weeks()[-2:]],
     }
