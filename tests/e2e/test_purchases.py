@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 import requests
 
-from tests.support.buying import counted_webhooks, create, lost_webhooks, press_button, purchase_of, session_of
+from tests.support.buying import create, delivered_webhooks, lost_webhooks, press_button, purchase_of, session_of
 from tests.support.live import Live, until
 
 ARRIVAL_SECONDS = 60
@@ -14,7 +14,7 @@ ARRIVAL_SECONDS = 60
 
 @pytest.fixture(autouse=True)
 def webhooks(live: Live) -> Iterator[None]:
-    with counted_webhooks(live):
+    with delivered_webhooks(live):
         yield
 
 

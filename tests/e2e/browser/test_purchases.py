@@ -8,14 +8,14 @@ from playwright.sync_api import Page, Route, expect
 
 from tests.e2e.browser.conftest import Visit
 from tests.support.browser import person
-from tests.support.buying import counted_webhooks, press_button
+from tests.support.buying import delivered_webhooks, press_button
 from tests.support.live import Live
 from tests.support.scale import only_full
 
 
 @pytest.fixture(autouse=True)
 def webhooks(live: Live) -> Iterator[None]:
-    with counted_webhooks(live):
+    with delivered_webhooks(live):
         yield
 
 
