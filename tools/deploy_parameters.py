@@ -6,7 +6,7 @@ import json
 import os
 import re
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -50,17 +50,8 @@ print("---\\n" + json.dumps({"optional": optional, "problems": problems}))
 
 def env_of(project: str, functions: Path = FUNCTIONS) -> dict[str, str]:
     """Return the parameters that a deploy to the project reads from .env and .env.PROJECT. Raises Problem."""
-    done = subprocess.run(
-        ["node", "-e", LOAD, str(functions), project],
-        check=False,
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    if done.returncode != 0:
-        raise Problem(done.stderr.strip()[-1000:])
-    values: dict[str, str] = json.loads(done.stdout.splitlines()[-1])
+    printed = _output(["node", "-e", LOAD, str(functions), project], ROOT)
+    values: dict[str, str] = json.loads(printed.splitlines()[-1])
     return values
 
 
@@ -71,20 +62,21 @@ def discovered(project: str, env: Mapping[str, str]) -> dict[str, Any]:
     """
     clean = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     clean |= {**env, "GCLOUD_PROJECT": project, "FIREBASE_CONFIG": json.dumps({"projectId": project})}
-    python = FUNCTIONS / "venv" / "bin" / "python"
-    done = subprocess.run(
-        [python, "-W", "ignore", "-c", DISCOVERY],
-        check=False,
-        cwd=FUNCTIONS,
-        env=clean,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    if done.returncode != 0:
-        raise Problem(f"The functions cannot be loaded:\n{done.stderr.strip()[-1000:]}")
-    manifest, settings = yaml.safe_load_all(done.stdout)
+    python = str(FUNCTIONS / "venv" / "bin" / "python")
+    try:
+        printed = _output([python, "-W", "ignore", "-c", DISCOVERY], FUNCTIONS, clean)
+    except Problem as problem:
+        raise Problem(f"The functions cannot be loaded:\n{problem}") from problem
+    manifest, settings = yaml.safe_load_all(printed)
     return {**manifest, "settings": settings}
+
+
+def _output(command: Sequence[str], directory: Path, env: Mapping[str, str] | None = None) -> str:
+    """Return the output of a command. Raises Problem with the end of what a failed one wrote to stderr."""
+    done = subprocess.run(command, check=False, cwd=directory, env=env, capture_output=True, text=True, timeout=60)
+    if done.returncode != 0:
+        raise Problem(done.stderr.strip()[-1000:])
+    return done.stdout
 
 
 def problems_of_parameters(manifest: Mapping[str, Any], env: Mapping[str, str]) -> Iterator[str]:

@@ -8,7 +8,8 @@ from imagegen.documents.fields import Fields
 from imagegen.domain.audit import AuditKind, AuditRun, Balances, Finding, Invariant
 from imagegen.ports.database import Create, Put, Snapshot, Update, Write
 
-LATEST = "audits/latest"
+AUDITS = "audits"
+LATEST = f"{AUDITS}/latest"
 
 
 def write_audit(document: Snapshot, run: AuditRun) -> Write:

@@ -9,6 +9,7 @@ from enum import StrEnum
 from imagegen.documents import account_data
 from imagegen.documents.accounts import GRANTS, LEDGER, TRIAL_CLAIMS, USERS
 from imagegen.documents.api_keys import API_KEYS, KEY_RINGS
+from imagegen.documents.audits import AUDITS
 from imagegen.documents.catalog_changes import CATALOG_CHANGES
 from imagegen.documents.generations import REQUESTS
 from imagegen.documents.purchases import PURCHASES
@@ -162,7 +163,7 @@ USER_DATA = (
         export=False,
     ),
     UserData(
-        "audits",
+        AUDITS,
         Found.NOWHERE,
         Deletion.KEPT,
         "The latest audit names the ids of users with findings, and of those that it could not check. The next audit "
