@@ -1,5 +1,5 @@
 // Loaded into the Firebase CLI before it starts. The Auth emulator compiles the validators of all its methods when it
-// starts, which takes eight seconds. With this option of its library, it compiles a validator on first use.
+// starts: eight seconds of processor time. With this option of its library, it compiles a validator on first use.
 "use strict";
 const { createRequire } = require("node:module");
 
