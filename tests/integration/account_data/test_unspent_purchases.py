@@ -86,6 +86,18 @@ def test_newest_purchases_are_refunded_first(case: Case) -> None:
     case.assert_finished()
 
 
+def test_purchase_behind_pages_of_unpaid_ones_is_refunded(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("imagegen.services.purchases.unspent.PAGE_SIZE", 2)
+    purchase_id = case.buy()
+    for _ in range(5):
+        case.clock.at += timedelta(minutes=1)
+        case.account.call("createPurchase", package="starter")
+    case.delete()
+    assert (case.refunded(purchase_id), case.forfeited()) == (500, 10)
+    case.sweep()
+    case.assert_finished()
+
+
 def test_without_the_parameter_nothing_is_refunded(case: Case) -> None:
     purchase_id = case.buy()
     case.account.delete_to_the_end()
