@@ -136,7 +136,6 @@ def dripping_server() -> Iterator[HangingServer]:
 def tasks(monkeypatch: pytest.MonkeyPatch) -> Iterator[CloudTasks]:
     """Yield a queue with a short deadline, and with a new Admin SDK, which reads the server's address on first use."""
     monkeypatch.setattr(cloud_tasks, "ENQUEUE_SECONDS", 0.1)
-    monkeypatch.setattr("firebase_admin._http_client.DEFAULT_RETRY_CONFIG.backoff_factor", 0)
     firebase_admin.delete_app(firebase_admin.get_app())
     app = firebase_admin.initialize_app(options={"projectId": "demo-tasks"})
     queue = CloudTasks()
@@ -175,6 +174,7 @@ def test_queue_is_not_called_while_too_many_calls_hang(
 def test_calls_of_a_server_that_never_answers_end_by_themselves(
     tasks: CloudTasks, server: HangingServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("firebase_admin._http_client.DEFAULT_RETRY_CONFIG.backoff_factor", 0)
     monkeypatch.setenv("CLOUD_TASKS_EMULATOR_HOST", server.host)
     calls = 3 * LATE_CALLS_MAX
     eventually(lambda: is_refused(tasks) and server.reached >= calls)
