@@ -22,12 +22,17 @@ import { auth } from "./firebase.js";
  */
 export const session = signal(undefined);
 
+let isSigningUp = false;
+
 /** Keep `session` current from now on. */
 export function watchSession() {
-  onIdTokenChanged(auth, async (user) => {
-    const current = user && (await sessionOf(user));
-    if (auth.currentUser === user) session.value = current; // it may have changed meanwhile
-  });
+  onIdTokenChanged(auth, updateSession);
+}
+
+/** @param {import("firebase/auth").User | null} user */
+async function updateSession(user) {
+  const current = user && (await sessionOf(user));
+  if (auth.currentUser === user && !isSigningUp) session.value = current; // it may have changed meanwhile
 }
 
 /**
@@ -57,14 +62,21 @@ export async function signIn(email, password) {
 }
 
 /**
- * Create a user, send the link that verifies the address, and open the account.
+ * Create a user, send the link that verifies the address, and open the account. The session starts afterwards, because
+ * a listener of the Firestore emulator can miss for good a document that is created while the listener starts.
  * @param {string} email
  * @param {string} password
  */
 export async function signUp(email, password) {
-  const { user } = await createUserWithEmailAndPassword(auth, email, password);
-  await sendEmailVerification(user);
-  await call("registerUser");
+  isSigningUp = true;
+  try {
+    const { user } = await createUserWithEmailAndPassword(auth, email, password);
+    await sendEmailVerification(user);
+    await call("registerUser");
+  } finally {
+    isSigningUp = false;
+    await updateSession(auth.currentUser);
+  }
 }
 
 /** @param {string} email */

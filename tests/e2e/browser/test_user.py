@@ -7,7 +7,7 @@ import subprocess
 import uuid
 from datetime import datetime
 
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.e2e.browser.conftest import Visit
 from tests.support.browser import PASSWORD, ZONE, Visitor, person
@@ -35,6 +35,19 @@ def sign_up(visitor: Visitor) -> None:
 def balance_of(page: Page) -> Locator:
     """Return the balance in the header."""
     return page.get_by_role("banner").get_by_role("link", name=re.compile("^[0-9,]+ credits?$"))
+
+
+@only_full
+def test_console_opens_after_the_account_of_a_new_user(visit: Visit) -> None:
+    visitor = visit()
+    page = visitor.page
+    held: list[Route] = []
+    page.route("**/registerUser", lambda route: held.append(route))  # noqa: PLW0108 - Playwright sets an attribute of it
+    with page.expect_request("**/registerUser"):
+        sign_up(visitor)
+    expect(page.get_by_role("button", name="Create an account")).to_be_disabled()
+    held[0].continue_()
+    expect(balance_of(page)).to_be_visible()
 
 
 @only_full
