@@ -882,26 +882,40 @@ MUTANTS = [
     Mutant(
         "a deletion leaves the pictures",
         deletions,
-        "pictures = self._done(user_id, until, self._delete_pictures)",
-        "pictures = True",
+        "                self._delete_pictures,\n",
+        "",
     ),
     Mutant(
         "a deletion leaves the prompts",
         deletions,
-        "self._erase_requests, self._delete_deliveries",
-        "self._delete_deliveries",
+        "self._erase_requests if settled else self._erase_ended_requests,",
+        "",
+    ),
+    Mutant(
+        "a request that cannot be settled keeps all others from being erased",
+        deletions,
+        "self._erase_requests if settled else self._erase_ended_requests,",
+        "*([self._erase_requests] if settled else []),",
+        test=f"{DELETION_TESTS}/test_deletion_failures.py",
+    ),
+    Mutant(
+        "a request that was repaired after the others were erased keeps its prompt",
+        deletions,
+        "replace(deletion, ended_erased_up_to=last) if leave_open else",
+        "replace(deletion, ended_erased_up_to=last, erased_up_to=last) if leave_open else",
+        test=f"{DELETION_TESTS}/test_deletion_failures.py",
     ),
     Mutant(
         "a deletion leaves the deliveries",
         deletions,
-        "self._erase_requests, self._delete_deliveries",
-        "self._erase_requests",
+        "                self._delete_deliveries,\n",
+        "",
     ),
     Mutant(
         "a deletion leaves the e-mails",
         deletions,
-        "*map(Delete, mails), progress]",
-        "progress]",
+        "*map(Delete, mails), write_deletion",
+        "write_deletion",
         test=f"{DELETION_TESTS}/test_deletion.py",
     ),
     Mutant(
@@ -934,8 +948,8 @@ MUTANTS = [
     Mutant(
         "a deletion erases requests that have not ended",
         deletions,
-        "erased = settled and",
-        "erased =",
+        "[request for request in requests if not (leave_open and is_open(request))]",
+        "requests",
         test=f"{DELETION_TESTS}/test_deletion_failures.py",
     ),
     Mutant(
@@ -994,7 +1008,7 @@ MUTANTS = [
     Mutant(
         "a deletion ends although a step has failed",
         deletions,
-        "done=ended and erased and pictures and all(others)",
+        "done=ended and all(others)",
         "done=True",
     ),
     Mutant(

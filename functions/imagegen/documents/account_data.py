@@ -73,6 +73,7 @@ def write_deletion(document: Snapshot, deletion: Deletion) -> Create | Replace:
         "requestedBy": deletion.requested_by,
         "dueAt": deletion.due_at,
         "erasedUpTo": deletion.erased_up_to,
+        "endedErasedUpTo": deletion.ended_erased_up_to,
         "finishedAt": deletion.finished_at,
         **({} if deletion.refunding is None else {"refunding": _refunding_data(deletion.refunding)}),
     }
@@ -88,6 +89,7 @@ def deletion_of(document: Snapshot) -> Deletion:
         requested_by=fields.nullable("requestedBy", str),
         due_at=fields.nullable("dueAt", datetime),
         erased_up_to=fields.optional("erasedUpTo", str),
+        ended_erased_up_to=fields.optional("endedErasedUpTo", str),
         finished_at=fields.nullable("finishedAt", datetime),
         refunding=_refunding_of(fields.map("refunding")) if "refunding" in document.data else None,
     )

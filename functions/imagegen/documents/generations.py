@@ -7,7 +7,16 @@ from typing import Any, Self
 from imagegen.documents.accounts import SCHEMA_VERSION, bucket_fields, credits_of
 from imagegen.documents.endpoints import endpoint_fields, endpoints_of
 from imagegen.documents.fields import Fields
-from imagegen.domain.generation import REFUNDED, Failure, FailureReason, Fingerprint, GenerationRequest, Mode, Status
+from imagegen.domain.generation import (
+    OPEN,
+    REFUNDED,
+    Failure,
+    FailureReason,
+    Fingerprint,
+    GenerationRequest,
+    Mode,
+    Status,
+)
 from imagegen.domain.images import ImageFile, StoredImage
 from imagegen.domain.trace import trace_of
 from imagegen.ports.database import Create, Replace, Snapshot, Version
@@ -153,6 +162,11 @@ def image_of(image: Fields) -> StoredImage:
         ],
         revised_prompt=image.optional("revisedPrompt", str),
     )
+
+
+def is_open(document: Snapshot) -> bool:
+    """Return whether a stored request has not ended, even if the rest of it cannot be read."""
+    return document.data.get("status") in OPEN
 
 
 def is_erased(document: Snapshot) -> bool:

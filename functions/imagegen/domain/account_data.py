@@ -123,7 +123,8 @@ class DeletionStatus(StrEnum):
 class Deletion:
     """The deletion of an account.
 
-    ``erased_up_to`` is the id of the last request that was erased. At ``due_at``, the sweeper goes on. It is None after
+    ``erased_up_to`` is the id of the last request that was erased. ``ended_erased_up_to`` is the same while a request
+    cannot be settled, and only those that have ended are erased. At ``due_at``, the sweeper goes on. It is None after
     the deletion has finished. ``refunding`` is None before unspent purchases are refunded.
     """
 
@@ -132,6 +133,7 @@ class Deletion:
     requested_by: str | None
     due_at: datetime | None
     erased_up_to: str | None = None
+    ended_erased_up_to: str | None = None
     finished_at: datetime | None = None
     refunding: Refunding | None = None
 

@@ -32,7 +32,7 @@ from imagegen.documents.accounts import (
 )
 from imagegen.documents.api_keys import API_KEYS, key_ring_path
 from imagegen.documents.fields import Unreadable
-from imagegen.documents.generations import REQUESTS, StoredRequest, erase_request, is_erased
+from imagegen.documents.generations import REQUESTS, StoredRequest, erase_request, is_erased, is_open
 from imagegen.documents.mail import mail_paths
 from imagegen.documents.purchases import erase_return_url, return_urls
 from imagegen.documents.receivers import RECEIVERS, sending_path
@@ -163,12 +163,13 @@ class Deletions:
                 self._erase_remarks,
                 self._erase_return_urls,
                 self._delete_exports,
+                # A request that cannot be settled keeps its fields, which its repair needs.
+                self._erase_requests if settled else self._erase_ended_requests,
+                self._delete_deliveries,
+                self._delete_pictures,
             )
         ]
-        # A request that has not ended needs its fields, and its end writes deliveries.
-        erased = settled and self._done(user_id, until, self._erase_requests, self._delete_deliveries)
-        pictures = self._done(user_id, until, self._delete_pictures)
-        return self._concluded(deletion, done=ended and erased and pictures and all(others))
+        return self._concluded(deletion, done=ended and all(others))
 
     def _done(self, user_id: str, until: float, *steps: Step) -> bool:
         """Run steps that build on each other. Return whether all are done. A step that fails ends them, but no others.
@@ -317,19 +318,32 @@ class Deletions:
         return self.images.store.delete(user_folder(user_id))
 
     def _erase_requests(self, user_id: str) -> bool:
-        """Erase the next requests, and delete the e-mails about them. The same commit records how far it got."""
+        return self._erase_next(user_id, leave_open=False)
+
+    def _erase_ended_requests(self, user_id: str) -> bool:
+        return self._erase_next(user_id, leave_open=True)
+
+    def _erase_next(self, user_id: str, *, leave_open: bool) -> bool:
+        """Erase the next requests, and delete the e-mails about them. The same commit records how far it got.
+
+        With ``leave_open``, those that have not ended stay. As these are erased later, both ways have their own record.
+        """
 
         def attempt(_tries: int) -> bool:
             [document] = self.database.read(deletion_path(user_id))
             deletion = deletion_of(document)
-            requests = self.database.find(requests_of(user_id, deletion.erased_up_to))
+            after = deletion.ended_erased_up_to if leave_open else deletion.erased_up_to
+            requests = self.database.find(requests_of(user_id, after))
             if not requests:
                 return True
-            now = self.clock.now()
-            erased = [erase_request(request, now) for request in requests if not is_erased(request)]
-            mails = [path for request in requests for path in self._mail_paths(request)]
-            progress = write_deletion(document, replace(deletion, erased_up_to=requests[-1].id))
-            self._commit([*erased, *map(Delete, mails), progress])
+            now, last = self.clock.now(), requests[-1].id
+            chosen = [request for request in requests if not (leave_open and is_open(request))]
+            erased = [erase_request(request, now) for request in chosen if not is_erased(request)]
+            mails = [path for request in chosen for path in self._mail_paths(request)]
+            progress = (
+                replace(deletion, ended_erased_up_to=last) if leave_open else replace(deletion, erased_up_to=last)
+            )
+            self._commit([*erased, *map(Delete, mails), write_deletion(document, progress)])
             return len(requests) < PAGE_SIZE
 
         return self.settlements.retry(attempt)
