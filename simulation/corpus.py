@@ -1105,6 +1105,13 @@ MUTANTS = [
         test=DAILY_AUDIT,
     ),
     Mutant(
+        "the daily audit does not look for overdue deletions",
+        daily_audit,
+        ", *(deletion.id for deletion in overdue)",
+        "",
+        test=f"{DELETION_TESTS}/test_deletion_failures.py",
+    ),
+    Mutant(
         "a repeated daily audit replaces the findings of the first",
         daily_audit,
         "last.scheduled_for == scheduled_for",

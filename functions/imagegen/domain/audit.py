@@ -80,11 +80,12 @@ class AuditRun:
 
     ``ended_at`` is None while it goes on. ``left_out`` are users that could not be checked.
 
-    A daily audit checks the users that the last audit found violations of (``recheck``), and then the users with ledger
-    entries from ``entries_since`` to ``entries_until``. All entries before ``entries_checked`` are covered, and the
-    first ``entries_number`` of those at that time. Then it checks ``rotation_left`` further users, in the order of
-    their ids, after ``rotation_after``. The next daily audit starts at both places. ``total_tries`` counts how often
-    the sums were tried. ``scheduled_for`` identifies a run when it is repeated.
+    A daily audit first checks the users of ``recheck``, whom the last audit found violations of or whose deletion is
+    overdue. Then it checks the users with ledger entries from ``entries_since`` to ``entries_until``. All entries
+    before ``entries_checked`` are covered, and the first ``entries_number`` of those at that time. Then it checks
+    ``rotation_left`` further users, in the order of their ids, after ``rotation_after``. The next daily audit starts at
+    both places. ``total_tries`` counts how often the sums were tried. ``scheduled_for`` identifies a run when it is
+    repeated.
     """
 
     kind: AuditKind

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from imagegen.domain.audit import Invariant
 from imagegen.domain.grants import Bucket
 from imagegen.errors import AccountDeleted
 from imagegen.ports.auth_accounts import AuthUnavailable
@@ -150,6 +151,20 @@ def test_deletion_waits_for_the_files(account: Account, files: FileStore) -> Non
     assert_gone(account, files)
 
 
+def test_both_audits_report_a_deletion_that_does_not_end(account: Account, files: FileStore) -> None:
+    account.api.result("registerUser", {"userId": "zoe"})
+    files.down = True
+    account.delete()
+    account.clock.at += timedelta(days=1)
+    assert account.findings() == []
+    assert account.backend.daily_audit.run(account.clock.now()).findings == ()  # the next run goes on with zoe
+    account.clock.at += timedelta(days=1)
+    [finding] = account.findings()
+    assert finding.startswith("DELETION")
+    [daily] = account.backend.daily_audit.run(account.clock.now()).findings
+    assert (daily.user_id, daily.invariant) == (USER, Invariant.DELETION)
+
+
 def test_slow_deletion_goes_on_in_sweeps(account: Account, files: FileStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """A call spends 20 seconds on a deletion, and a sweep 40 seconds, besides one commit of each step."""
     account.copies("generationRequests", 5 * PAGE_SIZE)
@@ -172,7 +187,7 @@ def test_slow_deletion_goes_on_in_sweeps(account: Account, files: FileStore, mon
 
 
 def test_request_that_cannot_be_read_keeps_only_itself(account: Account, files: FileStore) -> None:
-    """Its credits cannot be refunded, so the balance is not ended. The audit reports it after a day."""
+    """Its credits cannot be refunded, so the balance is not ended."""
     [waiting] = [found for found in account.database.scan("generationRequests") if found.data["status"] == "pending"]
     account.database.edit(waiting.path, cost="three")
     account.copies("generationRequests", 2 * PAGE_SIZE)
@@ -181,8 +196,6 @@ def test_request_that_cannot_be_read_keeps_only_itself(account: Account, files: 
     assert account.delete() == "running"
     assert account.paths_with(MARK) == [waiting.path]
     assert files.files == {}
-    account.clock.at += timedelta(days=2)
-    assert any(finding.startswith("DELETION") for finding in account.findings())
     account.database.edit(waiting.path, cost=1)
     account.sweep()
     assert account.delete() == "finished"

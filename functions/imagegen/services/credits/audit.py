@@ -84,7 +84,7 @@ class Audit:
             yield from self._deletions(page)
 
     def findings_of(self, user: Snapshot, coverage: Coverage, until: float) -> Iterator[Finding]:
-        """Yield every violation in a user's account, requests and trial claims, and count the documents.
+        """Yield every violation in a user's account, requests, trial claims and deletion, and count the documents.
 
         Raises DatabaseUnavailable, and TooLarge if the user has more than ``USER_DOCUMENTS_MAX`` entries or requests,
         or if ``until`` has passed, in seconds of the clock.
@@ -99,6 +99,9 @@ class Audit:
             yield from self._requests(page)
         for page in _pages(self._bounded(self._documents_of(user.id, TRIAL_CLAIMS), until), READ_PAGE_SIZE):
             yield from self._trial_claims(page)
+        if is_deleted(user):
+            documents = self.database.read(deletion_path(user.id))
+            yield from self._deletions([document for document in documents if document.exists])
 
     def _documents_of(self, user_id: str, collection: str) -> Iterator[Snapshot]:
         """Yield the documents of a collection that belong to a user, page by page."""

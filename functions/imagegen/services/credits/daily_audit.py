@@ -1,8 +1,8 @@
 """Audits a part of all users each day, and stores what was covered and found in ``audits/latest``.
 
-A run checks all balances against all ledgers in sums, then the users that the last run found violations of, the users
-with a ledger entry since the last run, and the next thirtieth of all users. It stores its progress, so a run that was
-interrupted goes on where it stopped.
+A run checks all balances against all ledgers in sums, then the users that the last run found violations of and those
+whose deletion is overdue, the users with a ledger entry since the last run, and the next thirtieth of all users. It
+stores its progress, so a run that was interrupted goes on where it stopped.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,9 +11,11 @@ from datetime import datetime, timedelta
 from math import ceil
 
 from imagegen import events
+from imagegen.documents.account_data import DELETIONS, due
 from imagegen.documents.accounts import LEDGER, USERS, user_path
 from imagegen.documents.audits import LATEST, audit_of, replace_audit, write_audit
 from imagegen.documents.ledger_sums import ADDING, BEGINNING, TAKING, credits_of_entries
+from imagegen.domain.account_data import DELETION_TIME_MAX
 from imagegen.domain.audit import AuditKind, AuditRun, Balances, Coverage, Finding, Invariant
 from imagegen.domain.ledger import EntryType
 from imagegen.events import Event, SafeText, type_of
@@ -128,7 +130,7 @@ class DailyAudit:
         if not goes_on:
             progress.save()
         self._check_totals(progress)
-        steps = (self._check_users_with_findings, self._check_changed_users, self._check_next_users)
+        steps = (self._check_suspects, self._check_changed_users, self._check_next_users)
         if all(step(progress) for step in steps):
             progress.run = replace(progress.run, ended_at=self.clock.now())
         progress.save()
@@ -149,12 +151,14 @@ class DailyAudit:
         now = self.clock.now()
         since = now - FIRST_PERIOD if last is None else last.entries_checked
         [users] = self.database.totals(Sum(Query(USERS)))
+        overdue = self.database.find(due(DELETIONS, now - DELETION_TIME_MAX, PAGE_SIZE))
+        suspects = [*([] if last is None else _users_in(last.findings)), *(deletion.id for deletion in overdue)]
         return AuditRun(
             AuditKind.DAILY,
             started_at=now,
             updated_at=now,
             scheduled_for=scheduled_for,
-            recheck=() if last is None else _users_in(last.findings),
+            recheck=tuple(dict.fromkeys(suspects)),
             entries_since=since,
             entries_until=max(since, now - COMMITTED_WITHIN),
             entries_checked=since,
@@ -182,8 +186,8 @@ class DailyAudit:
             self._report(progress, [Finding(Invariant.TOTAL, message, (USERS, LEDGER))])
         progress.save()
 
-    def _check_users_with_findings(self, progress: _Progress) -> bool:
-        """Check the users that the last run found violations of. Return False if there was no time for all of them."""
+    def _check_suspects(self, progress: _Progress) -> bool:
+        """Check the users with earlier findings or overdue deletions. Return False if there was no time for all."""
         while progress.run.recheck:
             if progress.is_out_of_time:
                 return False
