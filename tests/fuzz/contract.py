@@ -243,8 +243,13 @@ State = Mapping[str, Any]
 """The time of each document's last write, by path."""
 
 
-def unexplained(before: State, after: State, answers: Iterable[Answer]) -> set[str]:
-    """Return the paths of changed and deleted documents that no answer explains."""
+def unexplained(
+    before: State, after: State, answers: Iterable[Answer], owners: Mapping[str, str | None] = {}
+) -> set[str]:
+    """Return the paths of changed and deleted documents that no answer explains.
+
+    ``owners`` are the ids of the documents' users, by path.
+    """
     changed = {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
     accepted = [answer for answer in answers if not answer.refused]
     explained = {path for answer in accepted for path in _written_paths(answer)}
@@ -253,10 +258,15 @@ def unexplained(before: State, after: State, answers: Iterable[Answer]) -> set[s
         explained |= {path for path in changed - before.keys() if path.startswith(f"{TRIAL_CLAIMS}/")}
     if any(answer.call.operation in WITH_WEBHOOKS for answer in accepted):  # the state of receivers, and of their users
         explained |= {path for path in changed if path.startswith((f"{RECEIVERS}/", f"{SENDING}/"))}
+    ends = {delivery_path(end) for answer in accepted for end in _ends(answer)}
     for path in changed & after.keys():
         account, _, entry = path.partition(f"/{LEDGER}/")
         if entry in entries:
             explained |= {path, account}
+        if path.rpartition("-")[0] in ends:  # a delivery to an endpoint, whose id follows
+            explained.add(path)
+    deleted = {answer.result_or_details["userId"] for answer in accepted if answer.call.operation == "deleteAccount"}
+    explained |= {path for path in changed if deleted & {owners.get(path), *path.split("/")}}
     return changed - explained
 
 
@@ -265,14 +275,13 @@ def _written_paths(answer: Answer) -> set[str]:
     answered = answer.result_or_details
     match answer.call.operation:
         case "createGenerationRequest" | "create_generation":
-            request_id, status = answered["generationRequestId"], "completed" if answer.result else "failed"
-            webhooks = {delivery_path(f"{request_id}-{status}")} if answer.data.get("webhookUrl") is not None else set()
+            request_id = answered["generationRequestId"]
+            webhooks = {*map(delivery_path, _ends(answer))} if answer.data.get("webhookUrl") is not None else set()
             mode = answered.get("mode") or answer.data.get("mode")  # each answer of the REST API has it
             keys = {server_keys_path(TICKET_KEYS)} if mode == Mode.ASYNC else set()
             return {request_path(request_id), *webhooks, *keys}
         case "cancelGenerationRequest" | "cancel_generation_request":
-            request_id = answered["generationRequestId"]
-            return {request_path(request_id), delivery_path(f"{request_id}-canceled")}
+            return {request_path(answered["generationRequestId"]), *map(delivery_path, _ends(answer))}
         case "resendWebhook":
             return {delivery_path(answered["deliveryId"])}
         case "createWebhookEndpoint":
@@ -295,6 +304,17 @@ def _written_paths(answer: Answer) -> set[str]:
             week = Week.parse(answered["report"]["week"])
             return {report_path(week), *map(usage_path, week.days)}
     return _written_for_purchases(answer)
+
+
+def _ends(answer: Answer) -> set[str]:
+    """Return the requests that an accepted call ends, each as its id and status, with which ids of deliveries begin."""
+    request_id = answer.result_or_details.get("generationRequestId")
+    match answer.call.operation:
+        case "createGenerationRequest" | "create_generation":
+            return {f"{request_id}-{'completed' if answer.result else 'failed'}"}
+        case "cancelGenerationRequest" | "cancel_generation_request":
+            return {f"{request_id}-canceled"}
+    return set()
 
 
 def _written_for_purchases(answer: Answer) -> set[str]:

@@ -183,6 +183,7 @@ RESENT = answer(200, {"result": {"deliveryId": "r6-failed"}}, function="resendWe
 ROTATED = answer(200, {"result": {"webhookSecret": "whsec_"}}, sent={"userId": "cleo"}, function="getWebhookSecret")
 REPORTED = answer(200, {"result": {"report": {"week": "2026-W45"}}}, function="runWeeklyReport")
 REGISTERED = answer(200, {"result": {"userId": "dora", "trialCredits": 10}}, function="registerUser")
+DELETED = answer(200, {"result": {"userId": "emil", "status": "running"}}, function="deleteAccount")
 QUEUED_BY_REST = created()
 GRANTED_BY_REST = Answer(
     Call("grant_credits", "/api/v1/credits/grants", b'{"user_id": "ada"}'), 200, '{"transaction_id": "grant-g1"}'
@@ -202,6 +203,7 @@ ACCEPTED = [
     ROTATED,
     REPORTED,
     REGISTERED,
+    DELETED,
 ]
 REFUSED = answer(429, error("RESOURCE_EXHAUSTED", reason="RATE_LIMITED", retryAfterSeconds=1))
 BEFORE = {"users/ada": 1, "users/bela": 1}
@@ -235,11 +237,17 @@ AFTER = {
     "users/dora/creditTransactions/welcome-grant": 5,
     "trialClaims/a-hash": 5,
     "serverKeys/trial-claims": 5,
+    "webhookDeliveries/r1-completed-endpoint": 5,
+    "accountDeletions/emil": 5,
+    "users/emil": 5,
+    "users/emil/creditTransactions/forfeit": 5,
+    "generationRequests/r9": 5,
 }
+OWNERS = {"generationRequests/r9": "emil", "generationRequests/r10": "ada"}
 
 
 def test_writes_of_accepted_calls_are_explained() -> None:
-    assert unexplained(BEFORE, AFTER, ACCEPTED) == set()
+    assert unexplained(BEFORE, AFTER, ACCEPTED, OWNERS) == set()
     assert not FAILED.refused
     assert REFUSED.refused
 
@@ -258,11 +266,14 @@ def test_writes_of_accepted_calls_are_explained() -> None:
         {"weeklyReports/2026-W44": 5},
         {"dailyUsage/2026-11-09": 5},
         {"serverKeys/another": 5},
+        {"webhookDeliveries/r3-completed-endpoint": 5},
+        {"accountDeletions/bela": 5},
+        {"generationRequests/r10": 5},
     ],
     ids=str,
 )
 def test_writes_without_an_accepted_call_are_unexplained(trace: dict[str, int]) -> None:
-    assert unexplained(BEFORE, {**AFTER, **trace}, [*ACCEPTED, REFUSED]) == trace.keys()
+    assert unexplained(BEFORE, {**AFTER, **trace}, [*ACCEPTED, REFUSED], OWNERS) == trace.keys()
 
 
 def test_claim_without_a_registration_is_unexplained() -> None:
@@ -270,4 +281,4 @@ def test_claim_without_a_registration_is_unexplained() -> None:
 
 
 def test_deleted_document_is_unexplained() -> None:
-    assert unexplained({**BEFORE, "users/gone": 1}, AFTER, ACCEPTED) == {"users/gone"}
+    assert unexplained({**BEFORE, "users/gone": 1}, AFTER, ACCEPTED, OWNERS) == {"users/gone"}
