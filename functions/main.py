@@ -73,11 +73,11 @@ runWeeklyReport = callable_function("weekly_reports.run_weekly_report", timeout_
 exportAccount = callable_function("account_data.export_account")
 getAccountExport = callable_function("account_data.get_account_export")
 deleteAccount = callable_function("account_data.delete_account", secrets=PAYMENT_SECRETS)
-findUsers = callable_function("console.find_users")
-listCatalogOptions = callable_function("console.list_catalog_options")
-updateCatalogOption = callable_function("console.update_catalog_option")
-getOperations = callable_function("console.get_operations")
-getAudit = callable_function("console.get_audit")
+findUsers = callable_function("users.find_users")
+listCatalogOptions = callable_function("catalog_options.list_catalog_options")
+updateCatalogOption = callable_function("catalog_options.update_catalog_option")
+getOperations = callable_function("overview.get_operations")
+getAudit = callable_function("audits.get_audit")
 
 # The REST API. Firebase Hosting forwards the paths under /v1 to it.
 api = rest_function(min_instances=settings.MIN_INSTANCES, secrets=PAYMENT_SECRETS)
