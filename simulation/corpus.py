@@ -882,20 +882,20 @@ MUTANTS = [
     Mutant(
         "a deletion leaves the pictures",
         deletions,
-        "                self._delete_pictures,\n",
-        "",
+        "pictures = self._done(user_id, until, self._delete_pictures)",
+        "pictures = True",
     ),
     Mutant(
         "a deletion leaves the prompts",
         deletions,
-        "self._erase_requests if settled else self._erase_ended_requests,",
-        "",
+        "erase, self._delete_deliveries",
+        "self._delete_deliveries",
     ),
     Mutant(
         "a request that cannot be settled keeps all others from being erased",
         deletions,
-        "self._erase_requests if settled else self._erase_ended_requests,",
-        "*([self._erase_requests] if settled else []),",
+        "erased = self._done(",
+        "erased = settled and self._done(",
         test=f"{DELETION_TESTS}/test_deletion_failures.py",
     ),
     Mutant(
@@ -908,8 +908,8 @@ MUTANTS = [
     Mutant(
         "a deletion leaves the deliveries",
         deletions,
-        "                self._delete_deliveries,\n",
-        "",
+        "erase, self._delete_deliveries",
+        "erase",
     ),
     Mutant(
         "a deletion leaves the e-mails",
@@ -1008,7 +1008,7 @@ MUTANTS = [
     Mutant(
         "a deletion ends although a step has failed",
         deletions,
-        "done=ended and all(others)",
+        "done=ended and erased and pictures and all(others)",
         "done=True",
     ),
     Mutant(

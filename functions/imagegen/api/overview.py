@@ -1,4 +1,4 @@
-"""What runs now and what failed, for operators."""
+"""Tells operators what runs now and what failed recently."""
 
 from typing import TYPE_CHECKING, Annotated, Self
 

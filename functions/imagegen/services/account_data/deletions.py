@@ -163,13 +163,13 @@ class Deletions:
                 self._erase_remarks,
                 self._erase_return_urls,
                 self._delete_exports,
-                # A request that cannot be settled keeps its fields, which its repair needs.
-                self._erase_requests if settled else self._erase_ended_requests,
-                self._delete_deliveries,
-                self._delete_pictures,
             )
         ]
-        return self._concluded(deletion, done=ended and all(others))
+        # A request that cannot be settled keeps its fields, which its repair needs. Its later end writes deliveries.
+        erase = self._erase_requests if settled else self._erase_ended_requests
+        erased = self._done(user_id, until, erase, self._delete_deliveries)
+        pictures = self._done(user_id, until, self._delete_pictures)
+        return self._concluded(deletion, done=ended and erased and pictures and all(others))
 
     def _done(self, user_id: str, until: float, *steps: Step) -> bool:
         """Run steps that build on each other. Return whether all are done. A step that fails ends them, but no others.
@@ -222,8 +222,8 @@ class Deletions:
 
         Raises Unreadable after the others, if one cannot be read.
         """
-        is_open = Where("status", "in", tuple(status.value for status in OPEN))
-        documents = self.database.find(Query(REQUESTS, (Where("userId", "==", user_id), is_open), limit=PAGE_SIZE))
+        where = (Where("userId", "==", user_id), Where("status", "in", tuple(status.value for status in OPEN)))
+        documents = self.database.find(Query(REQUESTS, where, limit=PAGE_SIZE))
         problem: Unreadable | None = None
         for document in documents:
             try:
