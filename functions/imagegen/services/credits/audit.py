@@ -81,7 +81,7 @@ class Audit:
         for page in _pages(self.database.scan(PURCHASES), READ_PAGE_SIZE):
             yield from self._purchases(page)
         for page in _pages(self.database.scan(DELETIONS), READ_PAGE_SIZE):
-            yield from self._deletions(page)
+            yield from self._deletions_of_open_accounts(page)
 
     def findings_of(self, user: Snapshot, coverage: Coverage, until: float) -> Iterator[Finding]:
         """Yield every violation in a user's account, requests, trial claims and deletion, and count the documents.
@@ -99,9 +99,6 @@ class Audit:
             yield from self._requests(page)
         for page in _pages(self._bounded(self._documents_of(user.id, TRIAL_CLAIMS), until), READ_PAGE_SIZE):
             yield from self._trial_claims(page)
-        if is_deleted(user):
-            documents = self.database.read(deletion_path(user.id))
-            yield from self._deletions([document for document in documents if document.exists])
 
     def _documents_of(self, user_id: str, collection: str) -> Iterator[Snapshot]:
         """Yield the documents of a collection that belong to a user, page by page."""
@@ -126,8 +123,8 @@ class Audit:
         accounts, unreadable_account = _read("The account", account_of, [user])
         _, unreadable_endpoints = _read("The list of webhook endpoints", endpoints_of_user, [user])
         entries, unreadable_entries = _read("The ledger entry", partial(entry_of, user.id), documents)
-        if is_deleted(user) and not self.database.read(deletion_path(user.id))[0].exists:
-            yield Finding(Invariant.DELETION, "The account was closed, but nothing deletes it.", (user.path,), user.id)
+        if is_deleted(user):
+            yield from self._deletion_of(user)
         yield from (*unreadable_account, *unreadable_endpoints, *unreadable_entries)
         if unreadable_entries:
             return
@@ -222,18 +219,27 @@ class Audit:
                     Invariant.TRIAL, "The trial credits were claimed, but not granted.", (claim.path, grant.path)
                 )
 
-    def _deletions(self, documents: Sequence[Snapshot]) -> Iterator[Finding]:
-        """Yield the deletions that take too long, and those that have finished and left something."""
-        deletions, unreadable = _read("The deletion", deletion_of, documents)
+    def _deletion_of(self, user: Snapshot) -> Iterator[Finding]:
+        """Yield what is wrong with the deletion of a closed account."""
+        [document] = self.database.read(deletion_path(user.id))
+        if document.exists:
+            yield from self._deletion(document, user)
+        else:
+            yield Finding(Invariant.DELETION, "The account was closed, but nothing deletes it.", (user.path,), user.id)
+
+    def _deletions_of_open_accounts(self, documents: Sequence[Snapshot]) -> Iterator[Finding]:
+        """Yield what is wrong with the deletions of accounts that are not closed. ``_user`` looks at the others."""
+        users = self.database.read(*(user_path(document.id) for document in documents))
+        for document, user in zip(documents, users, strict=True):
+            if not is_deleted(user):
+                yield from self._deletion(document, user)
+
+    def _deletion(self, document: Snapshot, user: Snapshot) -> Iterator[Finding]:
+        """Yield that a deletion takes too long, or has finished and left something."""
+        deletions, unreadable = _read("The deletion", deletion_of, [document])
         yield from unreadable
-        users = self.database.read(*(user_path(deletion.user_id) for deletion in deletions)) if deletions else []
-        for deletion, user in zip(deletions, users, strict=True):
-            found = partial(
-                Finding,
-                Invariant.DELETION,
-                documents=(deletion_path(deletion.user_id), user.path),
-                user_id=deletion.user_id,
-            )
+        found = partial(Finding, Invariant.DELETION, documents=(document.path, user.path), user_id=user.id)
+        for deletion in deletions:
             if deletion.finished_at is None:
                 if deletion.requested_at + DELETION_TIME_MAX < self.clock.now():
                     asked = f"{deletion.requested_at:%Y-%m-%d %H:%M:%S}"
