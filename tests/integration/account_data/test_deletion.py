@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -194,6 +195,22 @@ def test_deletion_without_its_document_is_found_and_repaired(account: Account) -
     assert any(finding.startswith("DELETION") for finding in account.findings())
     account.delete_to_the_end()
     assert account.findings() == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"deletedAt": None}, "The deletion has finished, but the account is in use."),
+        ({"displayName": "Ada"}, "The deletion has left credits or a profile."),
+        ({"credits": {"trial": 0, "paid": 1}}, "The deletion has left credits or a profile."),
+    ],
+)
+def test_account_that_was_restored_after_its_deletion_is_found(
+    account: Account, changes: dict[str, Any], problem: str
+) -> None:
+    account.delete_to_the_end()
+    account.database.edit(f"users/{USER}", **changes)
+    assert [finding for finding in account.findings() if "DELETION" in finding] == [f"DELETION: {problem}"]
 
 
 def test_deletion_cancels_more_runs_than_a_user_may(account: Account, provider: Provider) -> None:
