@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from imagegen.documents.account_data import deletion_path, write_deletion
 from imagegen.documents.audits import LATEST
+from imagegen.domain.account_data import Deletion
 from imagegen.domain.audit import AuditKind, AuditRun, Coverage, Invariant
 from imagegen.domain.grants import Bucket
 from imagegen.domain.ledger import Credits
@@ -161,6 +163,22 @@ def test_users_with_an_entry_since_the_last_run_are_checked(
     clock.at += DAY
     audit.run(audit.clock.now())
     assert checked(store) == ["old-05", "old-06"]
+
+
+def test_run_checks_only_the_longest_overdue_deletions(
+    store: Observed, clock: ManualClock, audit: DailyAudit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rotation comes to the others."""
+    monkeypatch.setattr(daily_audit, "PAGE_SIZE", 2)
+    add_users(store, *(f"user-{number:02}" for number in range(30)))
+    for user_id, days in (("user-20", 2), ("user-21", 4), ("user-22", 3), ("user-23", 0)):
+        at = NOON - days * DAY
+        edit(store, f"users/{user_id}", deletedAt=at)
+        [document] = Store.read(store, deletion_path(user_id))
+        Store.commit(store, write_deletion(document, Deletion(user_id, at, None, due_at=at)))
+    run = audit.run(clock.now())
+    assert checked(store) == ["user-00", "user-21", "user-22"]
+    assert rules(run) == [("user-21", Invariant.DELETION), ("user-22", Invariant.DELETION)]
 
 
 def test_all_users_are_checked_in_thirty_runs(store: Observed, clock: ManualClock, audit: DailyAudit) -> None:
