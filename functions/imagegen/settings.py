@@ -10,65 +10,78 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from firebase_functions.params import BoolParam, IntParam, SecretParam, StringParam
-
 from imagegen.domain.ledger import Credits
 from imagegen.domain.limits import Limits
 
-REQUIRE_AUTH = BoolParam(
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of a deployment, of the type of its default. Firebase checks the type at a deploy."""
+
+    name: str
+    default: bool | int | str
+    description: str
+
+    @property
+    def value(self) -> str:
+        """The value as a text, or the default if the parameter is left out."""
+        return os.environ.get(self.name, str(self.default))
+
+
+REQUIRE_AUTH = Parameter(
     "REQUIRE_AUTH",
     default=True,
     description="Refuse calls without a signed-in user. Off only in the local demo project.",
 )
-REQUIRE_VERIFIED_EMAIL = BoolParam(
+REQUIRE_VERIFIED_EMAIL = Parameter(
     "REQUIRE_VERIFIED_EMAIL",
     default=True,
     description="Refuse to spend the credits of an account whose e-mail address is not verified.",
 )
-ACCOUNTS_WITHOUT_EMAIL = StringParam(
+ACCOUNTS_WITHOUT_EMAIL = Parameter(
     "ACCOUNTS_WITHOUT_EMAIL",
     default="phone",
     description="The accounts that can spend credits and get trial credits without an e-mail address: `none`, `phone` "
     "(accounts with a phone number, which Firebase verifies) or `all` (anonymous accounts too).",
 )
-ENFORCE_APP_CHECK = BoolParam(
+ENFORCE_APP_CHECK = Parameter(
     "ENFORCE_APP_CHECK",
     default=False,
     description="Refuse calls that do not come from your apps (App Check). Never enforced in the emulator.",
 )
-TRIAL_CREDITS = IntParam("TRIAL_CREDITS", default=10, description="The trial credits of each person.")
-RATE_LIMIT_BURST = IntParam(
+TRIAL_CREDITS = Parameter("TRIAL_CREDITS", default=10, description="The trial credits of each person.")
+RATE_LIMIT_BURST = Parameter(
     "RATE_LIMIT_BURST",
     default=20,
     description="The number of requests that a user can make at once, after a time without requests.",
 )
-RATE_LIMIT_PER_MINUTE = IntParam(
+RATE_LIMIT_PER_MINUTE = Parameter(
     "RATE_LIMIT_PER_MINUTE",
     default=30,
     description="The number of requests per minute that a user can make continuously.",
 )
-MAX_RUNNING_REQUESTS = IntParam(
+MAX_RUNNING_REQUESTS = Parameter(
     "MAX_RUNNING_REQUESTS", default=10, description="The number of unfinished requests that a user can have."
 )
-CANCELED_RUNS_PER_DAY = IntParam(
+CANCELED_RUNS_PER_DAY = Parameter(
     "CANCELED_RUNS_PER_DAY",
     default=10,
     description="The number of requests per day that a user can cancel while their models run.",
 )
-CALLS_PER_MINUTE = IntParam(
+CALLS_PER_MINUTE = Parameter(
     "CALLS_PER_MINUTE",
     default=300,
     description="The number of calls per minute that each instance of a function admits from a signed-in user.",
 )
-RESENT_WEBHOOKS_PER_HOUR = IntParam(
+RESENT_WEBHOOKS_PER_HOUR = Parameter(
     "RESENT_WEBHOOKS_PER_HOUR", default=60, description="The number of webhooks per hour that a user can resend."
 )
-MIN_INSTANCES = IntParam(
+MIN_INSTANCES = Parameter(
     "MIN_INSTANCES",
     default=0,
     description="The number of instances of `createGenerationRequest`, and of `api`, that always run.",
 )
-ALLOW_LOCAL_WEBHOOKS = BoolParam(
+ALLOW_LOCAL_WEBHOOKS = Parameter(
     "ALLOW_LOCAL_WEBHOOKS",
     default=False,
     description="Allow webhooks to http URLs and to this machine. On only in the local demo project, where "
@@ -78,7 +91,7 @@ ALLOW_LOCAL_WEBHOOKS = BoolParam(
 
 @dataclass(frozen=True)
 class Variable:
-    """An optional setting, read from the environment.
+    """An optional setting.
 
     It is not a Firebase parameter, because Firebase asks for an optional parameter at each deploy.
     """
@@ -122,8 +135,7 @@ class Secret:
         self.name = name
         self.switch = switch
         self.description = description
-        is_needed = switch.value and not emulator()
-        self.declared = [SecretParam(name, description=description)] if is_needed else []
+        self.declared = [self] if switch.value and not emulator() else []
         """The secret for the option ``secrets`` of each function that reads it, or nothing where it is not needed."""
 
     @property
@@ -291,7 +303,7 @@ def app_check_enforced() -> bool:
 
 def local_webhooks_allowed() -> bool:
     """Return whether webhooks may go to http URLs and to this machine."""
-    return ALLOW_LOCAL_WEBHOOKS.value  # BoolParam reads everything but "true" as False
+    return ALLOW_LOCAL_WEBHOOKS.value.lower() == "true"
 
 
 def project_id() -> str:
@@ -306,7 +318,7 @@ def is_demo_project() -> bool:
 
 def trial_credits() -> Credits:
     """Return the credits of a new user. Raises ValueError for a negative number."""
-    credits = TRIAL_CREDITS.value
+    credits = int(TRIAL_CREDITS.value)
     if credits < 0:
         raise ValueError(f"TRIAL_CREDITS must be 0 or more, not {credits}")
     return Credits(trial=credits)
@@ -315,15 +327,15 @@ def trial_credits() -> Credits:
 def limits() -> Limits:
     """Return the limits of each user. Raises ValueError for a limit below 1."""
     return Limits(
-        burst=RATE_LIMIT_BURST.value,
-        per_minute=RATE_LIMIT_PER_MINUTE.value,
-        concurrent=MAX_RUNNING_REQUESTS.value,
-        canceled_runs_per_day=CANCELED_RUNS_PER_DAY.value,
-        calls_per_minute=CALLS_PER_MINUTE.value,
-        resends_per_hour=RESENT_WEBHOOKS_PER_HOUR.value,
+        burst=int(RATE_LIMIT_BURST.value),
+        per_minute=int(RATE_LIMIT_PER_MINUTE.value),
+        concurrent=int(MAX_RUNNING_REQUESTS.value),
+        canceled_runs_per_day=int(CANCELED_RUNS_PER_DAY.value),
+        calls_per_minute=int(CALLS_PER_MINUTE.value),
+        resends_per_hour=int(RESENT_WEBHOOKS_PER_HOUR.value),
     )
 
 
-def _is_on(param: BoolParam) -> bool:
-    # BoolParam reads everything but "true" as False. A typing error must not turn a protection off.
-    return os.environ.get(param.name, str(param.default)).strip().lower() != "false"
+def _is_on(protection: Parameter) -> bool:
+    # A typing error must not turn a protection off.
+    return protection.value.strip().lower() != "false"

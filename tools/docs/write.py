@@ -6,7 +6,6 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin
 
-from firebase_functions.params import Param
 from pydantic import BaseModel
 
 from imagegen import settings
@@ -96,7 +95,7 @@ def parameters() -> Iterator[str]:
     yield "| parameter | set to | |"
     yield "|---|---|---|"
     for setting in vars(settings).values():
-        if isinstance(setting, Param):
+        if isinstance(setting, settings.Parameter):
             yield f"| `{setting.name}` | {values[setting.name]} | {setting.description} |"
         elif isinstance(setting, settings.Variable):
             yield f"| `{setting.name}` | | {setting.description} |"

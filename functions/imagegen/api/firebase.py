@@ -173,7 +173,7 @@ def scheduled_function(**options: Any) -> Callable[[Callable[["ScheduledEvent"],
             from firebase_functions.scheduler_fn import on_schedule  # parses the headers of Cloud Scheduler
 
             logs.configure()
-            on_schedule(**options)(run)(request)  # type: ignore[call-arg, arg-type]  # typed as a response
+            on_schedule(schedule=options["schedule"])(run)(request)  # type: ignore[call-arg, arg-type]  # typed as a response
             answer: Response = g.answer
             return answer
 
