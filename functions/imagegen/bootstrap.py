@@ -7,7 +7,7 @@ Nothing is created on import. Discovery imports ``main`` and must finish in ten 
 import random
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Self
 
@@ -22,6 +22,7 @@ from imagegen.adapters.generators.first_use import OnFirstUse
 from imagegen.adapters.generators.mock import MockGenerator
 from imagegen.adapters.generators.retries import WithRetries
 from imagegen.adapters.http_webhook_sender import HttpWebhookSender, Reach
+from imagegen.dataclass import dataclass
 from imagegen.domain.limits import Limits
 from imagegen.errors import PaymentsUnavailable
 from imagegen.events import Event

@@ -7,9 +7,9 @@ import json
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 
+from imagegen.dataclass import dataclass
 from imagegen.domain.ledger import Credits
 from imagegen.domain.limits import Limits
 

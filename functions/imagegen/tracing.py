@@ -7,8 +7,9 @@ it, so that a sweep continues the trace of each request.
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from imagegen.dataclass import dataclass
 from imagegen.domain.generation import GenerationRequest
 from imagegen.domain.trace import Trace
 from imagegen.domain.webhooks import Delivery

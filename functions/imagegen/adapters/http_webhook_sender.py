@@ -4,7 +4,6 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
 from ipaddress import ip_address
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from pydantic_core import Url
 
+from imagegen.dataclass import dataclass
 from imagegen.domain.public_addresses import CONTAINER_HOST, Address, is_localhost_name, is_loopback, is_public
 from imagegen.ports.webhook_sender import Answer, Forbidden, Unreachable
 

@@ -1,13 +1,13 @@
 """Authentication of callers and access to operations."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from werkzeug.datastructures import Headers
 
 from imagegen import settings
+from imagegen.dataclass import dataclass
 from imagegen.deadlines import DeadlineExceeded, Deadlines
 from imagegen.domain import people
 from imagegen.domain.api_keys import PREFIX, ApiKey, Scope, is_well_formed

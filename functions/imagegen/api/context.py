@@ -1,9 +1,9 @@
 """The context in which a request is validated."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from imagegen.api.auth import Caller
+from imagegen.dataclass import dataclass
 from imagegen.domain.catalog import Catalog
 
 

@@ -1,7 +1,7 @@
 """Operations: the callable functions of the API, with their access, request, response and errors."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from inspect import getdoc
 from typing import Any, Generic, Protocol, TypeVar, get_type_hints
@@ -17,6 +17,7 @@ from imagegen.api.requests import Repeat, Request
 from imagegen.api.responses import Response
 from imagegen.api.validation import parse
 from imagegen.bootstrap import Backend
+from imagegen.dataclass import dataclass
 from imagegen.domain.api_keys import ApiKey, Scope
 from imagegen.errors import (
     AccountDeleted,

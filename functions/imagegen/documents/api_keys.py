@@ -1,10 +1,10 @@
 """Conversion of API keys to and from Firestore documents, which clients cannot read."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, Self
 
+from imagegen.dataclass import dataclass
 from imagegen.documents.accounts import SCHEMA_VERSION
 from imagegen.documents.fields import EXPIRE_AT, Fields
 from imagegen.domain.api_keys import ApiKey, Scope

@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any, NoReturn, Self, TypeVar
 
+from imagegen.dataclass import dataclass
 from imagegen.ports.database import Snapshot
 
 T = TypeVar("T")

@@ -1,9 +1,9 @@
 """Conversion of generation requests to and from Firestore documents."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
+from imagegen.dataclass import dataclass
 from imagegen.documents.accounts import SCHEMA_VERSION, bucket_fields, credits_of
 from imagegen.documents.endpoints import endpoint_fields, endpoints_of
 from imagegen.documents.fields import Fields

@@ -1,9 +1,9 @@
 """Conversion of webhook secrets to and from Firestore documents. No rule lets a client read these documents."""
 
 import base64
-from dataclasses import dataclass
 from datetime import datetime
 
+from imagegen.dataclass import dataclass
 from imagegen.documents.accounts import SCHEMA_VERSION
 from imagegen.documents.fields import Fields
 from imagegen.ports.database import Create, Snapshot, Update

@@ -2,9 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 
+from imagegen.dataclass import dataclass
 from imagegen.domain.generation import REFUNDED, FailureReason, GenerationRequest, Status, entry_id
 from imagegen.domain.ledger import EntryType, LedgerEntry, Wallet
 from imagegen.domain.limits import Activity, Limits

@@ -1,10 +1,11 @@
 """People's rights to their data: the export and the deletion of an account."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from imagegen.dataclass import dataclass
 from imagegen.domain.limits import Rate
 
 FILES_KEPT = timedelta(days=7)

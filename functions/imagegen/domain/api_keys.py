@@ -4,9 +4,11 @@ import hashlib
 import random
 import re
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
+
+from imagegen.dataclass import dataclass
 
 PREFIX = "igk_"
 """The beginning of each key, by which people and secret scanners know it."""

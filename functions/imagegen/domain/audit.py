@@ -1,10 +1,12 @@
 """The audit: the invariants that it checks, its findings, and the record of a run."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Self
+
+from imagegen.dataclass import dataclass
 
 FINDINGS_KEPT = 100
 """The number of findings, and of users that were left out, that the record of a run names. It counts all of them."""

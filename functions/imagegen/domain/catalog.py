@@ -1,13 +1,14 @@
 """The catalog: the options of a request, which operators define in Firestore."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from string import Formatter
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
+
+from imagegen.dataclass import dataclass
 
 
 class Kind(StrEnum):

@@ -1,9 +1,9 @@
 """Changes of the catalog: stored options, and the record of who changed them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
+from imagegen.dataclass import dataclass
 from imagegen.domain.catalog import Kind, Option
 from imagegen.domain.times import rfc3339
 

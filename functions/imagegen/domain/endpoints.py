@@ -1,7 +1,8 @@
 """Webhook endpoints: URLs that get a webhook for each event of a user, without being named in each request."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from imagegen.dataclass import dataclass
 
 ENDPOINTS_MAX = 20
 """The number of endpoints that a user can have."""

@@ -3,11 +3,12 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Self
 
+from imagegen.dataclass import dataclass
 from imagegen.domain.catalog import Color, Model, Size, Style
 from imagegen.domain.endpoints import Endpoint
 from imagegen.domain.images import LEFTOVERS_KEPT, Download, StoredImage

@@ -1,9 +1,9 @@
 """Credits that an administrator adds to a user's account."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from imagegen.dataclass import dataclass
 from imagegen.domain.ledger import Credits
 
 

@@ -1,9 +1,10 @@
 """Images that the backend stores: their files, and the URLs that the files are downloaded from."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from urllib.parse import quote
+
+from imagegen.dataclass import dataclass
 
 IMAGE = "image"
 """The name of the file that has the ordered size. The other files of an image are its variants."""

@@ -3,10 +3,12 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Self
+
+from imagegen.dataclass import dataclass
 
 GENESIS = "0" * 64
 """The head of an empty ledger."""

@@ -1,8 +1,10 @@
 """Limits of one user: on calls, on new requests, on canceled runs, and on the number of unfinished requests."""
 
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, replace
 from datetime import datetime, timedelta
 from math import ceil
+
+from imagegen.dataclass import dataclass
 
 
 class TooFast(Exception):

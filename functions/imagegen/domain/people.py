@@ -1,7 +1,8 @@
 """The people behind accounts. Each person gets trial credits once, whatever accounts the person opens."""
 
-from dataclasses import dataclass
 from typing import NewType
+
+from imagegen.dataclass import dataclass
 
 Person = NewType("Person", str)
 """The key of a person: the kind of the identity and the identity, such as ``email:grace@example.com``."""

@@ -3,13 +3,14 @@
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated
 
 from pydantic import Field
 
+from imagegen.dataclass import dataclass
 from imagegen.domain.catalog import Option
 from imagegen.domain.ledger import Credits, EntryType, LedgerEntry, Wallet
 from imagegen.domain.limits import Rate

@@ -2,10 +2,11 @@
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
+from imagegen.dataclass import dataclass
 from imagegen.domain.limits import Rate
 from imagegen.domain.webhooks import Attempt
 

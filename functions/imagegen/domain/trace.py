@@ -1,7 +1,8 @@
 """The trace that a call belongs to, as the headers ``traceparent`` and ``X-Cloud-Trace-Context`` name it."""
 
 import re
-from dataclasses import dataclass
+
+from imagegen.dataclass import dataclass
 
 SPAN_MAX = 2**64 - 1
 NO_SPAN = f"{1:016x}"

@@ -1,8 +1,8 @@
 """Users as a search shows them, and the spellings of a name that a search tries."""
 
-from dataclasses import dataclass
 from datetime import datetime
 
+from imagegen.dataclass import dataclass
 from imagegen.domain.ledger import Credits
 
 

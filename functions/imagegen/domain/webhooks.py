@@ -3,13 +3,14 @@
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Any
 
+from imagegen.dataclass import dataclass
 from imagegen.domain.endpoints import Endpoint, EventType
 from imagegen.domain.generation import GenerationRequest
 from imagegen.domain.limits import Rate

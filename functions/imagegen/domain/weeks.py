@@ -1,12 +1,15 @@
 """ISO 8601 weeks in UTC, such as ``2026-W46``. A week starts on Monday at 00:00."""
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import total_ordering
 from typing import Self
 
+from imagegen.dataclass import dataclass
 
-@dataclass(frozen=True, order=True)
+
+@total_ordering
+@dataclass(frozen=True)
 class Week:
     """A week, identified by its Monday. ``str(week)`` is its name."""
 
@@ -31,6 +34,9 @@ class Week:
     def __str__(self) -> str:
         year, number, _ = self.monday.isocalendar()
         return f"{year:04}-W{number:02}"
+
+    def __lt__(self, other: "Week") -> bool:
+        return self.monday < other.monday
 
     def __sub__(self, weeks: int) -> "Week":
         return Week(self.monday - timedelta(weeks=weeks))

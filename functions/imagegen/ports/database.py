@@ -5,10 +5,12 @@ document has changed, the whole commit is refused. No operation holds a lock bet
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, datetime
 from operator import add
 from typing import Any, Literal, Protocol, Self
+
+from imagegen.dataclass import dataclass
 
 Data = Mapping[str, Any]
 

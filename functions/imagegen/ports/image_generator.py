@@ -1,9 +1,10 @@
 """The port to image providers. `docs/recipes.md` shows how to add a provider."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
+
+from imagegen.dataclass import dataclass
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,11 @@
 """The port to the payment provider, whose record says who has paid. Amounts are in minor units of their currency."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
+
+from imagegen.dataclass import dataclass
 
 
 class PaymentsDown(Exception):

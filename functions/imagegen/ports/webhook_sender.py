@@ -1,8 +1,9 @@
 """The port to the receivers of webhooks."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Protocol
+
+from imagegen.dataclass import dataclass
 
 
 class Undelivered(Exception):

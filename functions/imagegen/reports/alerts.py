@@ -2,13 +2,13 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Protocol
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
 from imagegen import events
+from imagegen.dataclass import dataclass
 from imagegen.domain.webhooks import is_accepted
 from imagegen.domain.weeks import Week
 from imagegen.events import SafeText

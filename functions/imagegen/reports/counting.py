@@ -2,8 +2,9 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from imagegen.dataclass import dataclass
 from imagegen.documents.fields import Fields
 from imagegen.documents.generations import REQUESTS, TALLIED
 from imagegen.domain.catalog import Catalog, Kind

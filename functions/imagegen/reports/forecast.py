@@ -1,10 +1,10 @@
 """Forecasts next week's credits from the weeks before."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from math import expm1, log, log1p, sqrt
 from statistics import fmean, linear_regression
 
+from imagegen.dataclass import dataclass
 from imagegen.domain.weeks import Week
 
 WEEKS_NEEDED = 4

@@ -1,10 +1,10 @@
 """The values of a weekly report."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
+from imagegen.dataclass import dataclass
 from imagegen.domain.account import Usage
 from imagegen.domain.catalog import Kind
 from imagegen.domain.ledger import EntryType

@@ -10,8 +10,9 @@ value, or below 1 if the ranges are narrower than 1.
 
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from math import ceil
+
+from imagegen.dataclass import dataclass
 
 OCTAVES = 20
 PARTS = 16

@@ -1,7 +1,6 @@
 """Reconciles the balances with the ledgers, with sums that the server calculates as of one moment."""
 
-from dataclasses import dataclass
-
+from imagegen.dataclass import dataclass
 from imagegen.documents.accounts import USERS
 from imagegen.documents.ledger_sums import ADDING, BEGINNING, TAKING, credits_of_entries
 from imagegen.domain.ledger import EntryType

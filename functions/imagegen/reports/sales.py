@@ -1,8 +1,8 @@
 """Counts the purchases that were paid in a week, with aggregation queries."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
+from imagegen.dataclass import dataclass
 from imagegen.documents.purchases import PURCHASES
 from imagegen.domain.weeks import Week
 from imagegen.ports.database import Database, Query, Sum, Where

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from imagegen.dataclass import dataclass
 from imagegen.documents.accounts import SCHEMA_VERSION
 from imagegen.documents.generations import REQUESTS
 from imagegen.domain.catalog import Kind

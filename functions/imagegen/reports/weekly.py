@@ -1,10 +1,11 @@
 """Runs the weekly report: counts the week, compares it with earlier reports, and stores the report by week."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from itertools import dropwhile
 
+from imagegen.dataclass import dataclass
 from imagegen.documents.accounts import USERS, usage_by_week, usage_field
 from imagegen.documents.fields import Unreadable
 from imagegen.domain.account import Usage

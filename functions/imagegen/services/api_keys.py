@@ -3,9 +3,10 @@
 import random
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, timedelta
 
+from imagegen.dataclass import dataclass
 from imagegen.documents.accounts import user_path
 from imagegen.documents.api_keys import (
     KeyRing,

@@ -3,13 +3,14 @@
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, wait
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from imagegen import events
+from imagegen.dataclass import dataclass
 from imagegen.deadlines import start
 from imagegen.domain.catalog import Catalog, Color, Kind, Model, Option, Size, Style
 from imagegen.errors import ServiceUnavailable

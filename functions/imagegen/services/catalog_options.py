@@ -1,9 +1,9 @@
 """Lists and changes the options of the catalog for admins, and records who changed them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from imagegen.dataclass import dataclass
 from imagegen.documents.catalog_changes import CATALOG_CHANGES, change_id, change_of, change_path, create_change
 from imagegen.domain.catalog import Kind
 from imagegen.domain.catalog_changes import (

@@ -1,9 +1,9 @@
 """Reports what runs now and what failed recently, for admins."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from imagegen.dataclass import dataclass
 from imagegen.documents.generations import REQUESTS, request_of
 from imagegen.documents.webhooks import DELIVERIES, delivery_of
 from imagegen.domain.generation import GenerationRequest, Status

@@ -1,9 +1,10 @@
 """Pagination of queries."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Generic, TypeVar
 
+from imagegen.dataclass import dataclass
 from imagegen.ports.database import Database, Query, Snapshot
 from imagegen.services.unreadable import read_or_log
 

@@ -2,10 +2,10 @@
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import count
 from typing import TypeVar
 
+from imagegen.dataclass import dataclass
 from imagegen.ports.clock import Clock
 from imagegen.ports.database import CommitRefused, DatabaseUnavailable, OutcomeUnknown
 

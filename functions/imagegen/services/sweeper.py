@@ -10,12 +10,13 @@ Each document is recovered for itself. One that cannot be read or recovered is l
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, TypeVar
 
 from imagegen import events, tracing
+from imagegen.dataclass import dataclass
 from imagegen.documents.fields import Unreadable
 from imagegen.documents.generations import REQUESTS, StoredRequest, request_path, task_fields
 from imagegen.domain.generation import REFUNDED, TASK_LOST_AFTER, FailureReason, Status

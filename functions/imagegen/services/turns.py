@@ -7,9 +7,11 @@ nothing depends on them: a commit is refused if the document has changed.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from threading import Lock, RLock
 from typing import Any
+
+from imagegen.dataclass import dataclass
 
 TURN_SECONDS_MAX = 1.0
 """The longest wait for a turn. A call that has waited for longer goes on without one."""

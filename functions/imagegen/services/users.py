@@ -1,10 +1,10 @@
 """Finds users by id, e-mail address or name, for admins."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from sys import maxunicode
 
+from imagegen.dataclass import dataclass
 from imagegen.documents.accounts import USERS, user_path
 from imagegen.documents.users import found_user_of
 from imagegen.domain.users import FoundUser, spellings

@@ -4,9 +4,10 @@ import colorsys
 import math
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageOps
+
+from imagegen.dataclass import dataclass
 
 RGB = tuple[int, int, int]
 

@@ -1,6 +1,5 @@
 """The routes of the REST API. The docstring of each operation is published as the description of its route."""
 
-from dataclasses import dataclass
 from typing import Any
 
 from imagegen.api.accounts import grant_credits
@@ -11,6 +10,7 @@ from imagegen.api.rest.credits import get_balance, list_transactions
 from imagegen.api.rest.generations import create_generation, list_generations
 from imagegen.api.rest.purchases import list_purchase_page
 from imagegen.api.stored_generations import cancel_generation_request, get_generation_request, replace_image_urls
+from imagegen.dataclass import dataclass
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ with large ones. A residual counts for at most ``LARGEST_SCORE`` standard deviat
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import sqrt
 from statistics import NormalDist
 
+from imagegen.dataclass import dataclass
 from imagegen.reports.anomalies.distributions import normal_tail
 from imagegen.reports.anomalies.expectation import Expected, fit
 

@@ -15,10 +15,11 @@ growth and a gamma prior on the weekdays. So three quiet weeks do not make a tre
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import exp, sqrt
 from statistics import fmean, median
 
+from imagegen.dataclass import dataclass
 from imagegen.reports.anomalies.distributions import count_tails, smallest
 
 GROWTH_A_WEEK = 0.02

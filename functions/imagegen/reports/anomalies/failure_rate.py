@@ -10,9 +10,9 @@ less, as in ``expectation``.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import sqrt
 
+from imagegen.dataclass import dataclass
 from imagegen.reports.anomalies.distributions import failures_tail, smallest
 from imagegen.reports.anomalies.expectation import RANGE_TAIL, weight
 

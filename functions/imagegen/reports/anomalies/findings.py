@@ -1,9 +1,10 @@
 """The values of anomaly detection: counts, subjects, anomalies and expected ranges."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+
+from imagegen.dataclass import dataclass
 
 
 class Scope(StrEnum):

@@ -1,9 +1,9 @@
 """Runs the statistical tests of one subject's week."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 
+from imagegen.dataclass import dataclass
 from imagegen.reports.anomalies.drift import drift
 from imagegen.reports.anomalies.expectation import Expected, fit
 from imagegen.reports.anomalies.failure_rate import Day, earlier_rate

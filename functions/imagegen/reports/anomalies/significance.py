@@ -2,8 +2,8 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from imagegen.dataclass import dataclass
 from imagegen.reports.anomalies.findings import AnomalyKind, Subject
 from imagegen.reports.anomalies.hypothesis_tests import Result, total
 

@@ -3,9 +3,9 @@
 The tables in ``docs/operating.md`` are generated from this module.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
 
+from imagegen.dataclass import dataclass
 from imagegen.documents import account_data
 from imagegen.documents.accounts import GRANTS, LEDGER, TRIAL_CLAIMS, USERS
 from imagegen.documents.api_keys import API_KEYS, KEY_RINGS

@@ -8,10 +8,11 @@ more, and only then the account that the user signs in with is deleted.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from imagegen import events, tracing
+from imagegen.dataclass import dataclass
 from imagegen.documents.account_data import deletion_of, deletion_path, export_path, write_deletion
 from imagegen.documents.accounts import (
     FORFEIT,

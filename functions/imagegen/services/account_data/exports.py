@@ -6,10 +6,11 @@ starts. So a crash costs one file at most, and memory and time do not depend on 
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from urllib.parse import quote
 
 from imagegen import events
+from imagegen.dataclass import dataclass
 from imagegen.documents.account_data import export_of, export_path, write_export
 from imagegen.documents.accounts import is_deleted, user_path
 from imagegen.domain.account_data import (

@@ -3,11 +3,11 @@
 import base64
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from math import isfinite
 from typing import Any
 
+from imagegen.dataclass import dataclass
 from imagegen.documents.accounts import ledger_path
 from imagegen.documents.generations import REQUESTS
 from imagegen.documents.mail import mail_paths

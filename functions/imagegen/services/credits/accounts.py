@@ -2,10 +2,10 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from imagegen import events
+from imagegen.dataclass import dataclass
 from imagegen.documents.accounts import (
     create_entry,
     create_grant,

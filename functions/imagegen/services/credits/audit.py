@@ -6,11 +6,12 @@ document that changes between two reads can cause a finding that a second run do
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from typing import TypeVar
 
+from imagegen.dataclass import dataclass
 from imagegen.documents.account_data import DELETIONS, deletion_of, deletion_path
 from imagegen.documents.accounts import (
     OF_A_REQUEST,

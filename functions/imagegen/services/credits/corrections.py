@@ -5,8 +5,9 @@ Entries are never changed or deleted. If an entry was tampered with, restore it 
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from imagegen.dataclass import dataclass
 from imagegen.documents.accounts import (
     create_correction_reason,
     create_entry,

@@ -6,11 +6,12 @@ stores its progress, so a run that was interrupted goes on where it stopped.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime, timedelta
 from math import ceil
 
 from imagegen import events
+from imagegen.dataclass import dataclass
 from imagegen.documents.account_data import DELETIONS, due
 from imagegen.documents.accounts import LEDGER, USERS, user_path
 from imagegen.documents.audits import LATEST, audit_of, replace_audit, write_audit

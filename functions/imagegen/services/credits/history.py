@@ -1,9 +1,9 @@
 """Reads a user's balance and credit history."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from functools import partial
 
+from imagegen.dataclass import dataclass
 from imagegen.documents.accounts import entry_of, ledger_path, user_path, wallet_of
 from imagegen.domain.ledger import EntryType, LedgerEntry, Wallet
 from imagegen.ports.database import Database, Query, Where

@@ -5,8 +5,8 @@ can cancel in a day is limited. Canceling a pending request is free.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from imagegen.dataclass import dataclass
 from imagegen.documents.accounts import user_path
 from imagegen.documents.generations import StoredRequest, request_path
 from imagegen.domain.generation import FailureReason, GenerationRequest, Status

@@ -8,10 +8,11 @@ The answer always matches the request's document, on the first call and on every
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from imagegen import tracing
+from imagegen.dataclass import dataclass
 from imagegen.documents.accounts import account_of, create_entry, endpoints_of_user, update_account, user_path
 from imagegen.documents.generations import REQUESTS, StoredRequest, create_request, request_of, request_path
 from imagegen.domain.account import Account

@@ -1,9 +1,9 @@
 """Runs a request, in a call or in a worker: generates the image without a lock, then settles the request."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from imagegen import events
+from imagegen.dataclass import dataclass
 from imagegen.documents.generations import StoredRequest
 from imagegen.domain.catalog import Model, Size
 from imagegen.domain.generation import FailureReason, GenerationRequest, Status

@@ -1,8 +1,7 @@
 """Puts the tasks of pending requests on the queues of their models."""
 
-from dataclasses import dataclass
-
 from imagegen import events
+from imagegen.dataclass import dataclass
 from imagegen.documents.fields import Unreadable
 from imagegen.domain.catalog import Model
 from imagegen.domain.generation import GenerationRequest

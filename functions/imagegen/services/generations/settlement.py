@@ -5,10 +5,10 @@ the request first. If the request names a webhook, the same commit writes its de
 """
 
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import timedelta
 
 from imagegen import events, tracing
+from imagegen.dataclass import dataclass
 from imagegen.documents.accounts import account_of, create_entry, update_account, user_path
 from imagegen.documents.generations import StoredRequest, progress_fields, request_path, settlement_fields
 from imagegen.documents.webhooks import create_delivery

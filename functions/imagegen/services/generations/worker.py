@@ -5,10 +5,10 @@ queue delivers a task again until the worker raises nothing.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 
 from imagegen import events, tracing
+from imagegen.dataclass import dataclass
 from imagegen.documents.generations import StoredRequest, progress_fields, request_path
 from imagegen.domain.generation import LEASE_GRACE, FailureReason, Status, lease
 from imagegen.errors import PermissionDenied

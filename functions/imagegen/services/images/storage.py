@@ -2,8 +2,8 @@
 
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
+from imagegen.dataclass import dataclass
 from imagegen.domain.catalog import Size
 from imagegen.domain.generation import GenerationRequest
 from imagegen.domain.images import CONTENT_TYPE, EncodedFile, StoredImage, file_path, folder_of, user_folder

@@ -1,8 +1,9 @@
 """Replaces the URLs of a stored image, so that the old URLs stop working."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from imagegen.dataclass import dataclass
 from imagegen.documents.generations import StoredRequest, image_fields, request_path
 from imagegen.domain.generation import GenerationRequest
 from imagegen.domain.images import StoredImage

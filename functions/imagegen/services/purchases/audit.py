@@ -4,8 +4,8 @@ A payment during the audit can cause a finding that a second run does not confir
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from imagegen.dataclass import dataclass
 from imagegen.documents.fields import Unreadable
 from imagegen.documents.purchases import PURCHASES, purchase_of, purchase_path
 from imagegen.domain.audit import Finding, Invariant

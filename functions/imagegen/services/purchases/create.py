@@ -7,11 +7,11 @@ the provider returns the same session again.
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from imagegen import events
+from imagegen.dataclass import dataclass
 from imagegen.documents.accounts import update_purchases_earned_at, user_path
 from imagegen.documents.purchases import PURCHASES, create_purchase, purchase_of, purchase_path, update_purchase
 from imagegen.domain.limits import TooFast

@@ -2,11 +2,11 @@
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from pydantic import ValidationError
 
 from imagegen import events
+from imagegen.dataclass import dataclass
 from imagegen.documents.purchases import PACKAGES
 from imagegen.domain.purchases import Package
 from imagegen.events import Event, SafeText, type_of

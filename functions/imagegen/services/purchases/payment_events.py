@@ -1,10 +1,10 @@
 """Handles the payment provider's webhooks: each event leads to a purchase, which is reconciled."""
 
 import re
-from dataclasses import dataclass
 from enum import StrEnum
 
 from imagegen import events
+from imagegen.dataclass import dataclass
 from imagegen.errors import PurchaseNotFound
 from imagegen.events import Event
 from imagegen.ports.payments import PaymentEvent, Payments

@@ -1,9 +1,9 @@
 """Reads one purchase, or lists a user's purchases, with what the user still owes for them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 
+from imagegen.dataclass import dataclass
 from imagegen.documents.accounts import user_path, wallet_of
 from imagegen.documents.purchases import PURCHASES, purchase_of, purchase_path
 from imagegen.domain.purchases import Purchase, PurchaseStatus

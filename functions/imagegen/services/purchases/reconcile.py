@@ -5,10 +5,11 @@ difference to what was booked before. So it does not matter which events arrive,
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from imagegen import events
+from imagegen.dataclass import dataclass
 from imagegen.documents.account_data import deletion_path, is_refunding
 from imagegen.documents.accounts import (
     FORFEIT,

@@ -4,9 +4,10 @@ The newest purchases count as unspent first. The plan of each refund is committe
 repetition refunds only what is missing to the plan, also after the provider has forgotten the call.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from imagegen import events
+from imagegen.dataclass import dataclass
 from imagegen.documents.account_data import deletion_of, deletion_path, write_deletion
 from imagegen.documents.accounts import has_ended, user_path, wallet_of
 from imagegen.documents.purchases import PURCHASES, purchase_of

@@ -1,9 +1,9 @@
 """Lists and resends webhook deliveries."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 
+from imagegen.dataclass import dataclass
 from imagegen.documents.receivers import sending_of, sending_path, write_sending
 from imagegen.documents.webhooks import DELIVERIES, delivery_of, delivery_path, update_delivery
 from imagegen.domain.limits import Limits, TooFast

@@ -9,12 +9,13 @@ a user whose attempts take too long, are put off without an attempt.
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
 
 from imagegen import events, tracing
+from imagegen.dataclass import dataclass
 from imagegen.documents.accounts import endpoints_of_user, update_endpoints, user_path
 from imagegen.documents.fields import Unreadable
 from imagegen.documents.generations import request_of, request_path

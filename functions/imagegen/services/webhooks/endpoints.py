@@ -1,8 +1,9 @@
 """Creates, lists and deletes webhook endpoints."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from imagegen.dataclass import dataclass
 from imagegen.documents.accounts import endpoints_of_user, update_endpoints, user_path
 from imagegen.documents.receivers import create_endpoint, receiver_of, receiver_path, write_receiver
 from imagegen.domain.endpoints import ENDPOINTS_MAX, Endpoint, EventType

@@ -5,9 +5,9 @@ was not recorded.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from imagegen import events, tracing
+from imagegen.dataclass import dataclass
 from imagegen.documents.webhooks import DELIVERIES, delivery_of, update_delivery
 from imagegen.domain.webhooks import LOST_AFTER, OVERDUE, Delivery, DeliveryStatus
 from imagegen.events import Event, type_of

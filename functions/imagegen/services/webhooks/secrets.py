@@ -9,9 +9,10 @@ import base64
 import hashlib
 import hmac
 import random
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
+from imagegen.dataclass import dataclass
 from imagegen.documents.accounts import user_path
 from imagegen.documents.receivers import receiver_of, receiver_path, write_receiver
 from imagegen.documents.secrets import (

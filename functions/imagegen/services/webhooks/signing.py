@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +9,7 @@ from standardwebhooks import Webhook
 from standardwebhooks.webhooks import EmptyWebhookSecretError
 
 from imagegen import tracing
+from imagegen.dataclass import dataclass
 from imagegen.domain.times import rfc3339
 from imagegen.ports.webhook_sender import Answer, WebhookSender
 
