@@ -188,10 +188,11 @@ class Operation(Generic[W, R]):
 
         An operation on a user that can raise READS_USER reads the user's document, and finds that out by itself.
         """
-        user_id = getattr(call.params, "user_id", None) or call.caller.uid
-        reads_user = self.names_owner and not READS_USER.isdisjoint(self.own_errors)
-        if user_id is not None and not reads_user:
-            backend.accounts.check_not_deleted(user_id)
+        named = getattr(call.params, "user_id", None)
+        read_later = named if self.names_owner and not READS_USER.isdisjoint(self.own_errors) else None
+        unread = {user_id for user_id in (named, call.caller.uid) if user_id not in (None, read_later)}
+        if unread:
+            backend.accounts.check_not_deleted(*unread)
 
     def _answered_earlier(self, backend: Backend, context: Context, received: Received) -> R | None:
         """Return the stored answer to the earlier call that this invalid call repeats, or None."""

@@ -29,10 +29,10 @@ def reason(account: Account, call: Call) -> str | None:
     return found
 
 
-def refusals(account: Account) -> dict[str, str | None]:
-    """Call everything as the user, for the user's own data. Return the reasons of the refusals."""
+def refusals(account: Account, about: str = USER) -> dict[str, str | None]:
+    """Call everything as the user, for the data of the user ``about``. Return the reasons of the refusals."""
     [request, *_] = account.database.scan("generationRequests")
-    own = {"userId": USER, "user_id": USER, "generationRequestId": request.id, "generation_request_id": request.id}
+    own = {"userId": about, "user_id": about, "generationRequestId": request.id, "generation_request_id": request.id}
     found = {}
     for name, (operation, call, target) in CALLS.items():
         example = openapi.example(operation) if name == target else openapi_rest.example(operation)
@@ -57,6 +57,19 @@ def test_every_call_is_refused(account: Account, accounts: Accounts, faulty: Fau
 
 def crash() -> None:
     raise ProcessDied
+
+
+def test_every_call_of_a_deleted_admin_about_others_is_refused(account: Account, accounts: Accounts) -> None:
+    account.register("person-8")
+    accounts.admins.add(USER)
+    assert refusals(account, about="person-8")["getCreditBalance"] is None
+    account.delete()
+    only_for_owners = [
+        name for name, (operation, _, _) in CALLS.items() if operation.access is Access.OWNER and operation.names_owner
+    ]
+    expected = dict.fromkeys(CALLS, "ACCOUNT_DELETED") | dict.fromkeys(only_for_owners, "PERMISSION_DENIED")
+    expected["deleteAccount"] = "INVALID_INPUT"  # the example confirms another user's id
+    assert refusals(account, about="person-8") == expected
 
 
 def test_api_key_stops_with_the_mark(account: Account, accounts: Accounts, faulty: FaultyDatabase) -> None:

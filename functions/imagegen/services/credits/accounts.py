@@ -222,9 +222,10 @@ class Accounts:
 
         return self.retry(attempt)
 
-    def check_not_deleted(self, user_id: str) -> None:
-        """Raise AccountDeleted if the account is being deleted, or was deleted. Raises DatabaseUnavailable."""
-        refuse_deleted(*self.database.read(user_path(user_id)))
+    def check_not_deleted(self, *user_ids: str) -> None:
+        """Raise AccountDeleted if one of the accounts is being deleted, or was deleted. Raises DatabaseUnavailable."""
+        for user in self.database.read(*map(user_path, user_ids)):
+            refuse_deleted(user)
 
     def wallet(self, user_id: str) -> Wallet:
         """Return the user's wallet. Raises UserNotFound, AccountDeleted and DatabaseUnavailable."""
