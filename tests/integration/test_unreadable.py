@@ -227,8 +227,15 @@ def test_document_without_any_one_of_its_fields_stops_no_sweep_list_report_or_au
     assert recovered == len(whole.data) >= 7
 
 
+@pytest.mark.parametrize("error", [DatabaseUnavailable("the index is being built"), KeyError("value")], ids=type)
 def test_webhooks_are_swept_although_requests_cannot_be_queried(
-    api: Api, backend: Backend, faulty: FaultyDatabase, queue: TaskList, clock: ManualClock, add_account: AddAccount
+    api: Api,
+    backend: Backend,
+    faulty: FaultyDatabase,
+    queue: TaskList,
+    clock: ManualClock,
+    add_account: AddAccount,
+    error: Exception,
 ) -> None:
     add_account("user")
     queue.down = True
@@ -239,11 +246,11 @@ def test_webhooks_are_swept_although_requests_cannot_be_queried(
 
     def fail_for_requests(query: Query) -> Any:
         if query.collection == REQUESTS:
-            raise DatabaseUnavailable("the index is being built")
+            raise error
         return find(query)
 
     faulty.find = fail_for_requests  # type: ignore[method-assign]
-    with pytest.raises(DatabaseUnavailable):
+    with pytest.raises(type(error)):
         backend.sweeper.sweep()
     assert [name for name, _ in queue.put_so_far] == ["deliverWebhook"]
 

@@ -118,8 +118,8 @@ class Sweeper:
         """Recover requests whose process died, requests that wait, overdue webhooks, leftover files and account data.
 
         Where payments are on, reconcile the purchases that are due too. Return the number of recovered documents. The
-        parts are independent: if one cannot be read from the database, the others still run. Raises DatabaseUnavailable
-        at the end in this case.
+        parts are independent: if the documents of one cannot be read, the others still run. Raises the last such error
+        at the end.
         """
         parts = [
             Part(self._expired(Status.PROCESSING), self._abandon, Event.REQUEST_NOT_SWEPT),
@@ -138,16 +138,19 @@ class Sweeper:
         shares = len(parts) + 1  # of the time: one for each of these parts, and one for all the others together
         parts += [Part(self._with_leftovers(), self._delete_leftovers, Event.IMAGES_NOT_SWEPT), *self.account_data()]
         swept = 0
-        unavailable: DatabaseUnavailable | None = None
+        failure: Exception | None = None
         logged: set[str] = set()
         began = self.clock.monotonic()
         for number, part in enumerate(parts, start=1):
             try:
                 swept += sum(self._recover_all(part, began + SWEEP_SECONDS * min(number / shares, 1), logged))
             except DatabaseUnavailable as error:
-                unavailable = error
-        if unavailable is not None:
-            raise unavailable
+                failure = error
+            except Exception as error:  # noqa: BLE001 - logged, raised at the end, and the other parts go on
+                events.exception(part.not_recovered, collection=part.query.collection)
+                failure = error
+        if failure is not None:
+            raise failure
         events.info(Event.SWEEP_ENDED, recovered=swept)
         return swept
 
