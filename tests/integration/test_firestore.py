@@ -5,6 +5,7 @@ from typing import Any
 
 import grpc
 import pytest
+from google.cloud.firestore_v1.types import ArrayValue, Document, Value
 
 from imagegen.adapters.firestore import MAX_HALVINGS, FirestoreDatabase
 from imagegen.documents.accounts import LEDGER
@@ -140,6 +141,31 @@ def test_document_is_stored_and_read_back_with_all_types(client: ObservedClient,
     [updated] = database.read("things/thing")
     changed = {"empty": {}, "2026-W46": {"a.b": {}}, "new": 2}
     assert updated.data == client.document("things/thing").get().to_dict() == {**data, "map": changed, "list": []}
+
+
+def test_document_with_a_value_that_the_library_cannot_decode_is_read_like_the_others(
+    client: ObservedClient, database: FirestoreDatabase
+) -> None:
+    foreign = "projects/other/databases/(default)/documents/users/user"
+    for number, fields in enumerate(
+        [
+            {"owner": Value(reference_value=foreign)},
+            {"owners": Value(array_value=ArrayValue(values=[Value(reference_value=foreign)]))},
+            {"owner": Value(reference_value=f"{client._database_string}/documents/users/user")},
+        ]
+    ):
+        name = f"{client._database_string}/documents/things/{number}"
+        client._firestore_api.commit(
+            {"database": client._database_string, "writes": [{"update": Document(name=name, fields=fields)}]}
+        )
+    database.commit(Create("things/good", {"a": 1}))
+    found = [thing.data for thing in database.find(Query("things"))]
+    assert found == [
+        {"owner": foreign},
+        {"owners": [foreign]},
+        {"owner": client.document("users/user")},
+        {"a": 1},
+    ]
 
 
 def test_several_totals_are_in_the_order_of_their_queries(client: ObservedClient, database: FirestoreDatabase) -> None:

@@ -148,8 +148,19 @@ def _value_of(message: Any, client: firestore.Client) -> Any:
                 return _data_of(fields, client)
         case "array_value":
             return [_value_of(item, client) for item in message.array_value.values]
-    # A type that the backend does not write, such as a vector or a reference to a document.
-    return _helpers.decode_value(message, client)
+    return _foreign_value_of(message, client)
+
+
+def _foreign_value_of(message: Any, client: firestore.Client) -> Any:
+    """Return a value of a type that the backend does not write, such as a vector or a reference to a document.
+
+    The client library fails for a reference to another database. Such a reference is returned as a text, and anything
+    else that the library cannot decode as None, so that the documents beside it are read.
+    """
+    try:
+        return _helpers.decode_value(message, client)
+    except Exception:  # noqa: BLE001 - a reader of the document says what is wrong with it
+        return message.reference_value or None
 
 
 _READERS: Mapping[str, Callable[[Any], Any]] = {
