@@ -151,14 +151,23 @@ def test_deletion_waits_for_the_files(account: Account, files: FileStore) -> Non
     assert_gone(account, files)
 
 
-def test_both_audits_report_a_deletion_that_does_not_end(account: Account, files: FileStore) -> None:
+@pytest.mark.parametrize("service", ["files", "auth"])
+def test_both_audits_report_a_deletion_that_does_not_end(
+    account: Account, files: FileStore, auth_accounts: AuthAccountList, monkeypatch: pytest.MonkeyPatch, service: str
+) -> None:
+    def refuse(_user_id: str) -> None:
+        raise AuthUnavailable("the permission to delete accounts is missing")
+
     account.api.result("registerUser", {"userId": "zoe"})
-    files.down = True
+    if service == "files":
+        files.down = True
+    else:
+        monkeypatch.setattr(auth_accounts, "delete", refuse)
     account.delete()
-    account.clock.at += timedelta(days=1)
+    account.sweep(timedelta(hours=23))
     assert account.findings() == []
     assert account.backend.daily_audit.run(account.clock.now()).findings == ()  # the next run goes on with zoe
-    account.clock.at += timedelta(days=1)
+    account.sweep(timedelta(days=1, hours=1))
     [finding] = account.findings()
     assert finding.startswith("DELETION")
     [daily] = account.backend.daily_audit.run(account.clock.now()).findings
