@@ -110,6 +110,29 @@ def test_session_that_was_paid_is_found_after_23_hours(shop: Shop) -> None:
     assert shop.api.result("createPurchase", order)["status"] == "paid"
 
 
+def test_purchase_that_expired_while_its_session_was_created_is_open_again(shop: Shop) -> None:
+    """The sweeper looks for the session, 23 hours after the purchase, just before the session exists."""
+    order = {"userId": "user", "package": "starter", "idempotencyKey": "order-1"}
+    shop.payments.before = lambda call: down(call) if call == "create_session" else None
+    shop.api.error("createPurchase", order)
+    shop.clock.at = START + timedelta(hours=22, minutes=59, seconds=59)
+    create = shop.payments.create_session
+
+    def overtaken(new: Any) -> Session:
+        shop.clock.sleep(2)
+        assert shop.api.http.post("/sweepAbandonedRequests").get_json()["swept"] == 1
+        return create(new)
+
+    shop.payments.before = lambda _call: None
+    shop.payments.create_session = overtaken  # type: ignore[method-assign]
+    answer = shop.api.result("createPurchase", order)
+    assert (answer["status"], "checkoutUrl" in answer) == ("open", True)
+    shop.payments.pay(next(iter(shop.payments.sessions)))
+    shop.clock.sleep(3_600)  # no event arrives
+    assert shop.api.http.post("/sweepAbandonedRequests").get_json()["swept"] == 1
+    assert shop.balance() == 50
+
+
 def test_session_with_another_amount_is_not_handed_out(shop: Shop) -> None:
     create = shop.payments.create_session
     shop.payments.create_session = lambda new: replace(create(new), amount=1)  # type: ignore[method-assign]

@@ -7,6 +7,7 @@ the provider returns the same session again.
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -185,6 +186,8 @@ class Checkout:
                 raise PaymentsUnavailable(
                     "The price has changed. Nothing was bought. Use a new key for a new purchase."
                 )
+            if purchase.status is PurchaseStatus.EXPIRED:  # a sweep looked for the session before it existed
+                with_session = replace(with_session, status=PurchaseStatus.OPEN).checked(self.clock.now())
             self.database.commit(update_purchase(document, with_session))
             return with_session
 
