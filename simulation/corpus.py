@@ -1112,6 +1112,27 @@ MUTANTS = [
         test=f"{DELETION_TESTS}/test_deletion_failures.py",
     ),
     Mutant(
+        "an admin whose account was deleted acts on other users",
+        operation,
+        "for user_id in (named, call.caller.uid)",
+        "for user_id in (named or call.caller.uid,)",
+        test=f"{DELETION_TESTS}/test_refusals.py",
+    ),
+    Mutant(
+        "an unexpected error of one query ends a sweep",
+        sweeper,
+        "except Exception as error:  # noqa: BLE001 - logged, raised at the end",
+        "except ZeroDivisionError as error:  # logged, raised at the end",
+        test="tests/integration/test_unreadable.py",
+    ),
+    Mutant(
+        "a deletion that only Firebase Auth stops is never overdue",
+        deletions,
+        "due_at = current.may_finish_at",
+        "due_at = max(now, current.may_finish_at)",
+        test=f"{DELETION_TESTS}/test_deletion_failures.py",
+    ),
+    Mutant(
         "a repeated daily audit replaces the findings of the first",
         daily_audit,
         "last.scheduled_for == scheduled_for",
@@ -1246,6 +1267,13 @@ MUTANTS = [
         "if purchase.is_unanswered(self.clock.now()) or purchase.livemode is not self.payments.is_live:",
         "if False:",
         test="tests/unit/test_purchase_creation.py::test_purchase_without_an_answered_session_expires_after_23_hours",
+    ),
+    Mutant(
+        "a purchase stays expired although its session was created",
+        purchase_create,
+        "if purchase.status is PurchaseStatus.EXPIRED:",
+        "if False:",
+        test="tests/unit/test_purchase_creation.py::test_purchase_that_expired_while_its_session_was_created_is_open_again",
     ),
     Mutant(
         "a buyer can make the provider be asked at any rate",
