@@ -100,4 +100,4 @@ class CloudStorage:
         except ObjectStoreUnavailable:
             raise
         except Exception as error:  # the client raises the errors of several libraries, and the file may be stored
-            raise ObjectStoreUnavailable(str(error)) from error
+            raise ObjectStoreUnavailable(f"The store raised {type(error).__name__}.") from error
