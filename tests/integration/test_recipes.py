@@ -123,16 +123,26 @@ def test_recipe_adds_a_function(client: ObservedClient, database: FirestoreDatab
 
 
 def test_recipe_adds_a_provider(client: ObservedClient, add_user: AddUser, functions: Path) -> None:
-    adapter, parameter, imported, wired, setting, model = blocks("Add a provider")
+    adapter, parameter, created, wired, setting, model = blocks("Add a provider")
     (functions / "imagegen/adapters/generators/painter.py").write_text(adapter, "utf-8")
     append(functions / "imagegen/settings.py", parameter)
     bootstrap = functions / "imagegen/bootstrap.py"
     before, mock, after = bootstrap.read_text("utf-8").partition(wired.splitlines(keepends=True)[0])
     assert mock, "the recipe shows a line that is not there"
-    bootstrap.write_text(imported + before + wired + after, "utf-8")
+    bootstrap.write_text(before + wired + after, "utf-8")
+    append(bootstrap, created)
     client.document("models/painter").set(json.loads(model))
     add_user(paid=10)
     asked: list[tuple[str, dict[str, Any]]] = []
+    imported = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", "import sys, main; print('painter' in ' '.join(sys.modules))"],
+        cwd=functions,
+        env={**os.environ, "FUNCTION_TARGET": "createGenerationRequest", "GOOGLE_CLOUD_PROJECT": client.project},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert imported.stdout == "False\n"  # no cold start pays for it
     painting = order(model="Painter", size="1024x1792")
 
     unset = call(functions, client, "createGenerationRequest", painting)
