@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from google.auth.exceptions import GoogleAuthError
 
+from imagegen.api.fields import is_document_id
 from imagegen.bootstrap import Backend, on_firestore
 from imagegen.domain.ledger import Credits
 from imagegen.errors import ApiError
@@ -58,7 +59,7 @@ def _repaired(backend: Backend, options: argparse.Namespace) -> str:
         key=options.key,
         request_id=options.request,
     )
-    return f"Wrote {entry.id}: {entry.amount}. The balance of {options.user} is now {entry.balance_after}."
+    return f"{options.user} has the entry {entry.id}: {entry.amount}. The balance after it is {entry.balance_after}."
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -68,17 +69,24 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     rebuild = commands.add_parser("rebuild", help="compute a wallet from its ledger")
-    rebuild.add_argument("user")
+    rebuild.add_argument("user", type=_id)
     reconcile = commands.add_parser("reconcile", help="grant or take what is due for a purchase by Stripe's record")
-    reconcile.add_argument("purchase")
+    reconcile.add_argument("purchase", type=_id)
     correct = commands.add_parser("correct", help="write a correction to a ledger")
-    correct.add_argument("user")
+    correct.add_argument("user", type=_id)
     correct.add_argument("--trial", type=int, default=0, help="trial credits to add; a negative number removes credits")
     correct.add_argument("--paid", type=int, default=0, help="paid credits to add; a negative number removes credits")
-    correct.add_argument("--request", help="the id of the generation request that is corrected")
+    correct.add_argument("--request", type=_id, help="the id of the generation request that is corrected")
     correct.add_argument("--reason", required=True, help="the reason, stored in grants")
     correct.add_argument("--key", required=True, help="an idempotency key: a key is written at most once")
     return parser
+
+
+def _id(value: str) -> str:
+    """Return the id of a document. Raises ArgumentTypeError if it cannot be one."""
+    if not is_document_id(value):
+        raise argparse.ArgumentTypeError(f"{value!r} is not the id of a document")
+    return value
 
 
 if __name__ == "__main__":

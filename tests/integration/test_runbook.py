@@ -10,6 +10,7 @@ from imagegen.domain.audit import Invariant
 from imagegen.domain.ledger import Credits
 from imagegen.errors import UserNotFound
 from tests.support.api import Api
+from tests.support.backend import AddUser
 from tests.support.corruptions import (
     LEDGER,
     audit_findings,
@@ -23,6 +24,7 @@ from tests.support.corruptions import (
 from tests.support.orders import order
 from tests.support.times import NOON
 from tests.support.wire import ObservedClient
+from tools import repair
 from tools.emulators.project import ROOT
 from tools.fakes import ManualClock
 
@@ -164,6 +166,36 @@ def test_key_corrects_once(backend: Backend, client: ObservedClient, request_ids
         "entryId": first.id,
     }
     assert audit_findings(backend) == []
+
+
+@pytest.mark.parametrize(
+    ("request_id", "user_id"), [("typo", "user"), ("first", "other")], ids=["no request", "another user's"]
+)
+def test_correction_of_a_request_that_the_user_does_not_have_raises(
+    backend: Backend, add_user: AddUser, request_ids: dict[str, Any], request_id: str, user_id: str
+) -> None:
+    add_user("other", paid=10)
+    with pytest.raises(ValueError, match="has no request"):
+        backend.corrections.correct(
+            user_id, Credits(paid=-3), reason="test", key="1", request_id=request_ids.get(request_id, request_id)
+        )
+    assert audit_findings(backend) == []
+
+
+@pytest.mark.parametrize(("amount", "reason"), [(Credits(), "test"), (Credits(paid=1), " ")])
+def test_correction_without_an_amount_or_a_reason_raises(
+    backend: Backend, request_ids: dict[str, Any], amount: Credits, reason: str
+) -> None:
+    with pytest.raises(ValueError, match="an amount other than 0, and a reason"):
+        backend.corrections.correct("user", amount, reason=reason, key="1")
+    backend.corrections.correct("user", Credits(paid=2), reason="test", key="1")  # the key is not used up
+
+
+@pytest.mark.parametrize("arguments", [["rebuild", "a/b"], ["reconcile", ".."], ["correct", "__x__"]])
+def test_repair_refuses_what_cannot_be_an_id(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        repair.main(arguments)
+    assert "is not the id of a document" in capsys.readouterr().err
 
 
 def test_correction_below_zero_raises(backend: Backend, request_ids: dict[str, Any]) -> None:

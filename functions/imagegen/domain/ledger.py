@@ -56,6 +56,9 @@ class Credits:
     trial: int = 0
     paid: int = 0
 
+    def __str__(self) -> str:
+        return f"{self.trial} trial and {self.paid} paid credits"
+
     @property
     def total(self) -> int:
         return self.trial + self.paid

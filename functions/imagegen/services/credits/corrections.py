@@ -42,16 +42,24 @@ class Corrections:
         """Add a correction of ``amount`` to the ledger, and return its entry. ``amount`` may be negative.
 
         A ``key`` is used once: a repeated call returns the first entry. ``request_id`` names the corrected request.
-        Raises UserNotFound, AccountDeleted, and ValueError if a bucket would go below zero or the key was used for
-        another correction. If the retries fail, raises CommitRefused, OutcomeUnknown or DatabaseUnavailable.
+        Raises UserNotFound, AccountDeleted, and ValueError if there is no amount or reason, if the request is not the
+        user's, if a bucket would go below zero, or if the key was used for another correction. If the retries fail,
+        raises CommitRefused, OutcomeUnknown or DatabaseUnavailable.
         """
+        if amount == Credits() or not reason.strip():
+            raise ValueError("A correction needs an amount other than 0, and a reason.")
         entry_id = f"correction-{hashlib.sha256(key.encode()).hexdigest()[:32]}"
+        request_paths = [] if request_id is None else [request_path(request_id)]
 
         def attempt(_tries: int) -> LedgerEntry:
-            user, booked = self.database.read(user_path(user_id), f"{ledger_path(user_id)}/{entry_id}")
+            user, booked, *requests = self.database.read(
+                user_path(user_id), f"{ledger_path(user_id)}/{entry_id}", *request_paths
+            )
             if booked.exists:
                 return _same(entry_of(user_id, booked), amount, request_id)
             wallet = wallet_of(require_user(user))
+            if any(request.data.get("userId") != user_id for request in requests):
+                raise ValueError(f"{user_id} has no request {request_id}. Leave it out if its document is lost.")
             if min(wallet.credits.trial + amount.trial, wallet.credits.paid + amount.paid) < 0:
                 raise ValueError(f"The balance of {user_id} is {wallet.credits}. {amount} would take it below zero.")
             wallet, entry = wallet.post(
