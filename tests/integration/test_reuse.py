@@ -98,7 +98,18 @@ def test_spellings_of_an_age_are_the_same_payload(api: Api) -> None:
     assert create(api, idempotencyKey="key-1", reuse={"maxAgeSeconds": 60.0}) == {**first, "replayed": True}
 
 
-@pytest.mark.parametrize("reuse", ["yes", 1, {"maxAgeSeconds": 0}, {"maxAgeSeconds": 10**9}, {"age": 1}, {}])
-def test_invalid_permission_is_refused(api: Api, reuse: object) -> None:
+@pytest.mark.parametrize(
+    ("reuse", "message"),
+    [
+        ("yes", "reuse must be true, false or an object with maxAgeSeconds"),
+        (1, "reuse must be true, false or an object with maxAgeSeconds"),
+        ({"maxAgeSeconds": 0}, "reuse.maxAgeSeconds must be at least 1"),
+        ({"maxAgeSeconds": 10**9}, "reuse.maxAgeSeconds must be at most 316224000"),
+        ({"maxAgeSeconds": 1, "age": 1}, "reuse.age is not a known field"),
+        ({}, "reuse.maxAgeSeconds is required"),
+    ],
+)
+def test_invalid_permission_is_refused(api: Api, reuse: object, message: str) -> None:
     error = api.error("createGenerationRequest", order(reuse=reuse))
     assert error["details"]["reason"] == "INVALID_INPUT"
+    assert error["message"] == f"Invalid input: {message}."

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
@@ -77,8 +77,17 @@ def _inner(annotation: Any) -> str:
     """Return the fields of the models in a field's type, or an empty string if it has none."""
     if get_origin(annotation) is list:
         return f": [{_inner(get_args(annotation)[0]).removeprefix(': ')}]"
-    models = [part for part in (annotation, *get_args(annotation)) if _is_model(part)]
+    models = list(_models(annotation))
     return f": {' or '.join(map(_shape, models))}" if models else ""
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Yield the models in a field's type."""
+    if _is_model(annotation):
+        yield annotation
+    if get_origin(annotation) in (Union, UnionType, Annotated):
+        for part in get_args(annotation):
+            yield from _models(part)
 
 
 def _is_model(annotation: Any) -> bool:

@@ -1,9 +1,10 @@
 """The request models of createGenerationRequest and of its form in the REST API."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator
 
 from imagegen.api.fields import (
     Address,
@@ -47,7 +48,21 @@ class ReuseWithin(Request):
     max_age_seconds: MaxAgeSeconds
 
 
-ReuseOption = Flag | ReuseWithin
+def _kind_of_reuse(value: object) -> str | None:
+    """Return the tag of the type that describes ``value``, so that a caller is told about one type only."""
+    if isinstance(value, Mapping):
+        return "within"
+    return "flag" if value is None or isinstance(value, bool) else None
+
+
+ReuseOption = Annotated[
+    Annotated[Flag, Tag("flag")] | Annotated[ReuseWithin, Tag("within")],
+    Discriminator(
+        _kind_of_reuse,
+        custom_error_type="reuse",
+        custom_error_message="must be true, false or an object with maxAgeSeconds",
+    ),
+]
 
 
 def _reuse(option: bool | ReuseWithin | None) -> Reuse | None:

@@ -34,7 +34,7 @@ def _violation(problem: Any, context: Context) -> Violation:
 
 def _field(problem: Any) -> str:
     path = [str(part) for part in problem["loc"]]
-    if path[:1] == ["input"]:  # a tagged union, for which Pydantic puts the tag into the path
+    if path[:1] in (["input"], ["reuse"]):  # tagged unions, for which Pydantic puts the tag into the path
         del path[1:2]
     if problem["type"] != "extra_forbidden":  # Pydantic reports an invalid default under the field's Python name
         path = [to_camel(part) for part in path]
@@ -44,6 +44,10 @@ def _field(problem: Any) -> str:
 def _pydantic_message(problem: Any) -> str:
     text: str = problem["msg"]
     return text[:1].lower() + text[1:]
+
+
+def _items(number: int) -> str:
+    return f"{number} item{'s' if number != 1 else ''}"
 
 
 _MESSAGES: dict[str, Callable[[Any], str]] = {
@@ -58,6 +62,9 @@ _MESSAGES: dict[str, Callable[[Any], str]] = {
     "enum": lambda problem: f"must be {problem['ctx']['expected']}",
     "union_tag_not_found": lambda _: "must have a type",
     "union_tag_invalid": lambda problem: f"must have a type that is one of {problem['ctx']['expected_tags']}",
+    "list_type": lambda _: "must be a list",
+    "too_short": lambda problem: f"must have at least {_items(problem['ctx']['min_length'])}",
+    "too_long": lambda problem: f"must have at most {_items(problem['ctx']['max_length'])}",
     "string_too_short": lambda _: "must not be empty",
     "string_too_long": lambda problem: f"must have at most {problem['ctx']['max_length']} characters",
     "greater_than_equal": lambda problem: f"must be at least {problem['ctx']['ge']}",
