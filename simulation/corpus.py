@@ -639,6 +639,12 @@ MUTANTS = [
         test="tests/integration/test_webhook_endpoints.py -k given_up_once",
     ),
     Mutant(
+        "the event of a receiver that is given up again has the id of the first event",
+        webhooks,
+        'f"{failed.id} {failed.resent_at}"',
+        "failed.id",
+    ),
+    Mutant(
         "an endpoint that is given up stays enabled",
         delivery_worker,
         "enabled=endpoint.enabled and endpoint.id != delivery.endpoint_id",
