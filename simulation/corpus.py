@@ -13,6 +13,7 @@ from imagegen.api import auth, operation, payment_webhook
 from imagegen.api import purchases as purchases_api
 from imagegen.api.rest import generations
 from imagegen.documents import accounts as documents_of_accounts
+from imagegen.documents import secrets as documents_of_secrets
 from imagegen.domain import account, endpoints, generation, ledger, limits, people, purchases, receivers, webhooks
 from imagegen.reports import reconciliation, weekly
 from imagegen.services import api_keys, call_rates, catalog_options, retry, server_keys, sweeper
@@ -672,6 +673,13 @@ MUTANTS = [
         "if rotation.rotate and (rotation.expire_previous or not overlaps):\n            number",
         "if rotation.rotate:\n            number",
         test="tests/integration/test_webhooks.py -k rotation",
+    ),
+    Mutant(
+        "a stored secret without bytes is taken for a secret",
+        documents_of_secrets,
+        "if not decoded:",
+        "if False:",
+        test="tests/integration/test_unreadable.py -k unreadable_secret",
     ),
     # The ledger
     Mutant("a deduction adds credits", ledger, "-1 if self in TAKING else 1", "1"),

@@ -462,10 +462,15 @@ def test_webhook_of_an_unreadable_request_fails_after_its_retry_window(
     [
         (f"{WEBHOOK_SECRETS}/user", "key", 1),
         (f"{WEBHOOK_SECRETS}/user", "key", "!"),
+        (f"{WEBHOOK_SECRETS}/user", "key", ""),
         (f"{WEBHOOK_SECRETS}/user", "secret", ["whsec_c2VjcmV0"]),
         (f"{WEBHOOK_SECRETS}/user", "secret", "whsec_!!!"),
+        (f"{WEBHOOK_SECRETS}/user", "secret", "whsec_"),
+        (f"{WEBHOOK_SECRETS}/user", "secret", ""),
+        (f"{WEBHOOK_SECRETS}/user", "previousSecret", "whsec_"),
         (f"{WEBHOOK_SECRETS}/user", "previousUntil", "tomorrow"),
         ("users/user", "webhookSecret", 2.5),
+        ("users/user", "webhookSecret", "whsec_"),
     ],
 )
 def test_webhook_of_a_user_with_an_unreadable_secret_is_attempted_until_it_can_be_read(
@@ -492,6 +497,51 @@ def test_webhook_of_a_user_with_an_unreadable_secret_is_attempted_until_it_can_b
     api.call("deliverWebhook", queue.put_so_far[-1][1])
     [delivery] = api.result("listWebhookDeliveries", {"userId": "user"})["deliveries"]
     assert delivery["status"] == "delivered"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("url", "https://[hooks.example.com"),
+        ("url", "https://hooks.example.com\u2100"),
+        ("data", {"failingSince": NOON}),
+        ("data", {"number": float("nan")}),
+        ("data", {"list": [b"bytes"]}),
+    ],
+    ids=str,
+)
+def test_webhook_that_cannot_be_sent_is_unreadable_and_stops_no_other(
+    api: Api,
+    database: ThreadSafeStore,
+    queue: TaskList,
+    clock: ManualClock,
+    add_account: AddAccount,
+    capfd: pytest.CaptureFixture[str],
+    field: str,
+    value: object,
+) -> None:
+    add_account("user")
+    made = [api.result(CREATE, order(webhookUrl=WEBHOOK))["generationRequestId"] for _ in range(2)]
+    bad = f"{DELIVERIES}/{made[0]}-completed"
+    database.edit(bad, **{field: value})
+    tasks = [task for name, task in queue.put_so_far if name == "deliverWebhook"]
+    assert [api.call("deliverWebhook", task).status_code for task in tasks] == [200, 200]
+    assert logged(capfd) == [(bad, field)]
+    listed = api.result("listWebhookDeliveries", {"userId": "user"})["deliveries"]
+    assert [(one["generationRequestId"], one["status"]) for one in listed] == [(made[1], "delivered")]
+    clock.sleep(OVERDUE.total_seconds() + 1)
+    assert sweep(api) == 0
+
+
+def test_webhook_whose_id_cannot_be_sent_in_a_header_is_unreadable(
+    api: Api, database: ThreadSafeStore, add_account: AddAccount, capfd: pytest.CaptureFixture[str]
+) -> None:
+    add_account("user")
+    request_id = api.result(CREATE, order(webhookUrl=WEBHOOK))["generationRequestId"]
+    [delivery] = database.read(f"{DELIVERIES}/{request_id}-completed")
+    database.commit(Put(f"{DELIVERIES}/caf\u00e9", delivery.data))
+    assert api.call("deliverWebhook", {"deliveryId": "caf\u00e9", "attempt": "0"}).status_code == 200
+    assert logged(capfd) == [(f"{DELIVERIES}/caf\u00e9", "(id)")]
 
 
 # The report and the audit
