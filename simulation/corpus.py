@@ -14,6 +14,7 @@ from imagegen.api import purchases as purchases_api
 from imagegen.api.rest import generations
 from imagegen.documents import accounts as documents_of_accounts
 from imagegen.documents import secrets as documents_of_secrets
+from imagegen.documents import webhooks as documents_of_webhooks
 from imagegen.domain import account, endpoints, generation, ledger, limits, people, purchases, receivers, webhooks
 from imagegen.reports import reconciliation, weekly
 from imagegen.services import api_keys, call_rates, catalog_options, retry, server_keys, sweeper
@@ -651,6 +652,13 @@ MUTANTS = [
         "enabled=endpoint.enabled and endpoint.id != delivery.endpoint_id",
         "enabled=endpoint.enabled",
         test="tests/integration/test_webhook_endpoints.py -k told_once",
+    ),
+    Mutant(
+        "a stored number of a webhook may overflow",
+        documents_of_webhooks,
+        "if number > _NUMBER_MAX:",
+        "if False:",
+        test="tests/integration/test_unreadable.py -k overflows",
     ),
     Mutant("each webhook is signed with a new secret", secrets, "if stored.key is not None:", "if False:"),
     Mutant(

@@ -533,6 +533,34 @@ def test_webhook_that_cannot_be_sent_is_unreadable_and_stops_no_other(
     assert sweep(api) == 0
 
 
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda number: {"attemptCount": number},
+        lambda number: {"attempts": [{"at": NOON, "durationMs": number, "statusCode": 500, "error": None}]},
+    ],
+    ids=["attemptCount", "durationMs"],
+)
+def test_webhook_with_a_number_that_overflows_is_unreadable_and_stops_no_other(
+    api: Api,
+    database: ThreadSafeStore,
+    add_account: AddAccount,
+    capfd: pytest.CaptureFixture[str],
+    edit: Callable[[int], dict[str, Any]],
+) -> None:
+    add_account("user")
+    made = [api.result(CREATE, order(webhookUrl=WEBHOOK))["generationRequestId"] for _ in range(2)]
+    database.edit(f"{DELIVERIES}/{made[0]}-completed", **edit(2**63 - 1))
+    database.edit(f"{DELIVERIES}/{made[1]}-completed", **edit(2**53))
+    listed = api.result("listWebhookDeliveries", {"userId": "user"})["deliveries"]
+    assert [one["generationRequestId"] for one in listed] == made[1:]
+    assert [path for path, _ in logged(capfd)] == [f"{DELIVERIES}/{made[0]}-completed"]
+    attempt = edit(2**63 - 1).get("attemptCount", 0)
+    task = {"deliveryId": f"{made[0]}-completed", "attempt": str(attempt)}
+    assert api.call("deliverWebhook", task).status_code == 200
+    assert [path for path, _ in logged(capfd)] == [f"{DELIVERIES}/{made[0]}-completed"]
+
+
 def test_webhook_whose_id_cannot_be_sent_in_a_header_is_unreadable(
     api: Api, database: ThreadSafeStore, add_account: AddAccount, capfd: pytest.CaptureFixture[str]
 ) -> None:

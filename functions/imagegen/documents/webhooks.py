@@ -15,6 +15,9 @@ DELIVERIES = "webhookDeliveries"
 
 _MILLISECOND = timedelta(milliseconds=1)
 
+_NUMBER_MAX = 2**53
+"""The largest number of attempts and of milliseconds. JSON has no larger exact integers. Much larger ones overflow."""
+
 
 def delivery_path(delivery_id: str) -> str:
     return f"{DELIVERIES}/{delivery_id}"
@@ -58,7 +61,7 @@ def delivery_of(document: Snapshot) -> Delivery:
         give_up_at=fields.read("giveUpAt", datetime),
         status=fields.read("status", DeliveryStatus),
         claimed_by=fields.nullable("worker", str),
-        attempt_count=fields.amount("attemptCount"),
+        attempt_count=_number_of(fields, "attemptCount"),
         attempts=tuple(_attempt_of(attempt) for attempt in fields.maps("attempts")),
         resent_at=fields.optional("resentAt", datetime),
         resends_earned_at=fields.optional("resendsEarnedAt", datetime),
@@ -67,6 +70,13 @@ def delivery_of(document: Snapshot) -> Delivery:
         receiver_given_up=fields.defaulted("receiverGivenUp", False),
         trace=trace_of(fields.optional("traceparent", str)),
     )
+
+
+def _number_of(fields: Fields, name: str) -> int:
+    number = fields.amount(name)
+    if number > _NUMBER_MAX:
+        fields.refuse(name)
+    return number
 
 
 def _url_of(fields: Fields) -> str:
@@ -114,7 +124,7 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
 def _attempt_of(fields: Fields) -> Attempt:
     return Attempt(
         at=fields.read("at", datetime),
-        duration=fields.amount("durationMs") * _MILLISECOND,
+        duration=_number_of(fields, "durationMs") * _MILLISECOND,
         status_code=fields.nullable("statusCode", int),
         error=fields.nullable("error", str),
     )
