@@ -13,6 +13,7 @@ from imagegen.api import auth, operation, payment_webhook
 from imagegen.api import purchases as purchases_api
 from imagegen.api.rest import generations
 from imagegen.documents import accounts as documents_of_accounts
+from imagegen.documents import endpoints as documents_of_endpoints
 from imagegen.documents import secrets as documents_of_secrets
 from imagegen.documents import webhooks as documents_of_webhooks
 from imagegen.domain import account, endpoints, generation, ledger, limits, people, purchases, receivers, webhooks
@@ -632,6 +633,13 @@ MUTANTS = [
         endpoints,
         "(not self.events or type in self.events)",
         "bool(type)",
+    ),
+    Mutant(
+        "two endpoints of a list may have the same id",
+        documents_of_endpoints,
+        "if len({endpoint.id for endpoint in endpoints}) < len(endpoints):",
+        "if False:",
+        test="tests/integration/test_unreadable.py -k list_of_endpoints",
     ),
     Mutant(
         "a receiver is given up more than once",

@@ -318,7 +318,15 @@ def test_request_without_a_readable_catalog_still_expires(
 
 
 @pytest.mark.parametrize(
-    "bad", ["all", 7, [7], [{"id": "a", "url": WEBHOOK}], [{"id": "a", "url": 1, "events": ["odd"], "enabled": True}]]
+    "bad",
+    [
+        "all",
+        7,
+        [7],
+        [{"id": "a", "url": WEBHOOK}],
+        [{"id": "a", "url": 1, "events": ["odd"], "enabled": True}],
+        2 * [{"id": "a", "url": WEBHOOK, "events": [], "enabled": True}],
+    ],
 )
 def test_list_of_endpoints_that_cannot_be_read_stops_no_request_and_no_refund(
     api: Api,
