@@ -13,6 +13,9 @@ from imagegen.api import auth, operation, payment_webhook
 from imagegen.api import purchases as purchases_api
 from imagegen.api.rest import generations
 from imagegen.documents import accounts as documents_of_accounts
+from imagegen.documents import endpoints as documents_of_endpoints
+from imagegen.documents import secrets as documents_of_secrets
+from imagegen.documents import webhooks as documents_of_webhooks
 from imagegen.domain import account, endpoints, generation, ledger, limits, people, purchases, receivers, webhooks
 from imagegen.reports import reconciliation, weekly
 from imagegen.services import api_keys, call_rates, catalog_options, retry, server_keys, sweeper
@@ -632,6 +635,13 @@ MUTANTS = [
         "bool(type)",
     ),
     Mutant(
+        "two endpoints of a list may have the same id",
+        documents_of_endpoints,
+        "if len({endpoint.id for endpoint in endpoints}) < len(endpoints):",
+        "if False:",
+        test="tests/integration/test_unreadable.py -k list_of_endpoints",
+    ),
+    Mutant(
         "a receiver is given up more than once",
         receivers,
         "if self.given_up_at is None and (is_gone or is_hopeless)",
@@ -639,11 +649,24 @@ MUTANTS = [
         test="tests/integration/test_webhook_endpoints.py -k given_up_once",
     ),
     Mutant(
+        "the event of a receiver that is given up again has the id of the first event",
+        webhooks,
+        'f"{failed.id} {failed.resent_at}"',
+        "failed.id",
+    ),
+    Mutant(
         "an endpoint that is given up stays enabled",
         delivery_worker,
         "enabled=endpoint.enabled and endpoint.id != delivery.endpoint_id",
         "enabled=endpoint.enabled",
         test="tests/integration/test_webhook_endpoints.py -k told_once",
+    ),
+    Mutant(
+        "a stored number of a webhook may overflow",
+        documents_of_webhooks,
+        "if number > _NUMBER_MAX:",
+        "if False:",
+        test="tests/integration/test_unreadable.py -k overflows",
     ),
     Mutant("each webhook is signed with a new secret", secrets, "if stored.key is not None:", "if False:"),
     Mutant(
@@ -666,6 +689,13 @@ MUTANTS = [
         "if rotation.rotate and (rotation.expire_previous or not overlaps):\n            number",
         "if rotation.rotate:\n            number",
         test="tests/integration/test_webhooks.py -k rotation",
+    ),
+    Mutant(
+        "a stored secret without bytes is taken for a secret",
+        documents_of_secrets,
+        "if not decoded:",
+        "if False:",
+        test="tests/integration/test_unreadable.py -k unreadable_secret",
     ),
     # The ledger
     Mutant("a deduction adds credits", ledger, "-1 if self in TAKING else 1", "1"),

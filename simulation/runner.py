@@ -17,7 +17,8 @@ from imagegen.domain.generation import GenerationRequest
 from imagegen.domain.images import LEFTOVERS_KEPT
 from imagegen.domain.ledger import Credits
 from imagegen.domain.receivers import Receiver
-from imagegen.errors import ServiceUnavailable, SettlementPending
+from imagegen.domain.webhooks import Delivery
+from imagegen.errors import RateLimited, ServiceUnavailable, SettlementPending
 from imagegen.ports.database import CommitRefused, DatabaseUnavailable, OutcomeUnknown
 from imagegen.services.credits.accounts import new_account
 from imagegen.services.images.storage import Images
@@ -129,6 +130,9 @@ class Simulation:
         self._cancellations = backend.cancellations
         self._delivery_worker = backend.delivery_worker
         self._deliveries = backend.deliveries
+        self._endpoints = backend.endpoints
+        self._resends: Counter[str] = Counter()
+        """The resends to endpoints that were given up, by request."""
         self._account_deletions = backend.account_data.deletions
         # Threads would run outside of the scheduler.
         self._sweeper = replace(backend.sweeper, catalogs=calls.FixedCatalogs(), run=map)
@@ -154,6 +158,8 @@ class Simulation:
             self._sweep_after_all_leases()
             bad_documents.remove(self._store)
             at_rest = [*self._violations_at_rest()]
+            self._sweep_until_webhooks_end()
+            self._resend_to_given_up_endpoints()
             self._sweep_until_webhooks_end()
             of_webhooks = [*self._webhook_violations()]
             of_purchases = [*self._purchase_violations()]
@@ -199,7 +205,7 @@ class Simulation:
         deleted = deletions.deleted_users(self._store)
         deliveries = [found for found in webhooks.deliveries_of(self._store) if found.user_id not in deleted]
         resends = Counter(call.request_id for call in self._calls if isinstance(call, Resend))
-        observed = webhooks.observed_deliveries(deliveries, self._receiver.sent, resends)
+        observed = webhooks.observed_deliveries(deliveries, self._receiver.sent, resends + self._resends)
         yield from webhooks.broken_invariants(self._store, requests, observed)
         yield from webhooks.needless_tasks(self._queue.names, self._database.renewals)
         if self._never_stalls:
@@ -249,6 +255,26 @@ class Simulation:
                 break
             self._scheduler.spawn(f"sweeper-hour-{hour}", self._sweep, HOUR_SECONDS)
             self._scheduler.run()
+
+    def _resend_to_given_up_endpoints(self) -> None:
+        """Create each endpoint that was given up again, and resend the webhook that failed then."""
+        deleted = deletions.deleted_users(self._store)
+        for number, delivery in enumerate(webhooks.deliveries_of(self._store)):
+            if delivery.receiver_given_up and delivery.endpoint_id is not None and delivery.user_id not in deleted:
+                self._scheduler.spawn(f"resender-{number}", partial(self._resend_to_given_up, delivery))
+        self._scheduler.run()
+
+    def _resend_to_given_up(self, delivery: Delivery) -> None:
+        try:
+            self._endpoints.create(delivery.user_id, delivery.url, [])
+            self._deliveries.resend(delivery.id, lambda _: True)
+        except RateLimited:
+            self._scheduler.note("resent too often")
+        except Exception as error:  # noqa: BLE001 - without faults, anything else is a finding
+            self._violations.append(Violation("LIVENESS", f"a resend raised {error!r}"))
+        else:
+            self._resends[delivery.generation_request_id] += 1
+            self._scheduler.note("resent to an endpoint that was given up", delivery.id)
 
     def _sweep_until_purchases_end(self, shop: Shop) -> None:
         """Run sweeps after the last change of the provider's record, until no purchase can be paid any more."""

@@ -158,6 +158,20 @@ def test_webhooks_that_fail_or_were_given_up_are_listed(
     assert as_admin(api, "getOperations")["webhooks"]["givenUp"] == 0
 
 
+def test_bad_webhook_stops_only_itself(
+    api: Api, client: ObservedClient, queue: TimedTaskList, receiver: Receiver, add_user: AddUser
+) -> None:
+    add_user(paid=100)
+    receiver.answers = [410]
+    good, bad = (f"{create(api, webhookUrl='https://hooks.example.com/')}-completed" for _ in range(2))
+    deliver(api, queue, 0)
+    deliver(api, queue, 1)
+    attempts = client.document(f"webhookDeliveries/{bad}").get().get("attempts")
+    client.document(f"webhookDeliveries/{bad}").update({"attempts": [{**attempts[0], "durationMs": 2**62}]})
+    webhooks = as_admin(api, "getOperations")["webhooks"]
+    assert (webhooks["givenUp"], [one["deliveryId"] for one in webhooks["deliveries"]]) == (2, [good])
+
+
 def test_hours_are_bounded(api: Api) -> None:
     assert as_admin(api, "getOperations", hours=None)["hours"] == 24
     assert as_admin(api, "getOperations", hours=168.0)["hours"] == 168

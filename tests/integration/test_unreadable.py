@@ -325,7 +325,15 @@ def test_request_without_a_readable_catalog_still_expires(
 
 
 @pytest.mark.parametrize(
-    "bad", ["all", 7, [7], [{"id": "a", "url": WEBHOOK}], [{"id": "a", "url": 1, "events": ["odd"], "enabled": True}]]
+    "bad",
+    [
+        "all",
+        7,
+        [7],
+        [{"id": "a", "url": WEBHOOK}],
+        [{"id": "a", "url": 1, "events": ["odd"], "enabled": True}],
+        2 * [{"id": "a", "url": WEBHOOK, "events": [], "enabled": True}],
+    ],
 )
 def test_list_of_endpoints_that_cannot_be_read_stops_no_request_and_no_refund(
     api: Api,
@@ -469,10 +477,15 @@ def test_webhook_of_an_unreadable_request_fails_after_its_retry_window(
     [
         (f"{WEBHOOK_SECRETS}/user", "key", 1),
         (f"{WEBHOOK_SECRETS}/user", "key", "!"),
+        (f"{WEBHOOK_SECRETS}/user", "key", ""),
         (f"{WEBHOOK_SECRETS}/user", "secret", ["whsec_c2VjcmV0"]),
         (f"{WEBHOOK_SECRETS}/user", "secret", "whsec_!!!"),
+        (f"{WEBHOOK_SECRETS}/user", "secret", "whsec_"),
+        (f"{WEBHOOK_SECRETS}/user", "secret", ""),
+        (f"{WEBHOOK_SECRETS}/user", "previousSecret", "whsec_"),
         (f"{WEBHOOK_SECRETS}/user", "previousUntil", "tomorrow"),
         ("users/user", "webhookSecret", 2.5),
+        ("users/user", "webhookSecret", "whsec_"),
     ],
 )
 def test_webhook_of_a_user_with_an_unreadable_secret_is_attempted_until_it_can_be_read(
@@ -499,6 +512,79 @@ def test_webhook_of_a_user_with_an_unreadable_secret_is_attempted_until_it_can_b
     api.call("deliverWebhook", queue.put_so_far[-1][1])
     [delivery] = api.result("listWebhookDeliveries", {"userId": "user"})["deliveries"]
     assert delivery["status"] == "delivered"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("url", "https://[hooks.example.com"),
+        ("url", "https://hooks.example.com\u2100"),
+        ("data", {"failingSince": NOON}),
+        ("data", {"number": float("nan")}),
+        ("data", {"list": [b"bytes"]}),
+    ],
+    ids=str,
+)
+def test_webhook_that_cannot_be_sent_is_unreadable_and_stops_no_other(
+    api: Api,
+    database: ThreadSafeStore,
+    queue: TaskList,
+    clock: ManualClock,
+    add_account: AddAccount,
+    capfd: pytest.CaptureFixture[str],
+    field: str,
+    value: object,
+) -> None:
+    add_account("user")
+    made = [api.result(CREATE, order(webhookUrl=WEBHOOK))["generationRequestId"] for _ in range(2)]
+    bad = f"{DELIVERIES}/{made[0]}-completed"
+    database.edit(bad, **{field: value})
+    tasks = [task for name, task in queue.put_so_far if name == "deliverWebhook"]
+    assert [api.call("deliverWebhook", task).status_code for task in tasks] == [200, 200]
+    assert logged(capfd) == [(bad, field)]
+    listed = api.result("listWebhookDeliveries", {"userId": "user"})["deliveries"]
+    assert [(one["generationRequestId"], one["status"]) for one in listed] == [(made[1], "delivered")]
+    clock.sleep(OVERDUE.total_seconds() + 1)
+    assert sweep(api) == 0
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda number: {"attemptCount": number},
+        lambda number: {"attempts": [{"at": NOON, "durationMs": number, "statusCode": 500, "error": None}]},
+    ],
+    ids=["attemptCount", "durationMs"],
+)
+def test_webhook_with_a_number_that_overflows_is_unreadable_and_stops_no_other(
+    api: Api,
+    database: ThreadSafeStore,
+    add_account: AddAccount,
+    capfd: pytest.CaptureFixture[str],
+    edit: Callable[[int], dict[str, Any]],
+) -> None:
+    add_account("user")
+    made = [api.result(CREATE, order(webhookUrl=WEBHOOK))["generationRequestId"] for _ in range(2)]
+    database.edit(f"{DELIVERIES}/{made[0]}-completed", **edit(2**63 - 1))
+    database.edit(f"{DELIVERIES}/{made[1]}-completed", **edit(2**53))
+    listed = api.result("listWebhookDeliveries", {"userId": "user"})["deliveries"]
+    assert [one["generationRequestId"] for one in listed] == made[1:]
+    assert [path for path, _ in logged(capfd)] == [f"{DELIVERIES}/{made[0]}-completed"]
+    attempt = edit(2**63 - 1).get("attemptCount", 0)
+    task = {"deliveryId": f"{made[0]}-completed", "attempt": str(attempt)}
+    assert api.call("deliverWebhook", task).status_code == 200
+    assert [path for path, _ in logged(capfd)] == [f"{DELIVERIES}/{made[0]}-completed"]
+
+
+def test_webhook_whose_id_cannot_be_sent_in_a_header_is_unreadable(
+    api: Api, database: ThreadSafeStore, add_account: AddAccount, capfd: pytest.CaptureFixture[str]
+) -> None:
+    add_account("user")
+    request_id = api.result(CREATE, order(webhookUrl=WEBHOOK))["generationRequestId"]
+    [delivery] = database.read(f"{DELIVERIES}/{request_id}-completed")
+    database.commit(Put(f"{DELIVERIES}/caf\u00e9", delivery.data))
+    assert api.call("deliverWebhook", {"deliveryId": "caf\u00e9", "attempt": "0"}).status_code == 200
+    assert logged(capfd) == [(f"{DELIVERIES}/caf\u00e9", "(id)")]
 
 
 # The report and the audit

@@ -262,6 +262,47 @@ def test_receiver_of_webhook_urls_is_given_up_once(
     assert newest["receiverGivenUp"] is False
 
 
+def given_up_events(api: Api) -> list[str]:
+    return [one["deliveryId"] for one in deliveries(api) if one["type"] == "webhook.given_up"]
+
+
+@pytest.mark.parametrize("fault", [Lost.BEFORE, Lost.AFTER, refuse], ids=["lost before", "lost after", "refused"])
+def test_owner_is_told_each_time_when_an_endpoint_is_given_up_again(
+    api: Api, faulty: FaultyDatabase, receiver: Receiver, user: str, fault: Any
+) -> None:
+    create(api)
+    create(api, OTHER_URL, events=["webhook.given_up"])
+    delivery_id = f"{generate(api)}-completed-{listed(api)[0]['endpointId']}"
+    receiver.answers = [410]
+    receiver.meanwhile = lambda: faulty.faults.append(fault)  # for the commit that records the attempt
+    for attempt in range(3):
+        task = {"deliveryId": delivery_id, "attempt": str(attempt)}
+        assert api.call("deliverWebhook", task).status_code == 200
+        failed = deliveries(api)[-1]
+        assert (failed["deliveryId"], failed["status"], failed["attemptCount"]) == (delivery_id, "failed", attempt + 1)
+        assert len(set(given_up_events(api))) == attempt + 1
+        create(api)
+        api.result("resendWebhook", {"deliveryId": delivery_id})
+
+
+def test_owner_is_told_again_when_a_webhook_was_put_off_for_too_long(
+    api: Api, queue: TimedTaskList, receiver: Receiver, client: ObservedClient, clock: ManualClock, user: str
+) -> None:
+    endpoint_id, _ = create(api)
+    create(api, OTHER_URL, events=["webhook.given_up"])
+    delivery_id = f"{generate(api)}-completed-{endpoint_id}"
+    receiver.answers = [410]
+    deliver(api, queue)
+    create(api)
+    api.result("resendWebhook", {"deliveryId": delivery_id})
+    client.document(f"webhookEndpoints/{endpoint_id}").update({"failingSince": clock.at - timedelta(days=2)})
+    client.document("webhookSending/user").update({"busyUntil": clock.at + timedelta(days=4)})
+    assert api.call("deliverWebhook", {"deliveryId": delivery_id, "attempt": "1"}).status_code == 200
+    failed = deliveries(api)[-1]
+    assert (failed["deliveryId"], failed["status"], failed["attemptCount"]) == (delivery_id, "failed", 1)
+    assert len(set(given_up_events(api))) == 2
+
+
 @pytest.mark.parametrize("fault", [Lost.BEFORE, Lost.AFTER, refuse], ids=["lost before", "lost after", "refused"])
 def test_creation_and_deletion_survive_lost_or_refused_commits(
     api: Api, faulty: FaultyDatabase, user: str, fault: Any

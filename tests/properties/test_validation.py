@@ -22,7 +22,7 @@ from pydantic import BaseModel
 from pydantic_core import from_json
 from werkzeug.test import EnvironBuilder
 
-from imagegen.api import fields, fingerprints, page_tokens
+from imagegen.api import fields, fingerprints, idempotency, page_tokens
 from imagegen.api.accounts import GetCreditBalance, GrantCredits
 from imagegen.api.auth import Access, Caller
 from imagegen.api.bodies import BYTES_MAX
@@ -654,6 +654,24 @@ def test_header_is_the_key_or_refused(header: str, value: Any) -> None:
         assert header_validator().is_valid(header)
     if value not in (None, key):
         assert key_used(header, value) is False
+
+
+def test_header_longer_than_any_key_is_refused_unread(monkeypatch: pytest.MonkeyPatch) -> None:
+    longest = quoted('"' * 255)
+    assert len(longest) == fields.HEADER_KEY_LENGTH_MAX
+    assert key_used(longest) == '"' * 255
+    monkeypatch.setattr(idempotency, "re", None)
+    assert key_used('"' + '\\"' * 4_000) is False
+    assert key_used(longest + " ") is False
+
+
+@pytest.mark.parametrize("part", ['\\"', '"', '",', '"a"', 'a"b', '" ', "\\", "a "], ids=repr)
+def test_header_is_read_in_linear_time(monkeypatch: pytest.MonkeyPatch, part: str) -> None:
+    """In quadratic time, one of these headers would take minutes."""
+    monkeypatch.setattr(idempotency, "HEADER_KEY_LENGTH_MAX", 10**6)
+    for end in ("", '"', "é"):
+        key_used('"' + part * 150_000 + end)
+        key_used("a" + part * 150_000 + end)
 
 
 def header_validator() -> Draft202012Validator:

@@ -26,10 +26,10 @@ def endpoint_fields(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
 
 
 def endpoints_of(fields: Fields) -> tuple[Endpoint, ...]:
-    """Return the endpoints. Raises Unreadable."""
+    """Return the endpoints. Raises Unreadable, also if two have the same id: their webhooks would be one document."""
     if fields.optional(ENDPOINTS, list) is None:
         return ()
-    return tuple(
+    endpoints = tuple(
         Endpoint(
             id=endpoint.id("id"),
             url=endpoint.read("url", str),
@@ -38,3 +38,6 @@ def endpoints_of(fields: Fields) -> tuple[Endpoint, ...]:
         )
         for endpoint in fields.maps(ENDPOINTS)
     )
+    if len({endpoint.id for endpoint in endpoints}) < len(endpoints):
+        fields.refuse(ENDPOINTS)
+    return endpoints

@@ -77,7 +77,11 @@ def _secret(fields: Fields, name: str) -> str | None:
 
 
 def _decoded(fields: Fields, name: str, text: str) -> bytes:
+    """Return the bytes of a key or a secret. Nothing can be signed without any."""
     try:
-        return base64.b64decode(text, validate=True)
+        decoded = base64.b64decode(text, validate=True)
     except ValueError:
         fields.refuse(name)
+    if not decoded:
+        fields.refuse(name)
+    return decoded

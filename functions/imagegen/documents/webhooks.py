@@ -1,7 +1,9 @@
 """Conversion of webhook deliveries to and from Firestore documents."""
 
+import json
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from imagegen.documents.accounts import SCHEMA_VERSION
 from imagegen.documents.fields import EXPIRE_AT, Fields
@@ -12,6 +14,9 @@ from imagegen.ports.database import Create, Snapshot, Update
 DELIVERIES = "webhookDeliveries"
 
 _MILLISECOND = timedelta(milliseconds=1)
+
+_NUMBER_MAX = 2**53
+"""The largest number of attempts and of milliseconds. JSON has no larger exact integers. Much larger ones overflow."""
 
 
 def delivery_path(delivery_id: str) -> str:
@@ -41,28 +46,55 @@ def update_delivery(document: Snapshot, delivery: Delivery) -> Update:
 
 
 def delivery_of(document: Snapshot) -> Delivery:
-    """Return the delivery. Raises Unreadable."""
+    """Return the delivery. Raises Unreadable, also if nothing can be sent for it."""
     fields = Fields.of(document)
+    if not document.id.isascii():
+        fields.refuse("(id)")  # it is sent in a header
     return Delivery(
         id=document.id,
         user_id=fields.id("userId"),
         generation_request_id=fields.id("generationRequestId"),
-        url=fields.read("url", str),
+        url=_url_of(fields),
         type=fields.read("type", str),
         created_at=fields.read("createdAt", datetime),
         next_attempt_at=fields.read("nextAttemptAt", datetime),
         give_up_at=fields.read("giveUpAt", datetime),
         status=fields.read("status", DeliveryStatus),
         claimed_by=fields.nullable("worker", str),
-        attempt_count=fields.amount("attemptCount"),
+        attempt_count=_number_of(fields, "attemptCount"),
         attempts=tuple(_attempt_of(attempt) for attempt in fields.maps("attempts")),
         resent_at=fields.optional("resentAt", datetime),
         resends_earned_at=fields.optional("resendsEarnedAt", datetime),
         endpoint_id=None if fields.optional("endpointId", str) is None else fields.id("endpointId"),
-        data=fields.optional("data", dict),
+        data=_data_of(fields),
         receiver_given_up=fields.defaulted("receiverGivenUp", False),
         trace=trace_of(fields.optional("traceparent", str)),
     )
+
+
+def _number_of(fields: Fields, name: str) -> int:
+    number = fields.amount(name)
+    if number > _NUMBER_MAX:
+        fields.refuse(name)
+    return number
+
+
+def _url_of(fields: Fields) -> str:
+    url = fields.read("url", str)
+    try:
+        urlsplit(url)
+    except ValueError:
+        fields.refuse("url")
+    return url
+
+
+def _data_of(fields: Fields) -> dict[str, Any] | None:
+    data = fields.optional("data", dict)
+    try:
+        json.dumps(data, allow_nan=False)
+    except (TypeError, ValueError):
+        fields.refuse("data")
+    return data
 
 
 def _progress(delivery: Delivery) -> dict[str, Any]:
@@ -92,7 +124,7 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
 def _attempt_of(fields: Fields) -> Attempt:
     return Attempt(
         at=fields.read("at", datetime),
-        duration=fields.amount("durationMs") * _MILLISECOND,
+        duration=_number_of(fields, "durationMs") * _MILLISECOND,
         status_code=fields.nullable("statusCode", int),
         error=fields.nullable("error", str),
     )

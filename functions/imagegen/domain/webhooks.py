@@ -262,9 +262,12 @@ def deliveries_for(request: GenerationRequest) -> list[Delivery]:
 def given_up_deliveries(
     failed: Delivery, data: Mapping[str, Any], endpoints: Iterable[Endpoint], at: datetime
 ) -> list[Delivery]:
-    """Return the deliveries of the event that the receiver of ``failed`` was given up, to the other endpoints."""
+    """Return the deliveries of the event that the receiver of ``failed`` was given up, to the other endpoints.
+
+    A delivery fails once after its creation and once after each resend. Each time, its receiver may be given up.
+    """
     # A hash, because these deliveries may fail too, and ids must not grow each time.
-    origin = hashlib.sha256(failed.id.encode()).hexdigest()[:32]
+    origin = hashlib.sha256(f"{failed.id} {failed.resent_at}".encode()).hexdigest()[:32]
     return [
         Delivery(
             id=f"{origin}-given-up-{endpoint.id}",
