@@ -254,6 +254,20 @@ def test_day_with_impossible_counters_is_counted_again(
     assert reports.usage.count_days_before(WEEK.end) == DAYS_LOOKED_BACK
 
 
+@pytest.mark.parametrize(
+    ("cost", "requests"),
+    [(-(2**40), 24), (2**40, 24), (2**62, 24), (-1, 25), (2.5, 25), ("3", 25), (None, 25)],
+    ids=str,
+)
+def test_request_with_a_wrong_cost_stops_no_report(
+    reports: Backend, database: ThreadSafeStore, cost: object, requests: int
+) -> None:
+    database.edit(f"{REQUESTS}/{WEEK.days[2]}-003", cost=cost)
+    report = reports.reports.run(WEEK)
+    assert read(reports) == report.total
+    assert [day.requests for day in report.days] == [25, 25, requests, 25, 25, 25, 25]
+
+
 # Users
 
 
