@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from math import isfinite
 from typing import Any
 
 from google.cloud.firestore_v1.field_path import FieldPath
@@ -168,9 +169,10 @@ def _place(document: Snapshot, path: str) -> Any:
     return document.id if path == "__name__" else _value(document.data, path)
 
 
-def _sum(values: Iterable[Any]) -> Any:
-    """Return the sum of the numbers among the values."""
-    return sum(value for value in values if isinstance(value, int | float) and not isinstance(value, bool))
+def _sum(values: Iterable[Any]) -> int:
+    """Return the sum of the numbers among the values as an integer, or 0 if there is none, like the adapter."""
+    found = sum(value for value in values if isinstance(value, int | float) and not isinstance(value, bool))
+    return int(found) if isfinite(found) else 0
 
 
 def _value(data: Data, path: str) -> Any:

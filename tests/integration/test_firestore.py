@@ -11,6 +11,7 @@ from imagegen.adapters.firestore import MAX_HALVINGS, FirestoreDatabase
 from imagegen.documents.accounts import LEDGER
 from imagegen.documents.generations import REQUESTS
 from imagegen.ports.database import (
+    SUM_MAX,
     CommitRefused,
     Create,
     DatabaseUnavailable,
@@ -110,6 +111,15 @@ def test_sum_that_is_not_a_number_is_logged_and_counts_as_0(
     assert database.totals(Sum(Query("things"), ("size",))) == [Totals(2, (0,))]
     [record] = caplog.records
     assert (record.message, vars(record)["fields"]) == ("DOCUMENT_UNREADABLE", {"path": "things", "field": "size"})
+
+
+@pytest.mark.parametrize(("value", "sum"), [(1e300, SUM_MAX), (-(2**62), -SUM_MAX)])
+def test_sum_that_is_absurd_is_logged_and_limited(
+    client: ObservedClient, database: FirestoreDatabase, caplog: pytest.LogCaptureFixture, value: float, sum: int
+) -> None:
+    database.commit(Create("things/thing", {"size": 2}), Create("things/odd", {"size": value}))
+    assert database.totals(Sum(Query("things"), ("size",))) == [Totals(2, (sum,))]
+    assert [record.message for record in caplog.records] == ["DOCUMENT_UNREADABLE"]
 
 
 def test_several_totals_have_the_same_read_time(client: ObservedClient, database: FirestoreDatabase) -> None:

@@ -612,7 +612,7 @@ def test_report_leaves_out_users_reports_and_progress_that_cannot_be_read(
     backend.reports.write(clock.at)
     backend.usage.of(week.days)
     assert sorted(logged(capfd)) == [
-        (f"dailyUsage/{week.days[0]}", "(one of the fields)"),
+        (f"dailyUsage/{week.days[0]}", "models"),
         ("users/bad", f"usage.{week}.requests"),
         (f"weeklyReports/{week}", "days"),
     ]

@@ -152,6 +152,12 @@ def test_anomaly_of_a_few_credits_is_not_reported() -> None:
     assert kinds(search(STYLE, *before, week([0, 0, 16.0, 0, 0, 0, 0]))) == [(AnomalyKind.SPIKE, "2026-11-11")]
 
 
+def test_anomaly_of_requests_that_cost_nothing_is_not_reported() -> None:
+    user = Subject(Scope.USER, "user")
+    found = find(WEEK, {user: [Counts(10**6, 10**3, 0)]}, {user: [[Counts(1_000, 5, 0)]] * 5})
+    assert (found.anomalies, found.series_tested) == ([], 1)
+
+
 def test_most_severe_anomaly_comes_first() -> None:
     total, other = week([100.0] * 7), Subject(Scope.COLOR, "neon")
     small, large = [10.0] * 7, [20.0] * 7

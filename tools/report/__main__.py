@@ -12,7 +12,8 @@ from rich.console import Console
 from imagegen.documents.generations import REQUESTS
 from imagegen.domain.weeks import Week
 from imagegen.ports.database import Snapshot
-from imagegen.reports.documents import report_of, report_path
+from imagegen.reports.documents import report_path
+from imagegen.reports.reading import report_of
 from tools.emulators.client import operator_client
 from tools.emulators.project import Problem, Project
 from tools.emulators.start import REGION

@@ -19,6 +19,7 @@ from imagegen import events
 from imagegen.adapters import firestore_messages as messages
 from imagegen.events import Event, SafeText
 from imagegen.ports.database import (
+    SUM_MAX,
     CommitRefused,
     DatabaseUnavailable,
     OutcomeUnknown,
@@ -213,11 +214,14 @@ def _alias(field: str) -> str:
 
 
 def _finite_sum(question: Sum, field: str, value: float) -> int:
-    """Return the sum as an integer. If a document holds NaN or infinity, no sum exists: log it, and return 0."""
-    if not isfinite(value):
+    """Return the sum as an integer that can be stored. If a document holds NaN, infinity or an absurd number, log it.
+
+    With NaN or infinity, no sum exists, and the result is 0.
+    """
+    limited = min(max(value, -SUM_MAX), SUM_MAX) if isfinite(value) else 0
+    if limited != value:
         events.error(Event.DOCUMENT_UNREADABLE, path=SafeText(question.query.collection), field=SafeText(field))
-        return 0
-    return int(value)
+    return int(limited)
 
 
 def _read_options(timeout_seconds: float) -> Any:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from enum import Enum
+from math import inf, isfinite
 from typing import Any, NoReturn, Self, TypeVar
 
 from imagegen.dataclass import dataclass
@@ -67,12 +68,23 @@ class Fields:
         """Return the value of a field that may be missing, but not null. It has the type of ``default``."""
         return self.read(name, type(default)) if name in self.data else default
 
-    def amount(self, name: str, default: int | None = None) -> int:
-        """Return an integer of 0 or more. Without a ``default``, the field must exist."""
+    def amount(self, name: str, default: int | None = None, limit: float = inf) -> int:
+        """Return an integer from 0 to ``limit``. Without a ``default``, the field must exist."""
         value = self.read(name, int) if default is None else self.defaulted(name, default)
-        if value < 0:
+        if not 0 <= value <= limit:
             self.refuse(name)
         return value
+
+    def number(self, name: str) -> float:
+        """Return a finite number, also an integer."""
+        value = self.data.get(name)
+        if not isinstance(value, int | float) or isinstance(value, bool) or not isfinite(value):
+            self.refuse(name)
+        return value
+
+    def optional_number(self, name: str) -> float | None:
+        """Return a finite number, which may be missing or null."""
+        return None if self.data.get(name) is None else self.number(name)
 
     def id(self, name: str) -> str:
         """Return the id of another document."""
@@ -99,8 +111,14 @@ class Fields:
 
     def maps(self, name: str) -> list["Fields"]:
         """Return the fields of each map in a list."""
-        items = enumerate(self.read(name, list))
-        return [Fields(self.path, {name: item}, f"{self.prefix}{number}.").map(name) for number, item in items]
+        items = self.read(name, list)
+        if not all(isinstance(item, dict) for item in items):
+            self.refuse(name)
+        return [Fields(self.path, item, f"{self.prefix}{name}.{number}.") for number, item in enumerate(items)]
+
+    def optional_maps(self, name: str) -> list["Fields"]:
+        """Return the fields of each map in a list, which may be missing."""
+        return self.maps(name) if name in self.data else []
 
     def refuse(self, name: str) -> NoReturn:
         raise Unreadable(self.path, f"{self.prefix}{name}")

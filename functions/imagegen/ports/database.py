@@ -165,6 +165,9 @@ def _middle(start: Any, end: Any) -> Any:
     return str(first + (last - first) // 2)
 
 
+SUM_MAX = 2**53
+"""The largest absolute value of a sum. A larger one is the fault of a wrong document, and is limited to this."""
+
 MAX_SUMS = 4
 """The number of sums in an aggregation query. Firestore allows five aggregations, and the count is one of them."""
 

@@ -17,6 +17,9 @@ from imagegen.services.unreadable import read_or_log
 
 PAGE_SIZE = 500
 
+COST_MAX = 10**9
+"""The largest cost of a request that is counted. No price comes near it."""
+
 WHOLE_DAY = (Where("hour", ">=", 0), Where("hour", "<", 24))
 """A condition that every request meets. It lets the database divide a count that takes too long, down to an hour."""
 
@@ -35,6 +38,7 @@ class Counting:
 
     - days with so few requests that reading them costs no more
     - days with requests that the sums do not cover, because an earlier version stored or settled them
+    - days whose sums are impossible, because a request has a wrong value
     """
 
     database: Database
@@ -60,13 +64,14 @@ class Counting:
             and tallied.failed + tallied.canceled == refunded.count + unfinished.count
             and (tallied.credits_refunded,) == refunded.sums
         )
-        if is_covered and not unfinished.count and (counts := self._ended(totals, options)):
+        counts = self._ended(totals, options) if is_covered and not unfinished.count else None
+        if counts is None and is_covered and len(days) == 1:
+            counts = {day: self._unfinished(day, options) for day in days}
+        if counts is not None and all(counted.is_possible for counted in counts.values()):
             return self._with_refused(counts)
         if len(days) > 1:
             return {day: self.days([day], catalog)[day] for day in days}
-        if not is_covered:
-            return self._read(days, options)
-        return self._with_refused({day: self._unfinished(day, options) for day in days})
+        return self._read(days, options)
 
     def processing(self, week: Week) -> Processing:
         """Return the quantiles of ``processingMs`` of the week's completed requests. Ignores requests without it.
@@ -238,7 +243,7 @@ def _tally(totals: Totals, unfinished: int = 0) -> Tally:
 def _counted(document: Snapshot) -> tuple[str, dict[Kind, str], Tally]:
     """Return the day, the options and the tally of one request. Raises Unreadable."""
     fields = Fields.of(document)
-    status, cost = fields.read("status", Status), fields.amount("cost")
+    status, cost = fields.read("status", Status), fields.amount("cost", limit=COST_MAX)
     tally = Tally(
         requests=1,
         completed=int(status is Status.COMPLETED),

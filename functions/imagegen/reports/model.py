@@ -15,6 +15,12 @@ from imagegen.reports.forecast import Forecast
 OTHER = "(no longer in the catalog)"
 """The name that replaces options that were deleted or renamed after they were used."""
 
+COUNTER_MAX = 10**12
+"""The largest counter that is read. Sums of a report's counters up to it are exact, also as floats.
+
+The tests of the anomaly detector give results for all counters up to it.
+"""
+
 TOP_USERS = 10
 POPULARITY_WEEKS = 4
 
@@ -77,6 +83,20 @@ class Tally:
         return self.requests - self.completed - self.failed - self.canceled
 
     @property
+    def is_possible(self) -> bool:
+        """Return whether requests can have these counters."""
+        counters = (
+            self.requests,
+            self.completed,
+            self.failed,
+            self.canceled,
+            self.credits_deducted,
+            self.credits_refunded,
+            self.refused,
+        )
+        return min(counters) >= 0 and max(counters) <= COUNTER_MAX and self.processing >= 0
+
+    @property
     def success_rate(self) -> float | None:
         """The share of completed requests among completed and failed ones, 0 to 1. None without any."""
         ended = self.completed + self.failed
@@ -123,6 +143,18 @@ class DayCounts:
 
     total: Tally
     options: Mapping[Kind, Mapping[str, Tally]]
+
+    @property
+    def is_possible(self) -> bool:
+        """Return whether a day can have these counts. One request with wrong values can make them impossible."""
+        return self.total.is_possible and all(
+            all(tally.is_possible for tally in tallies.values()) and self.rest(kind).is_possible
+            for kind, tallies in self.options.items()
+        )
+
+    def rest(self, kind: Kind) -> Tally:
+        """Return the tally of the requests whose option of this kind is not in the catalog."""
+        return self.total - total(list(self.options[kind].values()))
 
 
 @dataclass(frozen=True)

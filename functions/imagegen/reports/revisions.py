@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from math import isfinite
 from typing import Any
 
 from imagegen.ports.database import Data
@@ -27,7 +28,7 @@ def revision(before: Data, after: Data, at: datetime) -> Revision | None:
 
 
 def _numbers(path: str, before: Any, after: Data) -> dict[str, tuple[Any, Any]]:
-    """Return every number of two maps of the same form, as pairs by path. ``before`` is empty if it is not a map."""
+    """Return every number of two maps of the same form, as pairs by path. A value of another kind counts as missing."""
     before = before if isinstance(before, Mapping) else {}
     found: dict[str, tuple[Any, Any]] = {}
     for name in {**before, **after}:
@@ -35,5 +36,9 @@ def _numbers(path: str, before: Any, after: Data) -> dict[str, tuple[Any, Any]]:
         if isinstance(new, Mapping):
             found |= _numbers(f"{path}.{name}", old, new)
         else:
-            found[f"{path}.{name}"] = (old, new)
+            found[f"{path}.{name}"] = (_number(old), _number(new))
     return found
+
+
+def _number(value: Any) -> float | None:
+    return value if type(value) in (int, float) and isfinite(value) else None

@@ -7,13 +7,15 @@ from typing import Any
 
 from imagegen.dataclass import dataclass
 from imagegen.documents.accounts import SCHEMA_VERSION
+from imagegen.documents.fields import Fields
 from imagegen.documents.generations import REQUESTS
 from imagegen.domain.catalog import Kind
 from imagegen.ports.clock import Clock
 from imagegen.ports.database import CommitRefused, Database, OutcomeUnknown, Put, Query, Snapshot, Sum, Where
 from imagegen.reports.counting import Counting, stored_on
-from imagegen.reports.documents import counters, refusing, tally_of
+from imagegen.reports.documents import counters
 from imagegen.reports.model import OTHER, Daily, DayCounts, Tally, total
+from imagegen.reports.reading import tally_of
 from imagegen.services.catalog import Catalogs
 from imagegen.services.unreadable import read_or_log
 
@@ -106,12 +108,14 @@ def usage_data(day: str, counts: DayCounts) -> dict[str, Any]:
 
 def usage_of(document: Snapshot) -> DayCounts:
     """Return the stored counts of a day. Raises Unreadable."""
-    data = document.data
-    with refusing(document):
-        return DayCounts(
-            tally_of(data["total"]),
-            {kind: {option["name"]: tally_of(option) for option in data[kind.collection]} for kind in Kind},
-        )
+    fields = Fields.of(document)
+    options = {
+        kind: {option.read("name", str): tally_of(option) for option in fields.maps(kind.collection)} for kind in Kind
+    }
+    counts = DayCounts(tally_of(fields.map("total")), options)
+    if not counts.is_possible:  # the options have more than the total
+        fields.refuse("total")
+    return counts
 
 
 def daily(days: Iterable[DayCounts], kind: Kind) -> dict[str, Daily]:
@@ -119,5 +123,5 @@ def daily(days: Iterable[DayCounts], kind: Kind) -> dict[str, Daily]:
     days = list(days)
     names = dict.fromkeys(name for day in days for name in day.options[kind])
     by_name: dict[str, Daily] = {name: [day.options[kind].get(name, Tally()) for day in days] for name in names}
-    rest = [day.total - sum(day.options[kind].values(), Tally()) for day in days]
+    rest = [day.rest(kind) for day in days]
     return {**by_name, OTHER: rest} if total(rest).requests else by_name

@@ -6,20 +6,21 @@ from datetime import datetime
 from itertools import dropwhile
 
 from imagegen.dataclass import dataclass
-from imagegen.documents.accounts import USERS, usage_by_week, usage_field
+from imagegen.documents.accounts import USERS, usage_field
 from imagegen.documents.fields import Unreadable
 from imagegen.domain.account import Usage
 from imagegen.domain.catalog import Kind
 from imagegen.domain.weeks import Week
 from imagegen.ports.clock import Clock
-from imagegen.ports.database import Create, Database, Query, Snapshot, Sum, Update, Where
+from imagegen.ports.database import Create, Database, Query, Replace, Snapshot, Sum, Update, Where
 from imagegen.reports import anomalies
 from imagegen.reports.alerts import Alerts
 from imagegen.reports.anomalies import WEEKS_COMPARED, Counts, Findings, Scope, Subject
 from imagegen.reports.counting import Counting
-from imagegen.reports.documents import REPORTS, report_data, report_of, report_path
+from imagegen.reports.documents import REPORTS, report_data, report_path
 from imagegen.reports.forecast import forecast
 from imagegen.reports.model import POPULARITY_WEEKS, TOP_USERS, Reconciliation, Report, Users, popularity
+from imagegen.reports.reading import report_of, user_usage_of
 from imagegen.reports.reconciliation import Reconciler
 from imagegen.reports.revisions import revision
 from imagegen.reports.sales import SalesCounting
@@ -164,9 +165,12 @@ class Reports:
         if current.version is None:
             self.database.commit(Create(current.path, data))
             return report
-        earlier = _readable(current)  # None if the new report replaces one that cannot be read
-        changed = revision(current.data, data, report.generated_at) if earlier else None
-        revisions = [*([changed] if changed else []), *(earlier.revisions if earlier else ())][:REVISIONS_KEPT]
+        earlier = _readable(current)
+        if earlier is None:  # an update would keep what cannot be read, if the new report lacks the field
+            self.database.commit(Replace(current.path, data, current.version))
+            return report
+        changed = revision(current.data, data, report.generated_at)
+        revisions = [*([changed] if changed else []), *earlier.revisions][:REVISIONS_KEPT]
         report = replace(report, revisions=revisions)
         self.database.commit(Update(current.path, report_data(report), current.version))
         return report
@@ -183,7 +187,7 @@ def _readable(document: Snapshot) -> Report | None:
 def _usage(*users: Snapshot) -> dict[str, Mapping[Week, Usage]]:
     """Return the weekly counters of each user, by id. Log the users that cannot be read, and leave them out."""
     distinct = {user.id: user for user in users}
-    found = {user_id: read_or_log(usage_by_week, user) for user_id, user in distinct.items()}
+    found = {user_id: read_or_log(user_usage_of, user) for user_id, user in distinct.items()}
     return {user_id: usage for user_id, usage in found.items() if usage is not None}
 
 

@@ -58,7 +58,8 @@ def deviations(results: Sequence[Result]) -> list[Deviation]:
         if sum(other.credits for other in shorter) < SHARE_EXPLAINED * result.credits:
             others = [other for other in found[_hypothesis(result)] if other not in shorter]
             found[_hypothesis(result)] = [*others, result]
-    return [Deviation(sorted(group, key=lambda result: result.p_value)) for group in found.values()]
+    # A group is empty if its requests cost nothing.
+    return [Deviation(sorted(group, key=lambda result: result.p_value)) for group in found.values() if group]
 
 
 def _share_days(one: Result, other: Result) -> bool:
