@@ -61,7 +61,7 @@ def delivery_of(document: Snapshot) -> Delivery:
         give_up_at=fields.read("giveUpAt", datetime),
         status=fields.read("status", DeliveryStatus),
         claimed_by=fields.nullable("worker", str),
-        attempt_count=_number_of(fields, "attemptCount"),
+        attempt_count=fields.amount("attemptCount", limit=_NUMBER_MAX),
         attempts=tuple(_attempt_of(attempt) for attempt in fields.maps("attempts")),
         resent_at=fields.optional("resentAt", datetime),
         resends_earned_at=fields.optional("resendsEarnedAt", datetime),
@@ -70,13 +70,6 @@ def delivery_of(document: Snapshot) -> Delivery:
         receiver_given_up=fields.defaulted("receiverGivenUp", False),
         trace=trace_of(fields.optional("traceparent", str)),
     )
-
-
-def _number_of(fields: Fields, name: str) -> int:
-    number = fields.amount(name)
-    if number > _NUMBER_MAX:
-        fields.refuse(name)
-    return number
 
 
 def _url_of(fields: Fields) -> str:
@@ -124,7 +117,7 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
 def _attempt_of(fields: Fields) -> Attempt:
     return Attempt(
         at=fields.read("at", datetime),
-        duration=_number_of(fields, "durationMs") * _MILLISECOND,
+        duration=fields.amount("durationMs", limit=_NUMBER_MAX) * _MILLISECOND,
         status_code=fields.nullable("statusCode", int),
         error=fields.nullable("error", str),
     )
