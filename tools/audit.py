@@ -7,6 +7,7 @@ your Stripe account in the environment variable STRIPE_SECRET_KEY. It stores wha
 Exit codes: 0 if every invariant holds, 1 if there are findings, 2 if the audit could not run to the end.
 """
 
+import argparse
 import sys
 from collections.abc import Iterator, Sequence
 
@@ -26,13 +27,11 @@ from tools.emulators.project import Problem
 
 
 def main(arguments: Sequence[str], console: Console) -> int:
-    """Audit the project named by the first argument, with your Google credentials, or else the running emulators.
-
-    A second argument names another database of the project, such as a restored backup.
-    """
+    """Audit a deployed project, with your Google credentials, or else the running emulators."""
+    options = _options(arguments)
     coverage, kept, count = Coverage(), list[Finding](), 0
     try:
-        backend = on_firestore(client_with_parameters(*arguments))
+        backend = on_firestore(client_with_parameters(options.project, options.database))
         began = backend.clock.now()
         with console.status("Auditing"):
             for finding in _findings(backend, coverage):
@@ -57,6 +56,16 @@ def main(arguments: Sequence[str], console: Console) -> int:
         return 1
     console.print("Every invariant holds.", style="green")
     return 0
+
+
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="audit", description="Check every credit. See docs/operating.md.")
+    parser.add_argument("project", nargs="?", help="a deployed project; else the running emulators")
+    parser.add_argument("--database", help="another database of the project, such as a restored backup")
+    options = parser.parse_args(arguments)
+    if options.database and not options.project:
+        parser.error("DATABASE needs PROJECT: make audit PROJECT=YOUR-PROJECT DATABASE=drill")
+    return options
 
 
 def _findings(backend: Backend, coverage: Coverage) -> Iterator[Finding]:
