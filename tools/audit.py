@@ -38,24 +38,31 @@ def main(arguments: Sequence[str], console: Console) -> int:
                 count += 1
                 if len(kept) < FINDINGS_KEPT:
                     kept.append(finding)
-                console.print(f"{finding.invariant.name}: {finding.message}", style="red", markup=False)
-                for document in finding.documents:
-                    console.print(f"    {document}", markup=False, highlight=False)
+                print_finding(finding, console)
     except (Problem, DatabaseUnavailable, GoogleAuthError) as problem:
-        console.print(str(problem), style="red", markup=False)
+        console.print(str(problem), style="red", markup=False, soft_wrap=True)
         return 2
     except (PaymentsDown, PaymentsRefused) as problem:
-        console.print(f"Not compared with Stripe, which did not answer ({problem}).", style="red", markup=False)
+        reason = f"Not compared with Stripe, which did not answer ({problem})."
+        console.print(reason, style="red", markup=False, soft_wrap=True)
         return 2
     try:
         backend.daily_audit.store(began, coverage, kept, count)
     except (CommitRefused, OutcomeUnknown, DatabaseUnavailable, GoogleAPICallError) as problem:
-        console.print(f"The result could not be stored in {LATEST}: {type(problem).__name__}", style="yellow")
+        reason = f"The result could not be stored in {LATEST}: {type(problem).__name__}"
+        console.print(reason, style="yellow", soft_wrap=True)
     if count:
-        console.print(f"\nFindings: {count}. To repair them, see docs/runbook.md.", markup=False)
+        console.print(f"\nFindings: {count}. To repair them, see docs/runbook.md.", markup=False, soft_wrap=True)
         return 1
     console.print("Every invariant holds.", style="green")
     return 0
+
+
+def print_finding(finding: Finding, console: Console) -> None:
+    """Print a finding and its documents, each on one line, so that you can copy the paths and search for them."""
+    console.print(f"{finding.invariant.name}: {finding.message}", style="red", markup=False, soft_wrap=True)
+    for document in finding.documents:
+        console.print(f"    {document}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
