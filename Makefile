@@ -39,7 +39,7 @@ logs: $(TOOLS) ## print the life of a request in the running emulators [REQUEST=
 	@PYTHONPATH=functions .venv/bin/python -m tools.logs $(REQUEST)
 
 audit: $(TOOLS) ## check every credit in the running emulators or in a deployed project [PROJECT=YOUR-PROJECT DATABASE=drill]
-	@PYTHONPATH=functions .venv/bin/python -m tools.audit $(PROJECT) $(DATABASE)
+	@PYTHONPATH=functions .venv/bin/python -m tools.audit $(PROJECT) $(if $(DATABASE),--database=$(DATABASE))
 
 ops: $(TOOLS) ## set up alerts, a dashboard and backups of a deployed project [PROJECT=YOUR-PROJECT CHANNELS=… DRY_RUN=1]
 	@.venv/bin/python -m tools.ops $(PROJECT) $(if $(CHANNELS),--channels=$(CHANNELS)) $(if $(DRY_RUN),--dry-run)

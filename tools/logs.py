@@ -51,11 +51,10 @@ def main(arguments: Sequence[str], console: Console) -> int:
         project = Project.load(Path.cwd())
         moments, trace = life_of(arguments[0], operator_client(project), LogFile(project.directory))
     except Problem as problem:
-        console.print(str(problem), style="red", markup=False)
+        console.print(str(problem), style="red", markup=False, soft_wrap=True)
         return 2
-    console.print(
-        f"Request {arguments[0]}" + (f", trace {trace}" if trace else ""), style="bold", markup=False, highlight=False
-    )
+    title = f"Request {arguments[0]}" + (f", trace {trace}" if trace else "")
+    console.print(title, style="bold", markup=False, highlight=False, soft_wrap=True)
     for moment in moments:
         time = moment.at.astimezone().isoformat(sep=" ", timespec="milliseconds")
         console.print(

@@ -170,10 +170,11 @@ def main(arguments: Sequence[str], console: Console) -> int:
     )
     survivors = [result.mutant for result in tried if not result.checks]
     for mutant in survivors:
-        console.print(f"Not caught: {mutant.name} ({where(mutant)})", style="red", markup=False)
+        line = f"Not caught: {mutant.name} ({where(mutant)})"
+        console.print(line, style="red", markup=False, soft_wrap=True)
     if not check:
         TABLE.write_text(table(tried), "utf-8")
-        console.print(f"Written: {TABLE.relative_to(ROOT)}")
+        console.print(f"Written: {TABLE.relative_to(ROOT)}", soft_wrap=True)
     console.print(f"{len(tried) - len(survivors)} of {len(tried)} mutants are caught.", highlight=False)
     return 1 if survivors else 0
 

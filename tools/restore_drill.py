@@ -18,9 +18,11 @@ from rich.console import Console
 
 from imagegen.adapters.firestore import FirestoreDatabase
 from imagegen.documents.accounts import USERS, ledger_path
+from imagegen.domain.audit import Finding
 from imagegen.ports.clock import SystemClock
 from imagegen.ports.database import DatabaseUnavailable
 from imagegen.services.credits.audit import Audit
+from tools.audit import print_finding
 from tools.emulators.client import operator_client
 from tools.emulators.firestore_emulator import FirestoreEmulator
 from tools.emulators.project import Problem, Project
@@ -42,21 +44,25 @@ def main(arguments: Sequence[str], console: Console) -> int:
         project = Project.load(Path.cwd())
         source = operator_client(project)
         with console.status("Exporting, importing and auditing"):
-            heads, problems = rehearse(source, str(project.ports()["firestore"]))
+            heads, findings, lost = rehearse(source, str(project.ports()["firestore"]))
     except (Problem, DatabaseUnavailable, RuntimeError, requests.RequestException) as error:
-        console.print(str(error), style="red", markup=False)
+        console.print(str(error), style="red", markup=False, soft_wrap=True)
         return 2
-    for problem in problems:
-        console.print(problem, style="red", markup=False)
-    if problems:
-        console.print(f"\nProblems: {len(problems)}. The copy is not what was exported, or the export had findings.")
+    for finding in findings:
+        print_finding(finding, console)
+    for problem in lost:
+        console.print(problem, style="red", markup=False, soft_wrap=True)
+    if count := len(findings) + len(lost):
+        console.print(f"\nProblems: {count}. The copy is not what was exported, or the export had findings.")
         return 1
     console.print(f"The copy has the chains of all {heads} users, and every invariant holds in it.", style="green")
     return 0
 
 
-def rehearse(source: firestore.Client, host: str) -> tuple[int, list[str]]:
-    """Restore an export of ``source``, the emulator at ``host``. Return the number of chains, and all problems.
+def rehearse(source: firestore.Client, host: str) -> tuple[int, list[Finding], list[str]]:
+    """Restore an export of ``source``, the emulator at ``host``.
+
+    Return the number of chains, the findings of the audit of the copy, and the chains that the copy does not have.
 
     The source may be in use: what is written after the heads were read may be in the copy, and need not.
     """
@@ -66,10 +72,10 @@ def rehearse(source: firestore.Client, host: str) -> tuple[int, list[str]]:
         with FirestoreEmulator(Path(directory)) as fresh:
             copy = _client_of(fresh.host, source.project)
             audit = Audit(FirestoreDatabase(copy), SystemClock())
-            findings = [f"{finding.invariant.name}: {finding.message}" for finding in audit.findings()]
+            findings = list(audit.findings())
             lost = list(differences(before, copy))
             copy.close()  # type: ignore[no-untyped-call]
-    return len(before), [*findings, *lost]
+    return len(before), findings, lost
 
 
 def _client_of(host: str, project_id: str) -> firestore.Client:

@@ -54,7 +54,8 @@ def main(arguments: Sequence[str], console: Console) -> int:
     total = _simulate(range(options.first, options.first + options.seeds), console)
     console.print(_table(total))
     for seed, violations in islice(total.failures.items(), FAILURES_SHOWN):
-        console.print(f"\nSeed {seed} (to replay it: make simulate SEED={seed})", style="red", highlight=False)
+        command = f"make simulate SEED={seed}"
+        console.print(f"\nSeed {seed} (to replay it: {command})", style="red", highlight=False, soft_wrap=True)
         _print_all(violations, console)
     console.print(f"\n{total.seeds} seeds, {len(total.failures)} failed.", highlight=False)
     return 1 if total.failures else 0

@@ -72,7 +72,7 @@ def test_terminal_obeys_nothing_that_a_document_holds(
 @pytest.mark.parametrize("name", ["", ".", "a/b", "__a__", "a" * 2_000, "\x1b[2J"])
 def test_what_is_no_id_is_refused(name: str) -> None:
     output = StringIO()
-    assert logs.main([name], Console(file=output)) == 2
+    assert logs.main([name], Console(file=output, width=20)) == 2
     assert output.getvalue() == "Name one request: make logs REQUEST=ID\n"
 
 

@@ -15,7 +15,7 @@ from tools.restore_drill import Head
 def test_copy_has_the_chains_of_the_source_and_the_findings_of_the_audit(
     client: ObservedClient, firestore_host: str, request_ids: dict[str, Any]
 ) -> None:
-    assert restore_drill.rehearse(client, firestore_host) == (1, [])
+    assert restore_drill.rehearse(client, firestore_host) == (1, [], [])
 
 
 @pytest.mark.parametrize(

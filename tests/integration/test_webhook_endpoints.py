@@ -68,6 +68,7 @@ def test_endpoint_gets_each_event_without_being_named(
 ) -> None:
     first, secret = create(api)
     second, other_secret = create(api, OTHER_URL)
+    assert [one["events"] for one in listed(api)] == [[], []]
     request_id = generate(api)
     for number in range(2):
         assert deliver(api, queue, number) == 200

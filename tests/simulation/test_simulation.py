@@ -89,7 +89,7 @@ def test_violation_is_reported_with_the_command_to_replay_it(monkeypatch: pytest
     monkeypatch.setattr(runner, "run", lambda _seed: broken)
     monkeypatch.setattr(simulate, "_simulate", lambda seeds, _console: simulate.tally(seeds))
     report, replay = StringIO(), StringIO()
-    assert simulate.main(["1", "--first", "17"], Console(file=report, width=120)) == 1
+    assert simulate.main(["1", "--first", "17"], Console(file=report, width=30)) == 1
     assert "Seed 17 (to replay it: make simulate SEED=17)\nBALANCE: 1 is not 2" in report.getvalue()
     assert simulate.main(["--seed", "17"], Console(file=replay, width=120)) == 1
     assert replay.getvalue() == "    1.500000  client-1         crash\nBALANCE: 1 is not 2\n"

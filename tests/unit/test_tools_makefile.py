@@ -67,7 +67,7 @@ class Clone:
     def make(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         (self.directory / "calls").write_text("")
         # The variables of the make that runs these tests would change the result.
-        own = ("MAKE", "TESTS", "DATE", "SEED")
+        own = ("MAKE", "TESTS", "DATE", "SEED", "PROJECT", "DATABASE")
         environment = {name: value for name, value in os.environ.items() if not name.startswith(own)}
         return subprocess.run(
             ["make", *arguments],
@@ -104,6 +104,16 @@ def test_make_test_accepts_date_seed_and_tests(clone: Clone) -> None:
     clone.make("test", "DATE=2028-02-29T23:59", "SEED=17", "TESTS=tests/e2e tests/unit")
     on_date = "-m tools.on_date 2028-02-29T23:59 .venv/bin/python"
     assert clone.calls == [f"{on_date} -m pytest --numprocesses 2 --order-seed 17 tests/e2e tests/unit"]
+
+
+def test_make_audit_passes_the_database_by_its_name(clone: Clone) -> None:
+    """Without its name, the database would be taken for the project where PROJECT is missing."""
+    clone.make("audit")
+    assert clone.calls[-1] == "-m tools.audit"
+    clone.make("audit", "DATABASE=drill")
+    assert clone.calls == ["-m tools.audit --database=drill"]
+    clone.make("audit", "PROJECT=a-project", "DATABASE=drill")
+    assert clone.calls == ["-m tools.audit a-project --database=drill"]
 
 
 def test_changed_requirements_reinstall_only_their_environment(clone: Clone) -> None:

@@ -1,4 +1,4 @@
-"""Tests of the supervisor, which ends all processes that a command started."""
+"""Tests of the supervisor, which ends all processes that a command started, and before that the unused ones."""
 
 import os
 import signal
@@ -31,9 +31,18 @@ print("started", flush=True)
 """
 SUPERVISOR = "import os, sys; from tools.emulators.supervisor import run; sys.exit(run(sys.argv[1:], os.environ, str))"
 WITHOUT_ADOPTION = (
-    "from tools.emulators import processes; processes._adopt_orphans = lambda: False; processes._REST_PER_LOOK = 0; "
-    + SUPERVISOR
+    "from tools.emulators import processes; processes._adopt_orphans = lambda: False; "
+    "processes._REST_PER_LOOK_WITHOUT_ADOPTION = 0; " + SUPERVISOR
 )
+LOOKING_OFTEN = "from tools.emulators import processes; processes._REST_PER_LOOK = 0; " + SUPERVISOR
+# Starts each script from a shell, as the CLI starts functions, and prints the id of the script's process.
+SHELLS = f"""
+import subprocess, sys
+for script in {{scripts}}:
+    shell = ["/bin/sh", "-c", '"$0" "$1" && true', sys.executable, script]
+    print(subprocess.Popen(shell, stdout=subprocess.PIPE, text=True).stdout.readline(), end="", flush=True)
+{SLEEPER}
+"""
 
 only_linux = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere, orphans cannot be adopted")
 
@@ -58,6 +67,13 @@ def read_process(supervisor: "subprocess.Popen[str]") -> psutil.Process:
     """Return the process whose id is the next line that the command prints."""
     assert supervisor.stdout is not None
     return psutil.Process(int(supervisor.stdout.readline()))
+
+
+def wait_until_gone(process: psutil.Process) -> None:
+    deadline = time.monotonic() + 20
+    while not is_gone(process):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def is_gone(process: psutil.Process) -> bool:
@@ -90,6 +106,29 @@ def test_known_descendants_end_if_orphans_cannot_be_adopted() -> None:
         child = read_process(supervisor)
         assert supervisor.wait(30) == 0
     assert is_gone(child)
+
+
+@only_linux
+def test_function_ends_when_its_shell_has_ended(tmp_path: Path) -> None:
+    """The CLI still uses a function whose shell lives. Other orphans may be of use to whoever started them."""
+    function, other = tmp_path / "functions-framework", tmp_path / "other"
+    for script in (function, other):
+        script.write_text(f"import os; print(os.getpid(), flush=True); {SLEEPER}")
+    scripts = [str(script) for script in (function, function, function, other)]
+    with supervised(SHELLS.format(scripts=scripts), LOOKING_OFTEN) as running:
+        first, second, used, orphan = (read_process(running) for _ in scripts)
+        end_shell(orphan)
+        end_shell(first)
+        wait_until_gone(first)
+        end_shell(second)
+        wait_until_gone(second)  # by a later look than the first one, which has seen all the others
+        assert [is_gone(process) for process in (used, orphan)] == [False, False]
+
+
+def end_shell(process: psutil.Process) -> None:
+    shell = process.parent()
+    assert shell is not None
+    shell.terminate()
 
 
 def test_other_processes_are_not_ended() -> None:

@@ -167,13 +167,13 @@ def test_hosting_gets_another_port_if_its_port_is_in_use(project: Project, capsy
     configured = project.ports()["hosting"]
     usual = start.prepare(project, [])
     assert usual.environment["PUBLIC_BASE_URL"] == f"http://{configured}"
-    assert f"http://{configured}/v1\n" in usual.summary()
+    assert f"http://{configured}/v1/catalog\n" in usual.summary()
     with socket.create_server((configured.host, configured.number)):
         launch = start.prepare(project, [])
     port = json.loads((project.directory / start.CONFIG).read_text())["emulators"]["hosting"]["port"]
     assert port != configured.number
     assert launch.environment["PUBLIC_BASE_URL"] == f"http://127.0.0.1:{port}"
-    assert f"http://127.0.0.1:{port}/v1\n" in launch.summary()
+    assert f"http://127.0.0.1:{port}/v1/catalog\n" in launch.summary()
     reason = f"hosting: on port {port}, because port {configured.number} is in use by process {os.getpid()} ("
     assert reason in capsys.readouterr().out
 

@@ -212,7 +212,7 @@ def main(arguments: Sequence[str], console: Console) -> int:
         console.print(shown)
     if options.seed == SEED:
         PAGE.write_text(up_to_date(PAGE.read_text("utf-8"), found, nominal), "utf-8")
-        console.print(f"Written: {PAGE.relative_to(ROOT)}")
+        console.print(f"Written: {PAGE.relative_to(ROOT)}", soft_wrap=True)
     return 0
 
 

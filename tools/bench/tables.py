@@ -23,4 +23,4 @@ def publish(
     rule = "|".join(["---", *["--:"] * (len(columns) - 1)])
     lines = [f"| {' | '.join(columns)} |", f"|{rule}|", *(f"| {' | '.join(row)} |" for row in rows)]
     PAGE.write_text(between(PAGE.read_text("utf-8"), part or name, f"make bench-{name}", lines), "utf-8")
-    console.print(f"Written: {PAGE}", highlight=False)
+    console.print(f"Written: {PAGE}", highlight=False, soft_wrap=True)

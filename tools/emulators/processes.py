@@ -1,4 +1,4 @@
-"""Finds and kills all descendants of this process."""
+"""Finds all descendants of this process, kills them at the end, and ends the functions that the CLI has left."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
+from pathlib import Path
 
 import psutil
 
 _PR_SET_CHILD_SUBREAPER = 36
-_REST_PER_LOOK = 100
+_REST_PER_LOOK = 500
+_REST_PER_LOOK_WITHOUT_ADOPTION = 100
+_FUNCTION = "functions-framework"
 
 
 class Descendants:
@@ -33,14 +36,15 @@ class Descendants:
         self._next_look = 0.0
 
     def watch(self) -> None:
-        """Keep track of the descendants. Call it often: it takes at most 1 % of the time."""
+        """Keep track of the descendants, and end unused functions. Call it often: it takes at most 1 % of the time."""
         if self._adopts_orphans:
             self._reap_orphans()
-        elif time.monotonic() >= self._next_look:
+        if time.monotonic() >= self._next_look:
             start = time.monotonic()
-            self.look()
+            self._end_unused_functions()
             end = time.monotonic()
-            self._next_look = end + _REST_PER_LOOK * (end - start)
+            rest = _REST_PER_LOOK if self._adopts_orphans else _REST_PER_LOOK_WITHOUT_ADOPTION
+            self._next_look = end + rest * (end - start)
 
     def look(self) -> list[psutil.Process]:
         """Return the living descendants, and remember them."""
@@ -65,6 +69,19 @@ class Descendants:
                     process.kill()
             time.sleep(0.02)
 
+    def _end_unused_functions(self) -> None:
+        """Ask each function whose shell has ended to end. It has 30 seconds for the calls that it has begun.
+
+        The CLI starts each function from a shell. After an edit of the code, it ends only the shell, and starts another
+        one for the next call.
+        """
+        living = self.look()
+        pids = {process.pid for process in living}
+        for process in living:
+            with contextlib.suppress(psutil.Error):
+                if process.ppid() not in pids and _is_function(process):
+                    process.terminate()
+
     def _reap_orphans(self) -> None:
         """Release the entries of adopted processes that ended, but not the command's: its exit code is waited for."""
         if sys.platform == "linux":
@@ -81,6 +98,11 @@ def _adopt_orphans() -> bool:
         return False
     failed: int = ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     return not failed
+
+
+def _is_function(process: psutil.Process) -> bool:
+    """Tell whether the process runs the script of the Functions Framework, with or without its interpreter."""
+    return any(Path(part).name == _FUNCTION for part in process.cmdline()[:2])
 
 
 def _is_alive(process: psutil.Process) -> bool:

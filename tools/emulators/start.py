@@ -94,7 +94,7 @@ class Launch:
         urls = {name: f"http://{port}" for name, port in self.ports.items()}
         if "functions" in urls:
             urls["functions"] += f"/{self.project.id}/{REGION}"
-            urls["rest"] = f"{urls.get('hosting', urls['functions'] + '/api')}/v1"
+            urls["rest"] = f"{urls.get('hosting', urls['functions'] + '/api')}/v1/catalog"
         lines = [f"  {title:<12} {urls[name]}" for name, title in _TITLES.items() if name in urls]
         if {"functions", "firestore"} <= urls.keys():
             url = f"{urls['functions']}/createGenerationRequest"

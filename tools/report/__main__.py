@@ -36,13 +36,13 @@ def main(arguments: Sequence[str], console: Console) -> int:
         document = client.document(report_path(week)).get()
         report = report_of(Snapshot(document.reference.path, document.to_dict() or {}, document.update_time))
     except (Problem, ValueError) as problem:
-        console.print(str(problem), style="red", markup=False, highlight=False)
+        console.print(str(problem), style="red", markup=False, highlight=False, soft_wrap=True)
         return 1
     show(report, console)
     target = Path.cwd() / ".local" / f"report-{week}.html"
     target.parent.mkdir(exist_ok=True)
     target.write_text(page(report), "utf-8")
-    console.print(f"\nWith charts: [bold]{target.relative_to(Path.cwd())}[/]", highlight=False)
+    console.print(f"\nWith charts: [bold]{target.relative_to(Path.cwd())}[/]", highlight=False, soft_wrap=True)
     return 0
 
 

@@ -38,7 +38,8 @@ class CreateWebhookEndpoint(OfUser):
 
     url: WebhookUrl
     events: Events = Field(
-        default=[], description="The types of events that the endpoint gets. Without it, it gets all."
+        default=[],
+        description="The types of events that the endpoint gets. Without it, or if it is empty, it gets all.",
     )
 
 
@@ -68,7 +69,10 @@ class WebhookEndpoint(Described):
 
     endpoint_id: str = Field(validation_alias=AliasPath("endpoint", "id"))
     url: str = Field(validation_alias=AliasPath("endpoint", "url"))
-    events: list[EventType] = Field(validation_alias=AliasPath("endpoint", "events"))
+    events: list[EventType] = Field(
+        validation_alias=AliasPath("endpoint", "events"),
+        description="The types of events that the endpoint gets. If it is empty, the endpoint gets all.",
+    )
     enabled: bool = Field(validation_alias=AliasPath("endpoint", "enabled"))
     failing_since: Time | None = Field(
         validation_alias=AliasPath("receiver", "failing_since"),
