@@ -18,6 +18,7 @@ from imagegen.documents.generations import REQUESTS
 from imagegen.documents.secrets import WEBHOOK_SECRETS
 from imagegen.documents.webhooks import DELIVERIES
 from imagegen.domain.audit import Invariant
+from imagegen.domain.generation import OPEN
 from imagegen.domain.ledger import Credits
 from imagegen.domain.webhooks import LONGEST_DELAY, OVERDUE, RETRY_WINDOW
 from imagegen.domain.weeks import Week
@@ -40,6 +41,14 @@ CREATE, LIST, CREDITS = "createGenerationRequest", "listGenerationRequests", "ge
 LEASE = timedelta(minutes=4)
 AddAccount = Callable[..., None]
 WEBHOOK = "https://hooks.example.com"
+
+WITHOUT_MAIN_FILE = {
+    "bucketUrl": "https://images.example.com",
+    "folder": "images/user",
+    "token": "t",
+    "files": [{"name": "thumbnail", "width": 256, "height": 256, "bytes": 2000}],
+}
+"""An image of a request without the file of the ordered size."""
 
 
 class ProcessDied(BaseException):
@@ -317,6 +326,40 @@ def test_request_without_a_readable_catalog_still_expires(
     assert balance(api, "user") == 100
 
 
+def test_image_without_its_main_file_stops_no_list_worker_or_sweep(
+    api: Api,
+    backend: Backend,
+    database: ThreadSafeStore,
+    clock: ManualClock,
+    queue: TaskList,
+    add_account: AddAccount,
+    abandon: Callable[..., None],
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    add_account("user")
+    abandon("user")
+    api.result(CREATE, order())
+    waiting = api.result(CREATE, order(mode="async"))["generationRequestId"]
+    good = api.result(CREATE, order())["generationRequestId"]
+    bad = [path for path in paths(database, REQUESTS) if path != f"{REQUESTS}/{good}"]
+    for path in bad:
+        database.edit(path, image=WITHOUT_MAIN_FILE)
+    assert [made["generationRequestId"] for made in api.result(LIST, {"userId": "user"})["requests"]] == [good]
+    assert sorted(logged(capfd)) == sorted((path, "image.files") for path in bad)
+    [(function, task)] = queue.put_so_far
+    assert api.call(function, task).status_code == 200
+    assert logged(capfd) == [(f"{REQUESTS}/{waiting}", "image.files")]
+    clock.at += timedelta(hours=2)
+    abandon("user")
+    clock.at += LEASE
+    assert sweep(api) == 1
+    open_ones = [path for path in bad if database.read(path)[0].data["status"] in OPEN]
+    assert sorted(logged(capfd)) == sorted((path, "image.files") for path in open_ones)
+    readable = Invariant.READABLE
+    found = [finding.documents[0] for finding in backend.audit.findings() if finding.invariant is readable]
+    assert sorted(found) == sorted(bad)
+
+
 @pytest.mark.parametrize(
     "bad", ["all", 7, [7], [{"id": "a", "url": WEBHOOK}], [{"id": "a", "url": 1, "events": ["odd"], "enabled": True}]]
 )
@@ -444,12 +487,18 @@ def test_single_document_that_cannot_be_read_is_an_internal_error(
     assert logged(capfd) == [(f"{REQUESTS}/{request_id}", "status")]
 
 
+@pytest.mark.parametrize("changes", [{"cost": None}, {"image": WITHOUT_MAIN_FILE}], ids=str)
 def test_webhook_of_an_unreadable_request_fails_after_its_retry_window(
-    api: Api, backend: Backend, database: ThreadSafeStore, clock: ManualClock, queue: TaskList, add_account: AddAccount
+    api: Api,
+    database: ThreadSafeStore,
+    clock: ManualClock,
+    queue: TaskList,
+    add_account: AddAccount,
+    changes: dict[str, object],
 ) -> None:
     add_account("user")
     request_id = api.result(CREATE, order(webhookUrl=WEBHOOK))["generationRequestId"]
-    database.edit(f"{REQUESTS}/{request_id}", "cost")
+    database.edit(f"{REQUESTS}/{request_id}", **changes)
     for _ in range(RETRY_WINDOW // LONGEST_DELAY * 3):
         api.call("deliverWebhook", queue.put_so_far[-1][1])
         clock.sleep(LONGEST_DELAY.total_seconds())
