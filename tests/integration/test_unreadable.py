@@ -6,14 +6,14 @@ The backend runs on an in-memory Firestore, because the tests need many document
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from imagegen import bootstrap
 from imagegen.bootstrap import Backend
-from imagegen.documents.fields import Unreadable
+from imagegen.documents.fields import MOMENT_MAX, MOMENT_MIN, Unreadable
 from imagegen.documents.generations import REQUESTS
 from imagegen.documents.secrets import WEBHOOK_SECRETS
 from imagegen.documents.webhooks import DELIVERIES
@@ -613,6 +613,38 @@ def test_amount_of_another_kind_is_unreadable(
     with pytest.raises(Unreadable) as raised:
         backend.requests.get(request_id)
     assert (raised.value.path, raised.value.field) == (f"{REQUESTS}/{request_id}", "cost")
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        datetime.min.replace(tzinfo=UTC),
+        MOMENT_MIN - timedelta(microseconds=1),
+        MOMENT_MAX,
+        datetime.max.replace(tzinfo=UTC),
+    ],
+    ids=str,
+)
+def test_moment_outside_of_the_bounds_is_unreadable(
+    api: Api, backend: Backend, database: ThreadSafeStore, add_account: AddAccount, moment: datetime
+) -> None:
+    add_account("user")
+    request_id = api.result(CREATE, order())["generationRequestId"]
+    database.edit(f"{REQUESTS}/{request_id}", createdAt=moment)
+    with pytest.raises(Unreadable) as raised:
+        backend.requests.get(request_id)
+    assert raised.value.field == "createdAt"
+
+
+def test_moments_within_the_bounds_are_read(
+    api: Api, backend: Backend, database: ThreadSafeStore, add_account: AddAccount
+) -> None:
+    add_account("user")
+    request_id = api.result(CREATE, order())["generationRequestId"]
+    first, last = MOMENT_MIN, MOMENT_MAX - timedelta(microseconds=1)
+    database.edit(f"{REQUESTS}/{request_id}", createdAt=first, leaseExpiresAt=last)
+    request = backend.requests.get(request_id)
+    assert (request.created_at, request.lease_expires_at) == (first, last)
 
 
 @pytest.mark.parametrize("id", ["", "a/b", ".", "..", "__reserved__", 7, None, "x" * 400], ids=repr)
