@@ -447,16 +447,72 @@ def test_webhook_is_resent_although_the_users_earlier_resends_cannot_be_read(
     assert database.read("webhookSending/user")[0].data["resendsEarnedAt"] > NOON
 
 
-def test_list_ends_after_a_bounded_number_of_queries(
-    api: Api, database: ThreadSafeStore, add_account: AddAccount
+@pytest.mark.parametrize("broken", [{"cost": 2.5}, {"createdAt": "soon"}, {"createdAt": None}], ids=str)
+def test_request_behind_any_number_of_unreadable_ones_is_reached(
+    api: Api, database: ThreadSafeStore, clock: ManualClock, add_account: AddAccount, broken: dict[str, object]
 ) -> None:
     add_account("user")
-    for _ in range(3 * QUERIES_MAX):
+    first = api.result(CREATE, order(size="512x512"))["generationRequestId"]
+    for _ in range(5 * QUERIES_MAX):
+        clock.sleep(1)
         request_id = api.result(CREATE, order(size="512x512"))["generationRequestId"]
-        database.edit(f"{REQUESTS}/{request_id}", "cost")
-    database.queries = 0
-    assert api.result(LIST, {"userId": "user", "pageSize": 1}) == {"requests": []}
-    assert database.queries == QUERIES_MAX
+        database.edit(f"{REQUESTS}/{request_id}", **broken)
+    query: dict[str, object] = {"userId": "user", "pageSize": 1}
+    for _ in range(5):
+        database.queries = 0
+        page = api.result(LIST, query)
+        assert database.queries <= QUERIES_MAX
+        if page["requests"] or "nextPageToken" not in page:
+            break
+        query["pageToken"] = page["nextPageToken"]
+    assert [request["generationRequestId"] for request in page["requests"]] == [first]
+    assert "nextPageToken" not in page
+
+
+@pytest.mark.parametrize("broken", [{"hash": None}, {"seq": "first"}], ids=str)
+@pytest.mark.parametrize("function", [CREDITS, "listCreditTransactions"])
+def test_entry_behind_unreadable_ones_is_reached(
+    api: Api,
+    database: ThreadSafeStore,
+    add_account: AddAccount,
+    monkeypatch: pytest.MonkeyPatch,
+    broken: dict[str, object],
+    function: str,
+) -> None:
+    monkeypatch.setattr("imagegen.services.pagination.QUERIES_MAX", 2)
+    add_account("user")
+    made = [api.result(CREATE, order())["generationRequestId"] for _ in range(9)]
+    for request_id in made[1:]:
+        database.edit(f"users/user/creditTransactions/{request_id}-deduction", **broken)
+    listed = all_ids(api, function, {"userId": "user", "pageSize": 1}, "transactions", "id")
+    assert listed[0] == f"{made[0]}-deduction"
+
+
+def test_entry_whose_number_is_not_an_integer_ends_a_page(
+    api: Api, database: ThreadSafeStore, add_account: AddAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("imagegen.services.pagination.QUERIES_MAX", 1)
+    add_account("user")
+    made = [api.result(CREATE, order())["generationRequestId"] for _ in range(5)]
+    for number, request_id in enumerate(made[1:]):
+        database.edit(f"users/user/creditTransactions/{request_id}-deduction", seq=2 + (number + 1) / 5)
+    listed = all_ids(api, CREDITS, {"userId": "user", "pageSize": 1}, "transactions", "id")
+    assert listed == [f"{made[0]}-deduction"]
+
+
+def test_webhook_behind_unreadable_ones_is_reached(
+    api: Api, database: ThreadSafeStore, clock: ManualClock, add_account: AddAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("imagegen.services.pagination.QUERIES_MAX", 2)
+    add_account("user")
+    made = []
+    for number in range(9):
+        made.append(api.result(CREATE, order(webhookUrl=WEBHOOK))["generationRequestId"])
+        clock.sleep(1)
+        if number:
+            database.edit(f"{DELIVERIES}/{made[-1]}-completed", **{"url": 7} if number < 5 else {"createdAt": "soon"})
+    user = {"userId": "user", "pageSize": 1}
+    assert all_ids(api, "listWebhookDeliveries", user, "deliveries", "generationRequestId") == made[:1]
 
 
 def test_unreadable_request_does_not_keep_its_user_from_new_requests(

@@ -102,14 +102,7 @@ class FilteredPurchases(OfUser):
 
     def next_token(self, page: Page[PurchaseDetails]) -> str | None:
         """Return the token of the page that follows, or None."""
-        return _next_token(page_tokens.query_of(vars(self), _LIST_QUERY), page)
-
-
-def _next_token(query: object, page: Page[PurchaseDetails]) -> str | None:
-    if not page.has_more:
-        return None
-    last = page.items[-1].purchase
-    return page_tokens.encode(query, page_tokens.moment(last.created_at), last.id)
+        return page_tokens.after_moment(page_tokens.query_of(vars(self), _LIST_QUERY), page.next)
 
 
 class ListPurchases(FilteredPurchases):
@@ -134,7 +127,7 @@ class FindPurchases(Request):
 
     def next_token(self, page: Page[PurchaseDetails]) -> str | None:
         """Return the token of the page that follows, or None."""
-        return _next_token(page_tokens.query_of(vars(self), _FIND_QUERY), page)
+        return page_tokens.after_moment(page_tokens.query_of(vars(self), _FIND_QUERY), page.next)
 
 
 CHECKOUT_URL = "The page on which the buyer pays, while the purchase is open."
