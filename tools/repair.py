@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from google.auth.exceptions import GoogleAuthError
 
 from imagegen.bootstrap import Backend, on_firestore
-from imagegen.domain.ledger import Credits
+from imagegen.domain.ledger import Credits, TooManyDebts
 from imagegen.errors import ApiError
 from imagegen.ports.database import CommitRefused, DatabaseUnavailable, OutcomeUnknown
 from imagegen.ports.payments import PaymentsDown, PaymentsRefused
@@ -30,6 +30,7 @@ def main(arguments: Sequence[str]) -> int:
         ApiError,
         PaymentsDown,
         PaymentsRefused,
+        TooManyDebts,
         ValueError,
         CommitRefused,
         OutcomeUnknown,
