@@ -28,8 +28,10 @@ from imagegen.reports.documents import report_data
 from imagegen.services import sweeper
 from imagegen.services.credits.accounts import new_account
 from imagegen.services.pagination import QUERIES_MAX
+from tests.support.accounts import Accounts
 from tests.support.api import Api
 from tests.support.backend import Provider
+from tests.support.console import as_admin
 from tests.support.faults import FaultyDatabase
 from tests.support.orders import order
 from tests.support.stored import ThreadSafeStore
@@ -634,6 +636,18 @@ def test_report_leaves_out_users_reports_and_progress_that_cannot_be_read(
     read = backend.reports.get(week)
     assert read is not None
     assert report_data(read) == report_data(report)
+
+
+def test_report_of_a_week_at_the_end_of_the_calendar_is_left_out(
+    backend: Backend, api: Api, database: ThreadSafeStore, clock: ManualClock, accounts: Accounts
+) -> None:
+    week = Week.of(NOON)
+    clock.at = (week + 1).end
+    for number in range(2):
+        backend.reports.run(week + number)
+    database.edit(f"weeklyReports/{week}", week="9999-W52")
+    listed = as_admin(api, "listWeeklyReports")["reports"]
+    assert [report["week"] for report in listed] == [str(week + 1)]
 
 
 def test_audit_names_each_unreadable_document_and_checks_the_others(
