@@ -13,7 +13,7 @@ from google.auth.exceptions import GoogleAuthError
 
 from imagegen.api.fields import is_document_id
 from imagegen.bootstrap import Backend, on_firestore
-from imagegen.domain.ledger import Credits
+from imagegen.domain.ledger import Credits, TooManyDebts
 from imagegen.errors import ApiError
 from imagegen.ports.database import CommitRefused, DatabaseUnavailable, OutcomeUnknown
 from imagegen.ports.payments import PaymentsDown, PaymentsRefused
@@ -31,6 +31,7 @@ def main(arguments: Sequence[str]) -> int:
         ApiError,
         PaymentsDown,
         PaymentsRefused,
+        TooManyDebts,
         ValueError,
         CommitRefused,
         OutcomeUnknown,

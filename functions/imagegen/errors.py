@@ -275,7 +275,7 @@ class PaymentsUnavailable(ApiError):
     code = Code.FAILED_PRECONDITION
     rest_status = 409
     reason = "PAYMENTS_UNAVAILABLE"
-    situation = "credits are not for sale here, or the payment provider refuses the sale"
+    situation = "credits are not for sale here, or the payment provider refuses the call"
     retryable = "after the operator has corrected it"
 
 
@@ -301,6 +301,17 @@ class TooManyPurchases(ApiError):
     situation = "too many open purchases of this user: `maxPurchases`"
     retryable = "after paying one, or a day later"
     facts: ClassVar = {"maxPurchases": int}
+
+
+class TooManyUncollected(ApiError):
+    code = Code.FAILED_PRECONDITION
+    reason = "TOO_MANY_UNCOLLECTED"
+    situation = (
+        "a purchase was refunded or disputed, and its user owes credits for too many others to record it: "
+        "`purchasesOwedFor`"
+    )
+    retryable = "after the user's next purchase, which settles what is owed"
+    facts: ClassVar = {"purchasesOwedFor": int}
 
 
 class RouteNotFound(ApiError):

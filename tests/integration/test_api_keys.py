@@ -170,6 +170,41 @@ def test_key_that_an_operator_revoked_is_refused_and_makes_room(
     create(backend, Scope.READ)
 
 
+@pytest.mark.parametrize("ring", [{"active": 7}, {"active": ["a/b"]}, {"earnedAt": "soon"}], ids=str)
+def test_key_is_listed_and_revoked_although_the_ring_cannot_be_read(
+    api: Api,
+    backend: Backend,
+    users: None,
+    client: ObservedClient,
+    caplog: pytest.LogCaptureFixture,
+    ring: dict[str, object],
+) -> None:
+    secret = create(backend, Scope.READ)
+    client.document("apiKeyRings/user").update(ring)
+    before = client.document("apiKeyRings/user").get().to_dict()
+    [listed] = api.result("listApiKeys", {"userId": "user"})["apiKeys"]
+    revoked = api.result("revokeApiKey", {"keyId": listed["keyId"]})
+    assert "DOCUMENT_UNREADABLE" in caplog.text
+    assert api.rest("GET", BALANCE, **bearer(secret)).status_code == 401
+    assert api.result("revokeApiKey", {"keyId": listed["keyId"]}) == revoked
+    assert api.result("listApiKeys", {"userId": "user"})["apiKeys"] == []
+    assert client.document("apiKeyRings/user").get().to_dict() == before
+
+
+def test_key_that_the_ring_lacks_is_listed_and_revoked(
+    api: Api, backend: Backend, users: None, client: ObservedClient, clock: ManualClock
+) -> None:
+    secrets = []
+    for _ in range(2):
+        secrets.append(create(backend, Scope.READ))
+        clock.sleep(1)
+    client.document("apiKeyRings/user").delete()
+    ids = [hashlib.sha256(secret.encode()).hexdigest() for secret in reversed(secrets)]
+    assert [key["keyId"] for key in api.result("listApiKeys", {"userId": "user"})["apiKeys"]] == ids
+    api.result("revokeApiKey", {"keyId": ids[0]})
+    assert [key["keyId"] for key in api.result("listApiKeys", {"userId": "user"})["apiKeys"]] == ids[1:]
+
+
 def test_active_keys_are_bounded_also_if_created_at_once(backend: Backend, users: None) -> None:
     outcomes: list[bool] = []
 

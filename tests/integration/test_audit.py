@@ -94,6 +94,18 @@ def test_corruption_is_found_with_its_documents(
         )
 
 
+@pytest.mark.parametrize("user_id", ["a/b", "__x__", ".", "", 5, ["other"], {"id": "other"}], ids=repr)
+def test_claim_of_a_user_who_cannot_exist_stops_only_itself(
+    backend: Backend, client: ObservedClient, request_ids: dict[str, Any], user_id: object
+) -> None:
+    claim_without_a_grant(client, request_ids)
+    client.document("trialClaims/bad").set({"userId": user_id})
+    assert {(finding.invariant, finding.documents[0]) for finding in audit_findings(backend)} == {
+        (Invariant.READABLE, "trialClaims/bad"),
+        (Invariant.TRIAL, "trialClaims/claim"),
+    }
+
+
 def test_processing_request_is_a_finding_only_after_its_lease(
     api: Api, backend: Backend, client: ObservedClient, clock: ManualClock, request_ids: dict[str, Any]
 ) -> None:

@@ -52,6 +52,7 @@ def needs(
     payments.pay(client.document(f"purchases/{purchase_id}").get().get("sessionId"))
     api.result("reconcilePurchase", {"purchaseId": purchase_id})
     api.result("listPurchases", {"userId": "user"})
+    api.result("listApiKeys", {"userId": "user"})
     next_week = {"X-CloudScheduler-ScheduleTime": (datetime.now(UTC) + timedelta(weeks=1)).isoformat()}
     assert api.http.post("/scheduleWeeklyReport", headers=next_week).status_code == 200
     for function in ("sweepAbandonedRequests", "auditLedgers"):

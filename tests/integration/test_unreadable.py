@@ -6,18 +6,19 @@ The backend runs on an in-memory Firestore, because the tests need many document
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from imagegen import bootstrap
 from imagegen.bootstrap import Backend
-from imagegen.documents.fields import Unreadable
+from imagegen.documents.fields import MOMENT_MAX, MOMENT_MIN, Unreadable
 from imagegen.documents.generations import REQUESTS
 from imagegen.documents.secrets import WEBHOOK_SECRETS
 from imagegen.documents.webhooks import DELIVERIES
 from imagegen.domain.audit import Invariant
+from imagegen.domain.generation import OPEN
 from imagegen.domain.ledger import Credits
 from imagegen.domain.webhooks import LONGEST_DELAY, OVERDUE, RETRY_WINDOW
 from imagegen.domain.weeks import Week
@@ -27,8 +28,10 @@ from imagegen.reports.documents import report_data
 from imagegen.services import sweeper
 from imagegen.services.credits.accounts import new_account
 from imagegen.services.pagination import QUERIES_MAX
+from tests.support.accounts import Accounts
 from tests.support.api import Api
 from tests.support.backend import Provider
+from tests.support.console import as_admin
 from tests.support.faults import FaultyDatabase
 from tests.support.orders import order
 from tests.support.stored import ThreadSafeStore
@@ -40,6 +43,14 @@ CREATE, LIST, CREDITS = "createGenerationRequest", "listGenerationRequests", "ge
 LEASE = timedelta(minutes=4)
 AddAccount = Callable[..., None]
 WEBHOOK = "https://hooks.example.com"
+
+WITHOUT_MAIN_FILE = {
+    "bucketUrl": "https://images.example.com",
+    "folder": "images/user",
+    "token": "t",
+    "files": [{"name": "thumbnail", "width": 256, "height": 256, "bytes": 2000}],
+}
+"""An image of a request without the file of the ordered size."""
 
 
 class ProcessDied(BaseException):
@@ -324,6 +335,40 @@ def test_request_without_a_readable_catalog_still_expires(
     assert balance(api, "user") == 100
 
 
+def test_image_without_its_main_file_stops_no_list_worker_or_sweep(
+    api: Api,
+    backend: Backend,
+    database: ThreadSafeStore,
+    clock: ManualClock,
+    queue: TaskList,
+    add_account: AddAccount,
+    abandon: Callable[..., None],
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    add_account("user")
+    abandon("user")
+    api.result(CREATE, order())
+    waiting = api.result(CREATE, order(mode="async"))["generationRequestId"]
+    good = api.result(CREATE, order())["generationRequestId"]
+    bad = [path for path in paths(database, REQUESTS) if path != f"{REQUESTS}/{good}"]
+    for path in bad:
+        database.edit(path, image=WITHOUT_MAIN_FILE)
+    assert [made["generationRequestId"] for made in api.result(LIST, {"userId": "user"})["requests"]] == [good]
+    assert sorted(logged(capfd)) == sorted((path, "image.files") for path in bad)
+    [(function, task)] = queue.put_so_far
+    assert api.call(function, task).status_code == 200
+    assert logged(capfd) == [(f"{REQUESTS}/{waiting}", "image.files")]
+    clock.at += timedelta(hours=2)
+    abandon("user")
+    clock.at += LEASE
+    assert sweep(api) == 1
+    open_ones = [path for path in bad if database.read(path)[0].data["status"] in OPEN]
+    assert sorted(logged(capfd)) == sorted((path, "image.files") for path in open_ones)
+    readable = Invariant.READABLE
+    found = [finding.documents[0] for finding in backend.audit.findings() if finding.invariant is readable]
+    assert sorted(found) == sorted(bad)
+
+
 @pytest.mark.parametrize(
     "bad",
     [
@@ -419,16 +464,72 @@ def test_webhook_is_resent_although_the_users_earlier_resends_cannot_be_read(
     assert database.read("webhookSending/user")[0].data["resendsEarnedAt"] > NOON
 
 
-def test_list_ends_after_a_bounded_number_of_queries(
-    api: Api, database: ThreadSafeStore, add_account: AddAccount
+@pytest.mark.parametrize("broken", [{"cost": 2.5}, {"createdAt": "soon"}, {"createdAt": None}], ids=str)
+def test_request_behind_any_number_of_unreadable_ones_is_reached(
+    api: Api, database: ThreadSafeStore, clock: ManualClock, add_account: AddAccount, broken: dict[str, object]
 ) -> None:
     add_account("user")
-    for _ in range(3 * QUERIES_MAX):
+    first = api.result(CREATE, order(size="512x512"))["generationRequestId"]
+    for _ in range(5 * QUERIES_MAX):
+        clock.sleep(1)
         request_id = api.result(CREATE, order(size="512x512"))["generationRequestId"]
-        database.edit(f"{REQUESTS}/{request_id}", "cost")
-    database.queries = 0
-    assert api.result(LIST, {"userId": "user", "pageSize": 1}) == {"requests": []}
-    assert database.queries == QUERIES_MAX
+        database.edit(f"{REQUESTS}/{request_id}", **broken)
+    query: dict[str, object] = {"userId": "user", "pageSize": 1}
+    for _ in range(5):
+        database.queries = 0
+        page = api.result(LIST, query)
+        assert database.queries <= QUERIES_MAX
+        if page["requests"] or "nextPageToken" not in page:
+            break
+        query["pageToken"] = page["nextPageToken"]
+    assert [request["generationRequestId"] for request in page["requests"]] == [first]
+    assert "nextPageToken" not in page
+
+
+@pytest.mark.parametrize("broken", [{"hash": None}, {"seq": "first"}], ids=str)
+@pytest.mark.parametrize("function", [CREDITS, "listCreditTransactions"])
+def test_entry_behind_unreadable_ones_is_reached(
+    api: Api,
+    database: ThreadSafeStore,
+    add_account: AddAccount,
+    monkeypatch: pytest.MonkeyPatch,
+    broken: dict[str, object],
+    function: str,
+) -> None:
+    monkeypatch.setattr("imagegen.services.pagination.QUERIES_MAX", 2)
+    add_account("user")
+    made = [api.result(CREATE, order())["generationRequestId"] for _ in range(9)]
+    for request_id in made[1:]:
+        database.edit(f"users/user/creditTransactions/{request_id}-deduction", **broken)
+    listed = all_ids(api, function, {"userId": "user", "pageSize": 1}, "transactions", "id")
+    assert listed[0] == f"{made[0]}-deduction"
+
+
+def test_entry_whose_number_is_not_an_integer_ends_a_page(
+    api: Api, database: ThreadSafeStore, add_account: AddAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("imagegen.services.pagination.QUERIES_MAX", 1)
+    add_account("user")
+    made = [api.result(CREATE, order())["generationRequestId"] for _ in range(5)]
+    for number, request_id in enumerate(made[1:]):
+        database.edit(f"users/user/creditTransactions/{request_id}-deduction", seq=2 + (number + 1) / 5)
+    listed = all_ids(api, CREDITS, {"userId": "user", "pageSize": 1}, "transactions", "id")
+    assert listed == [f"{made[0]}-deduction"]
+
+
+def test_webhook_behind_unreadable_ones_is_reached(
+    api: Api, database: ThreadSafeStore, clock: ManualClock, add_account: AddAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("imagegen.services.pagination.QUERIES_MAX", 2)
+    add_account("user")
+    made = []
+    for number in range(9):
+        made.append(api.result(CREATE, order(webhookUrl=WEBHOOK))["generationRequestId"])
+        clock.sleep(1)
+        if number:
+            database.edit(f"{DELIVERIES}/{made[-1]}-completed", **{"url": 7} if number < 5 else {"createdAt": "soon"})
+    user = {"userId": "user", "pageSize": 1}
+    assert all_ids(api, "listWebhookDeliveries", user, "deliveries", "generationRequestId") == made[:1]
 
 
 def test_unreadable_request_does_not_keep_its_user_from_new_requests(
@@ -459,12 +560,18 @@ def test_single_document_that_cannot_be_read_is_an_internal_error(
     assert logged(capfd) == [(f"{REQUESTS}/{request_id}", "status")]
 
 
+@pytest.mark.parametrize("changes", [{"cost": None}, {"image": WITHOUT_MAIN_FILE}], ids=str)
 def test_webhook_of_an_unreadable_request_fails_after_its_retry_window(
-    api: Api, backend: Backend, database: ThreadSafeStore, clock: ManualClock, queue: TaskList, add_account: AddAccount
+    api: Api,
+    database: ThreadSafeStore,
+    clock: ManualClock,
+    queue: TaskList,
+    add_account: AddAccount,
+    changes: dict[str, object],
 ) -> None:
     add_account("user")
     request_id = api.result(CREATE, order(webhookUrl=WEBHOOK))["generationRequestId"]
-    database.edit(f"{REQUESTS}/{request_id}", "cost")
+    database.edit(f"{REQUESTS}/{request_id}", **changes)
     for _ in range(RETRY_WINDOW // LONGEST_DELAY * 3):
         api.call("deliverWebhook", queue.put_so_far[-1][1])
         clock.sleep(LONGEST_DELAY.total_seconds())
@@ -624,6 +731,18 @@ def test_report_leaves_out_users_reports_and_progress_that_cannot_be_read(
     assert report_data(read) == report_data(report)
 
 
+def test_report_of_a_week_at_the_end_of_the_calendar_is_left_out(
+    backend: Backend, api: Api, database: ThreadSafeStore, clock: ManualClock, accounts: Accounts
+) -> None:
+    week = Week.of(NOON)
+    clock.at = (week + 1).end
+    for number in range(2):
+        backend.reports.run(week + number)
+    database.edit(f"weeklyReports/{week}", week="9999-W52")
+    listed = as_admin(api, "listWeeklyReports")["reports"]
+    assert [report["week"] for report in listed] == [str(week + 1)]
+
+
 def test_audit_names_each_unreadable_document_and_checks_the_others(
     api: Api, backend: Backend, database: ThreadSafeStore, clock: ManualClock, add_account: AddAccount
 ) -> None:
@@ -657,6 +776,38 @@ def test_amount_of_another_kind_is_unreadable(
     with pytest.raises(Unreadable) as raised:
         backend.requests.get(request_id)
     assert (raised.value.path, raised.value.field) == (f"{REQUESTS}/{request_id}", "cost")
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        datetime.min.replace(tzinfo=UTC),
+        MOMENT_MIN - timedelta(microseconds=1),
+        MOMENT_MAX,
+        datetime.max.replace(tzinfo=UTC),
+    ],
+    ids=str,
+)
+def test_moment_outside_of_the_bounds_is_unreadable(
+    api: Api, backend: Backend, database: ThreadSafeStore, add_account: AddAccount, moment: datetime
+) -> None:
+    add_account("user")
+    request_id = api.result(CREATE, order())["generationRequestId"]
+    database.edit(f"{REQUESTS}/{request_id}", createdAt=moment)
+    with pytest.raises(Unreadable) as raised:
+        backend.requests.get(request_id)
+    assert raised.value.field == "createdAt"
+
+
+def test_moments_within_the_bounds_are_read(
+    api: Api, backend: Backend, database: ThreadSafeStore, add_account: AddAccount
+) -> None:
+    add_account("user")
+    request_id = api.result(CREATE, order())["generationRequestId"]
+    first, last = MOMENT_MIN, MOMENT_MAX - timedelta(microseconds=1)
+    database.edit(f"{REQUESTS}/{request_id}", createdAt=first, leaseExpiresAt=last)
+    request = backend.requests.get(request_id)
+    assert (request.created_at, request.lease_expires_at) == (first, last)
 
 
 @pytest.mark.parametrize("id", ["", "a/b", ".", "..", "__reserved__", 7, None, "x" * 400], ids=repr)

@@ -321,7 +321,8 @@ def test_reports_are_listed_newest_first(backend: Backend, clock: ManualClock) -
         backend.reports.run(WEEK + number)
 
     def listed(limit: int, before: Week | None = None) -> list[str]:
-        return [str(report.week) for report in backend.reports.list(limit, before).items]
+        reports = backend.reports.list(limit, None if before is None else str(before))
+        return [str(report.week) for report in reports.items]
 
     assert listed(10) == ["2027-W01", "2026-W48", "2026-W47", "2026-W46"]
     assert listed(2) == ["2027-W01", "2026-W48"]

@@ -37,9 +37,10 @@ from imagegen.api.validation import VIOLATIONS_MAX, parse
 from imagegen.api.webhook_endpoints import GetWebhookSecret
 from imagegen.api.weekly_reports import ListWeeklyReports
 from imagegen.domain.catalog import Kind
-from imagegen.domain.generation import keyed_request_id
+from imagegen.domain.generation import GenerationRequest, keyed_request_id
 from imagegen.domain.public_addresses import is_public_host
 from imagegen.errors import InvalidInput
+from imagegen.services.pagination import Page
 from tests.support.scale import scaled
 from tools.docs import openapi
 from tools.seed import history
@@ -238,13 +239,14 @@ MOMENTS = st.datetimes(timezones=st.just(UTC))
 )
 def test_list_continues_at_its_page_token(query: dict[str, Any], at: datetime, request_id: str) -> None:
     params = parse(ListGenerationRequests, query, CONTEXT)
-    next_query = {**query, "pageToken": params.token(at, request_id), "pageSize": 7}
+    page = Page[GenerationRequest]([], (at, request_id))
+    next_query = {**query, "pageToken": params.next_token(page), "pageSize": 7}
 
     next_params = parse(ListGenerationRequests, next_query, CONTEXT)
 
     assert next_params.after == (at, request_id)
     assert next_params.filter == params.filter
-    assert next_params.token(at, request_id) == next_query["pageToken"]
+    assert next_params.next_token(page) == next_query["pageToken"]
     assert not accepts(
         ListGenerationRequests, next_query | {"userId": "somebody else"}, "pageToken", next_query["pageToken"]
     )
@@ -301,9 +303,10 @@ def test_user_id_is_a_string_or_the_callers_uid(value: Any, uid: str | None) -> 
 # Page tokens
 
 
-@given(user=VALID_IDS, seq=st.integers(1, 2**63 - 1))
-def test_history_continues_at_its_page_token(user: str, seq: int) -> None:
-    token = parse(GetUserCredits, {"userId": user}, CONTEXT).token(seq)
+@given(user=VALID_IDS, seq=st.integers(1, 2**63 - 1) | st.floats(1, 2**62))
+def test_history_continues_at_its_page_token(user: str, seq: float) -> None:
+    token = parse(GetUserCredits, {"userId": user}, CONTEXT).next_token(Page([], (seq, "entry")))
+    assert token is not None
     assert parse(GetUserCredits, {"userId": user, "pageToken": token}, CONTEXT).before_seq == seq
     assert re.fullmatch("[A-Za-z0-9_-]+", token)
 
@@ -339,6 +342,9 @@ def test_changed_token_is_refused(place: int, character: str) -> None:
 @example([2**63])
 @example([True])
 @example([1.0])
+@example([0.5])
+@example([float("nan")])
+@example([float("inf")])
 @example([10**400, "id"])
 @example([-(10**20), "id"])
 def test_any_position_is_parsed_or_raises_value_error(position: list[Any]) -> None:
@@ -348,7 +354,7 @@ def test_any_position_is_parsed_or_raises_value_error(position: list[Any]) -> No
         except ValueError:
             continue
         match place:
-            case int(seq):
+            case (int() | float()) as seq:
                 assert [seq] == position
                 assert 0 < seq < 2**63
             case (datetime() as at, id):

@@ -337,6 +337,20 @@ def test_bad_documents_are_findings_and_stop_only_themselves(
     assert {user for user, _ in rules(run)} == {"a", "b", "c", "d"}
 
 
+def test_finding_of_a_user_who_cannot_exist_makes_the_last_audit_unreadable(
+    store: Observed, clock: ManualClock, audit: DailyAudit
+) -> None:
+    add_users(store, "a")
+    edit(store, "users/a", credits__paid=7)
+    run = audit.run(clock.now())
+    assert rules(run) == [("a", Invariant.BALANCE)]
+    [found, *_] = [data for data in Store.read(store, LATEST)[0].data["findings"] if data["userId"] == "a"]
+    edit(store, LATEST, findings=[{**found, "userId": "a/b"}])
+    assert audit.latest() is None
+    clock.at += timedelta(days=1)
+    assert audit.run(clock.now()).recheck == ()
+
+
 def test_change_between_two_reads_is_not_a_finding(
     store: Observed, clock: ManualClock, audit: DailyAudit, accounts: Accounts
 ) -> None:

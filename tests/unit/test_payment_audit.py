@@ -105,6 +105,14 @@ def test_planted_difference_is_the_only_finding(shop: Shop, plant: Callable[[Sho
     assert message in found
 
 
+def test_session_that_names_something_else_is_found_without_a_read(shop: Shop) -> None:
+    session = shop.payments.sessions[paid_session(shop)]
+    shop.payments.sessions["cs_other"] = replace(session, id="cs_other", purchase_id="orders/7")
+    [found] = PaymentAudit(shop.database, shop.payments, shop.clock).findings()
+    assert found.message == "The session cs_other is paid, but its purchase does not exist."
+    assert found.documents == ("purchases",)
+
+
 def test_purchases_of_the_other_mode_are_not_compared(shop: Shop) -> None:
     grant_without_a_payment(shop)
     shop.payments.is_live = True

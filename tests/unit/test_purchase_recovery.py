@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from imagegen.domain.ledger import Credits
+from imagegen.ports.payments import PaymentsRefused
 from tests.support.accounts import Accounts
 from tests.support.console import as_admin, refused
 from tests.support.purchases import Shop, down
@@ -50,6 +51,37 @@ def test_landing_page_says_that_the_provider_is_away(shop: Shop) -> None:
     shop.payments.before = down
     error = shop.api.error("reconcilePurchase", {"purchaseId": purchase_id})
     assert error["details"]["reason"] == "SERVICE_UNAVAILABLE"
+
+
+def test_landing_page_says_that_the_provider_refuses(shop: Shop) -> None:
+    def refused(_call: str) -> None:
+        raise PaymentsRefused("api_key_expired")
+
+    purchase_id, _ = shop.bought()
+    shop.payments.before = refused
+    error = shop.api.error("reconcilePurchase", {"purchaseId": purchase_id})
+    assert error["details"] == {"reason": "PAYMENTS_UNAVAILABLE"}
+    shop.clock.sleep(5)
+    answer = shop.api.rest("POST", f"/v1/purchases/{purchase_id}/reconcile")
+    assert (answer.status_code, answer.get_json()["reason"]) == (409, "PAYMENTS_UNAVAILABLE")
+
+
+def test_refund_waits_while_the_user_owes_for_too_many_purchases(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("imagegen.domain.ledger.DEBTS_MAX", 1)
+    monkeypatch.setattr("imagegen.api.purchases.DEBTS_MAX", 1)
+    (owing, first), (waiting, second) = shop.paid(), shop.paid()
+    shop.spend(100)
+    shop.payments.refund(first, 500)
+    shop.payments.refund(second, 500)
+    assert shop.api.result("reconcilePurchase", {"purchaseId": owing})["uncollected"] == 50
+    before, entries = shop.stored(waiting), shop.entries()
+    error = shop.api.error("reconcilePurchase", {"purchaseId": waiting})
+    assert error["details"] == {"reason": "TOO_MANY_UNCOLLECTED", "purchasesOwedFor": 1}
+    assert {**shop.stored(waiting), "lookedAt": None} == {**before, "lookedAt": None}
+    assert shop.entries() == entries
+    shop.paid()  # settles the debt
+    shop.clock.sleep(5)
+    assert shop.api.result("reconcilePurchase", {"purchaseId": waiting})["status"] == "refunded"
 
 
 def test_sweeper_finds_what_lost_events_told(shop: Shop) -> None:

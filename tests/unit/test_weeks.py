@@ -33,7 +33,9 @@ def test_adding_weeks_crosses_years() -> None:
     assert str(Week.parse("2026-W53") + 1) == "2027-W01"
 
 
-@pytest.mark.parametrize("name", ["2026-W54", "2026-W00", "2026W46", "2026-46", "", "2026-W46 "])
+@pytest.mark.parametrize(
+    "name", ["2026-W54", "2026-W00", "2026W46", "2026-46", "", "2026-W46 ", "0001-W01", "1999-W52", "9999-W52"]
+)
 def test_parse_refuses_invalid_weeks(name: str) -> None:
     with pytest.raises(ValueError, match="is not an ISO week like 2026-W46"):
         Week.parse(name)

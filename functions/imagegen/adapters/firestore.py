@@ -112,6 +112,8 @@ class FirestoreDatabase:
         return answers
 
     def read(self, *paths: str) -> list[Snapshot]:
+        if not paths:
+            return []
         names = [self._root + path for path in paths]
         request = messages.BatchGetDocumentsRequest(database=self._database, documents=names)
         found = {

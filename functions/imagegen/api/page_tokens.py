@@ -10,7 +10,6 @@ from typing import Any
 from pydantic import BeforeValidator, ValidationInfo, WithJsonSchema
 
 from imagegen.api.fields import is_document_id, refuse
-from imagegen.domain.weeks import Week
 
 SEQUENCE = range(1, 2**63)  # entry numbers; Firestore's integers have 64 bits
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -45,7 +44,7 @@ def query_of(fields: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any
     return {name: fields[name] for name in names}
 
 
-def encode(query: object, *position: int | str) -> str:
+def encode(query: object, *position: float | str) -> str:
     """Return the token of a position in the results of ``query``: base64url of the query's digest and the position."""
     text = json.dumps([_digest(query), *position], separators=(",", ":"))
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
@@ -65,20 +64,36 @@ def decode(token: str, query: object) -> list[Any]:
     return content[1:]
 
 
-def entry_number(position: list[Any]) -> int:
-    """Return the number of a ledger entry from a decoded position. Raises ValueError."""
+def entry_number(position: list[Any]) -> float:
+    """Return the number of a ledger entry from a decoded position. Raises ValueError.
+
+    An entry that cannot be read may have a number that is not an integer, and be the last of its page.
+    """
     match position:
-        case [int(seq)] if seq in SEQUENCE and seq is not True:
+        case [int(seq) | float(seq)] if SEQUENCE.start <= seq < SEQUENCE.stop and seq is not True:
             return seq
     raise ValueError("not a position in a history")
 
 
-def week(position: list[Any]) -> Week:
-    """Return the week from a decoded position. Raises ValueError."""
+def week(position: list[Any]) -> str:
+    """Return the name of a week from a decoded position. Raises ValueError.
+
+    A report that cannot be read may have another text, and be the last of its page.
+    """
     match position:
-        case [str(name)]:
-            return Week.parse(name)
+        case [str(name)] if name.isprintable():
+            return name
     raise ValueError("not a position in a list of reports")
+
+
+def after_moment(query: object, position: tuple[datetime, str] | None) -> str | None:
+    """Return the token of a position in a list by creation time, or None without a position."""
+    return None if position is None else encode(query, moment(position[0]), position[1])
+
+
+def after_entry(query: object, position: tuple[float, str] | None) -> str | None:
+    """Return the token of a position in a ledger, or None without a position."""
+    return None if position is None else encode(query, position[0])
 
 
 def moment(at: datetime) -> int:

@@ -17,6 +17,7 @@ from imagegen.api.requests import OfUser, Request, example
 from imagegen.api.responses import NEXT_PAGE, REPLAYED, Described, Number, Replayed, Response, Time
 from imagegen.bootstrap import Backend
 from imagegen.domain.api_keys import Scope
+from imagegen.domain.ledger import DEBTS_MAX, TooManyDebts
 from imagegen.domain.purchases import PurchaseStatus
 from imagegen.errors import (
     Contention,
@@ -26,6 +27,7 @@ from imagegen.errors import (
     PurchaseNotFound,
     ServiceUnavailable,
     TooManyPurchases,
+    TooManyUncollected,
     UserNotFound,
 )
 from imagegen.ports.payments import PaymentsDown, PaymentsRefused
@@ -102,14 +104,7 @@ class FilteredPurchases(OfUser):
 
     def next_token(self, page: Page[PurchaseDetails]) -> str | None:
         """Return the token of the page that follows, or None."""
-        return _next_token(page_tokens.query_of(vars(self), _LIST_QUERY), page)
-
-
-def _next_token(query: object, page: Page[PurchaseDetails]) -> str | None:
-    if not page.has_more:
-        return None
-    last = page.items[-1].purchase
-    return page_tokens.encode(query, page_tokens.moment(last.created_at), last.id)
+        return page_tokens.after_moment(page_tokens.query_of(vars(self), _LIST_QUERY), page.next)
 
 
 class ListPurchases(FilteredPurchases):
@@ -134,7 +129,7 @@ class FindPurchases(Request):
 
     def next_token(self, page: Page[PurchaseDetails]) -> str | None:
         """Return the token of the page that follows, or None."""
-        return _next_token(page_tokens.query_of(vars(self), _FIND_QUERY), page)
+        return page_tokens.after_moment(page_tokens.query_of(vars(self), _FIND_QUERY), page.next)
 
 
 CHECKOUT_URL = "The page on which the buyer pays, while the purchase is open."
@@ -195,12 +190,22 @@ class PurchaseList(Response):
 
 
 @contextmanager
-def _provider_errors() -> Iterator[None]:
-    """Convert the errors of the payment provider."""
+def _reconciliation_errors() -> Iterator[None]:
+    """Convert the errors of a reconciliation, which has changed nothing then."""
     try:
         yield
-    except (PaymentsDown, PaymentsRefused) as error:
+    except PaymentsDown as error:
         raise ServiceUnavailable("The payment provider does not answer. Send the same call again.") from error
+    except PaymentsRefused as error:
+        raise PaymentsUnavailable(
+            "The payment provider refuses the call. Nothing was changed. The operator must correct the configuration."
+        ) from error
+    except TooManyDebts as error:
+        raise TooManyUncollected(
+            f"The user owes credits for {DEBTS_MAX:,} purchases, so the refund or dispute of this one is not recorded. "
+            "Nothing was changed. The next purchase settles what is owed.",
+            purchasesOwedFor=DEBTS_MAX,
+        ) from error
 
 
 @operation(
@@ -208,6 +213,7 @@ def _provider_errors() -> Iterator[None]:
     PaymentsUnavailable,
     PackageNotFound,
     TooManyPurchases,
+    TooManyUncollected,
     IdempotencyMismatch,
     Contention,
     access=Access.OWNER,
@@ -217,7 +223,7 @@ def create_purchase(backend: Backend, call: Call[CreatePurchase]) -> PurchaseChe
     params = call.params
     return_url = params.return_url or f"{settings.return_origins()[0]}/"
     order = Order(params.user_id, params.package, return_url, params.idempotency_key)
-    with _provider_errors():
+    with _reconciliation_errors():
         return PurchaseCheckout.of(backend.checkout.create(order))
 
 
@@ -227,7 +233,7 @@ def get_purchase(backend: Backend, call: Call[GetPurchase]) -> Purchase:
     return Purchase.of(backend.purchases.get(call.params.purchase_id, call.allows))
 
 
-@operation(PurchaseNotFound, Contention, access=Access.OWNER_OR_ADMIN)
+@operation(PurchaseNotFound, PaymentsUnavailable, TooManyUncollected, Contention, access=Access.OWNER_OR_ADMIN)
 def reconcile_purchase(backend: Backend, call: Call[ReconcilePurchase]) -> Purchase:
     """Asks the payment provider about a purchase, grants what is due, and returns the purchase.
 
@@ -236,7 +242,7 @@ def reconcile_purchase(backend: Backend, call: Call[ReconcilePurchase]) -> Purch
     """
     if backend.payments is None:
         return Purchase.of(backend.purchases.get(call.params.purchase_id, call.allows))
-    with _provider_errors():
+    with _reconciliation_errors():
         return Purchase.of(backend.reconciliation.look(call.params.purchase_id, call.allows))
 
 

@@ -86,11 +86,9 @@ class FilteredRequests(OfUser):
             created_before=self.created_before,
         )
 
-    def token(self, created_at: datetime, request_id: str) -> str:
-        """Return the token of the page that starts after the request."""
-        return page_tokens.encode(
-            page_tokens.query_of(vars(self), _LIST_QUERY), page_tokens.moment(created_at), request_id
-        )
+    def next_token(self, page: Page[GenerationRequest]) -> str | None:
+        """Return the token of the page that follows, or None."""
+        return page_tokens.after_moment(page_tokens.query_of(vars(self), _LIST_QUERY), page.next)
 
 
 class ListGenerationRequests(FilteredRequests):
@@ -126,10 +124,9 @@ class GenerationRequestList(Response):
 
     @classmethod
     def of(cls, params: ListGenerationRequests, page: Page[GenerationRequest], total_count: int | None) -> Self:
-        last = page.items[-1] if page.has_more else None
         return cls(
             requests=[GenerationRequestDetails.of(request) for request in page.items],
-            next_page_token=last and params.token(last.created_at, last.id),
+            next_page_token=params.next_token(page),
             total_count=total_count,
         )
 

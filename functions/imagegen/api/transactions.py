@@ -12,9 +12,10 @@ from imagegen.api.requests import OfUser, example
 from imagegen.api.responses import NEXT_PAGE, Described, Number, Response, Time
 from imagegen.bootstrap import Backend
 from imagegen.domain.api_keys import Scope
-from imagegen.domain.ledger import EntryType
+from imagegen.domain.ledger import EntryType, LedgerEntry
 from imagegen.errors import UserNotFound
 from imagegen.services.credits.history import OF_REQUESTS, History
+from imagegen.services.pagination import Page
 
 _CREDITS_QUERY = ("user_id",)
 
@@ -24,12 +25,12 @@ class GetUserCredits(OfUser):
 
     page_size: PageSize = PAGE_SIZE_DEFAULT
     before_seq: Annotated[
-        int | None, page_tokens.position(page_tokens.entry_number, *_CREDITS_QUERY), page_tokens.TOKEN_SCHEMA
+        int | float | None, page_tokens.position(page_tokens.entry_number, *_CREDITS_QUERY), page_tokens.TOKEN_SCHEMA
     ] = Field(default=None, alias="pageToken")
 
-    def token(self, seq: int) -> str:
-        """Return the token of the page that starts after the entry with the number ``seq``."""
-        return page_tokens.encode(page_tokens.query_of(vars(self), _CREDITS_QUERY), seq)
+    def next_token(self, page: Page[LedgerEntry]) -> str | None:
+        """Return the token of the page that follows, or None."""
+        return page_tokens.after_entry(page_tokens.query_of(vars(self), _CREDITS_QUERY), page.next)
 
 
 _TRANSACTIONS_QUERY = ("user_id", "type")
@@ -40,12 +41,14 @@ class FilteredTransactions(OfUser):
 
     type: Annotated[EntryType, Field(strict=False)] | None = None
     before_seq: Annotated[
-        int | None, page_tokens.position(page_tokens.entry_number, *_TRANSACTIONS_QUERY), page_tokens.TOKEN_SCHEMA
+        int | float | None,
+        page_tokens.position(page_tokens.entry_number, *_TRANSACTIONS_QUERY),
+        page_tokens.TOKEN_SCHEMA,
     ] = Field(default=None, alias="pageToken")
 
-    def token(self, seq: int) -> str:
-        """Return the token of the page that starts after the entry with the number ``seq``."""
-        return page_tokens.encode(page_tokens.query_of(vars(self), _TRANSACTIONS_QUERY), seq)
+    def next_token(self, page: Page[LedgerEntry]) -> str | None:
+        """Return the token of the page that follows, or None."""
+        return page_tokens.after_entry(page_tokens.query_of(vars(self), _TRANSACTIONS_QUERY), page.next)
 
 
 class ListCreditTransactions(FilteredTransactions):
@@ -73,7 +76,7 @@ class UserCredits(Response):
         return cls(
             current_credits=history.wallet.credits.total,
             transactions=[Transaction.of(entry) for entry in page.items],
-            next_page_token=params.token(page.items[-1].seq) if page.has_more else None,
+            next_page_token=params.next_token(page),
         )
 
 
@@ -104,7 +107,7 @@ class CreditTransactionList(Response):
         return cls(
             current_credits=history.wallet.credits.total,
             transactions=[LedgerTransaction.of(entry) for entry in page.items],
-            next_page_token=params.token(page.items[-1].seq) if page.has_more else None,
+            next_page_token=params.next_token(page),
         )
 
 

@@ -31,11 +31,9 @@ class ListWebhookDeliveries(OfUser):
         page_tokens.TOKEN_SCHEMA,
     ] = Field(default=None, alias="pageToken")
 
-    def token(self, created_at: datetime, delivery_id: str) -> str:
-        """Return the token of the page that starts after the delivery."""
-        return page_tokens.encode(
-            page_tokens.query_of(vars(self), _DELIVERIES_QUERY), page_tokens.moment(created_at), delivery_id
-        )
+    def next_token(self, page: Page[webhooks.Delivery]) -> str | None:
+        """Return the token of the page that follows, or None."""
+        return page_tokens.after_moment(page_tokens.query_of(vars(self), _DELIVERIES_QUERY), page.next)
 
 
 class ResendWebhook(Request):
@@ -77,10 +75,9 @@ class WebhookDeliveryList(Response):
 
     @classmethod
     def of(cls, params: ListWebhookDeliveries, page: Page[webhooks.Delivery]) -> Self:
-        last = page.items[-1] if page.has_more else None
         return cls(
             deliveries=[WebhookDelivery.of(delivery) for delivery in page.items],
-            next_page_token=last and params.token(last.created_at, last.id),
+            next_page_token=params.next_token(page),
         )
 
 

@@ -14,7 +14,6 @@ from imagegen.api.responses import NEXT_PAGE, Response
 from imagegen.bootstrap import Backend
 from imagegen.domain.api_keys import Scope
 from imagegen.domain.times import rfc3339
-from imagegen.domain.weeks import Week
 from imagegen.errors import Contention, InvalidInput, ReportNotFound
 from imagegen.services.pagination import Page
 
@@ -38,13 +37,13 @@ class ListWeeklyReports(Request):
     model_config = example(pageSize=4)
 
     page_size: ReportsPageSize = REPORTS_PAGE_SIZE_DEFAULT
-    before: Annotated[Week | None, page_tokens.position(page_tokens.week), page_tokens.TOKEN_SCHEMA] = Field(
+    before: Annotated[str | None, page_tokens.position(page_tokens.week), page_tokens.TOKEN_SCHEMA] = Field(
         default=None, alias="pageToken"
     )
 
-    def token(self, week: Week) -> str:
-        """Return the token of the page that starts with the week before ``week``."""
-        return page_tokens.encode({}, str(week))
+    def next_token(self, page: "Page[Report]") -> str | None:
+        """Return the token of the page that follows, or None."""
+        return None if page.next is None else page_tokens.encode({}, page.next[0])
 
 
 def _with_times(value: Any) -> Any:
@@ -82,7 +81,7 @@ class WeeklyReportList(Response):
     def of(cls, params: ListWeeklyReports, page: "Page[Report]") -> Self:
         return cls(
             reports=[WeeklyReport.of(report).report for report in page.items],
-            next_page_token=params.token(page.items[-1].week) if page.has_more else None,
+            next_page_token=params.next_token(page),
         )
 
 

@@ -368,3 +368,8 @@ def create_correction_reason(correction: LedgerEntry, reason: str) -> Create:
 def create_trial_claim(claim_id: str, user_id: str, at: datetime) -> Create:
     """Return the write of a person's claim, which exists once the person has had trial credits."""
     return Create(trial_claim_path(claim_id), {"schemaVersion": SCHEMA_VERSION, "userId": user_id, "claimedAt": at})
+
+
+def claimant_of(claim: Snapshot) -> str:
+    """Return the id of the user who claimed the trial credits. Raises Unreadable."""
+    return Fields.of(claim).id("userId")

@@ -1,6 +1,5 @@
 """Conversion of API keys to and from Firestore documents, which clients cannot read."""
 
-from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import Any, Self
 
@@ -8,7 +7,7 @@ from imagegen.dataclass import dataclass
 from imagegen.documents.accounts import SCHEMA_VERSION
 from imagegen.documents.fields import EXPIRE_AT, Fields
 from imagegen.domain.api_keys import ApiKey, Scope
-from imagegen.ports.database import Create, Snapshot, Update
+from imagegen.ports.database import Create, Query, Snapshot, Update, Where
 
 REVOKED_KEPT = timedelta(days=400)
 """The time in which an operator can look up a revoked key, whose id is in the grants that were made with it."""
@@ -23,6 +22,11 @@ def api_key_path(key_id: str) -> str:
 
 def key_ring_path(user_id: str) -> str:
     return f"{KEY_RINGS}/{user_id}"
+
+
+def active_keys(user_id: str, limit: int) -> Query:
+    """Return the query for the keys of a user that are not revoked."""
+    return Query(API_KEYS, (Where("userId", "==", user_id), Where("revokedAt", "==", None)), limit=limit)
 
 
 def create_api_key(key: ApiKey) -> Create:
@@ -107,7 +111,3 @@ class KeyRing:
         if document.version is None:
             return Create(document.path, {"schemaVersion": SCHEMA_VERSION, **data})
         return Update(document.path, data, document.version)
-
-
-def paths_of(key_ids: Sequence[str]) -> list[str]:
-    return [api_key_path(key_id) for key_id in key_ids]

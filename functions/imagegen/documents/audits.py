@@ -94,7 +94,8 @@ def _finding_of(fields: Fields) -> Finding:
     documents = fields.read("documents", list)
     if not all(isinstance(document, str) for document in documents):
         fields.refuse("documents")
-    return Finding(Invariant[rule], fields.read("message", str), tuple(documents), fields.optional("userId", str))
+    user_id = None if fields.optional("userId", str) is None else fields.id("userId")
+    return Finding(Invariant[rule], fields.read("message", str), tuple(documents), user_id)
 
 
 def _balances_of(fields: Fields) -> Balances:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from enum import Enum
 from math import inf, isfinite
 from typing import Any, NoReturn, Self, TypeVar
@@ -16,6 +17,13 @@ EXPIRE_AT = "expireAt"
 """The field with the time from which nobody needs a document. Firestore deletes the document then.
 
 firestore.indexes.json lists the collections. A document without a time in this field stays.
+"""
+
+MOMENT_MIN = datetime(2000, 1, 1, tzinfo=UTC)
+MOMENT_MAX = datetime(3000, 1, 1, tzinfo=UTC)
+"""A document may have moments from ``MOMENT_MIN`` to before ``MOMENT_MAX``.
+
+Both are far from the ends of Python's calendar, so that no duration added to a stored moment leaves the calendar.
 """
 
 _ID = re.compile(r"(?!\.\.?$)(?!__.*__$)[^/]{1,375}")  # 1,500 bytes in UTF-8
@@ -43,7 +51,10 @@ class Fields:
         return cls(document.path, document.data)
 
     def read(self, name: str, kind: type[T]) -> T:
-        """Return the value of a field. If ``kind`` is an enum, return its member with this value."""
+        """Return the value of a field. If ``kind`` is an enum, return its member with this value.
+
+        A moment must be within the bounds that all documents have.
+        """
         value = self.data.get(name)
         if issubclass(kind, Enum):
             try:
@@ -51,6 +62,8 @@ class Fields:
             except ValueError:
                 self.refuse(name)
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+            self.refuse(name)
+        if isinstance(value, datetime) and not MOMENT_MIN <= value < MOMENT_MAX:
             self.refuse(name)
         return value
 

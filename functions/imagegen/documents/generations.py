@@ -17,7 +17,7 @@ from imagegen.domain.generation import (
     Mode,
     Status,
 )
-from imagegen.domain.images import ImageFile, StoredImage
+from imagegen.domain.images import IMAGE, ImageFile, StoredImage
 from imagegen.domain.trace import trace_of
 from imagegen.ports.database import Create, Replace, Snapshot, Version
 
@@ -152,14 +152,18 @@ def image_fields(image: StoredImage) -> dict[str, Any]:
 
 
 def image_of(image: Fields) -> StoredImage:
+    """Return the image. Raises Unreadable, also if the file of the ordered size is missing."""
+    files = [
+        ImageFile(file.read("name", str), file.amount("width"), file.amount("height"), file.amount("bytes"))
+        for file in image.maps("files")
+    ]
+    if all(file.name != IMAGE for file in files):
+        image.refuse("files")
     return StoredImage(
         bucket_url=image.read("bucketUrl", str),
         folder=image.read("folder", str),
         token=image.read("token", str),
-        files=[
-            ImageFile(file.read("name", str), file.amount("width"), file.amount("height"), file.amount("bytes"))
-            for file in image.maps("files")
-        ],
+        files=files,
         revised_prompt=image.optional("revisedPrompt", str),
     )
 

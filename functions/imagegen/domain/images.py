@@ -43,7 +43,7 @@ class InvalidPicture(ValueError):
 
 @dataclass(frozen=True)
 class StoredImage:
-    """An image in the bucket whose files have the URL ``bucket_url`` and their quoted path.
+    """An image in the bucket whose files have the URL ``bucket_url`` and their quoted path. One of them is ``IMAGE``.
 
     Whoever knows ``token`` may download the files, so their URLs contain it. ``revised_prompt`` is the prompt that the
     provider used instead of the caller's.

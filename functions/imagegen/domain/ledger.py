@@ -48,6 +48,11 @@ class NotEnoughCredits(Exception):
 class TooManyDebts(Exception):
     """The user owes credits for DEBTS_MAX other purchases. A further reversal waits until one is settled."""
 
+    def __init__(self) -> None:
+        super().__init__(
+            f"The user owes credits for {DEBTS_MAX:,} other purchases. A purchase of the user settles them."
+        )
+
 
 @dataclass(frozen=True)
 class Credits:

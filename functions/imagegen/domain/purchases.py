@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -37,6 +38,9 @@ FIRST_CHECK = timedelta(minutes=10)
 LONGEST_DELAY = timedelta(days=30)
 CHECKED_FOR = timedelta(days=180)
 """The time in which the sweeper checks a purchase, after longer and longer delays. Disputes come within 120 days."""
+
+
+_ID = re.compile("[A-Za-z0-9-]{1,64}")
 
 
 class Package(Option):
@@ -121,6 +125,11 @@ class Booked:
 def keyed_purchase_id(user_id: str, idempotency_key: str) -> str:
     """Return the purchase id for an idempotency key of this user. The same key always gives the same id."""
     return hashlib.sha256(json.dumps(["purchase", user_id, idempotency_key]).encode()).hexdigest()[:32]
+
+
+def is_purchase_id(text: str) -> bool:
+    """Return whether an id that the payment provider names has the form of a purchase's id."""
+    return _ID.fullmatch(text) is not None
 
 
 def purchase_entry_id(purchase_id: str) -> str:

@@ -23,8 +23,11 @@ class Week:
 
     @classmethod
     def parse(cls, name: str) -> Self:
-        """Return the week with this name. Raises ValueError if it is not the name of a week."""
-        match = re.fullmatch(r"(\d{4})-W(\d{2})", name)
+        """Return the week with this name. Raises ValueError if it is not the name of a week in the years 2000 to 2999.
+
+        So every week is far from both ends of Python's calendar.
+        """
+        match = re.fullmatch(r"(2\d{3})-W(\d{2})", name)
         try:
             year, number = map(int, match.groups() if match else ())
             return cls(date.fromisocalendar(year, number, 1))

@@ -79,12 +79,13 @@ class Reports:
         [document] = self.database.read(report_path(week))
         return report_of(document) if document.exists else None
 
-    def list(self, size: int, before: Week | None = None) -> Page[Report]:
-        """Return up to ``size`` stored reports, newest week first, of weeks before ``before`` if given.
+    def list(self, size: int, before: str | None = None) -> Page[Report]:
+        """Return up to ``size`` stored reports, newest week first, of weeks before the one named ``before`` if given.
 
         Raises DatabaseUnavailable.
         """
-        newest = Query(REPORTS, order_by="week", start_after=(str(before),) if before else None)
+        named = (Where("week", ">=", ""),)
+        newest = Query(REPORTS, named, order_by="week", start_after=None if before is None else (before,))
         return page(self.database, newest, size, report_of)
 
     def _run(self, week: Week) -> Report:

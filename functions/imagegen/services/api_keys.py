@@ -10,11 +10,11 @@ from imagegen.dataclass import dataclass
 from imagegen.documents.accounts import user_path
 from imagegen.documents.api_keys import (
     KeyRing,
+    active_keys,
     api_key_of,
     api_key_path,
     create_api_key,
     key_ring_path,
-    paths_of,
     update_last_use,
     update_revoked,
 )
@@ -23,7 +23,7 @@ from imagegen.domain.api_keys import ApiKey, Scope, key_id, new_secret
 from imagegen.domain.limits import Rate, TooFast
 from imagegen.errors import ApiKeyNotFound, RateLimited, TooManyApiKeys
 from imagegen.ports.clock import Clock
-from imagegen.ports.database import CommitRefused, Database, DatabaseUnavailable, OutcomeUnknown
+from imagegen.ports.database import CommitRefused, Database, DatabaseUnavailable, OutcomeUnknown, Write
 from imagegen.services.credits.accounts import require_user
 from imagegen.services.retry import Retry
 from imagegen.services.unreadable import read_or_log
@@ -33,6 +33,9 @@ ACTIVE_MAX = 10
 
 CREATED_PER_DAY = 20
 """The number of keys that a user can create in a day. Revoked keys stay stored."""
+
+LISTED_MAX = 100
+"""The number of keys in a list. A user has more than ``ACTIVE_MAX`` active keys only after a ring was edited."""
 
 CREATION = Rate(CREATED_PER_DAY, timedelta(days=1) / CREATED_PER_DAY)
 
@@ -80,16 +83,18 @@ class ApiKeys:
         return secret, self.retry(attempt)
 
     def list(self, user_id: str) -> Sequence[ApiKey]:
-        """Return a user's active keys, newest first, ACTIVE_MAX at most. Raises DatabaseUnavailable."""
-        [ring] = self.database.read(key_ring_path(user_id))
-        documents = self.database.read(*paths_of(KeyRing.of(ring).active[:ACTIVE_MAX])) if ring.exists else []
-        keys = [read_or_log(api_key_of, document) for document in documents if document.exists]
-        return [key for key in reversed(keys) if key is not None and key.revoked_at is None]
+        """Return a user's active keys, newest first. Raises DatabaseUnavailable.
+
+        The keys' own documents say which keys are active. So the list has a key that the ring lacks, too.
+        """
+        keys = [read_or_log(api_key_of, document) for document in self.database.find(active_keys(user_id, LISTED_MAX))]
+        return sorted((key for key in keys if key is not None), key=lambda key: key.created_at, reverse=True)
 
     def revoke(self, id: str, may_revoke: Callable[[ApiKey], bool]) -> ApiKey:
         """Revoke a key and return it. A key that was revoked before keeps its time.
 
-        Raises ApiKeyNotFound if there is no such key, or ``may_revoke`` returns False.
+        A ring that cannot be read is logged and left as it is. Raises ApiKeyNotFound if there is no such key, or
+        ``may_revoke`` returns False.
         """
 
         def attempt(_tries: int) -> ApiKey:
@@ -97,13 +102,17 @@ class ApiKeys:
             if not document.exists or not may_revoke(key := api_key_of(document)):
                 raise ApiKeyNotFound(f"You have no API key {id!r}.", keyId=id)
             [ring_document] = self.database.read(key_ring_path(key.user_id))
-            ring = KeyRing.of(ring_document)
-            if key.revoked_at is not None and id not in ring.active:
+            ring = read_or_log(KeyRing.of, ring_document)
+            is_in_ring = ring is not None and id in ring.active
+            if key.revoked_at is not None and not is_in_ring:
                 return key
             # An operator can revoke a key by its document. Then it is still in the ring.
             revoked = replace(key, revoked_at=key.revoked_at or self.clock.now())
-            ring = replace(ring, active=tuple(active for active in ring.active if active != id))
-            self.database.commit(update_revoked(document, revoked), ring.write(ring_document))
+            writes: list[Write] = [update_revoked(document, revoked)]
+            if ring is not None:
+                active = tuple(active for active in ring.active if active != id)
+                writes.append(replace(ring, active=active).write(ring_document))
+            self.database.commit(*writes)
             return revoked
 
         return self.retry(attempt)

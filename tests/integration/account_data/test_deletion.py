@@ -1,7 +1,7 @@
 """Tests of deleted accounts: what goes, what stays, and when."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -19,6 +19,7 @@ from tests.support.backend import Provider
 from tests.support.times import NOON
 from tools.fakes import NO_LIMITS, AuthAccountList, FileStore
 
+END_OF_CALENDAR = datetime(9999, 12, 31, 12, tzinfo=UTC)
 LEDGER = f"users/{USER}/creditTransactions"
 
 
@@ -211,6 +212,24 @@ def test_account_that_was_restored_after_its_deletion_is_found(
     account.delete_to_the_end()
     account.database.edit(f"users/{USER}", **changes)
     assert [finding for finding in account.findings() if "DELETION" in finding] == [f"DELETION: {problem}"]
+
+
+@pytest.mark.parametrize("credits", [None, 5, "none", [5], {"trial": "0"}, {"paid": None}], ids=str)
+def test_deleted_user_with_unreadable_credits_is_found(account: Account, credits: object) -> None:
+    account.delete_to_the_end()
+    account.register("other")
+    account.database.edit(f"users/{USER}", credits=credits)
+    account.database.edit("users/other", credits={"trial": 0, "paid": 7})
+    found = [(finding.invariant.name, finding.documents[0]) for finding in account.backend.audit.findings()]
+    assert found == [("BALANCE", "users/other"), ("READABLE", f"users/{USER}")]
+
+
+@pytest.mark.parametrize("changes", [{"requestedAt": END_OF_CALENDAR}, {"requestedAt": 7}, {"finishedAt": "soon"}])
+def test_unreadable_deletion_is_found(account: Account, changes: dict[str, object]) -> None:
+    account.delete()
+    account.database.edit(f"accountDeletions/{USER}", **changes)
+    found = [(finding.invariant.name, finding.documents[0]) for finding in account.backend.audit.findings()]
+    assert found == [("READABLE", f"accountDeletions/{USER}")]
 
 
 def test_deletion_cancels_more_runs_than_a_user_may(account: Account, provider: Provider) -> None:

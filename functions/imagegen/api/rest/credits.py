@@ -31,7 +31,7 @@ class TransactionList(Response):
     def of(cls, params: ListTransactions, page: Page[LedgerEntry]) -> Self:
         return cls(
             items=[LedgerTransaction.of(entry) for entry in page.items],
-            next=params.token(page.items[-1].seq) if page.has_more else None,
+            next=params.next_token(page),
         )
 
 

@@ -76,13 +76,12 @@ class GenerationList(Response):
 
     @classmethod
     def of(cls, params: ListGenerations, page: Page[GenerationRequest], total: int) -> Self:
-        last = page.items[-1] if page.has_more else None
         return cls(
             items=[GenerationRequestDetails.of(request) for request in page.items],
             total=total,
             limit=params.limit,
             offset=params.offset,
-            next=last and params.token(last.created_at, last.id),
+            next=params.next_token(page),
         )
 
 

@@ -18,12 +18,14 @@ from imagegen.documents.accounts import (
     TRIAL_CLAIMS,
     USERS,
     account_of,
+    claimant_of,
     endpoints_of_user,
     entry_of,
     entry_path,
     is_deleted,
     ledger_path,
     user_path,
+    wallet_of,
     without_profile,
 )
 from imagegen.documents.fields import Unreadable
@@ -207,18 +209,13 @@ class Audit:
 
     def _trial_claims(self, claims: Sequence[Snapshot]) -> Iterator[Finding]:
         """Yield the claims that cannot be read, or whose user exists without the grant."""
-        readable = [claim for claim in claims if claim.data.get("userId")]
-        for claim in claims:
-            if claim not in readable:
-                yield Finding(Invariant.READABLE, "The claim does not name its user.", (claim.path,))
-        user_ids = [claim.data["userId"] for claim in readable]
-        users = self.database.read(*(user_path(user_id) for user_id in user_ids))
-        grants = self.database.read(*(entry_path(user_id, WELCOME_GRANT) for user_id in user_ids))
-        for claim, user, grant in zip(readable, users, grants, strict=True):
+        readable, unreadable = _read("The claim", lambda claim: (claim.path, claimant_of(claim)), claims)
+        yield from unreadable
+        users = self.database.read(*(user_path(user_id) for _, user_id in readable))
+        grants = self.database.read(*(entry_path(user_id, WELCOME_GRANT) for _, user_id in readable))
+        for (path, _), user, grant in zip(readable, users, grants, strict=True):
             if user.exists and not grant.exists:
-                yield Finding(
-                    Invariant.TRIAL, "The trial credits were claimed, but not granted.", (claim.path, grant.path)
-                )
+                yield Finding(Invariant.TRIAL, "The trial credits were claimed, but not granted.", (path, grant.path))
 
     def _deletion_of(self, user: Snapshot) -> Iterator[Finding]:
         """Yield what is wrong with the deletion of a closed account."""
@@ -239,6 +236,7 @@ class Audit:
         """Yield that a deletion takes too long, or has finished and left something."""
         deletions, unreadable = _read("The deletion", deletion_of, [document])
         yield from unreadable
+        wallets, _ = _read("The account", wallet_of, [user])  # `_user` yields the finding of one that is unreadable
         found = partial(Finding, Invariant.DELETION, documents=(document.path, user.path), user_id=user.id)
         for deletion in deletions:
             if deletion.finished_at is None:
@@ -247,7 +245,7 @@ class Audit:
                     yield found(f"The deletion of {asked} has not finished.")
             elif not is_deleted(user):
                 yield found("The deletion has finished, but the account is in use.")
-            elif without_profile(user).data != user.data or any(user.data.get("credits", {}).values()):
+            elif without_profile(user).data != user.data or any(wallet.credits.total for wallet in wallets):
                 yield found("The deletion has left credits or a profile.")
 
 

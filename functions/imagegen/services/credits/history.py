@@ -26,16 +26,17 @@ class Histories:
     database: Database
 
     def page(
-        self, user_id: str, size: int, before_seq: int | None = None, types: Collection[EntryType] | None = None
+        self, user_id: str, size: int, before_seq: float | None = None, types: Collection[EntryType] | None = None
     ) -> History:
         """Return up to ``size`` entries of these ``types``, newest first, with numbers below ``before_seq``.
 
         Without ``types``, return entries of all types. Raises UserNotFound and DatabaseUnavailable.
         """
         wallet = wallet_of(require_user(*self.database.read(user_path(user_id))))
+        of_types = () if types is None else (Where("type", "in", tuple(type.value for type in types)),)
         history = Query(
             ledger_path(user_id),
-            where=() if types is None else (Where("type", "in", tuple(type.value for type in types)),),
+            where=(*of_types, Where("seq", ">=", 1)),
             order_by="seq",
             # Leave out entries written after the balance was read, so that balance and history agree.
             start_after=(wallet.seq + 1 if before_seq is None else before_seq,),

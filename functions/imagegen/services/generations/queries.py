@@ -6,7 +6,7 @@ from dataclasses import field
 from datetime import datetime
 
 from imagegen.dataclass import dataclass
-from imagegen.documents.fields import Unreadable
+from imagegen.documents.fields import MOMENT_MIN, Unreadable
 from imagegen.documents.generations import REQUESTS, request_of, request_path
 from imagegen.domain.generation import GenerationRequest
 from imagegen.errors import RequestNotFound
@@ -32,8 +32,7 @@ class Filter:
     def where(self) -> tuple[Where, ...]:
         conditions = [Where("userId", "==", self.user_id)]
         conditions += [Where(name, "==", value) for name, value in self.fields.items()]
-        if self.created_from is not None:
-            conditions.append(Where("createdAt", ">=", self.created_from))
+        conditions.append(Where("createdAt", ">=", self.created_from or MOMENT_MIN))
         if self.created_before is not None:
             conditions.append(Where("createdAt", "<", self.created_before))
         return tuple(conditions)

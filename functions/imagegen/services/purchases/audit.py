@@ -10,7 +10,7 @@ from imagegen.documents.fields import Unreadable
 from imagegen.documents.purchases import PURCHASES, purchase_of, purchase_path
 from imagegen.domain.audit import Finding, Invariant
 from imagegen.domain.ledger import Wallet
-from imagegen.domain.purchases import Purchase
+from imagegen.domain.purchases import Purchase, is_purchase_id
 from imagegen.ports.clock import Clock
 from imagegen.ports.database import Database, Snapshot
 from imagegen.ports.payments import Payments, Session
@@ -32,9 +32,13 @@ class PaymentAudit:
         """Yield each difference as it is found. Raises DatabaseUnavailable, PaymentsDown and PaymentsRefused."""
         paid: set[str] = set()
         for session in self.payments.paid_sessions():
-            if session.purchase_id is not None:
+            if session.purchase_id is None:
+                continue
+            if is_purchase_id(session.purchase_id):
                 paid.add(session.purchase_id)
                 yield from self._session(session, session.purchase_id)
+            else:
+                yield _without_purchase(session, PURCHASES)
         for document in self.database.scan(PURCHASES):
             purchase = _readable(document)
             if purchase and self._is_comparable(purchase) and purchase.credits_granted and purchase.id not in paid:
@@ -45,8 +49,7 @@ class PaymentAudit:
         """Yield what would change if the purchase of a paid session was reconciled."""
         [document] = self.database.read(purchase_path(purchase_id))
         if not document.exists:
-            message = f"The session {session.id} is paid, but its purchase does not exist."
-            yield Finding(Invariant.PAYMENT, message, (document.path,))
+            yield _without_purchase(session, document.path)
             return
         purchase, payment = _readable(document), self.payments.payment(session.id)
         if purchase is None or payment is None or not self._is_comparable(purchase):
@@ -62,6 +65,10 @@ class PaymentAudit:
 
     def _is_comparable(self, purchase: Purchase) -> bool:
         return purchase.livemode is self.payments.is_live
+
+
+def _without_purchase(session: Session, path: str) -> Finding:
+    return Finding(Invariant.PAYMENT, f"The session {session.id} is paid, but its purchase does not exist.", (path,))
 
 
 def _readable(document: Snapshot) -> Purchase | None:

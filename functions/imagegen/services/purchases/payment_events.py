@@ -1,10 +1,10 @@
 """Handles the payment provider's webhooks: each event leads to a purchase, which is reconciled."""
 
-import re
 from enum import StrEnum
 
 from imagegen import events
 from imagegen.dataclass import dataclass
+from imagegen.domain.purchases import is_purchase_id
 from imagegen.errors import PurchaseNotFound
 from imagegen.events import Event
 from imagegen.ports.payments import PaymentEvent, Payments
@@ -26,8 +26,6 @@ OF_PAYMENTS = {
     "charge.dispute.funds_withdrawn",
     "charge.dispute.funds_reinstated",
 }
-
-_PURCHASE_ID = re.compile("[A-Za-z0-9-]{1,64}")
 
 
 class Ignored(StrEnum):
@@ -65,7 +63,7 @@ class PaymentEvents:
             purchase_id = event.payment_intent_id and self.payments.purchase_of(event.payment_intent_id)
         else:
             return Ignored.TYPE
-        if not purchase_id or not _PURCHASE_ID.fullmatch(purchase_id):
+        if not purchase_id or not is_purchase_id(purchase_id):
             return Ignored.PURCHASE
         try:
             self.reconciliation.reconcile(purchase_id, event.session_id)

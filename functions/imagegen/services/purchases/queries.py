@@ -5,6 +5,7 @@ from datetime import datetime
 
 from imagegen.dataclass import dataclass
 from imagegen.documents.accounts import user_path, wallet_of
+from imagegen.documents.fields import MOMENT_MIN
 from imagegen.documents.purchases import PURCHASES, purchase_of, purchase_path
 from imagegen.domain.purchases import Purchase, PurchaseStatus
 from imagegen.errors import PurchaseNotFound
@@ -53,14 +54,19 @@ class Purchases:
     def list(self, user_id: str, size: int, after: tuple[datetime, str] | None) -> Page[PurchaseDetails]:
         """Return up to ``size`` purchases of a user, newest first, starting after the cursor (created_at, id)."""
         [user] = self.database.read(user_path(user_id))
-        newest = Query(PURCHASES, (Where("userId", "==", user_id),), order_by="createdAt", start_after=after)
+        newest = _newest(Where("userId", "==", user_id), after)
         return page(self.database, newest, size, lambda document: details_of(purchase_of(document), user))
 
     def find(self, status: PurchaseStatus, size: int, after: tuple[datetime, str] | None) -> Page[PurchaseDetails]:
         """Return up to ``size`` purchases of all users, newest first, starting after the cursor (created_at, id)."""
-        newest = Query(PURCHASES, (Where("status", "==", status.value),), order_by="createdAt", start_after=after)
+        newest = _newest(Where("status", "==", status.value), after)
         found = page(self.database, newest, size, purchase_of)
         paths = list(dict.fromkeys(user_path(purchase.user_id) for purchase in found.items))
         users = dict(zip(paths, self.database.read(*paths), strict=True)) if paths else {}
         details = [details_of(purchase, users[user_path(purchase.user_id)]) for purchase in found.items]
-        return Page(details, found.has_more)
+        return Page(details, found.next)
+
+
+def _newest(condition: Where, after: tuple[datetime, str] | None) -> Query:
+    where = (condition, Where("createdAt", ">=", MOMENT_MIN))
+    return Query(PURCHASES, where, order_by="createdAt", start_after=after)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from imagegen.dataclass import dataclass
+from imagegen.documents.fields import MOMENT_MIN
 from imagegen.documents.receivers import sending_of, sending_path, write_sending
 from imagegen.documents.webhooks import DELIVERIES, delivery_of, delivery_path, update_delivery
 from imagegen.domain.limits import Limits, TooFast
@@ -33,7 +34,7 @@ class Deliveries:
 
         The page starts after the cursor (created_at, id). Raises DatabaseUnavailable.
         """
-        where = [Where("userId", "==", user_id)]
+        where = [Where("userId", "==", user_id), Where("createdAt", ">=", MOMENT_MIN)]
         if request_id is not None:
             where.append(Where("generationRequestId", "==", request_id))
         newest = Query(DELIVERIES, tuple(where), order_by="createdAt", start_after=after)
