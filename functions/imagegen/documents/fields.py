@@ -19,7 +19,7 @@ EXPIRE_AT = "expireAt"
 firestore.indexes.json lists the collections. A document without a time in this field stays.
 """
 
-MOMENT_MIN = datetime(2000, 1, 1, tzinfo=UTC)
+MOMENT_MIN = datetime(1970, 1, 1, tzinfo=UTC)  # which stands for a time that is long past
 MOMENT_MAX = datetime(3000, 1, 1, tzinfo=UTC)
 """A document may have moments from ``MOMENT_MIN`` to before ``MOMENT_MAX``.
 

@@ -1,19 +1,18 @@
 """Finds users by id, e-mail address or name, for admins."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from sys import maxunicode
 
 from imagegen.dataclass import dataclass
 from imagegen.documents.accounts import USERS, user_path
+from imagegen.documents.fields import MOMENT_MIN
 from imagegen.documents.users import found_user_of
 from imagegen.domain.users import FoundUser, spellings
 from imagegen.ports.database import Database, Query, Snapshot, Where
 
 QUERIES_MAX = 10
 """The maximum number of queries for a page. More than a few are needed only if users match in several ways."""
-
-BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ class UserSearch:
         """Return up to ``size`` users, newest first."""
         newest = Query(
             USERS,
-            (Where("createdAt", ">=", BEGINNING),),
+            (Where("createdAt", ">=", MOMENT_MIN),),
             order_by="createdAt",
             start_after=None if place is None else place.after,
             limit=size,
