@@ -1144,8 +1144,8 @@ MUTANTS = [
     Mutant(
         "an admin whose account was deleted acts on other users",
         operation,
-        "for user_id in (named, call.caller.uid)",
-        "for user_id in (named or call.caller.uid,)",
+        "dict.fromkeys((named, call.caller.uid))",
+        "dict.fromkeys((named or call.caller.uid,))",
         test=f"{DELETION_TESTS}/test_refusals.py",
     ),
     Mutant(

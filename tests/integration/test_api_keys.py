@@ -205,6 +205,20 @@ def test_key_that_the_ring_lacks_is_listed_and_revoked(
     assert [key["keyId"] for key in api.result("listApiKeys", {"userId": "user"})["apiKeys"]] == ids[1:]
 
 
+def test_listed_keys_are_bounded(
+    api: Api, backend: Backend, users: None, client: ObservedClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without its ring, a user can create more keys. Revoked keys make room for the others."""
+    monkeypatch.setattr("imagegen.services.api_keys.LISTED_MAX", 2)
+    for _ in range(3):
+        create(backend, Scope.READ)
+        client.document("apiKeyRings/user").delete()
+    [first, second] = [key["keyId"] for key in api.result("listApiKeys", {"userId": "user"})["apiKeys"]]
+    api.result("revokeApiKey", {"keyId": first})
+    left = [key["keyId"] for key in api.result("listApiKeys", {"userId": "user"})["apiKeys"]]
+    assert (len(left), second in left, first in left) == (2, True, False)
+
+
 def test_active_keys_are_bounded_also_if_created_at_once(backend: Backend, users: None) -> None:
     outcomes: list[bool] = []
 

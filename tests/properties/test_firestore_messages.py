@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from google.api_core.datetime_helpers import DatetimeWithNanoseconds
 from google.cloud.firestore_v1 import GeoPoint, _helpers
-from google.cloud.firestore_v1.types import Document
+from google.cloud.firestore_v1.types import Document, MapValue, Value
 from google.cloud.firestore_v1.vector import Vector
 from hypothesis import given
 from hypothesis import strategies as st
@@ -135,6 +135,22 @@ def test_types_that_the_backend_does_not_write_are_read_as_the_library_reads_the
     }
     document = Document(name=NAME, fields=_helpers.encode_dict(values), update_time=VERSION)
     assert snapshot_of(document._pb, ROOT, CLIENT).data == _helpers.decode_dict(document.fields, CLIENT)
+
+
+def test_values_that_the_library_cannot_decode_stop_no_other_value() -> None:
+    fields = {
+        "elsewhere": Value(reference_value="projects/other/databases/(default)/documents/things/thing"),
+        "vector": Value(map_value=MapValue(fields={"__type__": Value(string_value="__vector__")})),
+        "nothing": Value(),
+        "text": Value(string_value="a"),
+    }
+    document = Document(name=NAME, fields=fields, update_time=VERSION)
+    assert snapshot_of(document._pb, ROOT, CLIENT).data == {
+        "elsewhere": "projects/other/databases/(default)/documents/things/thing",
+        "vector": None,
+        "nothing": None,
+        "text": "a",
+    }
 
 
 @pytest.mark.parametrize("value", [object(), {1, 2}, 2**63])

@@ -190,7 +190,7 @@ class Operation(Generic[W, R]):
         """
         named = getattr(call.params, "user_id", None)
         read_later = named if self.names_owner and not READS_USER.isdisjoint(self.own_errors) else None
-        unread = {user_id for user_id in (named, call.caller.uid) if user_id not in (None, read_later)}
+        unread = [user_id for user_id in dict.fromkeys((named, call.caller.uid)) if user_id not in (None, read_later)]
         if unread:
             backend.accounts.check_not_deleted(*unread)
 
