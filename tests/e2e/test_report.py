@@ -30,7 +30,7 @@ def newest_report(live: Live) -> str:
     before = newest_complete_week(live.operator)
     printed = report(live.suite.project.directory)
     after = newest_complete_week(live.operator)  # differs from before if a week has just ended
-    assert printed.returncode == 0, printed.stderr
+    assert printed.returncode == 0, printed.stdout + printed.stderr
     assert week_of(printed.stdout) in {before, after}
     return printed.stdout
 
@@ -80,7 +80,7 @@ def test_the_readme_shows_the_current_chart(suite: Suite, seed_report: str) -> N
 
 def test_a_given_week_is_reported(suite: Suite) -> None:
     printed = report(suite.project.directory, str(QUIET_WEEK))
-    assert printed.returncode == 0, printed.stderr
+    assert printed.returncode == 0, printed.stdout + printed.stderr
     assert "…" not in printed.stdout  # nothing is cut off at 80 columns
     assert f"Week {QUIET_WEEK}" in printed.stdout
 
